@@ -1,0 +1,1 @@
+//! The BiPVL-Seg method: data, text, model, training, inference

@@ -1,0 +1,2 @@
+//! The bipvl program.
+fn main() {}
