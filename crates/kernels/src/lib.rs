@@ -1,1 +1,16 @@
-//! Fast CPU kernels for three-dimensional networks
+//! Fast CPU kernels for three-dimensional networks, plugged into Burn as backend extensions.
+//!
+//! Feature maps are channels-last, `[batch, x, y, z, channels]`, so that the channels of a voxel are
+//! one contiguous run. Each operation is an ordinary differentiable function on tensors: on the CPU it
+//! runs our kernel, on any other device it falls back on Burn's own operations (the same body the
+//! tests compare with). Results do not depend on the number of threads: work is cut by shape, and
+//! partial sums are added in a fixed order.
+#![allow(unsafe_code, reason = "the only crate that may: products of overlapping rows, memory maps, allocator settings")]
+
+mod conv3d;
+mod extension;
+mod matrix;
+mod memory;
+
+pub use conv3d::conv3d;
+pub use memory::{keep_freed_memory, map_file};
