@@ -1,6 +1,6 @@
 //! What can be wrong with a file or a grid: which file, what was expected, what was found.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The result of everything in this crate that touches a file.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -26,4 +26,16 @@ pub enum Error {
         /// What was found.
         found: String,
     },
+}
+
+impl Error {
+    /// The operating system refused something about `path`.
+    pub fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    /// The content of `path` is not as needed.
+    pub fn content(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self::Content { path: path.to_owned(), expected: expected.into(), found: found.into() }
+    }
 }

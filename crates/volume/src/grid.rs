@@ -50,6 +50,52 @@ impl Grid {
         [world.x, world.y, world.z]
     }
 
+    /// Voxel index of this grid → (fractional) voxel index of `other`, homogeneous.
+    ///
+    /// # Panics
+    ///
+    /// When the affine of `other` cannot be inverted.
+    pub fn voxel_map_to(&self, other: &Self) -> Affine {
+        other.affine.try_inverse().expect("the affine of a grid can be inverted") * self.affine
+    }
+
+    /// The grid of the same part of the body with `spacing` in mm, by the rule of MONAI's `Spacing`.
+    ///
+    /// The axes keep their directions (made perpendicular if sheared) and the first voxel keeps its
+    /// place. Each axis gets `round(extent / spacing + 1)` voxels, where extent is the distance in mm
+    /// from the center of its first voxel to that of its last, and halves round to even. (Sheared:
+    /// the extents are those of the box around all eight corner voxels, and the first voxel stands in
+    /// its lowest corner.)
+    ///
+    /// # Panics
+    ///
+    /// When a spacing is not positive or the affine cannot be inverted.
+    #[must_use]
+    pub fn respaced(&self, spacing: [f64; 3]) -> Self {
+        assert!(spacing.iter().all(|&mm| mm > 0.0), "expected positive spacings, found {spacing:?}");
+        let (directions, upper) = self.affine.fixed_view::<3, 3>(0, 0).into_owned().qr().unpack();
+        let mut affine = self.affine;
+        for (axis, mm) in spacing.into_iter().enumerate() {
+            // The decomposition is free to mirror an axis; the sign on its diagonal tells.
+            let direction = directions.column(axis) * upper[(axis, axis)].signum();
+            affine.fixed_view_mut::<3, 1>(0, axis).copy_from(&(direction * mm));
+        }
+
+        let to_new = self.voxel_map_to(&Self::new(self.shape, affine));
+        let mut shape = [0; 3];
+        let mut lowest = Vector4::new(0.0, 0.0, 0.0, 1.0);
+        for axis in 0..3 {
+            let reaches = (0..3).map(|old| to_new[(axis, old)] * self.shape[old].saturating_sub(1) as f64);
+            let (below, above) = reaches
+                .fold((0.0, 0.0), |(below, above), reach| (below + reach.min(0.0), above + reach.max(0.0)));
+            shape[axis] = (above - below + 1.0).round_ties_even() as usize;
+            lowest[axis] = below;
+        }
+        let origin = affine * lowest;
+        affine.set_column(3, &origin);
+        Self::new(shape, affine)
+    }
+
     /// Whether both grids put the same voxels in the same places, up to rounding.
     pub fn is_same_as(&self, other: &Self) -> bool {
         let tolerance = SAME_GRID_VOXELS * self.spacing().into_iter().fold(f64::INFINITY, f64::min);

@@ -6,7 +6,17 @@
 mod error;
 mod grid;
 mod volume;
+pub mod nifti;
+mod orient;
+mod resample;
+mod crop;
+mod components;
+pub mod phantom;
 
+pub use components::{Components, Neighbors, components, keep_largest};
+pub use crop::{Bounds, crop_pad};
 pub use error::{Error, Result};
 pub use grid::{Affine, Grid};
+pub use orient::{InvalidOrientation, Orientation, reorient, to_ras};
+pub use resample::{Outside, resample, resample_labels};
 pub use volume::{LabelMap, Volume};

@@ -1,0 +1,54 @@
+//! The only place where voxels become tensors for training.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::Sample;
+
+/// Several samples of one shape, on a device.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Prepared intensities, `[batch, channels, x, y, z]`.
+    pub image: Tensor<5>,
+    /// Class indices, `[batch, x, y, z]`: 0 is background, 1 the first class.
+    pub labels: Tensor<4, Int>,
+}
+
+impl Batch {
+    /// Puts the samples one behind the other.
+    ///
+    /// # Panics
+    ///
+    /// When there is no sample or the samples differ in shape.
+    pub fn new(samples: &[Sample], device: &Device) -> Self {
+        let first = samples.first().expect("a batch has at least one sample");
+        let shape = first.image.dim();
+        assert!(samples.iter().all(|sample| sample.image.dim() == shape), "samples of a batch have one shape");
+        let (channels, x, y, z) = shape;
+        let image: Vec<f32> = samples.iter().flat_map(|sample| sample.image.iter().copied()).collect();
+        let labels: Vec<i32> = samples.iter().flat_map(|sample| sample.labels.iter().copied().map(i32::from)).collect();
+        Self {
+            image: Tensor::from_data(TensorData::new(image, [samples.len(), channels, x, y, z]), device),
+            labels: Tensor::from_data(TensorData::new(labels, [samples.len(), x, y, z]), device),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array3, Array4};
+
+    use super::*;
+
+    #[test]
+    fn a_batch_keeps_every_voxel_in_its_place() {
+        let image = Array4::from_shape_fn((2, 3, 4, 5), |(c, x, y, z)| (c * 1000 + x * 100 + y * 10 + z) as f32);
+        let labels = Array3::from_shape_fn((3, 4, 5), |(x, y, z)| (x + y + z) as u8);
+        let first = Sample { image: image.clone(), labels: labels.clone() };
+        let second = Sample { image: image + 5000.0, labels: labels + 100 };
+        let batch = Batch::new(&[first, second], &Device::default());
+        assert_eq!(batch.image.dims(), [2, 2, 3, 4, 5]);
+        assert_eq!(batch.labels.dims(), [2, 3, 4, 5]);
+        assert_eq!(batch.image.slice([1..2, 1..2, 2..3, 3..4, 4..5]).into_scalar::<f32>(), 6234.0);
+        assert_eq!(batch.labels.slice([1..2, 2..3, 3..4, 4..5]).into_scalar::<i64>(), 109);
+    }
+}

@@ -1,0 +1,134 @@
+//! Cuts the patches of coming steps in the background; what a step gets depends on seed and step alone.
+
+use std::{
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use rand::{Rng, SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+use super::{AugmentConfig, Augmentation, CachedCase, Sample};
+
+/// How many finished steps a worker may be ahead of the consumer.
+const STEPS_AHEAD: usize = 2;
+
+/// Which patches a loader cuts, and how many threads it takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoaderConfig {
+    /// The patch of the network, in voxels.
+    pub patch: [usize; 3],
+    /// Samples per step.
+    pub batch: usize,
+    /// Threads; they never change the samples.
+    pub workers: usize,
+    /// What all choices follow from.
+    pub seed: u64,
+    /// The share of patches centered on a class.
+    pub foreground_share: f64,
+    /// How patches are varied.
+    pub augment: AugmentConfig,
+}
+
+/// An endless iterator of steps and their samples, in order.
+///
+/// Samples go through the cases epoch by epoch, each in an order of its own. Dropping the loader ends its
+/// threads. A worker that panics makes the loader panic with the same message.
+#[derive(Debug)]
+pub struct Loader {
+    next_step: usize,
+    first_step: usize,
+    // Worker `w` of `n` makes the steps `first_step + w`, `first_step + w + n`, …, in order.
+    results: Vec<Receiver<Vec<Sample>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Loader {
+    /// Starts the threads; the first samples are those of `first_step`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no case or the batch is empty.
+    pub fn new(cases: Arc<Vec<CachedCase>>, config: LoaderConfig, first_step: usize) -> Self {
+        assert!(!cases.is_empty(), "a loader needs at least one case");
+        assert!(config.batch > 0, "a batch has at least one sample");
+        let workers = config.workers.max(1);
+        let start_worker = |worker: usize| {
+            let (sender, receiver) = sync_channel(STEPS_AHEAD);
+            let (cases, config) = (Arc::clone(&cases), config.clone());
+            let steps = (first_step + worker..).step_by(workers);
+            (receiver, thread::spawn(move || work(&cases, &config, steps, sender)))
+        };
+        let (results, threads) = (0..workers).map(start_worker).unzip();
+        Self { next_step: first_step, first_step, results, threads }
+    }
+}
+
+impl Iterator for Loader {
+    type Item = (usize, Vec<Sample>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let step = self.next_step;
+        let worker = (step - self.first_step) % self.results.len();
+        let Ok(samples) = self.results[worker].recv() else {
+            match self.threads.swap_remove(worker).join() {
+                Err(message) => resume_unwind(message),
+                Ok(()) => unreachable!("a worker ends only when nobody listens"),
+            }
+        };
+        self.next_step += 1;
+        Some((step, samples))
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.results.clear();
+        for thread in self.threads.drain(..) {
+            // A panic of a worker whose samples nobody asked for is of no interest.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(
+    cases: &[CachedCase],
+    config: &LoaderConfig,
+    steps: impl Iterator<Item = usize>,
+    sender: SyncSender<Vec<Sample>>,
+) {
+    for step in steps {
+        let samples = (0..config.batch).map(|index| sample(cases, config, step, index)).collect();
+        if sender.send(samples).is_err() {
+            return;
+        }
+    }
+}
+
+fn sample(cases: &[CachedCase], config: &LoaderConfig, step: usize, index: usize) -> Sample {
+    let case = &cases[case_at(step * config.batch + index, cases.len(), config.seed)];
+    let mut rng = generator(config.seed, [step as u64, index as u64, 1]);
+    let start = case.voxel_lists().draw_start(config.patch, config.foreground_share, &mut rng);
+    Augmentation::draw(&config.augment, &mut rng).cut(case, start, config.patch)
+}
+
+/// The case of the `position`-th sample of the run: every epoch goes through all cases in its own order.
+fn case_at(position: usize, num_cases: usize, seed: u64) -> usize {
+    let epoch = position / num_cases;
+    let mut order: Vec<usize> = (0..num_cases).collect();
+    order.shuffle(&mut generator(seed, [epoch as u64, 0, 0]));
+    order[position % num_cases]
+}
+
+/// A generator of its own for every place in the run.
+fn generator(seed: u64, place: [u64; 3]) -> impl Rng {
+    let mut bytes = [0; 32];
+    for (chunk, number) in bytes.chunks_exact_mut(8).zip([seed, place[0], place[1], place[2]]) {
+        chunk.copy_from_slice(&number.to_le_bytes());
+    }
+    ChaCha8Rng::from_seed(bytes)
+}

@@ -1,0 +1,32 @@
+//! From cases on disk to batches of tensors.
+//!
+//! [`Dataset`] lists the cases and splits them, [`Recipe`] prepares their voxels, [`build_cache`] keeps
+//! the prepared cases on disk, [`Loader`] cuts augmented patches out of them, and [`Batch`] makes tensors
+//! of the patches.
+
+mod augment;
+mod batch;
+mod cache;
+mod dataset;
+mod loader;
+mod patch;
+mod preprocess;
+
+pub use augment::{AugmentConfig, Augmentation};
+pub use batch::Batch;
+pub use cache::{CachedCase, build_cache};
+pub use dataset::{Case, Dataset, Modality, Split, fold};
+pub use loader::{Loader, LoaderConfig};
+pub use patch::VoxelLists;
+pub use preprocess::{Intensity, Prepared, Recipe, read_channels};
+
+use ndarray::{Array3, Array4};
+
+/// One patch with its labels, as the network trains on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Prepared intensities, `[channels, x, y, z]`.
+    pub image: Array4<f32>,
+    /// Class indices, `[x, y, z]`: 0 is background, 1 the first class.
+    pub labels: Array3<u8>,
+}

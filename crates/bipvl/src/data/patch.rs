@@ -1,0 +1,155 @@
+//! Where training patches stand, a stated share of them on foreground.
+
+use ndarray::{Array3, Array4};
+use rand::{
+    Rng,
+    seq::{IndexedRandom, IteratorRandom},
+};
+
+/// More voxels of one class than this add nothing to the choice of a center.
+const MAX_VOXELS_PER_CLASS: usize = 10_000;
+
+/// Voxels of a case to center patches on, class by class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoxelLists {
+    shape: [usize; 3],
+    by_class: Vec<Vec<u32>>,
+}
+
+impl VoxelLists {
+    /// Lists the voxels of a prepared case. List 0 holds the background where a channel of the image is
+    /// not zero, list `k` the voxels of class `k`; of a long list, evenly spread voxels are kept.
+    ///
+    /// # Panics
+    ///
+    /// When there are 2³² voxels, or a label above `num_classes`.
+    pub fn of(image: &Array4<f32>, labels: &Array3<u8>, num_classes: usize) -> Self {
+        let (x, y, z) = labels.dim();
+        assert!(u32::try_from(labels.len()).is_ok(), "a case of {x} × {y} × {z} voxels is too large");
+        let mut by_class = vec![Vec::new(); num_classes + 1];
+        for (voxel, ((x, y, z), label)) in labels.indexed_iter().enumerate() {
+            let is_seen = || image.outer_iter().any(|channel| channel[(x, y, z)] != 0.0);
+            if *label != 0 || is_seen() {
+                by_class[usize::from(*label)].push(voxel as u32);
+            }
+        }
+        Self { shape: [x, y, z], by_class: by_class.into_iter().map(spread).collect() }
+    }
+
+    /// Lists that were stored: flat voxel indices, z fastest, background first.
+    pub(super) fn from_stored(shape: [usize; 3], by_class: Vec<Vec<u32>>) -> Self {
+        Self { shape, by_class }
+    }
+
+    /// Flat voxel indices, z fastest, background first.
+    pub(super) fn by_class(&self) -> &[Vec<u32>] {
+        &self.by_class
+    }
+
+    /// Draws the first voxel of a patch that lies inside the case.
+    ///
+    /// With probability `foreground_share` it is centered on a voxel of a class, which is drawn among the
+    /// classes present, all alike; else on a background voxel the image shows something of. Where one kind
+    /// is missing the other is taken, where both are, any voxel.
+    ///
+    /// # Panics
+    ///
+    /// When the patch is larger than the case.
+    pub fn draw_start(&self, patch: [usize; 3], foreground_share: f64, rng: &mut impl Rng) -> [usize; 3] {
+        let wants_foreground = rng.random_bool(foreground_share);
+        let present = self.by_class[1..].iter().filter(|voxels| !voxels.is_empty());
+        let foreground = present.choose(rng);
+        let background = Some(&self.by_class[0]).filter(|voxels| !voxels.is_empty());
+        let chosen = if wants_foreground { foreground.or(background) } else { background.or(foreground) };
+        let [_, size_y, size_z] = self.shape;
+        let center = match chosen.and_then(|voxels| voxels.choose(rng)) {
+            Some(voxel) => {
+                let voxel = *voxel as usize;
+                [voxel / (size_y * size_z), voxel / size_z % size_y, voxel % size_z]
+            }
+            None => self.shape.map(|size| rng.random_range(0..size)),
+        };
+        std::array::from_fn(|axis| {
+            let last = self.shape[axis].checked_sub(patch[axis]).expect("a case is padded to the patch");
+            center[axis].saturating_sub(patch[axis] / 2).min(last)
+        })
+    }
+}
+
+fn spread(voxels: Vec<u32>) -> Vec<u32> {
+    let kept = voxels.len().min(MAX_VOXELS_PER_CLASS);
+    (0..kept).map(|rank| voxels[rank * voxels.len() / kept]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Axis;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    const PATCH: [usize; 3] = [4, 4, 4];
+
+    fn with_labels(voxels: &[([usize; 3], u8)]) -> VoxelLists {
+        let mut labels = Array3::zeros((12, 10, 8));
+        for (voxel, label) in voxels {
+            labels[*voxel] = *label;
+        }
+        VoxelLists::of(&Array4::zeros((1, 12, 10, 8)), &labels, 3)
+    }
+
+    #[test]
+    fn a_patch_on_foreground_holds_its_voxel_and_lies_inside() {
+        let voxels = [([0, 0, 0], 1), ([11, 9, 7], 2), ([6, 5, 4], 3)];
+        let lists = with_labels(&voxels);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..50 {
+            let start = lists.draw_start(PATCH, 1.0, &mut rng);
+            let holds = |voxel: [usize; 3]| (0..3).all(|i| (start[i]..start[i] + PATCH[i]).contains(&voxel[i]));
+            assert!(voxels.iter().any(|(voxel, _)| holds(*voxel)), "{start:?}");
+            assert!((0..3).all(|axis| start[axis] + PATCH[axis] <= [12, 10, 8][axis]), "{start:?}");
+        }
+    }
+
+    #[test]
+    fn a_class_of_one_voxel_is_drawn_as_often_as_a_class_of_many() {
+        let mut voxels: Vec<_> = (0..10).flat_map(|y| (0..8).map(move |z| ([11, y, z], 2))).collect();
+        voxels.push(([0, 0, 0], 1));
+        let lists = with_labels(&voxels);
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let small = (0..1000).filter(|_| lists.draw_start(PATCH, 1.0, &mut rng) == [0; 3]).count();
+        // Six standard deviations of a fair coin thrown a thousand times.
+        assert!(small.abs_diff(500) < 95, "{small}");
+    }
+
+    #[test]
+    fn where_nothing_is_seen_patches_stand_anywhere() {
+        let lists = with_labels(&[]);
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let starts: std::collections::HashSet<_> = (0..200).map(|_| lists.draw_start(PATCH, 0.5, &mut rng)).collect();
+        assert!(starts.len() > 20);
+    }
+
+    #[test]
+    fn the_background_list_holds_what_the_image_shows() {
+        let mut image = Array4::zeros((2, 3, 3, 3));
+        image[[1, 2, 1, 0]] = -1.0;
+        image[[0, 0, 0, 1]] = 1.0;
+        let mut labels = Array3::zeros((3, 3, 3));
+        labels[[0, 0, 1]] = 1;
+        let lists = VoxelLists::of(&image, &labels, 2);
+        assert_eq!(lists.by_class(), [vec![2 * 9 + 3], vec![1], vec![]]);
+    }
+
+    #[test]
+    fn a_long_list_is_cut_and_still_spans_the_case() {
+        let labels = Array3::from_elem((30, 30, 30), 1);
+        let image = Array4::zeros((1, 30, 30, 30));
+        let lists = VoxelLists::of(&image, &labels, 1);
+        let voxels = &lists.by_class()[1];
+        assert_eq!(voxels.len(), MAX_VOXELS_PER_CLASS);
+        assert!(voxels.is_sorted() && voxels[0] == 0 && *voxels.last().unwrap() > 26_990);
+        assert_eq!(image.len_of(Axis(0)), 1);
+    }
+}

@@ -1,0 +1,44 @@
+//! What can be wrong with a file: which one, what was expected, what was found.
+
+use std::path::{Path, PathBuf};
+
+/// The result of everything in this crate that touches a file.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Every variant names the file; the message says what was expected and what was found.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A volume could not be read or written.
+    #[error(transparent)]
+    Volume(#[from] bipvl_volume::Error),
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The content is not what the format or the caller needs.
+    #[error("{}: expected {expected}, found {found}", path.display())]
+    Content {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+}
+
+impl Error {
+    /// The system refused to open, read or write `path`.
+    pub fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    /// `path` holds something else than it should.
+    pub fn content(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self::Content { path: path.to_owned(), expected: expected.into(), found: found.into() }
+    }
+}
