@@ -4,6 +4,7 @@
 //! give `[batch, channels, x, y, z]`. B is the batch, K the classes, M the concepts of a class, L the tokens
 //! of a text.
 
+pub mod bert;
 pub mod bifusion;
 pub mod decoder;
 pub mod heads;

@@ -1,0 +1,194 @@
+//! Tensors of a module by name, in safetensors files, and our names for those of a published BERT.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    io::Write,
+    path::Path,
+};
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::{Tensor, TensorData},
+};
+use half::{bf16, f16};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use crate::error::{Error, Result};
+
+/// One tensor on its way between a file and a module.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// Sizes of its axes.
+    pub shape: Vec<usize>,
+    /// Its values, the last axis fastest.
+    pub values: Vec<f32>,
+}
+
+/// Tensors by name, such as `decoder.up_blocks.0.up.weight`.
+pub type NamedWeights = BTreeMap<String, Weights>;
+
+/// All learned tensors of a module.
+pub fn collect<M: Module>(module: &M) -> NamedWeights {
+    let mut collector = Collector { path: Place::default(), found: NamedWeights::new() };
+    module.visit(&mut collector);
+    collector.found
+}
+
+/// Puts tensors into a module.
+///
+/// # Errors
+///
+/// When a tensor of the module is missing in `weights`, has another shape, or one of `weights` has no
+/// place; `file` is named.
+pub fn apply<M: Module>(module: M, mut weights: NamedWeights, file: &Path) -> Result<M> {
+    let expected = collect(&module);
+    for (name, ours) in &expected {
+        match weights.get(name) {
+            None => return Err(Error::content(file, format!("a tensor named {name}"), "none")),
+            Some(theirs) if theirs.shape != ours.shape => {
+                let expected = format!("{name} of shape {:?}", ours.shape);
+                return Err(Error::content(file, expected, format!("{:?}", theirs.shape)));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(name) = weights.keys().find(|name| !expected.contains_key(*name)) {
+        return Err(Error::content(file, "only tensors of this architecture", format!("also {name}")));
+    }
+    Ok(module.map(&mut Applier { path: Place::default(), weights: &mut weights }))
+}
+
+/// The place inside a module, joined by dots.
+#[derive(Default)]
+struct Place(Vec<String>);
+
+impl Place {
+    fn name(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+struct Collector {
+    path: Place,
+    found: NamedWeights,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.0.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.0.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.insert(self.path.name(), Weights::of(param.val()));
+    }
+}
+
+struct Applier<'a> {
+    path: Place,
+    weights: &'a mut NamedWeights,
+}
+
+impl ModuleMapper for Applier<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.0.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.0.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let weights = self.weights.remove(&self.path.name()).expect("names were compared before");
+        param.map(|old| {
+            let new = Tensor::from_data(TensorData::new(weights.values, weights.shape), &old.device());
+            new.set_require_grad(old.is_require_grad())
+        })
+    }
+}
+
+impl Weights {
+    /// The values of a tensor.
+    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
+        let shape = tensor.dims().to_vec();
+        let values = tensor.into_data().try_to_vec().expect("weights are float32");
+        Self { shape, values }
+    }
+
+    /// The transpose of a matrix: PyTorch keeps linear layers as `[outputs, inputs]`.
+    pub(super) fn transposed(self) -> Self {
+        let [rows, columns] = self.shape[..] else { return self };
+        let values = (0..rows * columns).map(|i| self.values[i % rows * columns + i / rows]).collect();
+        Self { shape: vec![columns, rows], values }
+    }
+}
+
+/// Writes tensors and metadata to a temporary name and renames it, so that no failure harms an older file.
+///
+/// # Errors
+///
+/// When the file cannot be written.
+pub fn save(path: &Path, weights: &NamedWeights, metadata: HashMap<String, String>) -> Result<()> {
+    let bytes: Vec<(&String, &Weights, Vec<u8>)> = weights
+        .iter()
+        .map(|(name, weights)| {
+            (name, weights, weights.values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        })
+        .collect();
+    let views = bytes.iter().map(|(name, weights, bytes)| {
+        let view = TensorView::new(Dtype::F32, weights.shape.clone(), bytes);
+        (name, view.expect("sizes and bytes agree"))
+    });
+    let data = safetensors::serialize(views, Some(metadata)).expect("names and shapes are valid");
+    write_atomically(path, &data)
+}
+
+/// Writes a file under a temporary name in the same folder and renames it when it is complete.
+///
+/// # Errors
+///
+/// When the file cannot be written; what stood there before is left as it was.
+pub fn write_atomically(path: &Path, data: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(data)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)
+    };
+    write().map(|_| ()).map_err(|source| Error::io(path, source))
+}
+
+/// Reads a safetensors file; float16 and bfloat16 become float32, other types are left out.
+///
+/// # Errors
+///
+/// When the file cannot be read or is no safetensors file.
+pub fn load(path: &Path) -> Result<(NamedWeights, HashMap<String, String>)> {
+    let bytes = fs::read(path).map_err(|source| Error::io(path, source))?;
+    let invalid = |error| Error::content(path, "a safetensors file", format!("{error}"));
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(invalid)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(invalid)?;
+    let weights = tensors
+        .iter()
+        .filter_map(|(name, view)| {
+            let values = float32(view.dtype(), view.data())?;
+            Some((name.to_owned(), Weights { shape: view.shape().to_vec(), values }))
+        })
+        .collect();
+    Ok((weights, metadata.metadata().clone().unwrap_or_default()))
+}
+
+fn float32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    let halves = |convert: fn([u8; 2]) -> f32| bytes.as_chunks().0.iter().map(|pair| convert(*pair)).collect();
+    match dtype {
+        Dtype::F32 => Some(bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect()),
+        Dtype::F16 => Some(halves(|pair| f16::from_le_bytes(pair).to_f32())),
+        Dtype::BF16 => Some(halves(|pair| bf16::from_le_bytes(pair).to_f32())),
+        _ => None,
+    }
+}

@@ -1,0 +1,117 @@
+//! Weights, optimizer and step in one safetensors file, written to a temporary name and renamed.
+
+use std::{collections::HashMap, path::Path};
+
+use burn::{module::Module, tensor::Device};
+
+use super::{
+    Trainee,
+    optimizer::{AdamW, AdamWConfig},
+};
+use crate::{
+    error::{Error, Result},
+    model::{
+        BiPvlSeg,
+        weights::{self, NamedWeights},
+    },
+};
+
+/// Before the names of weights, moments in front of which stand `first.` and `second.`.
+const TRAINEE: &str = "weights.";
+const STEP: &str = "step";
+const BEST_DICE: &str = "best_dice";
+
+/// A training between two steps.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Everything that is learned.
+    pub trainee: Trainee,
+    /// Its moments.
+    pub optimizer: AdamW,
+    /// Updates done.
+    pub step: usize,
+    /// Mean Dice of the best validation so far.
+    pub best_dice: Option<f64>,
+}
+
+impl Checkpoint {
+    /// Writes everything that a training needs to go on.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written; an older one survives.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let (_, mut named) = self.optimizer.state();
+        named.extend(weights_of(&self.trainee));
+        weights::save(path, &named, self.metadata())
+    }
+
+    /// Writes the weights alone, for prediction.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::save`].
+    pub fn save_weights(&self, path: &Path) -> Result<()> {
+        weights::save(path, &weights_of(&self.trainee), self.metadata())
+    }
+
+    /// Reads what [`Self::save`] wrote into a trainee of the same architecture.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is of another architecture, or holds no training state.
+    pub fn load(path: &Path, trainee: Trainee, config: AdamWConfig, device: &Device) -> Result<Self> {
+        let (named, metadata) = weights::load(path)?;
+        let step = number(path, &metadata, STEP)?;
+        let (ours, moments) = split(named);
+        Ok(Self {
+            trainee: weights::apply(trainee, ours, path)?,
+            optimizer: AdamW::restore(config, step as i32, moments, device),
+            step: step as usize,
+            best_dice: number(path, &metadata, BEST_DICE).ok(),
+        })
+    }
+
+    fn metadata(&self) -> HashMap<String, String> {
+        let mut metadata = HashMap::from([(STEP.to_owned(), self.step.to_string())]);
+        if let Some(dice) = self.best_dice {
+            metadata.insert(BEST_DICE.to_owned(), dice.to_string());
+        }
+        metadata
+    }
+}
+
+/// Reads the model of a checkpoint for prediction.
+///
+/// # Errors
+///
+/// When the file cannot be read or is of another architecture.
+pub fn load_model(path: &Path, model: BiPvlSeg) -> Result<BiPvlSeg> {
+    let (named, _) = weights::load(path)?;
+    let (ours, _) = split(named);
+    let model_weights =
+        ours.into_iter().filter_map(|(name, w)| Some((name.strip_prefix("model.")?.to_owned(), w))).collect();
+    weights::apply(model, model_weights, path)
+}
+
+fn weights_of<M: Module>(module: &M) -> NamedWeights {
+    weights::collect(module).into_iter().map(|(name, w)| (format!("{TRAINEE}{name}"), w)).collect()
+}
+
+/// Weights without their prefix, and moments.
+fn split(named: NamedWeights) -> (NamedWeights, NamedWeights) {
+    let (mut ours, mut moments) = (NamedWeights::new(), NamedWeights::new());
+    for (name, tensor) in named {
+        match name.strip_prefix(TRAINEE) {
+            Some(name) => ours.insert(name.to_owned(), tensor),
+            None => moments.insert(name, tensor),
+        };
+    }
+    (ours, moments)
+}
+
+fn number(path: &Path, metadata: &HashMap<String, String>, key: &str) -> Result<f64> {
+    let expected = || format!("a checkpoint with \"{key}\"");
+    let text = metadata.get(key).ok_or_else(|| Error::content(path, expected(), "none"))?;
+    text.parse().map_err(|_| Error::content(path, expected(), format!("\"{text}\"")))
+}

@@ -1,0 +1,174 @@
+//! Global and local contrastive alignment of text and image (paper.md 7.3 to 7.5 and section 11, rows 7
+//! and 8).
+//!
+//! B is the batch, K the classes, M the concepts of a class, S the width of the shared space.
+
+use burn::tensor::{Tensor, activation};
+
+use crate::model::init::Noise;
+
+/// Temperature of every softmax.
+const TEMPERATURE: f64 = 0.2;
+/// Deviation of the noise added to embeddings before they are compared.
+const NOISE: f64 = 0.01;
+/// Hard negatives of each row.
+const HARD_NEGATIVES: usize = 3;
+/// Length below which a vector is not scaled up.
+const SHORTEST: f64 = 1e-12;
+/// Takes an entry out of a softmax.
+const NEVER: f64 = -1e9;
+
+/// `L_global + L_local`, one value.
+///
+/// # Shapes
+///
+/// - `vision`: `[B, K, S]`, one embedding per class
+/// - `concepts`: `[K, M, S]`
+pub fn alignment(vision: Tensor<3>, concepts: Tensor<3>, mut noise: Option<&mut Noise>) -> Tensor<1> {
+    let classes = global_classes(vision.clone(), concepts.clone());
+    let vision = normalize(add_noise(vision, noise.as_deref_mut()));
+    let classes = normalize(add_noise(classes, noise.as_deref_mut()));
+    let concepts = normalize(add_noise(concepts, noise));
+    global(vision.clone(), classes) + local(vision, concepts)
+}
+
+/// One text embedding per class: its concepts weighted by how well each fits the class's vision embedding,
+/// softmax over the concepts. `[B, K, S]`
+fn global_classes(vision: Tensor<3>, concepts: Tensor<3>) -> Tensor<3> {
+    let [batch, classes, shared] = vision.dims();
+    let [_, num_concepts, _] = concepts.dims();
+    let concepts: Tensor<4> = concepts.unsqueeze_dim(0);
+    // [B, K, 1, S] against [1, K, M, S] -> [B, K, M, 1]
+    let fit = (normalize(vision).unsqueeze_dim::<4>(2) * normalize(concepts.clone())).sum_dim(3);
+    let weights = activation::softmax(fit, 2);
+    let weighted = weights * concepts.expand([batch, classes, num_concepts, shared]);
+    weighted.sum_dim(2).squeeze_dim(2)
+}
+
+/// `½ [CE(S/τ, diagonal) + CE(Sᵀ/τ, diagonal)]` of the similarities `[B, K, K]`, mean over the batch.
+fn global(vision: Tensor<3>, classes: Tensor<3>) -> Tensor<1> {
+    let similarity = classes.matmul(vision.transpose()) / TEMPERATURE;
+    let [batch, count, _] = similarity.dims();
+    let diagonal = Tensor::<2>::eye(count, &similarity.device()).unsqueeze_dim::<3>(0);
+    let picked = |similarity| (activation::log_softmax(similarity, 2) * diagonal.clone()).sum();
+    let both = picked(similarity.clone()) + picked(similarity.transpose());
+    both / (-2.0 * (batch * count) as f64)
+}
+
+/// InfoNCE of each concept against its hardest negatives, both ways, mean over everything.
+fn local(vision: Tensor<3>, concepts: Tensor<3>) -> Tensor<1> {
+    // [1, M, K, S] · [B, 1, S, K] -> [B, M, K, K]
+    let concepts = concepts.swap_dims(0, 1).unsqueeze_dim::<4>(0);
+    let vision = vision.transpose().unsqueeze_dim::<4>(1);
+    let [batch, _, shared, classes] = vision.dims();
+    let [_, num_concepts, ..] = concepts.dims();
+    let concepts = concepts.expand([batch, num_concepts, classes, shared]);
+    let similarity = concepts.matmul(vision.expand([batch, num_concepts, shared, classes])) / TEMPERATURE;
+    (against_hard_negatives(similarity.clone()) + against_hard_negatives(similarity.swap_dims(2, 3))) / 2.0
+}
+
+/// `−log[ e^S_cc / (e^S_cc + Σ e^n) ]`, n the largest entries of row c off the diagonal.
+fn against_hard_negatives(similarity: Tensor<4>) -> Tensor<1> {
+    let [.., classes, _] = similarity.dims();
+    let diagonal = Tensor::<2>::eye(classes, &similarity.device()).unsqueeze::<4>();
+    let positive = (similarity.clone() * diagonal.clone()).sum_dim(3);
+    let negatives = HARD_NEGATIVES.min(classes - 1);
+    if negatives == 0 {
+        return positive.sum() * 0.0;
+    }
+    let hardest = (similarity + diagonal * NEVER).topk(negatives, 3);
+    let entries = Tensor::cat(vec![positive, hardest], 3);
+    activation::log_softmax(entries, 3).slice_dim(3, 0..1).mean().neg()
+}
+
+fn add_noise(embedding: Tensor<3>, noise: Option<&mut Noise>) -> Tensor<3> {
+    match noise {
+        Some(noise) => {
+            let drawn = noise.normal(embedding.dims(), &embedding.device());
+            embedding + drawn * NOISE
+        }
+        None => embedding,
+    }
+}
+
+/// Scales the last axis to length 1.
+fn normalize<const D: usize>(embedding: Tensor<D>) -> Tensor<D> {
+    let length = (embedding.clone().square().sum_dim(D - 1) + SHORTEST * SHORTEST).sqrt();
+    embedding / length.clamp_min(SHORTEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    /// float32 exponentials of similarities up to 1/τ = 5.
+    const TOLERANCE: f32 = 1e-5;
+    const CLASSES: usize = 5;
+
+    /// One axis of the shared space per class, for every sample and concept.
+    fn orthonormal() -> (Tensor<3>, Tensor<3>) {
+        let axes = Tensor::<2>::eye(CLASSES, &Device::flex());
+        let vision = axes.clone().unsqueeze_dim::<3>(0).repeat_dim(0, 2);
+        (vision, axes.unsqueeze_dim::<3>(1).repeat_dim(1, 6))
+    }
+
+    fn equal() -> (Tensor<3>, Tensor<3>) {
+        (Tensor::ones([2, CLASSES, 8], &Device::flex()), Tensor::ones([CLASSES, 6, 8], &Device::flex()))
+    }
+
+    fn global_of((vision, concepts): (Tensor<3>, Tensor<3>)) -> f32 {
+        let classes = normalize(global_classes(vision.clone(), concepts));
+        global(normalize(vision), classes).into_scalar()
+    }
+
+    fn local_of((vision, concepts): (Tensor<3>, Tensor<3>)) -> f32 {
+        local(normalize(vision), normalize(concepts)).into_scalar()
+    }
+
+    fn assert_near(found: f32, expected: f32) {
+        assert!((found - expected).abs() < TOLERANCE, "expected {expected}, found {found}");
+    }
+
+    #[test]
+    fn equal_embeddings_cost_the_logarithm_of_the_choices() {
+        assert_near(global_of(equal()), (CLASSES as f32).ln());
+        assert_near(local_of(equal()), 4f32.ln());
+    }
+
+    #[test]
+    fn orthonormal_pairs_cost_the_closed_form() {
+        let e = (1.0 / TEMPERATURE as f32).exp();
+        assert_near(global_of(orthonormal()), -(e / (e + CLASSES as f32 - 1.0)).ln());
+        assert_near(local_of(orthonormal()), -(e / (e + 3.0)).ln());
+    }
+
+    #[test]
+    fn equal_fits_weigh_all_concepts_alike() {
+        let device = Device::flex();
+        let concepts = Tensor::<3>::from_floats([[[1.0, 1.0], [1.0, -1.0]]], &device);
+        let vision = Tensor::<3>::from_floats([[[1.0, 0.0]]], &device);
+        let class = global_classes(vision, concepts).into_data().try_to_vec::<f32>().unwrap();
+        assert_near(class[0], 1.0);
+        assert_near(class[1], 0.0);
+    }
+
+    #[test]
+    fn a_single_class_has_nothing_to_be_told_from() {
+        let vision = Tensor::<3>::ones([1, 1, 4], &Device::flex());
+        let loss = alignment(vision, Tensor::ones([1, 6, 4], &Device::flex()), None);
+        assert_near(loss.into_scalar(), 0.0);
+    }
+
+    #[test]
+    fn the_order_of_the_classes_does_not_matter() {
+        let device = Device::flex();
+        let mut noise = Noise::new(1, 0);
+        let vision = noise.normal([2, 4, 8], &device);
+        let concepts = noise.normal([4, 6, 8], &device);
+        let before: f32 = alignment(vision.clone(), concepts.clone(), None).into_scalar();
+        let after = alignment(vision.flip([1]), concepts.flip([0]), None);
+        assert_near(after.into_scalar(), before);
+    }
+}

@@ -1,0 +1,53 @@
+//! Segments the validation cases with the present weights and scores them on the prepared grid.
+
+use bipvl_metrics::overlaps;
+use bipvl_volume::Volume;
+use indexmap::IndexMap;
+
+use super::Task;
+use crate::{
+    infer::{Predictor, PredictorInput, restore},
+    model::BiPvlSeg,
+};
+
+/// Dice of the validation cases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Validation {
+    /// Mean over cases whose reference has the class; a missed class counts as 0.
+    pub dice: IndexMap<String, f64>,
+}
+
+impl Validation {
+    /// Mean over classes.
+    pub fn mean_dice(&self) -> f64 {
+        self.dice.values().sum::<f64>() / self.dice.len().max(1) as f64
+    }
+}
+
+/// Scores a model without autodiff on the validation cases of a task.
+pub fn validate(model: BiPvlSeg, task: &Task) -> Validation {
+    let labels: Vec<u16> = (1..=task.classes.len() as u16).collect();
+    let predictor = Predictor::new(PredictorInput {
+        model,
+        text: &task.text,
+        recipe: task.recipe.clone(),
+        channels: task.model.vision.channels,
+        labels: labels.clone(),
+        config: task.infer,
+        device: task.device.clone(),
+    });
+    let mut sums = vec![(0.0, 0usize); labels.len()];
+    for case in &task.validation_cases {
+        let sample = case.crop([0; 3], case.grid().shape());
+        let prediction = restore(predictor.logits(sample.image.view()), case.grid(), case.grid(), &labels);
+        let reference = Volume::new(sample.labels.mapv(u16::from), case.grid().clone());
+        for ((sum, count), overlap) in sums.iter_mut().zip(overlaps(&prediction, &reference, &labels)) {
+            if overlap.reference > 0 {
+                *sum += overlap.dice().unwrap_or(0.0);
+                *count += 1;
+            }
+        }
+    }
+    let means = sums.into_iter().map(|(sum, count)| sum / count.max(1) as f64);
+    Validation { dice: task.classes.iter().cloned().zip(means).collect() }
+}
