@@ -3,7 +3,7 @@
 use std::f64::consts::FRAC_PI_2;
 
 use bipvl::data::{AugmentConfig, Augmentation, CachedCase, Intensity, Recipe, build_cache};
-use ndarray::s;
+use ndarray::{ArrayView1, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
@@ -14,7 +14,8 @@ fn case() -> (TempDir, CachedCase) {
     let (folder, dataset) = drawn::dataset(1);
     let intensity = Intensity::Window { low: 0.0, high: 2048.0 };
     let recipe = Recipe { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
-    let cases = build_cache(&folder.path().join("cache"), &recipe, &dataset, &dataset.cases, &|_| ()).unwrap();
+    let cases =
+        build_cache(&folder.path().join("cache"), &recipe, &dataset, &dataset.cases, &|_| ()).unwrap();
     (folder, cases.into_iter().next().unwrap())
 }
 
@@ -36,7 +37,11 @@ fn a_flip_reverses_its_axis_exactly() {
     for axis in 0..3 {
         let mut flip_probability = [0.0; 3];
         flip_probability[axis] = 1.0;
-        let flipped = draw(&AugmentConfig { flip_probability, ..AugmentConfig::none() }, 1).cut(&case, [2, 3, 1], [6, 5, 4]);
+        let flipped = draw(&AugmentConfig { flip_probability, ..AugmentConfig::none() }, 1).cut(
+            &case,
+            [2, 3, 1],
+            [6, 5, 4],
+        );
         let mut expected = crop.clone();
         expected.image.invert_axis(ndarray::Axis(axis + 1));
         expected.labels.invert_axis(ndarray::Axis(axis));
@@ -68,13 +73,18 @@ fn intensities_are_multiplied_then_shifted_and_labels_stay() {
 #[test]
 fn a_ramp_turned_is_the_ramp_at_the_turned_places() {
     let (_folder, case) = case();
-    let config = AugmentConfig { affine_probability: 1.0, rotation: [0.2, 0.2, 0.5], scale: 0.2, ..AugmentConfig::none() };
+    let config = AugmentConfig {
+        affine_probability: 1.0,
+        rotation: [0.2, 0.2, 0.5],
+        scale: 0.2,
+        ..AugmentConfig::none()
+    };
     // The drawn intensities are linear in x, y, z, so linear interpolation is exact inside the case, and
     // a turned patch is linear again: second differences vanish and the center stays.
     let (start, shape) = ([4, 3, 2], [3, 3, 3]);
     for seed in 0..20 {
         let sample = draw(&config, seed).cut(&case, start, shape);
-        let row = sample.image.slice(s![0, .., 1, 1]);
+        let row: ArrayView1<f32> = sample.image.slice(s![0, .., 1, 1]);
         // Values below one half are rounded to 2⁻¹² in float16.
         assert!((row[0] - 2.0 * row[1] + row[2]).abs() < 1e-3, "{row:?}");
         assert!((row[1] - case.crop([5, 4, 3], [1; 3]).image[[0, 0, 0, 0]]).abs() < 1e-3);
@@ -85,7 +95,12 @@ fn a_ramp_turned_is_the_ramp_at_the_turned_places() {
 #[test]
 fn a_quarter_turn_moves_image_and_labels_alike() {
     let (_folder, case) = case();
-    let config = AugmentConfig { affine_probability: 1.0, rotation: [0.0, 0.0, FRAC_PI_2], scale: 0.0, ..AugmentConfig::none() };
+    let config = AugmentConfig {
+        affine_probability: 1.0,
+        rotation: [0.0, 0.0, FRAC_PI_2],
+        scale: 0.0,
+        ..AugmentConfig::none()
+    };
     let (start, shape) = ([3, 2, 1], [5, 5, 3]);
     let center = case.crop([5, 4, 2], [1; 3]);
     for seed in 0..10 {
@@ -101,13 +116,22 @@ fn a_quarter_turn_moves_image_and_labels_alike() {
 #[test]
 fn beyond_the_case_its_voxels_are_mirrored() {
     let (_folder, case) = case();
-    let config = AugmentConfig { affine_probability: 1.0, rotation: [1.5; 3], scale: 0.9, ..AugmentConfig::default() };
+    let config =
+        AugmentConfig { affine_probability: 1.0, rotation: [1.5; 3], scale: 0.9, ..AugmentConfig::default() };
     let plain = case.crop([0; 3], drawn::SHAPE);
-    let (low, high) = plain.image.iter().fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
+    let (low, high) =
+        plain.image.iter().fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
     for seed in 0..30 {
-        let config = AugmentConfig { intensity_scale_probability: 0.0, intensity_shift_probability: 0.0, ..config.clone() };
+        let config = AugmentConfig {
+            intensity_scale_probability: 0.0,
+            intensity_shift_probability: 0.0,
+            ..config.clone()
+        };
         let sample = draw(&config, seed).cut(&case, [0; 3], drawn::SHAPE);
-        assert!(sample.image.iter().all(|v| (low..=high).contains(v)), "mirrored voxels are voxels of the case");
+        assert!(
+            sample.image.iter().all(|v| (low..=high).contains(v)),
+            "mirrored voxels are voxels of the case"
+        );
     }
 }
 

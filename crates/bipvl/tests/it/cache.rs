@@ -97,7 +97,8 @@ fn a_case_that_cannot_be_prepared_is_named() {
     let (folder, dataset) = drawn::dataset(2);
     fs::write(folder.path().join("imagesTr/case_01.nii.gz"), "no volume").unwrap();
     let cache = TempDir::new().unwrap();
-    let message = build_cache(cache.path(), &recipe(), &dataset, &dataset.cases, &|_| ()).unwrap_err().to_string();
+    let message =
+        build_cache(cache.path(), &recipe(), &dataset, &dataset.cases, &|_| ()).unwrap_err().to_string();
     assert!(message.contains("case_01.nii.gz"), "{message}");
 }
 

@@ -55,7 +55,10 @@ const NNUNET_FILES: [&str; 4] =
 fn a_decathlon_folder_is_listed_in_label_order_and_by_id() {
     let dataset = open(&decathlon(), &DECATHLON_FILES).unwrap();
     assert_eq!((dataset.name.as_str(), dataset.modality), ("Organs", Modality::Ct));
-    assert_eq!((dataset.classes, dataset.labels), (vec!["spleen".to_owned(), "liver".to_owned()], vec![2, 10]));
+    assert_eq!(
+        (dataset.classes, dataset.labels),
+        (vec!["spleen".to_owned(), "liver".to_owned()], vec![2, 10])
+    );
     let ids: Vec<&str> = dataset.cases.iter().map(|case| case.id.as_str()).collect();
     assert_eq!(ids, ["a", "b"]);
     assert_eq!(dataset.cases[0].images, [dataset.root.join("imagesTr/a.nii.gz")]);
@@ -64,7 +67,10 @@ fn a_decathlon_folder_is_listed_in_label_order_and_by_id() {
 #[test]
 fn an_nnunet_folder_has_one_file_per_channel() {
     let dataset = open(&nnunet(), &NNUNET_FILES).unwrap();
-    assert_eq!((dataset.modality, dataset.channels), (Modality::Mr, vec!["FLAIR".to_owned(), "T1w".to_owned()]));
+    assert_eq!(
+        (dataset.modality, dataset.channels),
+        (Modality::Mr, vec!["FLAIR".to_owned(), "T1w".to_owned()])
+    );
     assert_eq!((dataset.classes, dataset.labels), (vec!["core".to_owned(), "edema".to_owned()], vec![1, 2]));
     let [case] = &dataset.cases[..] else { panic!("one case") };
     assert_eq!(case.id, "p_1");
@@ -149,6 +155,9 @@ fn another_seed_gives_another_fold() {
 fn the_hippocampus_set_is_listed() {
     let Some(data) = real_data("msd-hippocampus") else { return };
     let dataset = Dataset::open(&data).unwrap();
-    assert_eq!((dataset.name.as_str(), dataset.modality, dataset.cases.len()), ("Hippocampus", Modality::Mr, 200));
+    assert_eq!(
+        (dataset.name.as_str(), dataset.modality, dataset.cases.len()),
+        ("Hippocampus", Modality::Mr, 200)
+    );
     assert_eq!(dataset.classes, ["Anterior", "Posterior"]);
 }

@@ -23,7 +23,10 @@ fn row(intensities: &[f32]) -> Volume<f32> {
 
 fn close(found: &[f32], expected: &[f32]) {
     let is_close = |(a, b): (&f32, &f32)| f64::from((a - b).abs()) < ROUNDING;
-    assert!(found.len() == expected.len() && found.iter().zip(expected).all(is_close), "{found:?} {expected:?}");
+    assert!(
+        found.len() == expected.len() && found.iter().zip(expected).all(is_close),
+        "{found:?} {expected:?}"
+    );
 }
 
 #[test]
@@ -50,7 +53,8 @@ fn z_scores_of_one_value_are_zero_and_of_nothing_too() {
 
 #[test]
 fn channels_are_normalized_apart_and_cropped_together() {
-    let prepared = recipe(Intensity::ZScore).prepare(&[row(&[0.0, 1.0, 3.0, 0.0]), row(&[0.0, 0.0, 10.0, 30.0])]);
+    let prepared =
+        recipe(Intensity::ZScore).prepare(&[row(&[0.0, 1.0, 3.0, 0.0]), row(&[0.0, 0.0, 10.0, 30.0])]);
     close(prepared.image.as_slice().unwrap(), &[-1.0, 1.0, 0.0, 0.0, -1.0, 1.0]);
 }
 
@@ -83,7 +87,8 @@ fn every_prepared_voxel_is_where_it_was() {
         let number = (f64::from(*intensity) * 1000.0).round() as usize;
         let Some(number) = number.checked_sub(1) else { continue };
         let voxel = [number / 42, number / 7 % 6, number % 7].map(|index| index as f64);
-        let (before, after) = (source.grid().voxel_to_world(voxel), prepared.grid.voxel_to_world([x, y, z].map(|i| i as f64)));
+        let (before, after) =
+            (source.grid().voxel_to_world(voxel), prepared.grid.voxel_to_world([x, y, z].map(|i| i as f64)));
         assert!((0..3).all(|axis| (before[axis] - after[axis]).abs() < ROUNDING), "{before:?} {after:?}");
         seen += 1;
     }
@@ -98,10 +103,8 @@ fn respacing_keeps_a_ramp_along_the_world() {
     // 2 mm per voxel; the intensity is the world's x in millimetres, moved by 10.
     let voxels = Array3::from_shape_fn(shape, |(x, _, _)| 10.0 + 2.0 * x as f32);
     let source = Volume::new(voxels, Grid::with_spacing(shape, [2.0; 3]));
-    let recipe = Recipe {
-        spacing: Some([1.0, 2.0, 2.0]),
-        ..recipe(Intensity::Window { low: 0.0, high: 100.0 })
-    };
+    let recipe =
+        Recipe { spacing: Some([1.0, 2.0, 2.0]), ..recipe(Intensity::Window { low: 0.0, high: 100.0 }) };
     let prepared = recipe.prepare(&[source]);
     assert!((prepared.grid.spacing()[0] - 1.0).abs() < ROUNDING);
     for ((x, y, z), intensity) in prepared.image.index_axis(Axis(0), 0).indexed_iter() {

@@ -30,7 +30,10 @@ fn description(class: &str, sentence: &str) -> Description {
 }
 
 fn descriptions() -> Descriptions {
-    let classes = vec![description("Liver", "Large, wedge-shaped."), description("Aorta", "A long, round tube in front of the spine.")];
+    let classes = vec![
+        description("Liver", "Large, wedge-shaped."),
+        description("Aorta", "A long, round tube in front of the spine."),
+    ];
     Descriptions { classes }
 }
 
@@ -63,7 +66,8 @@ fn ids_of_a_complete_tokenizer_are_those_of_the_reference() {
 #[test]
 fn a_word_is_cut_into_the_longest_pieces() {
     let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\nkid\n##ney\n##neys\nk\n,\n").unwrap();
+    fs::write(folder.path().join("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\nkid\n##ney\n##neys\nk\n,\n")
+        .unwrap();
     let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
     assert_eq!(ids_of(&tokenizer, "Kidney, kidneys liver"), [2, 4, 5, 8, 4, 6, 1, 3]);
     assert_eq!(tokenizer.vocabulary_size(), 9);
