@@ -112,8 +112,7 @@ impl<B: Convolution, C: CheckpointStrategy> Convolution for Autodiff<B, C> {
         }
     }
 
-    fn convolve_weight_gradient(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
-        let values = B::convolve_weight_gradient(input.into_primitive(), gradient.into_primitive());
-        <Self as burn::backend::AutodiffBackend>::from_inner(values)
+    fn convolve_weight_gradient(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("a gradient is computed on the inner backend")
     }
 }

@@ -25,11 +25,16 @@ impl Contiguous {
     }
 
     pub(crate) fn values(&self) -> &[f32] {
-        self.0.storage()
+        self.0.as_slice().expect("a contiguous tensor is one slice")
     }
 }
 
 /// A CPU tensor of these values.
 pub(crate) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FloatTensor<Flex> {
     FloatTensor::<Flex>::from_data(TensorData::new(values, shape))
+}
+
+/// A CPU tensor of these values, in the shape of another.
+pub(crate) fn tensor_like(values: Vec<f32>, other: &Contiguous) -> FloatTensor<Flex> {
+    FloatTensor::<Flex>::from_data(TensorData::new(values, other.0.shape()))
 }

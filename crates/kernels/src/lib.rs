@@ -5,12 +5,22 @@
 //! runs our kernel, on any other device it falls back on Burn's own operations (the same body the
 //! tests compare with). Results do not depend on the number of threads: work is cut by shape, and
 //! partial sums are added in a fixed order.
-#![allow(unsafe_code, reason = "the only crate that may: products of overlapping rows, memory maps, allocator settings")]
+#![allow(
+    unsafe_code,
+    reason = "the only crate that may: products of overlapping rows, memory maps, allocator settings"
+)]
 
+mod activation;
+mod attention;
 mod conv3d;
 mod extension;
 mod matrix;
 mod memory;
+mod norm;
+mod vector;
 
+pub use activation::{add_leaky_relu, gelu};
+pub use attention::{AttentionInput, attention};
 pub use conv3d::conv3d;
 pub use memory::{keep_freed_memory, map_file};
+pub use norm::{instance_norm, layer_norm};

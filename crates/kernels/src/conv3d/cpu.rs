@@ -89,9 +89,7 @@ impl Shape {
 
     /// Positions from the first to the last voxel of a block, border included.
     fn positions(&self, block: Block) -> usize {
-        (block.sections - 1) * self.padded_section()
-            + (block.rows - 1) * self.padded_row()
-            + self.size[2]
+        (block.sections - 1) * self.padded_section() + (block.rows - 1) * self.padded_row() + self.size[2]
     }
 
     /// Where the window of the first position of a block begins, in padded positions.
@@ -172,7 +170,15 @@ pub(crate) fn weight_gradient(shape: Shape, input: &[f32], gradient: &[f32]) -> 
         let mut sum = vec![0.0; weight_size];
         let mut scratch = Vec::new();
         for (sample, gradient) in gradient.chunks(volume).enumerate() {
-            add_weight_gradient(shape, &padded, gradient, shape.whole(sample), Threads::All, &mut scratch, &mut sum);
+            add_weight_gradient(
+                shape,
+                &padded,
+                gradient,
+                shape.whole(sample),
+                Threads::All,
+                &mut scratch,
+                &mut sum,
+            );
         }
         return sum;
     }
@@ -187,7 +193,15 @@ pub(crate) fn weight_gradient(shape: Shape, input: &[f32], gradient: &[f32]) -> 
                 for block in shape.blocks(section) {
                     let voxel = section * shape.section() + block.row * shape.size[2];
                     let gradient = &gradient[voxel * shape.outputs..];
-                    add_weight_gradient(shape, &padded, gradient, block, Threads::One, &mut scratch, &mut sum);
+                    add_weight_gradient(
+                        shape,
+                        &padded,
+                        gradient,
+                        block,
+                        Threads::One,
+                        &mut scratch,
+                        &mut sum,
+                    );
                 }
             }
             sum

@@ -1,0 +1,102 @@
+//! The convolutional decoder: upsampling with skip connections to logits (paper.md section 2).
+
+use burn::{module::Module, nn::Linear, tensor::Tensor};
+
+use super::{
+    init::Initializer,
+    layers::ResidualBlock,
+    vision_encoder::{STAGES, VisionConfig},
+};
+
+/// What the decoder receives.
+#[derive(Clone, Debug)]
+pub struct DecoderInput {
+    /// `[batch, x, y, z, channels]`
+    pub image: Tensor<5>,
+    /// Skips after patch embedding and after stages 1 to 3, `[batch, x/2ⁱ⁺¹, .., feature_size · 2ⁱ]`.
+    pub skips: [Tensor<5>; STAGES],
+    /// `[batch, x/32, y/32, z/32, 16 · feature_size]`
+    pub bottleneck: Tensor<5>,
+}
+
+/// What the decoder gives.
+#[derive(Clone, Debug)]
+pub struct DecoderOutput {
+    /// `[batch, x, y, z, classes]`, background first.
+    pub logits: Tensor<5>,
+    /// The bottleneck after its residual block, `[batch, x/32, y/32, z/32, 16 · feature_size]`.
+    pub bottleneck: Tensor<5>,
+}
+
+/// Residual blocks on the skips, and a block of upsampling per stage.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    /// On the image and on the first three skips (the fourth goes in as it is).
+    pub skip_blocks: Vec<ResidualBlock>,
+    /// On the bottleneck.
+    pub bottleneck: ResidualBlock,
+    /// From coarse to fine.
+    pub up_blocks: Vec<UpBlock>,
+    /// To one channel per class and background.
+    pub logits: Linear,
+}
+
+impl Decoder {
+    /// First weights for `outputs` logit channels.
+    pub fn new(init: &mut Initializer, config: &VisionConfig, outputs: usize) -> Self {
+        let width = |stage| config.width(stage);
+        let mut skip_blocks = vec![ResidualBlock::new(init, config.channels, width(0))];
+        skip_blocks.extend((0..STAGES - 1).map(|stage| ResidualBlock::new(init, width(stage), width(stage))));
+        let bottleneck = ResidualBlock::new(init, width(STAGES), width(STAGES));
+        let mut up_blocks: Vec<UpBlock> =
+            (0..STAGES).rev().map(|stage| UpBlock::new(init, width(stage + 1), width(stage))).collect();
+        up_blocks.push(UpBlock::new(init, width(0), width(0)));
+        Self { skip_blocks, bottleneck, up_blocks, logits: init.linear(width(0), outputs) }
+    }
+
+    /// From the bottleneck up to the logits.
+    pub fn forward(&self, input: DecoderInput) -> DecoderOutput {
+        let bottleneck = self.bottleneck.forward(input.bottleneck);
+        let [first, second, third, fourth] = input.skips;
+        let mut skips: Vec<Tensor<5>> = [input.image, first, second, third]
+            .into_iter()
+            .zip(&self.skip_blocks)
+            .map(|(skip, block)| block.forward(skip))
+            .collect();
+        skips.push(fourth);
+        let mut map = bottleneck.clone();
+        for (block, skip) in self.up_blocks.iter().zip(skips.into_iter().rev()) {
+            map = block.forward(map, skip);
+        }
+        DecoderOutput { logits: self.logits.forward(map), bottleneck }
+    }
+}
+
+/// Doubles the resolution, joins the skip, and convolves.
+#[derive(Module, Debug)]
+pub struct UpBlock {
+    /// The transposed convolution (2³, stride 2) as a linear layer to the eight voxels of a cube.
+    pub up: Linear,
+    /// On the joined channels.
+    pub block: ResidualBlock,
+}
+
+impl UpBlock {
+    fn new(init: &mut Initializer, inputs: usize, outputs: usize) -> Self {
+        let up = Linear { weight: init.uniform([inputs, 8 * outputs], 8 * outputs), bias: None };
+        Self { up, block: ResidualBlock::new(init, 2 * outputs, outputs) }
+    }
+
+    fn forward(&self, map: Tensor<5>, skip: Tensor<5>) -> Tensor<5> {
+        let [batch, x, y, z, _] = map.dims();
+        let [.., channels] = skip.dims();
+        // [batch, x, y, z, 2·2·2·channels] -> [batch, 2x, 2y, 2z, channels]
+        let up = self
+            .up
+            .forward(map)
+            .reshape([batch, x, y, z, 2, 2, 2, channels])
+            .permute([0, 1, 4, 2, 5, 3, 6, 7])
+            .reshape([batch, 2 * x, 2 * y, 2 * z, channels]);
+        self.block.forward(Tensor::cat(vec![up, skip], 4))
+    }
+}

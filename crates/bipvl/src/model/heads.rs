@@ -1,0 +1,50 @@
+//! One vision embedding per class, and the projections into the space where text and image are aligned
+//! (paper.md sections 6 and 7.3).
+
+use burn::{
+    module::Module,
+    nn::Linear,
+    tensor::{Tensor, activation::relu},
+};
+
+use super::init::Initializer;
+
+/// Turns the bottleneck into one channel per class: Linear, ReLU, Linear for each voxel.
+#[derive(Module, Debug)]
+pub struct ClassEmbeddingHead {
+    /// Keeps the width.
+    pub hidden: Linear,
+    /// To one channel per class and background.
+    pub output: Linear,
+}
+
+impl ClassEmbeddingHead {
+    /// First weights.
+    pub fn new(init: &mut Initializer, channels: usize, outputs: usize) -> Self {
+        Self { hidden: init.linear(channels, channels), output: init.linear(channels, outputs) }
+    }
+
+    /// # Shapes
+    ///
+    /// - `bottleneck`: `[batch, x, y, z, channels]`
+    /// - output: `[batch, x, y, z, outputs]`
+    pub fn forward(&self, bottleneck: Tensor<5>) -> Tensor<5> {
+        self.output.forward(relu(self.hidden.forward(bottleneck)))
+    }
+}
+
+/// Projections of both sides into the shared space.
+#[derive(Module, Debug)]
+pub struct AlignmentHeads {
+    /// From the voxels of the bottleneck.
+    pub vision: Linear,
+    /// From the text's width.
+    pub text: Linear,
+}
+
+impl AlignmentHeads {
+    /// First weights; `voxels` is the number of bottleneck voxels of the training patch.
+    pub fn new(init: &mut Initializer, voxels: usize, hidden: usize, shared: usize) -> Self {
+        Self { vision: init.linear(voxels, shared), text: init.linear(hidden, shared) }
+    }
+}

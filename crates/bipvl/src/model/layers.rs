@@ -1,0 +1,104 @@
+//! Small layers that several boxes of the figure share.
+
+use bipvl_kernels::{add_leaky_relu, conv3d, gelu, instance_norm, layer_norm};
+use burn::{
+    module::{Module, Param},
+    nn::Linear,
+    tensor::{Device, Tensor},
+};
+
+use super::init::Initializer;
+
+/// Epsilon of every norm of the vision side.
+pub(super) const EPSILON: f32 = 1e-5;
+/// Slope of the leaky ReLU for negative values.
+const SLOPE: f32 = 0.01;
+/// Slope that makes a leaky ReLU the identity.
+const NO_ACTIVATION: f32 = 1.0;
+
+/// Layer norm with a learned scale and shift over the last axis.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// Scale, `[channels]`.
+    pub gamma: Param<Tensor<1>>,
+    /// Shift, `[channels]`.
+    pub beta: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// The identity scale over `channels`.
+    pub fn new(init: &Initializer, channels: usize, epsilon: f32) -> Self {
+        let (gamma, beta) = (init.constant([channels], 1.0), init.constant([channels], 0.0));
+        Self { gamma, beta, epsilon: f64::from(epsilon) }
+    }
+
+    /// # Shapes
+    ///
+    /// - input and output: `[.., channels]`
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        layer_norm(input, self.gamma.val(), self.beta.val(), self.epsilon as f32)
+    }
+}
+
+/// Layer norm over the last axis without scale and shift, as the skips have it.
+pub(super) fn normalize<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+    let device: Device = input.device();
+    let channels = input.dims()[D - 1];
+    layer_norm(input, Tensor::ones([channels], &device), Tensor::zeros([channels], &device), EPSILON)
+}
+
+/// Linear, exact GELU, linear.
+#[derive(Module, Debug)]
+pub struct Mlp {
+    /// Widens.
+    pub up: Linear,
+    /// Narrows again.
+    pub down: Linear,
+}
+
+impl Mlp {
+    /// # Shapes
+    ///
+    /// - input and output: `[.., channels]`
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        self.down.forward(gelu(self.up.forward(input)))
+    }
+}
+
+/// Two 3³ convolutions with instance norm and leaky ReLU, around which the input is carried: MONAI's
+/// `UnetResBlock`.
+#[derive(Module, Debug)]
+pub struct ResidualBlock {
+    /// First filter, `[3, 3, 3, inputs, outputs]`.
+    pub conv1: Param<Tensor<5>>,
+    /// Second filter, `[3, 3, 3, outputs, outputs]`.
+    pub conv2: Param<Tensor<5>>,
+    /// 1³ convolution of the carried input, where the number of channels changes.
+    pub shortcut: Option<Linear>,
+}
+
+impl ResidualBlock {
+    /// A block from `inputs` to `outputs` channels.
+    pub fn new(init: &mut Initializer, inputs: usize, outputs: usize) -> Self {
+        Self {
+            conv1: init.uniform([3, 3, 3, inputs, outputs], 27 * inputs),
+            conv2: init.uniform([3, 3, 3, outputs, outputs], 27 * outputs),
+            shortcut: (inputs != outputs).then(|| init.linear_without_bias(inputs, outputs)),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - input: `[batch, x, y, z, inputs]`
+    /// - output: `[batch, x, y, z, outputs]`
+    pub fn forward(&self, input: Tensor<5>) -> Tensor<5> {
+        let hidden = instance_norm(conv3d(input.clone(), self.conv1.val()), EPSILON, SLOPE);
+        let hidden = instance_norm(conv3d(hidden, self.conv2.val()), EPSILON, NO_ACTIVATION);
+        let carried = match &self.shortcut {
+            Some(shortcut) => instance_norm(shortcut.forward(input), EPSILON, NO_ACTIVATION),
+            None => input,
+        };
+        add_leaky_relu(hidden, carried, SLOPE)
+    }
+}

@@ -1,0 +1,93 @@
+//! The named sizes: `paper`, `small`, `tiny`.
+
+use std::{fmt, str::FromStr};
+
+use super::{
+    BiPvlSegConfig,
+    bifusion::FusionConfig,
+    text_encoder::TextConfig,
+    vision_encoder::{SwinVersion, VisionConfig},
+};
+
+/// A named size of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// As published: feature size 48, BERT-base, patches of 96³.
+    Paper,
+    /// Half as wide, a text encoder of 12 narrow layers, patches of 64³.
+    Small,
+    /// Trains on a processor: feature size 16, 12 layers 64 wide, patches of 32³.
+    Tiny,
+}
+
+/// The names that the command line accepts.
+pub const PRESETS: [&str; 3] = ["paper", "small", "tiny"];
+
+impl Preset {
+    /// The sizes of the network for images of `channels`.
+    pub fn config(self, channels: usize) -> BiPvlSegConfig {
+        match self {
+            Self::Paper => BiPvlSegConfig {
+                vision: vision(channels, 48, [3, 6, 12, 24], 7),
+                text: text(28_996, 768, 12, 0.1),
+                fusion: FusionConfig { heads: 8, mlp_size: 2048 },
+                shared_size: 128,
+                patch: [96; 3],
+            },
+            Self::Small => BiPvlSegConfig {
+                vision: vision(channels, 24, [3, 6, 12, 24], 7),
+                text: text(0, 128, 4, 0.0),
+                fusion: FusionConfig { heads: 8, mlp_size: 256 },
+                shared_size: 64,
+                patch: [64; 3],
+            },
+            Self::Tiny => BiPvlSegConfig {
+                vision: vision(channels, 16, [2, 4, 8, 16], 4),
+                text: text(0, 64, 4, 0.0),
+                fusion: FusionConfig { heads: 4, mlp_size: 128 },
+                shared_size: 32,
+                patch: [32; 3],
+            },
+        }
+    }
+}
+
+fn vision(channels: usize, feature_size: usize, heads: [usize; 4], attention_window: usize) -> VisionConfig {
+    let version = SwinVersion::V2;
+    VisionConfig { channels, feature_size, depths: [2; 4], heads, attention_window, version }
+}
+
+fn text(vocab_size: usize, hidden_size: usize, heads: usize, dropout: f32) -> TextConfig {
+    TextConfig {
+        vocab_size,
+        hidden_size,
+        num_attention_heads: heads,
+        intermediate_size: 4 * hidden_size,
+        max_position_embeddings: 512,
+        stage_layers: [6, 2, 2, 2],
+        hidden_dropout_prob: dropout,
+        layer_norm_eps: 1e-12,
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [paper, small, tiny] = PRESETS;
+        f.write_str(match self {
+            Self::Paper => paper,
+            Self::Small => small,
+            Self::Tiny => tiny,
+        })
+    }
+}
+
+impl FromStr for Preset {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        [Self::Paper, Self::Small, Self::Tiny]
+            .into_iter()
+            .find(|preset| preset.to_string() == name)
+            .ok_or_else(|| format!("expected one of {}, found \"{name}\"", PRESETS.join(", ")))
+    }
+}

@@ -1,0 +1,180 @@
+//! Normalization on slices.
+
+use rayon::prelude::*;
+
+use crate::vector::{self, Normal};
+
+/// Rows one partial sum covers: fixed, so that results do not depend on threads.
+const ROWS: usize = 512;
+/// Parts the gradients of a layer norm's weights are summed in: fixed for the same reason.
+const PARTS: usize = 8;
+
+/// Mean and reciprocal standard deviation of each channel of one sample.
+struct Statistics {
+    mean: Vec<f32>,
+    scale: Vec<f32>,
+}
+
+/// Sums two quantities per channel over all rows, in blocks of fixed size and in their order.
+fn sum_blocks(
+    rows: &[f32],
+    gradient: &[f32],
+    channels: usize,
+    f: impl Fn(&[f32], &[f32], &mut [f32], &mut [f32]) + Sync,
+) -> [Vec<f64>; 2] {
+    let block = ROWS * channels;
+    let partial: Vec<[Vec<f32>; 2]> = rows
+        .par_chunks(block)
+        .zip(gradient.par_chunks(block))
+        .map(|(rows, gradient)| {
+            let mut sums = [vec![0.0; channels], vec![0.0; channels]];
+            let [first, second] = &mut sums;
+            f(rows, gradient, first, second);
+            sums
+        })
+        .collect();
+    let mut sums = [vec![0.0; channels], vec![0.0; channels]];
+    for partial in partial {
+        for (sums, partial) in sums.iter_mut().zip(partial) {
+            for (sum, value) in sums.iter_mut().zip(partial) {
+                *sum += f64::from(value);
+            }
+        }
+    }
+    sums
+}
+
+/// Values are measured from the first row, so that a large common offset costs no precision.
+fn statistics(sample: &[f32], channels: usize, epsilon: f32) -> Statistics {
+    let center = &sample[..channels];
+    let [sums, squares] = sum_blocks(sample, sample, channels, |rows, _, sums, squares| {
+        vector::add_moments(rows, center, sums, squares);
+    });
+    let count = (sample.len() / channels) as f64;
+    let moments = sums.iter().zip(&squares).map(|(sum, square)| {
+        let mean = sum / count;
+        (mean, (square / count - mean * mean).max(0.0))
+    });
+    let (mean, scale) = moments
+        .zip(center)
+        .map(|((mean, variance), &center)| {
+            let scale = 1.0 / (variance + f64::from(epsilon)).sqrt();
+            ((mean + f64::from(center)) as f32, scale as f32)
+        })
+        .unzip();
+    Statistics { mean, scale }
+}
+
+/// `leaky((x − mean) / √(variance + ε))` per sample and channel; `shape` is `[batch, channels]`.
+pub(crate) fn instance_norm(input: &[f32], shape: [usize; 2], epsilon: f32, slope: f32) -> Vec<f32> {
+    let [batch, channels] = shape;
+    let sample = input.len() / batch;
+    let mut out = vec![0.0; input.len()];
+    for (input, out) in input.chunks(sample).zip(out.chunks_mut(sample)) {
+        let Statistics { mean, scale } = statistics(input, channels, epsilon);
+        let block = ROWS * channels;
+        input.par_chunks(block).zip(out.par_chunks_mut(block)).for_each(|(input, out)| {
+            vector::normalize(input, &mean, &scale, slope, out);
+        });
+    }
+    out
+}
+
+/// The gradient of the input of [`instance_norm`].
+pub(crate) fn instance_norm_gradient(
+    input: &[f32],
+    gradient: &[f32],
+    shape: [usize; 2],
+    epsilon: f32,
+    slope: f32,
+) -> Vec<f32> {
+    let [batch, channels] = shape;
+    let sample = input.len() / batch;
+    let mut into = vec![0.0; input.len()];
+    let samples = input.chunks(sample).zip(gradient.chunks(sample)).zip(into.chunks_mut(sample));
+    for ((input, gradient), into) in samples {
+        let Statistics { mean, scale } = statistics(input, channels, epsilon);
+        let normal = Normal { mean: &mean, scale: &scale, slope };
+        let sums = sum_blocks(input, gradient, channels, |rows, gradient, sums, products| {
+            vector::add_normal_sums(rows, gradient, normal, sums, products);
+        });
+        let count = (sample / channels) as f64;
+        let [gradients, products] =
+            sums.map(|sums| sums.iter().map(|sum| (sum / count) as f32).collect::<Vec<_>>());
+        let block = ROWS * channels;
+        input.par_chunks(block).zip(gradient.par_chunks(block)).zip(into.par_chunks_mut(block)).for_each(
+            |((input, gradient), into)| {
+                vector::normal_gradient(input, gradient, normal, [&gradients, &products], into);
+            },
+        );
+    }
+    into
+}
+
+/// Mean and reciprocal standard deviation of one row.
+fn row_statistics(row: &[f32], epsilon: f32) -> (f32, f32) {
+    let count = row.len() as f32;
+    let mean = vector::total(row) / count;
+    let variance = vector::squared_distance(row, mean) / count;
+    (mean, 1.0 / (variance + epsilon).sqrt())
+}
+
+/// `gamma · (x − mean) / √(variance + ε) + beta` per row.
+pub(crate) fn layer_norm(input: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> Vec<f32> {
+    let channels = gamma.len();
+    let mut out = vec![0.0; input.len()];
+    let block = ROWS * channels;
+    input.par_chunks(block).zip(out.par_chunks_mut(block)).for_each(|(input, out)| {
+        for (row, out) in input.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+            let (mean, scale) = row_statistics(row, epsilon);
+            vector::scale_and_shift(row, [mean, scale], [gamma, beta], out);
+        }
+    });
+    out
+}
+
+/// Gradients of input and weights of a layer norm.
+pub(crate) struct LayerNormGradients {
+    pub(crate) input: Vec<f32>,
+    pub(crate) gamma: Vec<f32>,
+    pub(crate) beta: Vec<f32>,
+}
+
+/// The gradients of [`layer_norm`].
+pub(crate) fn layer_norm_gradient(
+    input: &[f32],
+    gamma: &[f32],
+    gradient: &[f32],
+    epsilon: f32,
+) -> LayerNormGradients {
+    let channels = gamma.len();
+    let part = (input.len() / channels).div_ceil(PARTS).max(1) * channels;
+    let mut of_input = vec![0.0; input.len()];
+    let parts: Vec<[Vec<f32>; 2]> = input
+        .par_chunks(part)
+        .zip(gradient.par_chunks(part))
+        .zip(of_input.par_chunks_mut(part))
+        .map(|((input, gradient), into)| {
+            let (mut gammas, mut betas) = (vec![0.0; channels], vec![0.0; channels]);
+            let rows = input.chunks_exact(channels).zip(gradient.chunks_exact(channels));
+            for ((row, gradient), into) in rows.zip(into.chunks_exact_mut(channels)) {
+                let statistics = row_statistics(row, epsilon).into();
+                vector::layer_norm_gradient(
+                    row,
+                    gradient,
+                    statistics,
+                    gamma,
+                    [&mut gammas, &mut betas],
+                    into,
+                );
+            }
+            [gammas, betas]
+        })
+        .collect();
+    let (mut of_gamma, mut of_beta) = (vec![0.0; channels], vec![0.0; channels]);
+    for [gammas, betas] in parts {
+        vector::add(&mut of_gamma, &gammas);
+        vector::add(&mut of_beta, &betas);
+    }
+    LayerNormGradients { input: of_input, gamma: of_gamma, beta: of_beta }
+}

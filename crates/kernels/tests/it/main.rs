@@ -1,0 +1,25 @@
+//! Every kernel against Burn's own operation, forward and backward, over odd shapes.
+
+mod activation;
+mod attention;
+mod conv3d;
+mod norm;
+mod random;
+
+use burn::tensor::{Device, Tensor};
+
+/// Kernels sum in another order than Burn; relative to the largest value, float32 allows this.
+const TOLERANCE: f32 = 2e-5;
+
+/// Where values and gradients are computed.
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+/// Panics when the largest difference exceeds [`TOLERANCE`] times the largest expected value (or 1e-3).
+fn assert_close<const D: usize>(what: &str, found: Tensor<D>, expected: Tensor<D>) {
+    assert_eq!(found.dims(), expected.dims(), "{what}: shape");
+    let largest = expected.clone().abs().max().into_scalar::<f32>().max(1e-3);
+    let difference = (found - expected).abs().max().into_scalar::<f32>();
+    assert!(difference <= TOLERANCE * largest, "{what}: differs by {difference}, largest is {largest}");
+}

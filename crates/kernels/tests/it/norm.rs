@@ -1,0 +1,56 @@
+//! Normalization against its formula in Burn's operations.
+
+use bipvl_kernels::{instance_norm, layer_norm};
+use burn::tensor::{Tensor, activation};
+
+use crate::{assert_close, device, random::random};
+
+const EPSILON: f32 = 1e-5;
+
+fn burn_normalize<const D: usize>(input: Tensor<D>, axis: usize) -> Tensor<D> {
+    let centered = input.clone() - input.mean_dim(axis);
+    centered.clone() / (centered.square().mean_dim(axis) + EPSILON).sqrt()
+}
+
+fn burn_instance_norm(input: Tensor<5>, slope: f64) -> Tensor<5> {
+    let [batch, x, y, z, channels] = input.dims();
+    let normal = burn_normalize(input.reshape([batch, x * y * z, channels]), 1);
+    activation::leaky_relu(normal, slope).reshape([batch, x, y, z, channels])
+}
+
+fn check_instance_norm(shape: [usize; 5], slope: f32) {
+    let input = (random(shape, 1, &device()) * 3.0 + 7.0).require_grad();
+    let weight = random(shape, 2, &device());
+    let ours = instance_norm(input.clone(), EPSILON, slope);
+    let theirs = burn_instance_norm(input.clone(), f64::from(slope));
+    assert_close("output", ours.clone(), theirs.clone());
+    let (ours, theirs) = ((ours * weight.clone()).sum().backward(), (theirs * weight).sum().backward());
+    assert_close("gradient", input.grad(&ours).unwrap(), input.grad(&theirs).unwrap());
+}
+
+#[test]
+fn instance_norm_equals_its_formula() {
+    check_instance_norm([2, 5, 6, 7, 3], 0.01);
+    check_instance_norm([1, 11, 12, 13, 17], 1.0);
+}
+
+#[test]
+fn instance_norm_of_a_single_voxel_is_zero() {
+    let output = instance_norm(random([2, 1, 1, 1, 4], 1, &device()), EPSILON, 0.01);
+    assert_eq!(output.abs().max().into_scalar::<f32>(), 0.0);
+}
+
+#[test]
+fn layer_norm_equals_its_formula() {
+    let input = (random([3, 700, 19], 1, &device()) * 2.0 - 5.0).require_grad();
+    let gamma = random([19], 2, &device()).require_grad();
+    let beta = random([19], 3, &device()).require_grad();
+    let weight = random([3, 700, 19], 4, &device());
+    let ours = layer_norm(input.clone(), gamma.clone(), beta.clone(), EPSILON);
+    let theirs = burn_normalize(input.clone(), 2) * gamma.clone().unsqueeze() + beta.clone().unsqueeze();
+    assert_close("output", ours.clone(), theirs.clone());
+    let (ours, theirs) = ((ours * weight.clone()).sum().backward(), (theirs * weight).sum().backward());
+    assert_close("input", input.grad(&ours).unwrap(), input.grad(&theirs).unwrap());
+    assert_close("gamma", gamma.grad(&ours).unwrap(), gamma.grad(&theirs).unwrap());
+    assert_close("beta", beta.grad(&ours).unwrap(), beta.grad(&theirs).unwrap());
+}
