@@ -108,7 +108,7 @@ fn trilinear(voxels: &Array3<f32>, [x, y, z]: [Tap; 3]) -> f32 {
 
 fn nearest(labels: &Array3<u16>, taps: [Tap; 3]) -> u16 {
     labels[taps.map(|tap| {
-        let is_low = tap.share < 0.5 || (tap.share == 0.5 && tap.low.is_multiple_of(2));
+        let is_low = tap.share < 0.5 || (tap.share <= 0.5 && tap.low.is_multiple_of(2));
         if is_low { tap.low } else { tap.high }
     })]
 }

@@ -84,7 +84,8 @@ impl Augmentation {
         let scales = Vector3::from_fn(|_, _| 1.0 + within(config.scale));
         let signs = config.flip_probability.map(|share| if rng.random_bool(share) { -1.0 } else { 1.0 });
         let rotation = Rotation3::from_euler_angles(angles[0], angles[1], angles[2]);
-        let linear = rotation.matrix() * Matrix3::from_diagonal(&scales) * Matrix3::from_diagonal(&signs.into());
+        let linear =
+            rotation.matrix() * Matrix3::from_diagonal(&scales) * Matrix3::from_diagonal(&signs.into());
         Self { linear, gain: gain as f32, shift: shift as f32 }
     }
 
@@ -112,7 +113,8 @@ impl Augmentation {
         // What the turned patch reaches, cut off at the case; mirrored voxels lie inside this box as well.
         let reach = self.linear.abs() * half;
         let inside = |voxel: f64, axis: usize| voxel.clamp(0.0, case_shape[axis] as f64 - 1.0) as usize;
-        let first: [usize; 3] = std::array::from_fn(|axis| inside((center[axis] - reach[axis]).floor(), axis));
+        let first: [usize; 3] =
+            std::array::from_fn(|axis| inside((center[axis] - reach[axis]).floor(), axis));
         let last: [usize; 3] = std::array::from_fn(|axis| inside((center[axis] + reach[axis]).ceil(), axis));
         let source = case.crop(first, std::array::from_fn(|axis| last[axis] + 1 - first[axis]));
 
@@ -122,7 +124,8 @@ impl Augmentation {
         for ((x, y, z), label) in labels.indexed_iter_mut() {
             let offset = Vector3::new(x as f64, y as f64, z as f64) - half;
             let position = center + self.linear * offset;
-            let position = std::array::from_fn(|axis| mirror(position[axis], case_shape[axis]) - first[axis] as f64);
+            let position =
+                std::array::from_fn(|axis| mirror(position[axis], case_shape[axis]) - first[axis] as f64);
             *label = source.labels[position.map(|coordinate| coordinate.round() as usize)];
             for (channel, voxels) in source.image.outer_iter().enumerate() {
                 image[[channel, x, y, z]] = linear(&voxels, position);

@@ -22,10 +22,14 @@ impl Batch {
     pub fn new(samples: &[Sample], device: &Device) -> Self {
         let first = samples.first().expect("a batch has at least one sample");
         let shape = first.image.dim();
-        assert!(samples.iter().all(|sample| sample.image.dim() == shape), "samples of a batch have one shape");
+        assert!(
+            samples.iter().all(|sample| sample.image.dim() == shape),
+            "samples of a batch have one shape"
+        );
         let (channels, x, y, z) = shape;
         let image: Vec<f32> = samples.iter().flat_map(|sample| sample.image.iter().copied()).collect();
-        let labels: Vec<i32> = samples.iter().flat_map(|sample| sample.labels.iter().copied().map(i32::from)).collect();
+        let labels: Vec<i32> =
+            samples.iter().flat_map(|sample| sample.labels.iter().copied().map(i32::from)).collect();
         Self {
             image: Tensor::from_data(TensorData::new(image, [samples.len(), channels, x, y, z]), device),
             labels: Tensor::from_data(TensorData::new(labels, [samples.len(), x, y, z]), device),
@@ -41,7 +45,8 @@ mod tests {
 
     #[test]
     fn a_batch_keeps_every_voxel_in_its_place() {
-        let image = Array4::from_shape_fn((2, 3, 4, 5), |(c, x, y, z)| (c * 1000 + x * 100 + y * 10 + z) as f32);
+        let image =
+            Array4::from_shape_fn((2, 3, 4, 5), |(c, x, y, z)| (c * 1000 + x * 100 + y * 10 + z) as f32);
         let labels = Array3::from_shape_fn((3, 4, 5), |(x, y, z)| (x + y + z) as u8);
         let first = Sample { image: image.clone(), labels: labels.clone() };
         let second = Sample { image: image + 5000.0, labels: labels + 100 };

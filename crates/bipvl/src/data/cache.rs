@@ -117,9 +117,15 @@ impl CachedCase {
             });
         }
         let mut labels = Array3::zeros(shape);
-        copy_rows(&self.map[self.labels.clone()], size, start, &mut labels.view_mut(), |row: &mut [u8], bytes| {
-            row.copy_from_slice(bytes);
-        });
+        copy_rows(
+            &self.map[self.labels.clone()],
+            size,
+            start,
+            &mut labels.view_mut(),
+            |row: &mut [u8], bytes| {
+                row.copy_from_slice(bytes);
+            },
+        );
         Sample { image, labels }
     }
 
@@ -163,9 +169,12 @@ impl CachedCase {
 fn build(path: &Path, recipe: &Recipe, dataset: &Dataset, case: &Case, fingerprint: &str) -> Result<()> {
     let (prepared, labels) = recipe.prepare_case(dataset, case)?;
     let lists = VoxelLists::of(&prepared.image, &labels, dataset.classes.len());
-    let image: Vec<u8> = prepared.image.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
-    let affine: Vec<u8> = prepared.grid.affine().transpose().iter().flat_map(|value| value.to_le_bytes()).collect();
-    let lists: Vec<Vec<u8>> = lists.by_class().iter().map(|list| list.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let image: Vec<u8> =
+        prepared.image.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
+    let affine: Vec<u8> =
+        prepared.grid.affine().transpose().iter().flat_map(|value| value.to_le_bytes()).collect();
+    let lists: Vec<Vec<u8>> =
+        lists.by_class().iter().map(|list| list.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
     let labels_bytes: Vec<u8> = labels.iter().copied().collect();
     let view = |dtype: Dtype, shape: &[usize], bytes| TensorView::new(dtype, shape.to_vec(), bytes);
     let write = || -> std::result::Result<(), SafeTensorError> {
@@ -216,7 +225,10 @@ fn place_in(map: &[u8], part: &[u8]) -> Range<usize> {
 }
 
 fn numbers<T, const N: usize>(bytes: &[u8], number: fn([u8; N]) -> T) -> Vec<T> {
-    bytes.chunks_exact(N).map(|chunk| number(chunk.try_into().expect("a chunk has the size asked for"))).collect()
+    bytes
+        .chunks_exact(N)
+        .map(|chunk| number(chunk.try_into().expect("a chunk has the size asked for")))
+        .collect()
 }
 
 /// Calls `copy` with every row of `patch` along z and the bytes of the same voxels in the stored array.

@@ -137,9 +137,10 @@ impl JsonFile<'_> {
 
     fn nnunet(&self, root: &Path) -> Result<Dataset> {
         let labels = self.object("labels")?.iter().map(|(name, label)| {
-            let label = label.as_u64().and_then(|label| u16::try_from(label).ok()).ok_or_else(|| {
-                self.wrong(&format!("one label from 0 to 65535 for \"{name}\""), label)
-            })?;
+            let label = label
+                .as_u64()
+                .and_then(|label| u16::try_from(label).ok())
+                .ok_or_else(|| self.wrong(&format!("one label from 0 to 65535 for \"{name}\""), label))?;
             Ok((label, name.clone()))
         });
         let labels = labels.collect::<Result<Vec<(u16, String)>>>()?;
@@ -152,9 +153,14 @@ impl JsonFile<'_> {
             let entry = entry.map_err(|source| Error::io(&folder, source))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let Some(id) = name.strip_suffix(ending).filter(|id| !id.starts_with('.')) else { continue };
-            let images = (0..channels.len())
-                .map(|channel| self.existing(root.join("imagesTr").join(format!("{id}_{channel:04}{ending}"))));
-            cases.push(Case { id: id.to_owned(), images: images.collect::<Result<_>>()?, labels: Some(entry.path()) });
+            let images = (0..channels.len()).map(|channel| {
+                self.existing(root.join("imagesTr").join(format!("{id}_{channel:04}{ending}")))
+            });
+            cases.push(Case {
+                id: id.to_owned(),
+                images: images.collect::<Result<_>>()?,
+                labels: Some(entry.path()),
+            });
         }
         self.dataset(root, channels, labels, cases)
     }
@@ -199,7 +205,8 @@ impl JsonFile<'_> {
     /// The names under `{"0": name, "1": name}`, by number.
     fn channels(&self, key: &str) -> Result<Vec<String>> {
         let numbered = self.object(key)?;
-        let names = (0..numbered.len()).map(|channel| numbered.get(&channel.to_string()).and_then(Value::as_str));
+        let names =
+            (0..numbered.len()).map(|channel| numbered.get(&channel.to_string()).and_then(Value::as_str));
         let names: Option<Vec<String>> = names.map(|name| name.map(str::to_owned)).collect();
         names.filter(|names| !names.is_empty()).ok_or_else(|| {
             self.wrong(&format!("names \"0\", \"1\", … under \"{key}\""), Value::Object(numbered.clone()))

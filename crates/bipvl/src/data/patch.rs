@@ -106,7 +106,8 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for _ in 0..50 {
             let start = lists.draw_start(PATCH, 1.0, &mut rng);
-            let holds = |voxel: [usize; 3]| (0..3).all(|i| (start[i]..start[i] + PATCH[i]).contains(&voxel[i]));
+            let holds =
+                |voxel: [usize; 3]| (0..3).all(|i| (start[i]..start[i] + PATCH[i]).contains(&voxel[i]));
             assert!(voxels.iter().any(|(voxel, _)| holds(*voxel)), "{start:?}");
             assert!((0..3).all(|axis| start[axis] + PATCH[axis] <= [12, 10, 8][axis]), "{start:?}");
         }
@@ -127,7 +128,8 @@ mod tests {
     fn where_nothing_is_seen_patches_stand_anywhere() {
         let lists = with_labels(&[]);
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let starts: std::collections::HashSet<_> = (0..200).map(|_| lists.draw_start(PATCH, 0.5, &mut rng)).collect();
+        let starts: std::collections::HashSet<_> =
+            (0..200).map(|_| lists.draw_start(PATCH, 0.5, &mut rng)).collect();
         assert!(starts.len() > 20);
     }
 

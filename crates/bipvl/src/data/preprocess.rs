@@ -75,13 +75,15 @@ impl Recipe {
     ///
     /// When there is no channel or the channels have different grids.
     pub fn prepare(&self, channels: &[Volume<f32>]) -> Prepared {
-        let channels: Vec<Volume<f32>> = channels.iter().map(|channel| self.prepare_channel(channel)).collect();
+        let channels: Vec<Volume<f32>> =
+            channels.iter().map(|channel| self.prepare_channel(channel)).collect();
         let grid = channels.first().expect("a case has at least one channel").grid();
         assert!(channels.iter().all(|channel| channel.grid().is_same_as(grid)), "channels share a grid");
         let whole = Bounds { start: [0; 3], shape: grid.shape() };
         let foreground = if self.crop_foreground { foreground(&channels) } else { None };
         let bounds = foreground.unwrap_or(whole).at_least(self.patch);
-        let cropped: Vec<Volume<f32>> = channels.iter().map(|channel| crop_pad(channel, &bounds, 0.0)).collect();
+        let cropped: Vec<Volume<f32>> =
+            channels.iter().map(|channel| crop_pad(channel, &bounds, 0.0)).collect();
         let views: Vec<_> = cropped.iter().map(|channel| channel.voxels().view()).collect();
         let image = ndarray::stack(Axis(0), &views).expect("all channels were cropped alike");
         Prepared { image, grid: cropped[0].grid().clone() }
@@ -111,7 +113,11 @@ impl Recipe {
         }
         let unknown = labels.voxels().iter().find(|label| **label != 0 && !dataset.labels.contains(label));
         if let Some(label) = unknown {
-            return Err(Error::content(path, format!("labels among 0 and {:?}", dataset.labels), label.to_string()));
+            return Err(Error::content(
+                path,
+                format!("labels among 0 and {:?}", dataset.labels),
+                label.to_string(),
+            ));
         }
         let prepared = self.prepare(&channels);
         let classes = class_indices(&labels, &dataset.labels, &prepared.grid);
@@ -169,7 +175,8 @@ impl Intensity {
 
 /// Mean and population standard deviation of the voxels that are not zero.
 fn moments(voxels: &Array3<f32>) -> (f64, f64) {
-    let nonzero = || voxels.iter().filter(|intensity| **intensity != 0.0).map(|intensity| f64::from(*intensity));
+    let nonzero =
+        || voxels.iter().filter(|intensity| **intensity != 0.0).map(|intensity| f64::from(*intensity));
     let count = nonzero().count().max(1) as f64;
     let mean = nonzero().sum::<f64>() / count;
     let variance = nonzero().map(|intensity| (intensity - mean).powi(2)).sum::<f64>() / count;
@@ -180,19 +187,24 @@ fn moments(voxels: &Array3<f32>) -> (f64, f64) {
 fn foreground(channels: &[Volume<f32>]) -> Option<Bounds> {
     let mut mask = channels[0].map(|intensity| *intensity != 0.0);
     for channel in &channels[1..] {
-        mask.voxels_mut().zip_mut_with(channel.voxels(), |is_inside, intensity| *is_inside |= *intensity != 0.0);
+        mask.voxels_mut()
+            .zip_mut_with(channel.voxels(), |is_inside, intensity| *is_inside |= *intensity != 0.0);
     }
     Bounds::of_mask(&mask)
 }
 
 fn class_indices(labels: &LabelMap, known: &[u16], grid: &Grid) -> Array3<u8> {
     let placed = resample_labels(labels, grid, Outside::Fill(0));
-    placed.voxels().mapv(|label| known.iter().position(|one| *one == label).map_or(0, |class| class as u8 + 1))
+    placed
+        .voxels()
+        .mapv(|label| known.iter().position(|one| *one == label).map_or(0, |class| class as u8 + 1))
 }
 
 fn describe(grid: &Grid) -> String {
     let [x, y, z] = grid.shape();
     let [origin_x, origin_y, origin_z] = grid.voxel_to_world([0.0; 3]);
     let [dx, dy, dz] = grid.spacing();
-    format!("{x} × {y} × {z} voxels of {dx:.3} × {dy:.3} × {dz:.3} mm from ({origin_x:.2}, {origin_y:.2}, {origin_z:.2})")
+    format!(
+        "{x} × {y} × {z} voxels of {dx:.3} × {dy:.3} × {dz:.3} mm from ({origin_x:.2}, {origin_y:.2}, {origin_z:.2})"
+    )
 }

@@ -85,7 +85,8 @@ impl Descriptions {
             }
         };
         let renamed = rows.into_iter().zip(classes);
-        let classes = renamed.map(|(row, class)| Description { class: class.clone(), ..row.clone() }).collect();
+        let classes =
+            renamed.map(|(row, class)| Description { class: class.clone(), ..row.clone() }).collect();
         Ok(Self { classes })
     }
 
@@ -101,7 +102,9 @@ impl Descriptions {
             }
             let title = [("name", class), ("title", &description.title)];
             let sentences = description.concepts.iter().map(|c| (c.name.as_str(), &c.sentence));
-            if let Some((key, _)) = title.into_iter().chain(sentences).find(|(_, text)| text.trim().is_empty()) {
+            if let Some((key, _)) =
+                title.into_iter().chain(sentences).find(|(_, text)| text.trim().is_empty())
+            {
                 let expected = format!("a text for \"{key}\" of the class \"{class}\"");
                 return Err(Error::content(path, expected, "an empty one"));
             }
@@ -183,7 +186,9 @@ fn read_csv(path: &Path, text: &str) -> Result<Descriptions> {
         classes.push(Description {
             class: class_of_title(&record[title]),
             title: record[title].to_owned(),
-            concepts: columns.map(|(name, cell)| Concept { name: name.clone(), sentence: cell.to_owned() }).collect(),
+            concepts: columns
+                .map(|(name, cell)| Concept { name: name.clone(), sentence: cell.to_owned() })
+                .collect(),
         });
     }
     Ok(Descriptions { classes })
@@ -204,7 +209,10 @@ fn class_of_title(title: &str) -> String {
     title[..end.unwrap_or(title.len())].trim().to_owned()
 }
 
-fn write_concepts<S: Serializer>(concepts: &[Concept], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+fn write_concepts<S: Serializer>(
+    concepts: &[Concept],
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_map(concepts.iter().map(|concept| (&concept.name, &concept.sentence)))
 }
 

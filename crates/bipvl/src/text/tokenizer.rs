@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, fs, io::Write, path::Path};
 use ndarray::Array2;
 use serde::Deserialize;
 use tokenizers::{
-    AddedToken, ModelWrapper, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString,
-    PreTokenizer, TruncationParams, models::wordpiece::WordPiece, normalizers::BertNormalizer,
-    pre_tokenizers::bert::BertPreTokenizer, processors::bert::BertProcessing,
+    AddedToken, ModelWrapper, NormalizedString, Normalizer, OffsetReferential, OffsetType,
+    PreTokenizedString, PreTokenizer, TruncationParams, models::wordpiece::WordPiece,
+    normalizers::BertNormalizer, pre_tokenizers::bert::BertPreTokenizer, processors::bert::BertProcessing,
 };
 
 use super::{ClassText, Descriptions, Tokens};
@@ -39,7 +39,7 @@ impl Tokenizer {
     /// Reads a folder in the form of Hugging Face: `tokenizer.json`, else `vocab.txt` with an optional
     /// `tokenizer_config.json`.
     ///
-    /// A `vocab.txt` whose casing nobody states is lower-cased unless it has words with capitals: the
+    /// A `vocab.txt` whose casing nobody states is lower-cased unless it has words with ASCII capitals: the
     /// files of Bio_ClinicalBERT state nothing, and lower-casing would miss half of their words.
     ///
     /// # Errors
@@ -58,9 +58,14 @@ impl Tokenizer {
         let text = fs::read_to_string(&vocabulary).map_err(|source| Error::io(&vocabulary, source))?;
         let casing = Casing::read(&folder.join("tokenizer_config.json"))?;
         let is_special = |piece: &str| piece.starts_with('[') && piece.ends_with(']');
-        let is_cased = text.lines().any(|piece| !is_special(piece) && piece.contains(char::is_uppercase));
+        let is_cased = text
+            .lines()
+            .any(|piece| !is_special(piece) && piece.contains(|letter: char| letter.is_ascii_uppercase()));
         let lower_case = casing.do_lower_case.unwrap_or(!is_cased);
-        Self::check(from_vocabulary(&text, BertNormalizer::new(true, true, casing.strip_accents, lower_case)), &vocabulary)
+        Self::check(
+            from_vocabulary(&text, BertNormalizer::new(true, true, casing.strip_accents, lower_case)),
+            &vocabulary,
+        )
     }
 
     /// A tokenizer that needs no file: its words are those of the descriptions, and any other word is
@@ -134,7 +139,8 @@ impl Tokenizer {
     /// The two token streams of the network: each class as one text, and sentence by sentence.
     pub fn encode_classes(&self, descriptions: &Descriptions) -> ClassText {
         let full: Vec<String> = descriptions.classes.iter().map(|class| class.full_text()).collect();
-        let sentences: Vec<String> = descriptions.classes.iter().flat_map(|class| class.sentences()).collect();
+        let sentences: Vec<String> =
+            descriptions.classes.iter().flat_map(|class| class.sentences()).collect();
         ClassText {
             num_concepts: sentences.len() / full.len().max(1),
             full: self.encode(&full),
@@ -146,12 +152,15 @@ impl Tokenizer {
         if !matches!(inner.get_model(), ModelWrapper::WordPiece(_)) {
             return Err(Error::content(path, "word pieces", "another kind of tokenizer"));
         }
-        if let Some(missing) = [PADDING, UNKNOWN, START, END].iter().find(|token| inner.token_to_id(token).is_none()) {
+        if let Some(missing) =
+            [PADDING, UNKNOWN, START, END].iter().find(|token| inner.token_to_id(token).is_none())
+        {
             return Err(Error::content(path, format!("the token {missing}"), "none"));
         }
         inner.with_padding(None);
         let special = [START, END].map(|token| inner.token_to_id(token));
-        let empty = inner.encode_fast("", true).map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default();
+        let empty =
+            inner.encode_fast("", true).map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default();
         if !empty.iter().copied().map(Some).eq(special) {
             let found = format!("the ids {empty:?} for an empty one");
             return Err(Error::content(path, "a text between [CLS] and [SEP]", found));

@@ -1,0 +1,24 @@
+//! The rooms of the crate from outside, in one binary.
+#![allow(clippy::unwrap_used, reason = "the lint knows tests, but not the functions that help them")]
+#![allow(clippy::float_cmp, reason = "places and intensities that must be exact are compared exactly")]
+
+mod augmentation;
+mod cache;
+mod dataset;
+mod descriptions;
+mod drawn;
+mod loader;
+mod preprocessing;
+mod tokenizing;
+
+use std::path::PathBuf;
+
+/// A folder of real data below the one the environment names, or nothing after saying so.
+#[allow(clippy::print_stderr, reason = "a skipped test should say that it was")]
+fn real_data(folder: &str) -> Option<PathBuf> {
+    let found = std::env::var_os("BIPVL_DATA").map(|root| PathBuf::from(root).join(folder));
+    if found.is_none() {
+        eprintln!("skipped: BIPVL_DATA is not set");
+    }
+    found
+}
