@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn equal_members_are_all_unpacked() {
-        let member = pack(&[0; 70_000]);
-        assert!(unpack(&member.repeat(3), 1 << 20).unwrap() == [0; 210_000]);
+        let member = pack(&vec![0; 70_000]);
+        assert!(unpack(&member.repeat(3), 1 << 20).unwrap() == vec![0; 210_000]);
     }
 }

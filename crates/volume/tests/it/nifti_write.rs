@@ -113,7 +113,6 @@ fn another_reader_sees_the_same_header() {
     // The qform stands beside it for readers that prefer it.
     let difference = header.qform_affine::<f64>() - affine;
     assert!(difference.amax() < QFORM_TOLERANCE_MM, "{difference}");
-}");
 }
 
 proptest! {
