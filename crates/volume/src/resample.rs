@@ -142,3 +142,26 @@ where
     });
     Array3::from_shape_vec(shape, voxels).expect("one value was made for every voxel")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axis_aligned_grids_are_recognized() {
+        let grid = Grid::with_spacing([10, 20, 30], [1.0, 2.0, 3.0]);
+        let axes =
+            |affine: Affine| aligned_axes(&Grid::new([30, 10, 20], affine).voxel_map_to(&grid), [30, 10, 20]);
+        let mut affine = Affine::new(
+            0.0, -1.5, 0.0, 3.0, //
+            0.0, 0.0, 2.5, 4.0, //
+            1.0, 0.0, 0.0, 5.0, //
+            0.0, 0.0, 0.0, 1.0,
+        );
+        assert_eq!(axes(affine), Some([1, 2, 0]));
+        affine[(0, 0)] = 1e-6;
+        assert_eq!(axes(affine), Some([1, 2, 0]), "29 steps of a millionth of a voxel are nothing");
+        affine[(0, 0)] = 1e-3;
+        assert_eq!(axes(affine), None);
+    }
+}

@@ -86,3 +86,43 @@ fn member_end(packed: &[u8], unpacked: &[u8]) -> Option<usize> {
     let found = packed.get(first..)?.windows(TRAILER_BYTES).position(|window| window == trailer)?;
     Some(first + found + TRAILER_BYTES)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::MultiGzDecoder;
+
+    use super::*;
+
+    #[test]
+    fn another_unpacker_gets_back_what_was_packed() {
+        let bytes: Vec<u8> = (0..100_000_u32).map(|index| (index.wrapping_mul(index) >> 7) as u8).collect();
+        let mut unpacked = Vec::new();
+        MultiGzDecoder::new(&pack(&bytes)[..]).read_to_end(&mut unpacked).unwrap();
+        assert!(unpacked == bytes);
+        assert!(unpack(&pack(&bytes), bytes.len()).unwrap() == bytes);
+    }
+
+    #[test]
+    fn more_than_the_cap_is_refused() {
+        let packed = pack(&[7; 1000]);
+        assert_eq!(unpack(&packed, 1000).unwrap(), [7; 1000]);
+        assert!(unpack(&packed, 999).unwrap_err().contains("more"));
+        assert!(unpack(&[packed.clone(), packed].concat(), 1999).unwrap_err().contains("more"));
+    }
+
+    #[test]
+    fn a_member_that_lies_about_its_length_is_refused() {
+        let mut packed = pack(&[7; 1000]);
+        let length = packed.len();
+        packed[length - 4..].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(unpack(&packed, usize::MAX).unwrap_err().contains("damaged"));
+    }
+
+    #[test]
+    fn equal_members_are_all_unpacked() {
+        let member = pack(&vec![0; 70_000]);
+        assert!(unpack(&member.repeat(3), 1 << 20).unwrap() == vec![0; 210_000]);
+    }
+}

@@ -23,7 +23,7 @@ fn all_orientations() -> Vec<Orientation> {
             let text: String = orders[code / 8]
                 .chars()
                 .enumerate()
-                .map(|(index, axis)| letters(axis, code % 8 >> index & 1))
+                .map(|(index, axis)| letters(axis, (code >> index) & 1))
                 .collect();
             text.parse().unwrap()
         })
