@@ -1,2 +1,51 @@
-//! The bipvl program.
-fn main() {}
+//! The bipvl program: parse, run one command, turn an error into one message and an exit code.
+
+mod args;
+mod commands;
+mod progress;
+mod report;
+mod tensorboard;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command, LogFormat};
+
+/// The command failed; wrong arguments give 2, from the parser.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    bipvl_kernels::keep_freed_memory();
+    let cli = Cli::parse();
+    start_log(cli.log_format);
+    limit_threads(cli.threads);
+    let result = match cli.command {
+        Command::Demo(args) => commands::demo::run(&args),
+        Command::Train(args) => commands::train::run(&args),
+        Command::Predict(args) => commands::predict::run(&args),
+        Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Info(args) => commands::info::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Text => log.without_time().with_ansi(false).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+fn limit_threads(threads: Option<usize>) {
+    let threads = threads.unwrap_or(0);
+    // It fails only when a pool exists already, and nothing has run yet.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+}

@@ -43,13 +43,11 @@ pub struct BiPvlSegConfig {
     pub fusion: FusionConfig,
     /// Width of the space where text and image are aligned.
     pub shared_size: usize,
-    /// Voxels of a training patch, `[x, y, z]`, multiples of 32.
-    pub patch: [usize; 3],
 }
 
 impl BiPvlSegConfig {
-    /// Draws first weights for `classes` foreground classes.
-    pub fn init(&self, classes: usize, init: &mut Initializer) -> BiPvlSeg {
+    /// Draws first weights for `classes` foreground classes and training patches of `patch` voxels.
+    pub fn init(&self, classes: usize, patch: [usize; 3], init: &mut Initializer) -> BiPvlSeg {
         let (hidden, outputs) = (self.text.hidden_size, classes + 1);
         let deepest = self.vision.width(STAGES);
         let fusions = (1..=STAGES)
@@ -65,14 +63,14 @@ impl BiPvlSegConfig {
             fusions,
             decoder: Decoder::new(init, &self.vision, outputs),
             class_embedding: ClassEmbeddingHead::new(init, deepest, outputs),
-            alignment: AlignmentHeads::new(init, self.bottleneck_voxels(), hidden, self.shared_size),
+            alignment: AlignmentHeads::new(init, bottleneck_voxels(patch), hidden, self.shared_size),
         }
     }
+}
 
-    /// Voxels of the bottleneck of a training patch.
-    pub fn bottleneck_voxels(&self) -> usize {
-        self.patch.iter().map(|side| side / PATCH_MULTIPLE).product()
-    }
+/// Voxels of the bottleneck of a patch: the length of a class's vision embedding.
+fn bottleneck_voxels(patch: [usize; 3]) -> usize {
+    patch.iter().map(|side| side / PATCH_MULTIPLE).product()
 }
 
 /// The network: two encoders that exchange information after every stage, a decoder, and two heads.

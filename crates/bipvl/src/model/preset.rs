@@ -24,6 +24,15 @@ pub enum Preset {
 pub const PRESETS: [&str; 3] = ["paper", "small", "tiny"];
 
 impl Preset {
+    /// Voxels of a training patch.
+    pub fn patch(self) -> [usize; 3] {
+        match self {
+            Self::Paper => [96; 3],
+            Self::Small => [64; 3],
+            Self::Tiny => [32; 3],
+        }
+    }
+
     /// The sizes of the network for images of `channels`.
     pub fn config(self, channels: usize) -> BiPvlSegConfig {
         match self {
@@ -32,21 +41,18 @@ impl Preset {
                 text: text(28_996, 768, 12, 0.1),
                 fusion: FusionConfig { heads: 8, mlp_size: 2048 },
                 shared_size: 128,
-                patch: [96; 3],
             },
             Self::Small => BiPvlSegConfig {
                 vision: vision(channels, 24, [3, 6, 12, 24], 7),
                 text: text(0, 128, 4, 0.0),
                 fusion: FusionConfig { heads: 8, mlp_size: 256 },
                 shared_size: 64,
-                patch: [64; 3],
             },
             Self::Tiny => BiPvlSegConfig {
                 vision: vision(channels, 16, [2, 4, 8, 16], 4),
                 text: text(0, 64, 4, 0.0),
                 fusion: FusionConfig { heads: 4, mlp_size: 128 },
                 shared_size: 32,
-                patch: [32; 3],
             },
         }
     }

@@ -196,7 +196,7 @@ impl Task {
     /// First weights: drawn from the seed, the text encoder's read from a published BERT if one is given.
     fn first_trainee(&self) -> Trainee {
         let mut init = Initializer::new(self.config.seed, &self.device.clone().autodiff());
-        let model = self.model.init(self.classes.len(), &mut init);
+        let model = self.model.init(self.classes.len(), self.recipe.patch, &mut init);
         Trainee { model, loss_weights: LossWeights::new(&init) }
     }
 
@@ -215,7 +215,7 @@ impl Task {
 
     fn loader(&self) -> LoaderConfig {
         LoaderConfig {
-            patch: self.model.patch,
+            patch: self.recipe.patch,
             batch: self.config.batch,
             workers: self.workers,
             seed: self.config.seed,

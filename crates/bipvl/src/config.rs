@@ -1,0 +1,204 @@
+//! The whole run, composed of each room's own configuration: defaults, a user's file over them, checks.
+
+use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::{
+    data::{AugmentConfig, Dataset, Modality, Recipe},
+    error::{Error, Result},
+    infer::InferConfig,
+    model::{BiPvlSegConfig, PATCH_MULTIPLE, Preset},
+    train::{TrainConfig, optimizer::AdamWConfig},
+};
+
+/// Folds are drawn from this, whatever the seed of a run: runs of other seeds are compared on equal cases.
+pub const SPLIT_SEED: u64 = 0;
+
+/// Everything that a run depends on besides the cases and the descriptions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The preset that gave the defaults.
+    pub preset: String,
+    /// What the cases are.
+    pub data: DataConfig,
+    /// How cases are prepared.
+    pub preprocess: Recipe,
+    /// Sizes of the network.
+    pub model: BiPvlSegConfig,
+    /// How the weights are found.
+    pub train: TrainConfig,
+    /// How volumes are covered.
+    pub infer: InferConfig,
+}
+
+/// What the cases of a data set are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The data set's name.
+    pub name: String,
+    /// Which fold validates, `K/N`.
+    pub fold: String,
+    /// What the volumes were taken with.
+    pub modality: Modality,
+    /// Channel names in order.
+    pub channels: Vec<String>,
+    /// Class names in the order of their labels.
+    pub classes: Vec<String>,
+    /// The label of each class in files.
+    pub labels: Vec<u16>,
+}
+
+impl Config {
+    /// The defaults of a preset for a data set.
+    pub fn new(preset: Preset, dataset: &Dataset) -> Self {
+        Self {
+            preset: preset.to_string(),
+            data: DataConfig {
+                name: dataset.name.clone(),
+                fold: "0/5".to_owned(),
+                modality: dataset.modality,
+                channels: dataset.channels.clone(),
+                classes: dataset.classes.clone(),
+                labels: dataset.labels.clone(),
+            },
+            preprocess: Recipe::for_modality(dataset.modality, preset.patch()),
+            model: preset.config(dataset.channels.len()),
+            train: train_defaults(preset),
+            infer: InferConfig::default(),
+        }
+    }
+
+    /// The defaults of the preset that a user's file names (`tiny` when it names none), with the file's own
+    /// values over them.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, has unknown keys, or its values do not fit together.
+    pub fn from_user_file(path: &Path, dataset: &Dataset) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        let invalid = |error: toml::de::Error| Error::content(path, "a configuration", error.to_string());
+        let user: Table = toml::from_str(&text).map_err(invalid)?;
+        let name = user.get("preset").and_then(Value::as_str).unwrap_or("tiny");
+        let preset = name.parse().map_err(|error: String| Error::content(path, "a preset", error))?;
+        let defaults = Table::try_from(Self::new(preset, dataset)).expect("the defaults are valid TOML");
+        let merged = merge(defaults, user);
+        let config: Self = Value::Table(merged).try_into().map_err(invalid)?;
+        config.check(path)?;
+        Ok(config)
+    }
+
+    /// Reads the configuration of a run.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or is not valid.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|error| Error::content(path, "the configuration of a run", error.to_string()))?;
+        config.check(path)?;
+        Ok(config)
+    }
+
+    /// The configuration as a TOML file.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("every value has a TOML form")
+    }
+
+    /// Which fold of how many validates.
+    ///
+    /// # Errors
+    ///
+    /// When `data.fold` is not `K/N` with K below N and N at least 2; `path` is named.
+    pub fn fold(&self, path: &Path) -> Result<(usize, usize)> {
+        let parts = self.data.fold.split_once('/');
+        let parsed = parts.and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+        parsed.filter(|(k, n)| k < n && *n >= 2).ok_or_else(|| {
+            Error::content(path, "a fold K/N such as 0/5, K below N", format!("\"{}\"", self.data.fold))
+        })
+    }
+
+    /// Whether the values fit together.
+    ///
+    /// # Errors
+    ///
+    /// When they do not; `path` is named.
+    pub fn check(&self, path: &Path) -> Result<()> {
+        let refuse = |expected: String, found: String| Err(Error::content(path, expected, found));
+        self.fold(path)?;
+        let patch = self.preprocess.patch;
+        if patch.iter().any(|side| *side == 0 || !side.is_multiple_of(PATCH_MULTIPLE)) {
+            return refuse("preprocess.patch in multiples of 32".into(), format!("{patch:?}"));
+        }
+        let vision = &self.model.vision;
+        for (stage, heads) in vision.heads.iter().enumerate() {
+            if *heads == 0 || !vision.width(stage).is_multiple_of(*heads) {
+                let expected = format!("model.vision.heads that divide {} in stage {}", vision.width(stage), stage + 1);
+                return refuse(expected, heads.to_string());
+            }
+        }
+        let (hidden, heads) = (self.model.text.hidden_size, self.model.text.num_attention_heads);
+        if heads == 0 || !hidden.is_multiple_of(heads) {
+            return refuse(format!("model.text.num_attention_heads that divide {hidden}"), heads.to_string());
+        }
+        let fusion = self.model.fusion.heads;
+        if fusion == 0 || !vision.feature_size.is_multiple_of(fusion) {
+            let expected = format!("model.fusion.heads that divide {}", vision.feature_size);
+            return refuse(expected, fusion.to_string());
+        }
+        if vision.channels != self.data.channels.len() {
+            let expected = format!("model.vision.channels of {}", self.data.channels.len());
+            return refuse(expected, vision.channels.to_string());
+        }
+        if !(0.0..1.0).contains(&self.infer.overlap) {
+            return refuse("infer.overlap of at least 0 and below 1".into(), self.infer.overlap.to_string());
+        }
+        let train = &self.train;
+        if train.steps == 0 || train.batch == 0 || train.validate_every == 0 || train.checkpoint_every == 0 {
+            return refuse("train.steps, batch, validate_every and checkpoint_every of at least 1".into(), "0".into());
+        }
+        Ok(())
+    }
+}
+
+/// The paper's values for `paper`; for the smaller networks, which learn in minutes, a higher rate.
+fn train_defaults(preset: Preset) -> TrainConfig {
+    let (steps, batch, learning_rate) = match preset {
+        Preset::Paper => (54_000, 1, 1e-4),
+        Preset::Small => (10_000, 1, 5e-4),
+        Preset::Tiny => (3_000, 2, 1e-3),
+    };
+    let clip_norm = if preset == Preset::Paper { 0.0 } else { 1.0 };
+    TrainConfig {
+        seed: 42,
+        steps,
+        batch,
+        learning_rate,
+        warmup_steps: if preset == Preset::Paper { 0 } else { 100 },
+        validate_every: (steps / 10).max(1),
+        checkpoint_every: (steps / 30).max(1),
+        foreground_share: 0.5,
+        optimizer: AdamWConfig { clip_norm, ..AdamWConfig::default() },
+        augment: AugmentConfig::default(),
+    }
+}
+
+/// Values of `user` over those of `defaults`, table by table; tables that choose one of several forms
+/// (the intensities) are replaced whole.
+fn merge(mut defaults: Table, user: Table) -> Table {
+    for (key, value) in user {
+        match (defaults.remove(&key), value) {
+            (Some(Value::Table(old)), Value::Table(new)) if key != "intensity" => {
+                defaults.insert(key, Value::Table(merge(old, new)));
+            }
+            (_, new) => {
+                defaults.insert(key, new);
+            }
+        }
+    }
+    defaults
+}

@@ -1,0 +1,197 @@
+//! A run folder: what is where, and the trained model read back from it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use burn::tensor::Device;
+
+use crate::{
+    config::{Config, SPLIT_SEED},
+    data::{Dataset, Split, build_cache, fold},
+    error::{Error, Result},
+    infer::{InferConfig, Predictor, PredictorInput},
+    model::{BiPvlSeg, TextInput, bert, init::Initializer, weights::write_atomically},
+    text::{Descriptions, Tokenizer},
+    train::{Task, checkpoint::load_model},
+};
+
+/// A run: its folder, its configuration, and the text of its classes.
+#[derive(Debug)]
+pub struct Run {
+    /// The folder.
+    pub folder: PathBuf,
+    /// As the run was started.
+    pub config: Config,
+    /// The classes in words.
+    pub descriptions: Descriptions,
+    tokenizer: Tokenizer,
+}
+
+/// What a training needs besides the run itself.
+#[derive(Debug)]
+pub struct TrainingOptions {
+    /// Folder of a published BERT to begin with.
+    pub bert: Option<PathBuf>,
+    /// Wall-clock time after which the training stops early.
+    pub time_budget: Option<Duration>,
+    /// Threads that cut patches.
+    pub workers: usize,
+    /// Where to compute.
+    pub device: Device,
+}
+
+impl Run {
+    /// Begins a run in a folder of its own; the text encoder takes the sizes and the tokenizer of a
+    /// published BERT when its folder is given, else a vocabulary made of the descriptions.
+    ///
+    /// # Errors
+    ///
+    /// When the folder already holds a run, cannot be written to, or the BERT cannot be read.
+    pub fn create(folder: &Path, mut config: Config, descriptions: Descriptions, bert: Option<&Path>) -> Result<Self> {
+        let run_config = folder.join("config.toml");
+        if run_config.exists() {
+            let expected = "a folder without a run; use --resume to go on with this one, or another --out";
+            return Err(Error::content(folder, expected, "config.toml"));
+        }
+        let tokenizer = match bert {
+            Some(bert) => {
+                config.model.text = bert::read_config(bert)?;
+                Tokenizer::from_folder(bert)?
+            }
+            None => {
+                let tokenizer = Tokenizer::built_in(&descriptions);
+                config.model.text.vocab_size = tokenizer.vocabulary_size();
+                tokenizer
+            }
+        };
+        config.check(&run_config)?;
+        fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
+        tokenizer.save(folder)?;
+        let words = toml::to_string_pretty(&descriptions).expect("descriptions have a TOML form");
+        write_atomically(&folder.join("descriptions.toml"), words.as_bytes())?;
+        write_atomically(&run_config, config.to_toml().as_bytes())?;
+        Ok(Self::with(folder, config, descriptions, tokenizer))
+    }
+
+    /// Opens a run folder.
+    ///
+    /// # Errors
+    ///
+    /// When one of its files cannot be read.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let config = Config::read(&folder.join("config.toml"))?;
+        let descriptions = Descriptions::read(&folder.join("descriptions.toml"))?;
+        let tokenizer = Tokenizer::from_folder(folder)?;
+        Ok(Self::with(folder, config, descriptions, tokenizer))
+    }
+
+    fn with(folder: &Path, config: Config, descriptions: Descriptions, tokenizer: Tokenizer) -> Self {
+        let tokenizer = tokenizer.with_max_tokens(config.model.text.max_position_embeddings);
+        Self { folder: folder.to_owned(), config, descriptions, tokenizer }
+    }
+
+    /// A file or folder of the run.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The checkpoint with everything that a training needs to go on.
+    pub fn last_checkpoint(&self) -> PathBuf {
+        self.path("last.safetensors")
+    }
+
+    /// The weights of the best validation.
+    pub fn best_checkpoint(&self) -> PathBuf {
+        self.path("best.safetensors")
+    }
+
+    /// The cases of a data set that train and those that validate.
+    ///
+    /// # Errors
+    ///
+    /// When the data set is not the run's, or one of both parts is empty.
+    pub fn split(&self, dataset: &Dataset) -> Result<Split> {
+        let data = &self.config.data;
+        if (&dataset.classes, &dataset.labels) != (&data.classes, &data.labels) {
+            let expected = format!("the run's classes {:?} with labels {:?}", data.classes, data.labels);
+            let found = format!("{:?} with {:?}", dataset.classes, dataset.labels);
+            return Err(Error::content(&dataset.root.join("dataset.json"), expected, found));
+        }
+        let (index, count) = self.config.fold(&self.path("config.toml"))?;
+        let labeled: Vec<_> = dataset.cases.iter().filter(|case| case.labels.is_some()).cloned().collect();
+        if labeled.len() < count {
+            let expected = format!("at least {count} cases with labels, one for each fold");
+            return Err(Error::content(&dataset.root, expected, labeled.len().to_string()));
+        }
+        Ok(fold(&labeled, index, count, SPLIT_SEED))
+    }
+
+    /// Prepares the cases of a split and gathers all that the training needs; `progress` hears how many
+    /// cases are prepared.
+    ///
+    /// # Errors
+    ///
+    /// When a case cannot be read or the cache not be written.
+    pub fn task(
+        &self,
+        dataset: &Dataset,
+        split: &Split,
+        options: TrainingOptions,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Task> {
+        let Config { data, preprocess, model, train, infer, .. } = self.config.clone();
+        let cache = self.path("cache");
+        let training_cases = build_cache(&cache, &preprocess, dataset, &split.train, progress)?;
+        let before = split.train.len();
+        let validation_cases =
+            build_cache(&cache, &preprocess, dataset, &split.val, &|done| progress(before + done))?;
+        Ok(Task {
+            text: self.text(&options.device.clone().autodiff()),
+            config: train,
+            model,
+            recipe: preprocess,
+            infer,
+            classes: data.classes,
+            bert: options.bert,
+            training_cases: Arc::new(training_cases),
+            validation_cases,
+            last: self.last_checkpoint(),
+            best: self.best_checkpoint(),
+            time_budget: options.time_budget,
+            workers: options.workers,
+            device: options.device,
+        })
+    }
+
+    /// The trained model with its text, ready for volumes.
+    ///
+    /// # Errors
+    ///
+    /// When no checkpoint can be read.
+    pub fn predictor(&self, infer: InferConfig, device: &Device) -> Result<Predictor> {
+        let data = &self.config.data;
+        Ok(Predictor::new(PredictorInput {
+            model: load_model(&self.best_checkpoint(), self.untrained(device))?,
+            text: &self.text(device),
+            recipe: self.config.preprocess.clone(),
+            channels: data.channels.len(),
+            labels: data.labels.clone(),
+            config: infer,
+            device: device.clone(),
+        }))
+    }
+
+    /// The network with its first weights.
+    pub fn untrained(&self, device: &Device) -> BiPvlSeg {
+        let mut init = Initializer::new(self.config.train.seed, device);
+        self.config.model.init(self.config.data.classes.len(), self.config.preprocess.patch, &mut init)
+    }
+
+    fn text(&self, device: &Device) -> TextInput {
+        TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device)
+    }
+}

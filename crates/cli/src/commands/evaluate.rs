@@ -1,0 +1,118 @@
+//! `bipvl evaluate`: scores label maps against a reference.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use bipvl::{data::Dataset, model::weights::write_atomically};
+use bipvl_metrics::{ClassLabel, Scores, Settings, score_case};
+use bipvl_volume::nifti::read_labels;
+
+use super::predict::name_of;
+use crate::{args::EvaluateArgs, progress, report};
+
+/// Scores every case of the reference folder, writes the scores and prints their table.
+pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
+    let settings = Settings { convention: args.convention, tolerance_mm: args.tolerance_mm };
+    if args.tolerance_mm.is_nan() || args.tolerance_mm < 0.0 {
+        bail!("--tolerance-mm: expected at least 0, found {}", args.tolerance_mm);
+    }
+    let pairs = pairs(&args.pred, &args.reference)?;
+    let classes = classes(args, &pairs)?;
+    let scores = score(&pairs, &classes, &settings)?;
+    write_scores(&args.json, &scores)?;
+    print_table(&scores);
+    Ok(())
+}
+
+/// A case with its prediction and its reference.
+pub(crate) struct Pair {
+    pub(crate) case: String,
+    pub(crate) prediction: PathBuf,
+    pub(crate) reference: PathBuf,
+}
+
+/// Scores pairs of files.
+pub(crate) fn score(pairs: &[Pair], classes: &[ClassLabel], settings: &Settings) -> Result<Scores> {
+    let bar = progress::bar("scoring", pairs.len());
+    let mut cases = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        bar.set_message(pair.case.clone());
+        let (prediction, reference) = (read_labels(&pair.prediction)?, read_labels(&pair.reference)?);
+        let scores = score_case(&pair.case, &prediction, &reference, classes, settings).with_context(|| {
+            format!("{} against {}", pair.prediction.display(), pair.reference.display())
+        })?;
+        cases.push(scores);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(Scores::new(settings, cases))
+}
+
+/// Writes scores as JSON.
+pub(crate) fn write_scores(path: &Path, scores: &Scores) -> Result<()> {
+    let text = serde_json::to_string_pretty(scores).context("scores as JSON")?;
+    Ok(write_atomically(path, text.as_bytes())?)
+}
+
+/// Prints the scores for a person.
+#[expect(clippy::print_stdout, reason = "the table is what the command is for")]
+pub(crate) fn print_table(scores: &Scores) {
+    println!("{}", report::text_table(scores));
+}
+
+/// Every reference with the prediction of the same name; predictions without reference are told of.
+fn pairs(predictions: &Path, references: &Path) -> Result<Vec<Pair>> {
+    let (predicted, expected) = (label_maps(predictions)?, label_maps(references)?);
+    let find = |name: &str| predicted.iter().find(|(other, _)| other == name).map(|(_, path)| path.clone());
+    let mut pairs = Vec::with_capacity(expected.len());
+    for (case, reference) in &expected {
+        let Some(prediction) = find(case) else {
+            bail!("{}: expected a prediction of {case} in it, found none", predictions.display());
+        };
+        pairs.push(Pair { case: case.clone(), prediction, reference: reference.clone() });
+    }
+    for (name, path) in &predicted {
+        if !expected.iter().any(|(case, _)| case == name) {
+            tracing::warn!("{}: no reference of this name, not scored", path.display());
+        }
+    }
+    Ok(pairs)
+}
+
+fn label_maps(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut found: Vec<(String, PathBuf)> = entries
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            Some((name_of(&path).filter(|name| !name.starts_with('.'))?, path))
+        })
+        .collect();
+    if found.is_empty() {
+        bail!("{}: expected label maps named .nii or .nii.gz, found none", folder.display());
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Names from a `dataset.json`, or the numbers of all labels that occur.
+fn classes(args: &EvaluateArgs, pairs: &[Pair]) -> Result<Vec<ClassLabel>> {
+    let beside = args.reference.parent().map(|folder| folder.join("dataset.json"));
+    let file = args.dataset.clone().or_else(|| beside.filter(|path| path.exists()));
+    if let Some(file) = file {
+        let folder = file.parent().unwrap_or(Path::new("."));
+        let dataset = Dataset::open(folder)?;
+        let named = dataset.classes.into_iter().zip(dataset.labels);
+        return Ok(named.map(|(name, label)| ClassLabel { name, label }).collect());
+    }
+    let mut labels = BTreeSet::new();
+    for pair in pairs {
+        for path in [&pair.prediction, &pair.reference] {
+            labels.extend(read_labels(path)?.voxels().iter().copied().filter(|label| *label > 0));
+        }
+    }
+    Ok(labels.into_iter().map(|label| ClassLabel { name: label.to_string(), label }).collect())
+}

@@ -1,0 +1,126 @@
+//! `bipvl info`: what a run or a preset is.
+
+use anyhow::Result;
+use bipvl::{
+    config::Config,
+    model::{BiPvlSegConfig, Preset, init::Initializer, weights::collect},
+    run::Run,
+    text::Descriptions,
+};
+use burn::tensor::Device;
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use crate::args::InfoArgs;
+
+/// Classes that a preset is counted with when there is no run.
+const EXAMPLE_CLASSES: usize = 15;
+/// Bytes of one weight, of its gradient and of its two moments.
+const WEIGHT_BYTES: usize = 4;
+const TRAINING_BYTES: usize = 16;
+
+/// What the command tells.
+#[derive(Serialize)]
+struct Info {
+    preset: String,
+    classes: usize,
+    patch: [usize; 3],
+    parameters: IndexMap<String, usize>,
+    total_parameters: usize,
+    weights_mib: usize,
+    training_state_mib: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Config>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    descriptions: Option<Descriptions>,
+}
+
+/// Tells about a run or a preset.
+#[expect(clippy::print_stdout, reason = "what it prints is what the command is for")]
+pub(crate) fn run(args: &InfoArgs) -> Result<()> {
+    let info = match (&args.run, args.preset) {
+        (Some(folder), _) => of_run(Run::open(folder)?),
+        (None, preset) => of_preset(preset.unwrap_or(Preset::Paper)),
+    };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&info)?);
+    } else {
+        println!("{}", in_words(&info));
+    }
+    Ok(())
+}
+
+fn of_run(run: Run) -> Info {
+    let (config, descriptions) = (run.config, run.descriptions);
+    let info = count(&config.preset, &config.model, config.data.classes.len(), config.preprocess.patch);
+    Info { config: Some(config), descriptions: Some(descriptions), ..info }
+}
+
+fn of_preset(preset: Preset) -> Info {
+    count(&preset.to_string(), &preset.config(1), EXAMPLE_CLASSES, preset.patch())
+}
+
+/// Counts the parameters of each module of a network.
+fn count(preset: &str, config: &BiPvlSegConfig, classes: usize, patch: [usize; 3]) -> Info {
+    let model = config.init(classes, patch, &mut Initializer::new(0, &Device::flex()));
+    let mut parameters = IndexMap::new();
+    for (name, weights) in collect(&model) {
+        let module = name.split('.').next().unwrap_or_default().to_owned();
+        *parameters.entry(module).or_insert(0) += weights.values.len();
+    }
+    let total: usize = parameters.values().sum();
+    Info {
+        preset: preset.to_owned(),
+        classes,
+        patch,
+        parameters,
+        total_parameters: total,
+        weights_mib: (total * WEIGHT_BYTES) >> 20,
+        training_state_mib: (total * TRAINING_BYTES) >> 20,
+        config: None,
+        descriptions: None,
+    }
+}
+
+fn in_words(info: &Info) -> String {
+    let [x, y, z] = info.patch;
+    let mut lines = vec![format!("preset {}, {} classes, patches of {x} × {y} × {z} voxels", info.preset, info.classes)];
+    lines.push(String::new());
+    for (module, count) in &info.parameters {
+        lines.push(format!("  {module:<16} {:>13} parameters", grouped(*count)));
+    }
+    lines.push(format!("  {:<16} {:>13} parameters", "all", grouped(info.total_parameters)));
+    lines.push(String::new());
+    lines.push(format!(
+        "needs {} MiB for the weights, and {} MiB in training before activations",
+        info.weights_mib, info.training_state_mib
+    ));
+    if let Some(config) = &info.config {
+        let data = &config.data;
+        lines.push(format!("data {}, {} channels: {}", data.name, data.channels.len(), data.channels.join(", ")));
+    }
+    if let Some(descriptions) = &info.descriptions {
+        for class in &descriptions.classes {
+            lines.push(format!("\n{} ({})", class.class, class.title));
+            lines.extend(class.concepts.iter().map(|concept| format!("  {}: {}", concept.name, concept.sentence)));
+        }
+    }
+    lines.join("\n")
+}
+
+/// 1234567 → 1 234 567
+fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
+    groups.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_stand_in_groups_of_three() {
+        assert_eq!([1, 999, 1000, 1_234_567].map(grouped), ["1", "999", "1 000", "1 234 567"]);
+    }
+}

@@ -1,0 +1,8 @@
+//! One file per command: glue between the flags, the method, and what a person sees.
+
+pub(crate) mod demo;
+pub(crate) mod evaluate;
+pub(crate) mod info;
+pub(crate) mod predict;
+pub(crate) mod run_log;
+pub(crate) mod train;

@@ -1,0 +1,132 @@
+//! `bipvl predict`: segments scans with a trained model.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use bipvl::run::Run;
+use bipvl_volume::nifti::write_labels;
+use indexmap::IndexMap;
+
+use crate::{args::PredictArgs, progress};
+
+/// One scan to segment: its name, and its file or one file per channel.
+type Inputs = IndexMap<String, Vec<PathBuf>>;
+
+/// Segments every input; one that fails is told of and the others go on.
+pub(crate) fn run(args: &PredictArgs) -> Result<()> {
+    let run = Run::open(&args.model)?;
+    let mut config = run.config.infer;
+    config.overlap = args.overlap.unwrap_or(config.overlap);
+    config.blending = args.blending.map_or(config.blending, Into::into);
+    if !(0.0..1.0).contains(&config.overlap) {
+        bail!("--overlap: expected at least 0 and below 1, found {}", config.overlap);
+    }
+    let predictor = run.predictor(config, &args.device.open()?)?;
+    let inputs = gather(&args.inputs, run.config.data.channels.len())?;
+    fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+
+    let bar = progress::bar("segmenting", inputs.len());
+    let mut failed = 0;
+    for (name, files) in &inputs {
+        bar.set_message(name.clone());
+        let path = args.out.join(format!("{name}.nii.gz"));
+        let written = predictor.predict_files(files).and_then(|labels| Ok(write_labels(&path, &labels)?));
+        match written {
+            Ok(()) => tracing::info!("{}", path.display()),
+            Err(error) => {
+                failed += 1;
+                bar.suspend(|| tracing::error!("{error}"));
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if failed > 0 {
+        bail!("{failed} of {} scans could not be segmented", inputs.len());
+    }
+    Ok(())
+}
+
+/// Groups the files by the scan they belong to, in the order of their names.
+fn gather(inputs: &[PathBuf], channels: usize) -> Result<Inputs> {
+    let mut files = Vec::new();
+    for input in inputs {
+        if input.is_dir() {
+            files.extend(scans_in(input)?);
+        } else {
+            files.push(input.clone());
+        }
+    }
+    let mut gathered = Inputs::new();
+    for file in files {
+        let name = name_of(&file).with_context(|| {
+            format!("{}: expected a scan named .nii or .nii.gz, found another name", file.display())
+        })?;
+        let name = match name.rsplit_once('_') {
+            Some((case, channel)) if is_channel(channel, channels) => case.to_owned(),
+            _ => name,
+        };
+        let files = gathered.entry(name).or_default();
+        if channels == 1 && !files.is_empty() {
+            bail!("{}: expected scans of different names, found the same name twice", file.display());
+        }
+        files.push(file);
+    }
+    for files in gathered.values_mut() {
+        files.sort();
+    }
+    Ok(gathered)
+}
+
+/// Whether the end of a name is a channel number as nnU-Net writes it: `0000`, `0001`, …
+fn is_channel(end: &str, channels: usize) -> bool {
+    end.len() == 4 && end.parse::<usize>().is_ok_and(|channel| channel < channels)
+}
+
+fn scans_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| folder.display().to_string())?.path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && name_of(&path).is_some() {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        bail!("{}: expected scans named .nii or .nii.gz, found none", folder.display());
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The file's name without `.nii` or `.nii.gz`.
+pub(crate) fn name_of(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    let stem = name.strip_suffix(".nii.gz").or_else(|| name.strip_suffix(".nii"))?;
+    Some(stem.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(inputs: &[&str], channels: usize) -> Vec<String> {
+        let paths: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
+        gather(&paths, channels).unwrap().into_keys().collect()
+    }
+
+    #[test]
+    fn channels_of_a_case_belong_together() {
+        let files = ["a_0001.nii.gz", "a_0000.nii.gz", "b_0000.nii.gz", "b_0001.nii.gz"];
+        assert_eq!(names(&files, 2), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_single_channel_loses_its_number_and_other_names_keep_theirs() {
+        assert_eq!(names(&["a_0000.nii.gz", "scan_2024.nii", "1.2.840.nii"], 1), ["a", "scan_2024", "1.2.840"]);
+    }
+}

@@ -1,0 +1,10 @@
+//! Progress bars with the time left, on the standard error and only when that is a terminal.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar over `length` things called `what`.
+pub(crate) fn bar(what: &str, length: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:>12} {bar:30} {pos}/{len}  {eta} left  {msg}")
+        .expect("the template is valid");
+    ProgressBar::new(length as u64).with_style(style).with_prefix(what.to_owned())
+}
