@@ -1,7 +1,7 @@
 //! Random flips, rotations, scalings and intensities: parameters drawn first, then applied to image and
 //! labels alike while the patch is cut.
 
-use std::f64::consts::PI;
+use std::{f64::consts::PI, path::Path};
 
 use nalgebra::{Matrix3, Rotation3, Vector3};
 use ndarray::{Array3, Array4, ArrayView3};
@@ -9,6 +9,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{CachedCase, Sample};
+use crate::error::{Error, Result};
 
 /// How much patches are varied; the default is the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +57,29 @@ impl AugmentConfig {
             intensity_scale_probability: 0.0,
             intensity_shift_probability: 0.0,
             ..Self::default()
+        }
+    }
+
+    /// Checks the numbers that were read from the file `path`.
+    ///
+    /// # Errors
+    ///
+    /// When a probability is not one, or a range is negative or would turn a patch inside out.
+    pub fn check(&self, path: &Path) -> Result<()> {
+        let [x, y, z] = self.flip_probability;
+        let others =
+            [self.affine_probability, self.intensity_scale_probability, self.intensity_shift_probability];
+        let improbable = [x, y, z].into_iter().chain(others).find(|share| !(0.0..=1.0).contains(share));
+        if let Some(share) = improbable {
+            return Err(Error::content(path, "probabilities from 0 to 1", share.to_string()));
+        }
+        if !(0.0..1.0).contains(&self.scale) {
+            return Err(Error::content(path, "a scale from 0 to below 1", self.scale.to_string()));
+        }
+        let ranges = self.rotation.into_iter().chain([self.intensity_scale, self.intensity_shift]);
+        match ranges.into_iter().find(|range| !(range.is_finite() && *range >= 0.0)) {
+            Some(range) => Err(Error::content(path, "ranges of zero or more", range.to_string())),
+            None => Ok(()),
         }
     }
 }
@@ -138,6 +162,9 @@ impl Augmentation {
 /// Mirrors a coordinate at the outer faces of the first and last voxel until it lies between the centers.
 fn mirror(coordinate: f64, size: usize) -> f64 {
     let size = size as f64;
+    if (0.0..=size - 1.0).contains(&coordinate) {
+        return coordinate;
+    }
     let folded = (coordinate + 0.5).rem_euclid(2.0 * size);
     let inside = if folded < size { folded } else { 2.0 * size - folded };
     (inside - 0.5).clamp(0.0, size - 1.0)

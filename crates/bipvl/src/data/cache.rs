@@ -205,7 +205,7 @@ fn fingerprint(recipe: &Recipe, dataset: &Dataset, case: &Case) -> Result<String
         let about = input_stamp(path).map_err(|source| Error::io(path, source))?;
         hash.update(about);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 fn input_stamp(path: &Path) -> io::Result<String> {

@@ -181,6 +181,11 @@ impl JsonFile<'_> {
         if let Some(pair) = labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(self.wrong("another label for every class", format!("{} twice", pair[0].0)));
         }
+        let mut names: Vec<&String> = labels.iter().map(|(_, name)| name).collect();
+        names.sort();
+        if let Some([name, _]) = names.array_windows().find(|[one, other]| one == other) {
+            return Err(self.wrong("another name for every class", format!("\"{name}\" twice")));
+        }
         cases.sort_by(|one, other| one.id.cmp(&other.id));
         if cases.is_empty() {
             return Err(self.wrong("at least one case", "none"));

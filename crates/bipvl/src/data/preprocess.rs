@@ -1,6 +1,6 @@
 //! Orientation, spacing, intensities, crop: the one recipe for training and prediction.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bipvl_volume::{
     Bounds, Grid, LabelMap, Outside, Volume, crop_pad,
@@ -67,6 +67,31 @@ impl Recipe {
             Modality::Mr => (None, Intensity::ZScore),
         };
         Self { spacing, intensity, crop_foreground: true, patch }
+    }
+
+    /// Checks the numbers that were read from the file `path`.
+    ///
+    /// # Errors
+    ///
+    /// When a spacing is not above zero, the window is empty, or the patch is.
+    pub fn check(&self, path: &Path) -> Result<()> {
+        let is_length = |length: &f64| length.is_finite() && *length > 0.0;
+        if let Some(spacing) = self.spacing.filter(|spacing| !spacing.iter().all(is_length)) {
+            return Err(Error::content(path, "a spacing above zero", format!("{spacing:?}")));
+        }
+        if let Intensity::Window { low, high } = self.intensity
+            && !(low.is_finite() && high.is_finite() && low < high)
+        {
+            return Err(Error::content(
+                path,
+                "a window whose low end is below its high end",
+                format!("{low} and {high}"),
+            ));
+        }
+        if self.patch.contains(&0) {
+            return Err(Error::content(path, "a patch of at least one voxel", format!("{:?}", self.patch)));
+        }
+        Ok(())
     }
 
     /// Prepares the channels of one case, which share a grid.

@@ -10,7 +10,7 @@ use tokenizers::{
     normalizers::BertNormalizer, pre_tokenizers::bert::BertPreTokenizer, processors::bert::BertProcessing,
 };
 
-use super::{ClassText, Descriptions, Tokens};
+use super::{ClassText, Description, Descriptions, Tokens};
 use crate::error::{Error, Result};
 
 /// The positions of BERT.
@@ -40,7 +40,7 @@ impl Tokenizer {
     /// `tokenizer_config.json`.
     ///
     /// A `vocab.txt` whose casing nobody states is lower-cased unless it has words with ASCII capitals: the
-    /// files of Bio_ClinicalBERT state nothing, and lower-casing would miss half of their words.
+    /// files of `Bio_ClinicalBERT` state nothing, and lower-casing would miss half of their words.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Tokenizer {
     /// A tokenizer that needs no file: its words are those of the descriptions, and any other word is
     /// spelled letter by letter, so that no printable ASCII text is unknown. Lower-cased.
     pub fn built_in(descriptions: &Descriptions) -> Self {
-        let texts = descriptions.classes.iter().flat_map(|class| class.sentences());
+        let texts = descriptions.classes.iter().flat_map(Description::sentences);
         let words: BTreeSet<String> = texts.flat_map(|text| words_of(&text)).collect();
         let letters: Vec<String> =
             ('!'..='~').filter(|letter| !letter.is_ascii_uppercase()).map(String::from).collect();
@@ -138,9 +138,8 @@ impl Tokenizer {
 
     /// The two token streams of the network: each class as one text, and sentence by sentence.
     pub fn encode_classes(&self, descriptions: &Descriptions) -> ClassText {
-        let full: Vec<String> = descriptions.classes.iter().map(|class| class.full_text()).collect();
-        let sentences: Vec<String> =
-            descriptions.classes.iter().flat_map(|class| class.sentences()).collect();
+        let full: Vec<String> = descriptions.classes.iter().map(Description::full_text).collect();
+        let sentences: Vec<String> = descriptions.classes.iter().flat_map(Description::sentences).collect();
         ClassText {
             num_concepts: sentences.len() / full.len().max(1),
             full: self.encode(&full),

@@ -1,9 +1,7 @@
 //! Augmentation: exact flips, places that hold for image and labels alike, and its range.
 
-use std::f64::consts::FRAC_PI_2;
-
 use bipvl::data::{AugmentConfig, Augmentation, CachedCase, Intensity, Recipe, build_cache};
-use ndarray::{ArrayView1, s};
+use ndarray::{Array3, ArrayView1, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
@@ -13,6 +11,26 @@ use crate::drawn;
 fn case() -> (TempDir, CachedCase) {
     let (folder, dataset) = drawn::dataset(1);
     let intensity = Intensity::Window { low: 0.0, high: 2048.0 };
+    let recipe = Recipe { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
+    let cases =
+        build_cache(&folder.path().join("cache"), &recipe, &dataset, &dataset.cases, &|_| ()).unwrap();
+    (folder, cases.into_iter().next().unwrap())
+}
+
+/// What the places of [`case_of_places`] are divided by; a power of two keeps them exact.
+const PLACES: f32 = 16.0;
+
+/// A case of three channels whose intensities are the voxel's own x, y and z.
+fn case_of_places() -> (TempDir, CachedCase) {
+    let (folder, mut dataset) = drawn::dataset(1);
+    let images = ["x.nii", "y.nii", "z.nii"].map(|name| folder.path().join(name));
+    for (axis, path) in images.iter().enumerate() {
+        let places = Array3::from_shape_fn(drawn::SHAPE, |(x, y, z)| [x, y, z][axis] as f32);
+        drawn::write_image(path, places, [1.0; 3]);
+    }
+    dataset.cases[0].images = images.into();
+    dataset.channels = ["x", "y", "z"].map(String::from).into();
+    let intensity = Intensity::Window { low: 0.0, high: PLACES };
     let recipe = Recipe { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
     let cases =
         build_cache(&folder.path().join("cache"), &recipe, &dataset, &dataset.cases, &|_| ()).unwrap();
@@ -93,23 +111,42 @@ fn a_ramp_turned_is_the_ramp_at_the_turned_places() {
 }
 
 #[test]
-fn a_quarter_turn_moves_image_and_labels_alike() {
-    let (_folder, case) = case();
-    let config = AugmentConfig {
-        affine_probability: 1.0,
-        rotation: [0.0, 0.0, FRAC_PI_2],
-        scale: 0.0,
-        ..AugmentConfig::none()
-    };
-    let (start, shape) = ([3, 2, 1], [5, 5, 3]);
-    let center = case.crop([5, 4, 2], [1; 3]);
-    for seed in 0..10 {
-        let sample = draw(&config, seed).cut(&case, start, shape);
-        assert_eq!(sample.labels[[2, 2, 1]], center.labels[[0, 0, 0]]);
-        let slice = |z: usize| sample.image.slice(s![0, .., .., z]).to_owned();
-        // A turn about z leaves neighbors along z one apart.
-        let step = (slice(1) - slice(0)).mapv(|difference| (difference * 2048.0 - 1.0).abs());
-        assert!(step.iter().all(|difference| *difference < 1e-2), "{step:?}");
+fn image_and_labels_are_taken_from_the_same_places() {
+    let (_folder, case) = case_of_places();
+    let labels = drawn::labels();
+    let config =
+        AugmentConfig { rotation: [0.4; 3], scale: 0.2, flip_probability: [0.5; 3], ..AugmentConfig::none() };
+    let config = AugmentConfig { affine_probability: 1.0, ..config };
+    let mut seen = [0; 3];
+    for seed in 0..20 {
+        let sample = draw(&config, seed).cut(&case, [2, 2, 1], [8, 7, 5]);
+        for ((x, y, z), label) in sample.labels.indexed_iter() {
+            let place: [f32; 3] = std::array::from_fn(|axis| sample.image[[axis, x, y, z]] * PLACES);
+            // Places of float16 cannot tell which voxel is nearer when they lie halfway.
+            if place.iter().any(|coordinate| (coordinate.fract() - 0.5).abs() < 0.05) {
+                continue;
+            }
+            let expected = labels[place.map(|coordinate| coordinate.round() as usize)];
+            assert_eq!(u16::from(*label), expected.min(2), "{place:?}");
+            seen[usize::from(*label)] += 1;
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 50), "{seen:?}");
+}
+
+#[test]
+fn numbers_that_make_no_augmentation_are_refused() {
+    let path = std::path::Path::new("run.toml");
+    assert!(AugmentConfig::default().check(path).is_ok());
+    let faulty = [
+        AugmentConfig { flip_probability: [0.0, 1.5, 0.0], ..AugmentConfig::none() },
+        AugmentConfig { scale: 1.0, ..AugmentConfig::none() },
+        AugmentConfig { rotation: [0.0, f64::NAN, 0.0], ..AugmentConfig::none() },
+        AugmentConfig { intensity_shift: -0.1, ..AugmentConfig::none() },
+    ];
+    for config in faulty {
+        let message = config.check(path).unwrap_err().to_string();
+        assert!(message.starts_with("run.toml: expected"), "{message}");
     }
 }
 

@@ -97,6 +97,7 @@ fn faulty_data_sets_are_refused_by_name() {
     refused(json!({}), &[], &["\"labels\""]);
     refused(with(decathlon(), "labels", json!({"0": "background"})), &DECATHLON_FILES, &["classes"]);
     refused(with(decathlon(), "labels", json!({"x": "liver"})), &DECATHLON_FILES, &["found x"]);
+    refused(with(decathlon(), "labels", json!({"1": "a", "2": "a"})), &DECATHLON_FILES, &["\"a\" twice"]);
     refused(with(decathlon(), "labels", json!([])), &DECATHLON_FILES, &["an object under \"labels\""]);
     refused(with(decathlon(), "training", json!(["a.nii.gz"])), &DECATHLON_FILES, &["\"image\""]);
     refused(with(decathlon(), "modality", json!({"1": "CT"})), &DECATHLON_FILES, &["\"modality\""]);

@@ -175,6 +175,22 @@ fn a_recipe_is_read_back_and_unknown_keys_are_refused() {
 }
 
 #[test]
+fn numbers_that_make_no_recipe_are_refused() {
+    let good = Recipe::for_modality(Modality::Ct, [96; 3]);
+    let path = std::path::Path::new("run.toml");
+    assert!(good.check(path).is_ok());
+    let faulty = [
+        Recipe { spacing: Some([1.0, 0.0, 1.0]), ..good.clone() },
+        Recipe { intensity: Intensity::Window { low: 5.0, high: 5.0 }, ..good.clone() },
+        Recipe { patch: [96, 0, 96], ..good },
+    ];
+    for recipe in faulty {
+        let message = recipe.check(path).unwrap_err().to_string();
+        assert!(message.starts_with("run.toml: expected"), "{message}");
+    }
+}
+
+#[test]
 fn real_scans_are_prepared_with_labels_inside() {
     let Some(data) = real_data("msd-hippocampus") else { return };
     let dataset = Dataset::open(&data).unwrap();
