@@ -44,10 +44,10 @@ impl Header {
         Ok(Self { raw, grid, volume_count, datatype, voxel_offset, slope, intercept })
     }
 
-    /// Bytes of all voxels; `None` when no computer could hold them.
-    pub(super) fn voxel_bytes(&self) -> Option<usize> {
+    /// Bytes of all voxels, or as many as a computer can count.
+    pub(super) fn voxel_bytes(&self) -> usize {
         let lengths = self.grid.shape().into_iter().chain([self.volume_count, self.datatype.size_of()]);
-        lengths.into_iter().try_fold(1_usize, usize::checked_mul)
+        lengths.fold(1, usize::saturating_mul)
     }
 }
 

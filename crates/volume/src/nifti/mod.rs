@@ -96,10 +96,10 @@ where
     let mut bytes = source::read_all(path)?;
     let header = Header::parse(path, &bytes)?;
     let present = bytes.len().saturating_sub(header.voxel_offset);
-    let needed = header.voxel_bytes().filter(|&needed| needed <= present).ok_or_else(|| {
-        let lengths = (header.grid.shape(), header.volume_count);
-        Error::content(path, format!("voxels for {lengths:?}"), format!("{present} bytes of them"))
-    })?;
+    let needed = header.voxel_bytes();
+    if needed > present {
+        return Err(Error::content(path, format!("{needed} bytes of voxels"), present.to_string()));
+    }
     bytes.drain(..header.voxel_offset);
     bytes.truncate(needed);
     let stored = InMemNiftiVolume::from_raw_data(&header.raw, bytes)
@@ -143,7 +143,8 @@ impl<C> Reading<'_, C> {
         let is_wrong = |value: &S| convert(scaled(*value)).is_none();
         let wrong_count = values.par_iter().filter(|value| is_wrong(value)).count();
         if let Some(first) = values.iter().find(|value| is_wrong(value)) {
-            let found = format!("{wrong_count} voxels that are not, the first {}", scaled(*first));
+            let (count, first) = (values.len(), scaled(*first));
+            let found = format!("others in {wrong_count} of {count} voxels, the first {first}");
             return Err(Error::content(path, expected, found));
         }
 

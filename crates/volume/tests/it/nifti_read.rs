@@ -247,12 +247,12 @@ fn too_few_too_many_or_empty_axes_are_refused() {
 #[test]
 fn absurd_sizes_are_refused_before_memory_is_asked_for() {
     let dim = [7, 32767, 32767, 32767, 32767, 1, 1, 1];
-    assert_refused(&MadeHeader { dim, ..MadeHeader::new(64, 64) }.bytes(&COUNT), "voxels for");
+    assert_refused(&MadeHeader { dim, ..MadeHeader::new(64, 64) }.bytes(&COUNT), "bytes of voxels");
 }
 
 #[test]
 fn too_few_voxels_are_refused() {
-    assert_refused(&MadeHeader::u8().bytes(&COUNT[..11]), "11 bytes");
+    assert_refused(&MadeHeader::u8().bytes(&COUNT[..11]), "expected 12 bytes of voxels, found 11");
 }
 
 #[test]
@@ -319,9 +319,9 @@ fn voxels_that_are_not_finite_are_counted() {
     let mut values = COUNT.map(f32::from);
     (values[3], values[7]) = (f32::NAN, f32::INFINITY);
     let voxels = values.map(f32::to_le_bytes);
-    assert_refused(&MadeHeader::new(16, 32).bytes(voxels.as_flattened()), "2 voxels");
+    assert_refused(&MadeHeader::new(16, 32).bytes(voxels.as_flattened()), "in 2 of 12 voxels");
     let too_large = [1e300_f64; 12].map(f64::to_le_bytes);
-    assert_refused(&MadeHeader::new(64, 64).bytes(too_large.as_flattened()), "12 voxels");
+    assert_refused(&MadeHeader::new(64, 64).bytes(too_large.as_flattened()), "in 12 of 12 voxels");
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn labels_must_be_whole_and_fit() {
     let one = |label: f32| std::array::from_fn(|index| if index == 1 { label } else { 0.0 });
     assert_eq!(read(one(65535.0), 1.0), Ok(65535));
     assert_eq!(read(one(30.0), 0.1), Ok(3), "a slope is a float32 and may miss the whole number a little");
-    assert!(read(one(65536.0), 1.0).unwrap_err().contains("1 voxels"));
+    assert!(read(one(65536.0), 1.0).unwrap_err().contains("in 1 of 12 voxels"));
     assert!(read(one(-1.0), 1.0).unwrap_err().contains("the first -1"));
     assert!(read(one(1.5), 1.0).unwrap_err().contains("the first 1.5"));
     assert!(read(one(f32::NAN), 1.0).unwrap_err().contains("NaN"));

@@ -36,7 +36,7 @@ fn one_seed_draws_one_phantom() {
 
 #[test]
 fn every_organ_is_one_part_of_at_least_twenty_voxels() {
-    for seed in 0..40 {
+    for seed in 0..12 {
         for (shape, spacing) in [(SHAPE, SPACING), ([32; 3], [1.0; 3]), (SHAPE, [0.8, 0.8, 5.0])] {
             let phantom = draw(seed, shape, spacing);
             for (name, label) in CLASSES {
@@ -52,7 +52,7 @@ fn every_organ_is_one_part_of_at_least_twenty_voxels() {
 
 #[test]
 fn the_twins_are_mirror_images_and_the_right_one_lies_at_larger_x() {
-    for seed in 0..20 {
+    for seed in 0..8 {
         let phantom = draw(seed, SHAPE, SPACING);
         let mirrored: Vec<_> =
             voxels_of(&phantom, 2).into_iter().map(|[x, y, z]| [SHAPE[0] - 1 - x, y, z]).collect();
@@ -69,19 +69,19 @@ fn the_twins_are_mirror_images_and_the_right_one_lies_at_larger_x() {
 
 #[test]
 fn rod_and_ball_change_places_from_seed_to_seed() {
-    let in_front = (0..40)
+    let in_front = (0..24)
         .filter(|&seed| {
-            let phantom = draw(seed, SHAPE, SPACING);
+            let phantom = draw(seed, [20; 3], [1.0; 3]);
             middle(&phantom, 3)[1] > middle(&phantom, 4)[1]
         })
         .count();
-    // Forty fair throws fall outside 8 to 32 once in ten thousand; the seeds are fixed.
-    assert!((8..=32).contains(&in_front), "{in_front}");
+    // Of 24 fair throws fewer than 4 or more than 20 fall on one side once in 3600 times; the seeds are fixed.
+    assert!((4..=20).contains(&in_front), "{in_front}");
 }
 
 #[test]
 fn only_the_rod_is_long() {
-    for seed in 0..20 {
+    for seed in 0..8 {
         let phantom = draw(seed, [48; 3], [1.0; 3]);
         let lengths = |label: u16| {
             let voxels = voxels_of(&phantom, label);
@@ -99,7 +99,7 @@ fn only_the_rod_is_long() {
 
 #[test]
 fn densities_pair_the_organs_as_told() {
-    for seed in 0..10 {
+    for seed in 0..4 {
         let phantom = draw(seed, SHAPE, SPACING);
         let [right, left, rod, ball] = CLASSES.map(|(_, label)| mean_hu(&phantom, label));
         // Within what smooth noise can do to a mean (15 HU each way).
