@@ -88,7 +88,9 @@ fn class_means(scores: &[(ClassScores, Option<f64>)]) -> ClassMeans {
     let shares = |score: fn(&ClassScores) -> Option<f64>| {
         let values: Vec<f64> = scores
             .iter()
-            .filter_map(|(scores, _)| if scores.state == State::PredEmpty { Some(0.0) } else { score(scores) })
+            .filter_map(
+                |(scores, _)| if scores.state == State::PredEmpty { Some(0.0) } else { score(scores) },
+            )
             .collect();
         Mean { missed: missed.len(), ..Mean::of(&values) }
     };
@@ -111,7 +113,8 @@ fn class_means(scores: &[(ClassScores, Option<f64>)]) -> ClassMeans {
 impl Mean {
     fn of(values: &[f64]) -> Self {
         let mean = average(values);
-        let squares = mean.map(|mean| values.iter().map(|value| (value - mean).powi(2)).collect::<Vec<f64>>());
+        let squares =
+            mean.map(|mean| values.iter().map(|value| (value - mean).powi(2)).collect::<Vec<f64>>());
         let std = squares.and_then(|squares| average(&squares)).map(f64::sqrt);
         Self { mean, std, cases: values.len(), ..Self::default() }
     }

@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::overlap::Overlap;
 use crate::score::ClassScores;
 use crate::surface::{Elements, SurfaceDistances};
-use crate::Error;
 
 /// Whose definitions the scores follow.
 ///
@@ -115,13 +115,9 @@ impl Convention {
     fn scores_of_empty_masks(self, state: State) -> ClassScores {
         let nothing = ClassScores { dice: None, hd95_mm: None, nsd: None, assd_mm: None, state };
         match (state, self) {
-            (State::BothEmpty, Self::MetricsReloaded) => ClassScores {
-                dice: Some(1.0),
-                hd95_mm: Some(0.0),
-                nsd: Some(1.0),
-                assd_mm: Some(0.0),
-                state,
-            },
+            (State::BothEmpty, Self::MetricsReloaded) => {
+                ClassScores { dice: Some(1.0), hd95_mm: Some(0.0), nsd: Some(1.0), assd_mm: Some(0.0), state }
+            }
             (State::BothEmpty, Self::Medpy) => ClassScores { dice: Some(1.0), ..nothing },
             (State::BothEmpty, Self::Monai | Self::DeepMind) => nothing,
             (State::RefEmpty, Self::Monai) => ClassScores { nsd: Some(0.0), ..nothing },

@@ -31,21 +31,24 @@ impl Areas {
 }
 
 /// The surface corners of all classes in the plane between the voxels at `x - 1` and `x`.
-pub(crate) fn surface_corners(x: usize, rows: &Rows, classes: &ClassIndices, areas: &Areas) -> Vec<ClassElement> {
+pub(crate) fn surface_corners(
+    x: usize,
+    rows: &Rows,
+    classes: &ClassIndices,
+    areas: &Areas,
+) -> Vec<ClassElement> {
     let [_, ny, nz] = rows.shape();
     let mut elements = Vec::new();
     for y in 0..=ny {
-        let columns = [(x.checked_sub(1), y.checked_sub(1)), (x.checked_sub(1), Some(y))]
-            .into_iter()
-            .chain([(Some(x), y.checked_sub(1)), (Some(x), Some(y))]);
-        let columns: Vec<&[u16]> = columns.map(|(x, y)| rows.at(x, y)).collect();
+        let (left, behind) = (x.checked_sub(1), y.checked_sub(1));
+        let columns = [(left, behind), (left, Some(y)), (Some(x), behind), (Some(x), Some(y))]
+            .map(|(x, y)| rows.at(x, y));
         let mut below = [0; 4];
         for z in 0..=nz {
-            let above = if z < nz { [0, 1, 2, 3].map(|column| columns[column][z]) } else { [0; 4] };
+            let above = columns.map(|column| column.get(z).copied().unwrap_or(0));
             if above != below || above != [above[0]; 4] {
-                let voxels: [u16; 8] = std::array::from_fn(|bit| {
-                    if bit % 2 == 0 { below[bit / 2] } else { above[bit / 2] }
-                });
+                let voxels: [u16; 8] =
+                    std::array::from_fn(|bit| if bit % 2 == 0 { below[bit / 2] } else { above[bit / 2] });
                 elements.extend(codes(voxels, classes).map(|(class_index, code)| ClassElement {
                     class_index,
                     element: [x, y, z],
@@ -118,7 +121,8 @@ fn cuts(face: &[[u8; 3]; 4], code: usize) -> Vec<(Crossing, Crossing)> {
     let enters = (0..4).filter(|&at| !is_set(at) && is_set(at + 1));
     enters
         .map(|enter| {
-            let leave = (enter + 1..enter + 4).find(|&at| !is_set(at + 1)).expect("the run ends where it began");
+            let leave =
+                (enter + 1..enter + 4).find(|&at| !is_set(at + 1)).expect("the run ends where it began");
             (crossing(enter), crossing(leave))
         })
         .collect()
@@ -143,7 +147,8 @@ fn triangles(outline: &[Crossing]) -> Vec<[Crossing; 3]> {
 }
 
 fn area(triangle: [Crossing; 3], spacing: [f64; 3]) -> f64 {
-    let [a, b, c] = triangle.map(|crossing| [0, 1, 2].map(|axis| f64::from(crossing[axis]) / 2.0 * spacing[axis]));
+    let [a, b, c] =
+        triangle.map(|crossing| [0, 1, 2].map(|axis| f64::from(crossing[axis]) / 2.0 * spacing[axis]));
     let (u, v) = ([0, 1, 2].map(|axis| b[axis] - a[axis]), [0, 1, 2].map(|axis| c[axis] - a[axis]));
     let normal = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
     normal.iter().map(|component| component * component).sum::<f64>().sqrt() / 2.0
@@ -202,17 +207,23 @@ mod tests {
 
     #[test]
     fn an_l_of_three_voxels_has_the_larger_of_its_areas() {
-        // The outline's five points lie, on a cube, on a triangle below and a trapezoid beside it; cut over
-        // the crease the surface would be 1.1217, cut askew 1.1291. Both parts are counted here by hand:
-        // half of 1 · 1, and a trapezoid of sides √2 and √½ at height √(1/8 + 1/4).
-        let by_hand = 0.5 + (2.0_f64.sqrt() + 0.5_f64.sqrt()) / 2.0 * 0.375_f64.sqrt();
+        // Of the five points three form a triangle parallel to the face, of area ½; the other four of its
+        // neighbors form a trapezoid of sides √2 and √½, √(⅛ + ¼) apart. Cuts across the crease between
+        // triangle and trapezoid have less area.
+        let trapezoid = f64::midpoint(2.0_f64.sqrt(), 0.5_f64.sqrt()) * 0.375_f64.sqrt();
+        let by_hand = 0.5 + trapezoid;
         assert_close(Areas::new([1.0; 3]).0[0b0001_0101], by_hand);
     }
 
     #[test]
     fn areas_turn_with_the_cube() {
         // Swapping x and z swaps the bits 1 ↔ 4 and 3 ↔ 6, and the spacing with them.
-        let swapped = |code: usize| (0..8).filter(|bit| code & (1 << bit) != 0).map(|bit| [1, 16, 4, 64, 2, 32, 8, 128][bit]).sum::<usize>();
+        let swapped = |code: usize| {
+            (0..8)
+                .filter(|bit| code & (1 << bit) != 0)
+                .map(|bit| [1, 16, 4, 64, 2, 32, 8, 128][bit])
+                .sum::<usize>()
+        };
         let (Areas(areas), Areas(turned)) = (Areas::new(SPACING), Areas::new([2.5, 0.9, 0.7]));
         for code in 0..=INSIDE {
             assert_close(areas[code], turned[swapped(code)]);

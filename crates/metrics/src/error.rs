@@ -9,7 +9,8 @@ pub enum Error {
     /// Prediction and reference do not lie on the same grid.
     #[error(
         "{case}: expected the prediction on the grid of its reference, {}, found {}",
-        grid_in_words(reference), grid_in_words(prediction)
+        grid_in_words(reference),
+        grid_in_words(prediction)
     )]
     GridsDiffer {
         /// The case's id.
@@ -34,7 +35,9 @@ pub enum Error {
         name: String,
     },
     /// Two classes share a name or a label.
-    #[error("expected classes with names and labels of their own, found {first:?} and {second:?} (label {label})")]
+    #[error(
+        "expected classes with names and labels of their own, found {first:?} and {second:?} (label {label})"
+    )]
     ClassesShare {
         /// The name of the class listed first.
         first: String,

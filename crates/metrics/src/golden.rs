@@ -18,7 +18,8 @@ const SPACING: [f64; 3] = [0.8, 0.8, 3.0];
 
 fn draw(is_inside: impl Fn([f64; 3]) -> bool) -> LabelMap {
     let shape = [40, 36, 24];
-    let voxels = Array3::from_shape_fn(shape, |(i, j, k)| u16::from(is_inside([i as f64, j as f64, k as f64])));
+    let voxels =
+        Array3::from_shape_fn(shape, |(i, j, k)| u16::from(is_inside([i as f64, j as f64, k as f64])));
     LabelMap::new(voxels, Grid::with_spacing(shape, SPACING))
 }
 

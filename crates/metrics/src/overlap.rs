@@ -1,4 +1,4 @@
-//! Dice and IoU from counts of voxels.
+//! Dice and intersection over union from counts of voxels.
 
 use bipvl_volume::LabelMap;
 use ndarray::{Axis, Zip};

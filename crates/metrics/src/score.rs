@@ -4,10 +4,10 @@ use bipvl_volume::{Grid, LabelMap};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::convention::{Convention, State};
 use crate::overlap::overlaps;
 use crate::surface::surface_distances;
-use crate::Error;
 
 /// The scores of one class in one case; `None` where the convention leaves a score undefined.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

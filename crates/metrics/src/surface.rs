@@ -88,11 +88,18 @@ pub(crate) fn surface_distances(
 }
 
 /// The surface of each of `labels`, in their order; beyond the grid there is background.
-pub(crate) fn surfaces(elements: Elements, label_map: &LabelMap, labels: &[u16], spacing: [f64; 3]) -> Vec<Surface> {
+pub(crate) fn surfaces(
+    elements: Elements,
+    label_map: &LabelMap,
+    labels: &[u16],
+    spacing: [f64; 3],
+) -> Vec<Surface> {
     let (rows, classes) = (Rows::new(label_map), ClassIndices::new(labels));
     let planes = rows.shape()[0];
     let found: Vec<Vec<ClassElement>> = match elements {
-        Elements::EdgeVoxels => (0..planes).into_par_iter().map(|x| edge_voxels(x, &rows, &classes)).collect(),
+        Elements::EdgeVoxels => {
+            (0..planes).into_par_iter().map(|x| edge_voxels(x, &rows, &classes)).collect()
+        }
         Elements::Corners => {
             let areas = Areas::new(spacing);
             let planes = (0..=planes).into_par_iter();
@@ -110,7 +117,10 @@ pub(crate) fn surfaces(elements: Elements, label_map: &LabelMap, labels: &[u16],
 impl SurfaceDistances {
     /// The larger of the two directed percentiles, interpolated linearly.
     pub(crate) fn larger_percentile(&self, percent: f64) -> f64 {
-        self.directions().map(|list| percentile(list.distances_mm.clone(), percent)).into_iter().fold(0.0, f64::max)
+        self.directions()
+            .map(|list| percentile(list.distances_mm.clone(), percent))
+            .into_iter()
+            .fold(0.0, f64::max)
     }
 
     /// The larger of the two directed percentiles of area: the first distance up to which at least `percent`

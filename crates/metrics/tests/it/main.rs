@@ -1,0 +1,40 @@
+//! What the crate promises from outside.
+
+mod empty_masks;
+mod json;
+mod means;
+mod properties;
+mod refusals;
+mod shapes;
+
+use bipvl_metrics::{CaseScores, ClassLabel, ClassScores, Convention, Settings, score_case};
+use bipvl_volume::{Grid, LabelMap};
+use ndarray::Array3;
+
+/// A label map of `shape` and `spacing` with label 1 where asked.
+fn mask(shape: [usize; 3], spacing: [f64; 3], is_inside: impl Fn([usize; 3]) -> bool) -> LabelMap {
+    let voxels = Array3::from_shape_fn(shape, |(x, y, z)| u16::from(is_inside([x, y, z])));
+    LabelMap::new(voxels, Grid::with_spacing(shape, spacing))
+}
+
+/// One class per name, labels counted from 1.
+fn classes(names: &[&str]) -> Vec<ClassLabel> {
+    names.iter().zip(1..).map(|(name, label)| ClassLabel { name: (*name).to_owned(), label }).collect()
+}
+
+/// The case in which label 1 is the liver.
+fn score_liver(prediction: &LabelMap, reference: &LabelMap, settings: &Settings) -> CaseScores {
+    score_case("case_01", prediction, reference, &classes(&["liver"]), settings).expect("one grid")
+}
+
+/// The scores of label 1 at a tolerance of 2 mm.
+fn score(convention: Convention, prediction: &LabelMap, reference: &LabelMap) -> ClassScores {
+    let settings = Settings { convention, ..Settings::default() };
+    score_liver(prediction, reference, &settings).classes["liver"]
+}
+
+#[track_caller]
+fn assert_close(found: Option<f64>, expected: f64, tolerance: f64) {
+    let found = found.expect("a score");
+    assert!((found - expected).abs() <= tolerance, "expected {expected}, found {found}");
+}
