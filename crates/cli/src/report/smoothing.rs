@@ -1,0 +1,118 @@
+//! Curves of any length made fit for a picture.
+
+/// Step and value.
+pub(super) type Point = (f64, f64);
+
+/// Points of a drawn curve at most.
+const DRAWN_POINTS: usize = 1000;
+
+/// A smoothed value is the mean of one part in so many of the points to each side.
+const PARTS: usize = 50;
+
+/// Keeps the lowest and the highest point of each of up to 500 runs of points, so that no spike is
+/// lost; short curves are kept as they are.
+pub(super) fn thin(points: &[Point]) -> Vec<Point> {
+    if points.len() <= DRAWN_POINTS {
+        return points.to_vec();
+    }
+    let run = points.len().div_ceil(DRAWN_POINTS / 2);
+    points
+        .chunks(run)
+        .flat_map(|run| {
+            let lowest = run.iter().copied().reduce(|a, b| if b.1 < a.1 { b } else { a });
+            let highest = run.iter().copied().reduce(|a, b| if b.1 > a.1 { b } else { a });
+            match (lowest, highest) {
+                (Some(low), Some(high)) if low.0 < high.0 => vec![low, high],
+                (Some(low), Some(high)) if low.0 > high.0 => vec![high, low],
+                (low, _) => low.into_iter().collect(),
+            }
+        })
+        .collect()
+}
+
+/// The moving average around each point; near the ends it looks less far, equally to both sides, so
+/// that it never lags behind.
+pub(super) fn smooth(points: &[Point]) -> Vec<Point> {
+    let mut sums = vec![0.0];
+    sums.extend(points.iter().scan(0.0, |sum, point| {
+        *sum += point.1;
+        Some(*sum)
+    }));
+    let last = points.len().saturating_sub(1);
+    points
+        .iter()
+        .enumerate()
+        .map(|(index, &(step, _))| {
+            let reach = (points.len() / PARTS).min(index).min(last - index);
+            let (before, after) = (index - reach, index + reach + 1);
+            (step, (sums[after] - sums[before]) / (after - before) as f64)
+        })
+        .collect()
+}
+
+/// The values without the lowest and the highest hundredth, so that one spike does not flatten the rest.
+pub(super) fn usual_range(points: &[Point]) -> (f64, f64) {
+    let mut values: Vec<f64> = points.iter().map(|point| point.1).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    let rare = values.len() / 100;
+    match values.get(rare..values.len() - rare) {
+        Some([low, .., high]) => (*low, *high),
+        Some([only]) => (*only, *only),
+        _ => (0.0, 1.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rounding of sums of up to 5000 values below 500.
+    const ROUNDING: f64 = 1e-9;
+
+    fn curve(length: usize, value: impl Fn(usize) -> f64) -> Vec<Point> {
+        (0..length).map(|index| (index as f64, value(index))).collect()
+    }
+
+    #[test]
+    fn thinning_keeps_spikes_and_order() {
+        for length in [0, 1, 2, 999, 1000, 1001, 1999, 100_000] {
+            let points = curve(length, |index| if index == length / 3 { 50.0 } else { (index % 7) as f64 });
+            let thinned = thin(&points);
+            assert!(thinned.len() <= DRAWN_POINTS, "{length}: {}", thinned.len());
+            assert!(thinned.is_sorted_by(|a, b| a.0 < b.0), "{length}");
+            assert_eq!(thinned.iter().any(|point| point.1 == 50.0), length > 0, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_straight_line_stays_in_place_when_smoothed() {
+        let points = curve(500, |index| 3.0 - index as f64);
+        let smooth = smooth(&points);
+        assert_eq!(smooth.len(), 500);
+        assert!(smooth.iter().zip(&points).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() < ROUNDING));
+    }
+
+    #[test]
+    fn noise_shrinks_when_smoothed() {
+        let points = curve(5000, |index| if index % 2 == 0 { 1.0 } else { -1.0 });
+        // 100 points to each side: 201 values, of which all but one cancel
+        assert!(
+            smooth(&points)[100..4900].iter().all(|point| (point.1.abs() - 1.0 / 201.0).abs() < ROUNDING)
+        );
+    }
+
+    #[test]
+    fn few_points_are_not_smoothed() {
+        let points = curve(49, |index| index as f64);
+        assert_eq!(smooth(&points), points);
+        assert_eq!(smooth(&[]), []);
+    }
+
+    #[test]
+    fn one_spike_does_not_widen_the_range() {
+        let mut points = curve(200, |index| (index % 11) as f64);
+        points[100].1 = 1e9;
+        assert_eq!(usual_range(&points), (0.0, 10.0));
+        assert_eq!(usual_range(&points[..1]), (0.0, 0.0));
+    }
+}
