@@ -1,20 +1,176 @@
 //! Draws synthetic bodies with known organs, for tests, the example and the smoke run.
 
-use crate::{LabelMap, Volume};
+use std::f64::consts::TAU;
+
+use ndarray::Array3;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{Grid, LabelMap, Volume};
 
 /// Name and label of every class a phantom shows.
-pub const CLASSES: [(&str, u16); 4] = [("right twin", 1), ("left twin", 2), ("rod", 3), ("ball", 4)];
+///
+/// The twins have one density and mirrored shapes: only the side tells them apart. The right one lies
+/// at larger x, for x grows to the right. Rod and ball share another density and lie on the midline,
+/// one in front and one behind in random order: only the shape tells them apart.
+pub const CLASSES: [(&str, u16); 4] =
+    [("right twin", RIGHT_TWIN), ("left twin", LEFT_TWIN), ("rod", ROD), ("ball", BALL)];
 
-/// A synthetic CT and its reference.
+const RIGHT_TWIN: u16 = 1;
+const LEFT_TWIN: u16 = 2;
+const ROD: u16 = 3;
+const BALL: u16 = 4;
+
+const AIR_HU: f64 = -1000.0;
+const BODY_HU: f64 = 20.0;
+const TWIN_HU: f64 = 120.0;
+const MIDLINE_HU: f64 = 220.0;
+/// The standard deviation of the noise from voxel to voxel.
+const NOISE_HU: f64 = 10.0;
+/// How far the smooth noise may lead away from the mean.
+const SMOOTH_NOISE_HU: f64 = 15.0;
+const WAVES: usize = 5;
+
+/// Half axes of the body across x and y, as shares of the shape.
+const BODY_RADII: [f64; 2] = [0.46, 0.42];
+/// No organ gets thinner than this on any axis, as a share of the shape, however coarse the voxels.
+const THINNEST: f64 = 0.07;
+
+/// A synthetic CT and its reference, on one RAS grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phantom {
-    /// Hounsfield units.
+    /// Hounsfield units: air, an elliptic body along z, its organs.
     pub image: Volume<f32>,
     /// The labels of [`CLASSES`]; 0 is background.
     pub labels: LabelMap,
 }
 
-/// Draws the phantom.
+/// Draws the phantom of `seed` with `shape` voxels of `spacing` mm.
+///
+/// Places and sizes are shares of the shape, jittered by the seed. From 32 voxels per axis on, every
+/// organ has voxels enough to be learned.
 pub fn draw(seed: u64, shape: [usize; 3], spacing: [f64; 3]) -> Phantom {
-    todo!("{seed} {shape:?} {spacing:?}")
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let extents = std::array::from_fn(|axis| shape[axis] as f64 * spacing[axis]);
+    let body = BODY_RADII.map(|radius| radius * jitter(&mut random, 0.05));
+    let organs = organs(&mut random, extents);
+    let waves: [Wave; WAVES] = std::array::from_fn(|_| Wave::draw(&mut random));
+
+    let mut labels = Array3::zeros(shape);
+    let image = Array3::from_shape_fn(shape, |(x, y, z)| {
+        let voxel = [x, y, z];
+        let place = std::array::from_fn(|axis| (voxel[axis] as f64 + 0.5) / shape[axis] as f64 - 0.5);
+        if (place[0] / body[0]).powi(2) + (place[1] / body[1]).powi(2) > 1.0 {
+            return AIR_HU as f32;
+        }
+        let organ = organs.iter().find(|organ| organ.contains(place));
+        labels[voxel] = organ.map_or(0, |organ| organ.label);
+        let smooth: f64 = waves.iter().map(|wave| wave.at(place)).sum::<f64>() / WAVES as f64;
+        let hu = organ.map_or(BODY_HU, |organ| organ.hu);
+        (hu + SMOOTH_NOISE_HU * smooth + NOISE_HU * normal(&mut random)) as f32
+    });
+    let grid = Grid::with_spacing(shape, spacing);
+    Phantom { image: Volume::new(image, grid.clone()), labels: Volume::new(labels, grid) }
+}
+
+/// Places and lengths are shares of the shape; the middle of the body is at 0.
+struct Organ {
+    label: u16,
+    hu: f64,
+    form: Form,
+    center: [f64; 3],
+    radii: [f64; 3],
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    Ellipsoid,
+    /// A cylinder along z.
+    Rod,
+}
+
+impl Organ {
+    fn contains(&self, place: [f64; 3]) -> bool {
+        let [x, y, z] =
+            std::array::from_fn(|axis| ((place[axis] - self.center[axis]) / self.radii[axis]).powi(2));
+        match self.form {
+            Form::Ellipsoid => x + y + z <= 1.0,
+            Form::Rod => x + y <= 1.0 && z <= 1.0,
+        }
+    }
+}
+
+fn organs(random: &mut ChaCha8Rng, extents: [f64; 3]) -> [Organ; 4] {
+    let [x, y, z] = [0.25, random.random_range(-0.02..0.02), random.random_range(-0.1..0.1)];
+    let radii = [0.09, 0.13, 0.2].map(|radius| radius * jitter(random, 0.1));
+    let twin = |label, x| Organ { label, hu: TWIN_HU, form: Form::Ellipsoid, center: [x, y, z], radii };
+
+    // Of equal thickness in mm where the voxels allow it, lest the spacing turn the ball into a rod.
+    let shortest = extents.into_iter().fold(f64::INFINITY, f64::min);
+    let round = |radius: f64| extents.map(|extent| (radius * shortest / extent).max(THINNEST));
+    let [rod_x, rod_y, _] = round(0.07 * jitter(random, 0.1));
+    let ball = round(0.11 * jitter(random, 0.1));
+    let side = if random.random::<bool>() { 1.0 } else { -1.0 };
+    let mut on_midline = |label, form, side: f64, reach: f64, radii| {
+        let center = [
+            random.random_range(-0.03..0.03),
+            side * random.random_range(0.18..0.22),
+            random.random_range(-reach..reach),
+        ];
+        Organ { label, hu: MIDLINE_HU, form, center, radii }
+    };
+    [
+        twin(RIGHT_TWIN, x),
+        twin(LEFT_TWIN, -x),
+        on_midline(ROD, Form::Rod, side, 0.1, [rod_x, rod_y, 0.3]),
+        on_midline(BALL, Form::Ellipsoid, -side, 0.25, ball),
+    ]
+}
+
+/// A plane wave of at most three cycles per axis.
+struct Wave {
+    cycles: [f64; 3],
+    phase: f64,
+}
+
+impl Wave {
+    fn draw(random: &mut ChaCha8Rng) -> Self {
+        let cycles = std::array::from_fn(|_| random.random_range(-3.0..3.0));
+        Self { cycles, phase: random.random_range(0.0..TAU) }
+    }
+
+    fn at(&self, place: [f64; 3]) -> f64 {
+        let cycles: f64 = (0..3).map(|axis| self.cycles[axis] * place[axis]).sum();
+        (TAU * cycles + self.phase).cos()
+    }
+}
+
+/// A factor of 1 ± `share`.
+fn jitter(random: &mut ChaCha8Rng, share: f64) -> f64 {
+    random.random_range(1.0 - share..1.0 + share)
+}
+
+/// A normal deviate (Box and Muller).
+fn normal(random: &mut ChaCha8Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
+    radius * (TAU * random.random::<f64>()).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_place_lies_in_two_organs() {
+        for (seed, extents) in (0..200).flat_map(|seed| {
+            [[1.0, 1.0, 1.0], [48.0, 48.0, 32.0], [1.0, 1.0, 3.0], [3.0, 1.0, 1.0]].map(|e| (seed, e))
+        }) {
+            let organs = organs(&mut ChaCha8Rng::seed_from_u64(seed), extents);
+            for code in 0..30 * 30 * 30 {
+                let place = [code / 900, code / 30 % 30, code % 30].map(|step| step as f64 / 29.0 - 0.5);
+                let count = organs.iter().filter(|organ| organ.contains(place)).count();
+                assert!(count <= 1, "seed {seed}, {extents:?}, {place:?}");
+            }
+        }
+    }
 }

@@ -108,7 +108,7 @@ fn trilinear(voxels: &Array3<f32>, [x, y, z]: [Tap; 3]) -> f32 {
 
 fn nearest(labels: &Array3<u16>, taps: [Tap; 3]) -> u16 {
     labels[taps.map(|tap| {
-        let is_low = tap.share < 0.5 || (tap.share == 0.5 && tap.low.is_multiple_of(2));
+        let is_low = tap.share < 0.5 || (tap.share <= 0.5 && tap.low.is_multiple_of(2));
         if is_low { tap.low } else { tap.high }
     })]
 }
@@ -141,4 +141,27 @@ where
         }
     });
     Array3::from_shape_vec(shape, voxels).expect("one value was made for every voxel")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axis_aligned_grids_are_recognized() {
+        let grid = Grid::with_spacing([10, 20, 30], [1.0, 2.0, 3.0]);
+        let axes =
+            |affine: Affine| aligned_axes(&Grid::new([30, 10, 20], affine).voxel_map_to(&grid), [30, 10, 20]);
+        let mut affine = Affine::new(
+            0.0, -1.5, 0.0, 3.0, //
+            0.0, 0.0, 2.5, 4.0, //
+            1.0, 0.0, 0.0, 5.0, //
+            0.0, 0.0, 0.0, 1.0,
+        );
+        assert_eq!(axes(affine), Some([1, 2, 0]));
+        affine[(0, 0)] = 1e-6;
+        assert_eq!(axes(affine), Some([1, 2, 0]), "29 steps of a millionth of a voxel are nothing");
+        affine[(0, 0)] = 1e-3;
+        assert_eq!(axes(affine), None);
+    }
 }
