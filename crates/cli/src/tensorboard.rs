@@ -157,7 +157,7 @@ mod tests {
     fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
         let unmask = |stored: &[u8]| {
             let turned = u32::from_le_bytes(stored.try_into().unwrap()).wrapping_sub(0xa282_ead8);
-            turned >> 17 | turned << 15
+            turned.rotate_left(15)
         };
         let mut contents = Vec::new();
         while !bytes.is_empty() {

@@ -18,7 +18,7 @@ type Drawn<T = ()> = std::result::Result<T, DrawingAreaErrorKind<std::io::Error>
 type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'b, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// Axes, text and the mean; the report's stylesheet recolors these three in the dark.
+/// Axes, text and the mean; the report's stylesheet recolors this and the next two in the dark.
 const INK: RGBColor = RGBColor(0x1f, 0x29, 0x33);
 const GRID: RGBColor = RGBColor(0xe1, 0xe5, 0xea);
 const LOSS: RGBColor = RGBColor(0x00, 0x72, 0xb2);
@@ -112,7 +112,7 @@ struct Line<'a> {
 }
 
 fn loss_curve(title: &str, points: &[Point]) -> Result<String> {
-    let smooth = smoothing::thin(&smoothing::smooth(points));
+    let smooth = smoothing::smooth(points);
     let (low, high) = smoothing::usual_range(points);
     let y = padded(&smooth, low, high);
     let raw: Vec<Point> =
@@ -189,7 +189,7 @@ fn draw_legend(area: &Canvas<'_>, lines: &[Line<'_>]) -> Drawn {
         match dashes(line.stroke) {
             None => area.draw(&PathElement::new(sample, line.style))?,
             Some((dash, gap)) => {
-                area.draw(&DashedPathElement::new(sample.into_iter(), dash, gap, line.style))?;
+                area.draw(&DashedPathElement::new(sample, dash, gap, line.style))?;
             }
         }
         area.draw_text(&shortened(line.name), &text, (40, y))?;

@@ -7,8 +7,9 @@ use bipvl_volume::{Grid, LabelMap, Volume};
 use indexmap::IndexMap;
 use ndarray::Array3;
 
+use super::Report;
 use super::history::{History, Loss, Step, Validation};
-use super::{Overlay, OverlayCase, Report};
+use super::overlay::{Overlay, OverlayCase};
 
 /// A case in RAS.
 pub(super) struct Example {

@@ -4,10 +4,10 @@ mod curves;
 mod definitions;
 #[cfg(test)]
 mod example;
-mod history;
+pub(crate) mod history;
 mod html;
 mod letters;
-mod overlay;
+pub(crate) mod overlay;
 mod palette;
 mod rows;
 mod section;
@@ -24,8 +24,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bipvl_metrics::Scores;
 
-pub(crate) use history::History;
-pub(crate) use overlay::{Overlay, OverlayCase};
+use history::History;
+use overlay::Overlay;
 
 /// Everything that one report tells.
 pub(crate) struct Report {

@@ -1,12 +1,13 @@
 //! Three planes through a case as a PNG: the image above, prediction and reference on it below.
 
 use std::io::Cursor;
+use std::ops::Range;
 
 use anyhow::{Context, Result, ensure};
 use bipvl_metrics::ClassLabel;
 use bipvl_volume::{LabelMap, Volume, to_ras};
 use image::{ImageFormat, Rgb, RgbImage, imageops};
-use ndarray::{Array3, Axis, s};
+use ndarray::{Array3, Axis};
 
 use super::section::{PLANES, cut, draw_gray, draw_letters, fill_classes, outline_classes, panel_shape};
 
@@ -72,7 +73,7 @@ fn picture(case: &OverlayCase<'_>) -> Result<RgbImage> {
     let columns = PLANES.map(|plane| {
         let index = slices[plane.through];
         let shape = panel_shape(plane, image.grid().shape(), image.grid().spacing());
-        let mut plain = draw_gray(&cut(&image, plane, index), window, shape);
+        let mut plain = draw_gray(&cut(&image, plane, index), &window, shape);
         let mut judged = plain.clone();
         fill_classes(&mut judged, &cut(&prediction, plane, index));
         outline_classes(&mut judged, &cut(&reference, plane, index));
@@ -133,27 +134,28 @@ fn first_largest(counts: impl Iterator<Item = usize>) -> Option<usize> {
 
 /// The intensities to draw black and white: those of the classes and somewhat beyond, so that air and
 /// table do not eat the contrast of the organs; those of the volume where no class stands out.
-fn intensity_window(image: &Volume<f32>, prediction: &Array3<u16>, reference: &Array3<u16>) -> [f32; 2] {
+fn intensity_window(image: &Volume<f32>, prediction: &Array3<u16>, reference: &Array3<u16>) -> Range<f32> {
     let classes = image.voxels().iter().zip(prediction).zip(reference);
     let of_classes =
         classes.filter(|((_, ours), theirs)| **ours > 0 || **theirs > 0).map(|((voxel, _), _)| *voxel);
     match usual_intensities(of_classes) {
-        Some([low, high]) if low < high => {
+        Some(Range { start: low, end: high }) if low < high => {
             let margin = (high - low) * WINDOW_MARGIN;
-            [low - margin, high + margin]
+            low - margin..high + margin
         }
-        _ => usual_intensities(image.voxels().iter().copied()).unwrap_or([0.0, 1.0]),
+        _ => usual_intensities(image.voxels().iter().copied()).unwrap_or(0.0..1.0),
     }
 }
 
 /// All but the darkest and the brightest, or `None` of nothing.
-fn usual_intensities(intensities: impl Iterator<Item = f32>) -> Option<[f32; 2]> {
+fn usual_intensities(intensities: impl Iterator<Item = f32>) -> Option<Range<f32>> {
     let mut finite: Vec<f32> = intensities.filter(|intensity| intensity.is_finite()).collect();
     let last = finite.len().checked_sub(1)?;
-    Some([CLIPPED, 1.0 - CLIPPED].map(|share| {
+    let [low, high] = [CLIPPED, 1.0 - CLIPPED].map(|share| {
         let rank = (share * last as f64).round() as usize;
         *finite.select_nth_unstable_by(rank, f32::total_cmp).1
-    }))
+    });
+    Some(low..high)
 }
 
 /// Puts the columns side by side, each panel in the middle of its place.
@@ -175,9 +177,10 @@ fn mount(columns: &[[RgbImage; 2]; 3]) -> RgbImage {
 #[cfg(test)]
 mod tests {
     use bipvl_volume::{Grid, Orientation, reorient};
+    use ndarray::s;
 
-    use super::super::{example, palette};
     use super::*;
+    use crate::report::{example, palette};
 
     fn draw(image: &Volume<f32>, prediction: &LabelMap, reference: &LabelMap) -> RgbImage {
         let classes = example::classes();
@@ -253,8 +256,8 @@ mod tests {
         let (labels, none) = (cube([4, 4, 4]), Array3::zeros([10, 10, 10]));
         image.voxels_mut().slice_mut(s![4..6, 4..6, 4]).fill(40.0);
         image.voxels_mut().slice_mut(s![4..6, 4..6, 5]).fill(60.0);
-        assert_eq!(intensity_window(&image, &labels, &none), [30.0, 70.0]); // half of 20 on each side
-        assert_eq!(intensity_window(&image, &none, &labels), [30.0, 70.0]);
+        assert_eq!(intensity_window(&image, &labels, &none), 30.0..70.0); // half of 20 on each side
+        assert_eq!(intensity_window(&image, &none, &labels), 30.0..70.0);
     }
 
     #[test]
@@ -263,9 +266,9 @@ mod tests {
         let voxels = Array3::from_shape_fn(shape, |(x, y, z)| (100 * x + 10 * y + z) as f32);
         let mut image = Volume::new(voxels, Grid::with_spacing(shape, [1.0; 3]));
         let none = Array3::zeros(shape);
-        assert_eq!(intensity_window(&image, &none, &none), [5.0, 994.0]); // ranks 0.5 % and 99.5 % of 999
+        assert_eq!(intensity_window(&image, &none, &none), 5.0..994.0); // ranks 0.5 % and 99.5 % of 999
         image.voxels_mut().fill(f32::NAN);
-        assert_eq!(intensity_window(&image, &none, &none), [0.0, 1.0]);
+        assert_eq!(intensity_window(&image, &none, &none), 0.0..1.0);
     }
 
     #[test]

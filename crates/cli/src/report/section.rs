@@ -1,5 +1,7 @@
 //! One plane through a case, drawn as radiologists hang it.
 
+use std::ops::Range;
+
 use bipvl_volume::Volume;
 use image::{Rgb, RgbImage};
 use ndarray::{Array2, Axis, s};
@@ -52,11 +54,10 @@ pub(super) fn cut<T: Copy>(volume: &Volume<T>, plane: Plane, index: usize) -> Ar
 }
 
 /// Draws a section of the image in gray, intensities of `window` from black to white.
-pub(super) fn draw_gray(section: &Array2<f32>, window: [f32; 2], [width, height]: [u32; 2]) -> RgbImage {
-    let [low, high] = window;
+pub(super) fn draw_gray(section: &Array2<f32>, window: &Range<f32>, [width, height]: [u32; 2]) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let intensity = interpolate(section, [x, y], [width, height]);
-        let gray = ((intensity - low) / (high - low)).clamp(0.0, 1.0) * 255.0;
+        let gray = ((intensity - window.start) / (window.end - window.start)).clamp(0.0, 1.0) * 255.0;
         Rgb([gray as u8; 3])
     })
 }
@@ -174,9 +175,9 @@ mod tests {
 
     #[test]
     fn a_window_runs_from_black_to_white() {
-        let panel = draw_gray(&arr2(&[[-10.0, 0.0], [5.0, 20.0]]), [0.0, 10.0], [2, 2]);
+        let panel = draw_gray(&arr2(&[[-10.0, 0.0], [5.0, 20.0]]), &(0.0..10.0), [2, 2]);
         assert_eq!(panel.pixels().map(|pixel| pixel.0[0]).collect::<Vec<_>>(), [0, 0, 127, 255]);
-        let flat = draw_gray(&arr2(&[[3.0]]), [3.0, 3.0], [1, 1]);
+        let flat = draw_gray(&arr2(&[[3.0]]), &(3.0..3.0), [1, 1]);
         assert_eq!(flat.get_pixel(0, 0).0, [0; 3]); // not a number becomes black
     }
 }
