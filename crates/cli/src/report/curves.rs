@@ -203,6 +203,7 @@ fn dashes(stroke: Stroke) -> Option<(i32, i32)> {
         Stroke::Solid => None,
         Stroke::Dashed => Some((8, 4)),
         Stroke::Dotted => Some((2, 3)),
+        Stroke::LongDashed => Some((14, 5)),
     }
 }
 
@@ -223,13 +224,14 @@ fn steps(points: &[Point]) -> Range<f64> {
 fn padded(smooth: &[Point], low: f64, high: f64) -> Range<f64> {
     let low = smooth.iter().map(|point| point.1).fold(low, f64::min);
     let high = smooth.iter().map(|point| point.1).fold(high, f64::max);
-    let air = ((high - low) * 0.05).max(high.abs() * 1e-3).max(1e-6);
+    let air = ((high - low) * 0.05).max(high.abs() * 0.02).max(0.01);
     low - air..high + air
 }
 
-/// 12000 as `12k`.
+/// 12000 as `12k`; there are no half steps.
 fn short_count(step: f64) -> String {
     match step.abs() {
+        count if count.fract() > 0.0 => String::new(),
         count if count >= 1e6 => format!("{}M", step / 1e6),
         count if count >= 1e4 => format!("{}k", step / 1e3),
         _ => format!("{step}"),
@@ -310,7 +312,7 @@ mod tests {
 
     #[test]
     fn large_steps_are_written_short() {
-        assert_eq!(["0", "500", "20k", "1.5M"], [0.0, 500.0, 2e4, 1.5e6].map(short_count));
+        assert_eq!(["0", "", "500", "20k", "1.5M"], [0.0, 0.5, 500.0, 2e4, 1.5e6].map(short_count));
     }
 
     #[test]

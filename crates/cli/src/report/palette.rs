@@ -14,6 +14,8 @@ pub(crate) enum Stroke {
     Dashed,
     /// Third round; lighter.
     Dotted,
+    /// Fourth round; grayer.
+    LongDashed,
 }
 
 /// Red, green, blue of a class, counted from 0 in the order of the report.
@@ -23,15 +25,17 @@ pub(crate) fn color(class_index: usize) -> [u8; 3] {
         Stroke::Solid => hue,
         Stroke::Dashed => hue.map(|channel| (f32::from(channel) * 0.6) as u8),
         Stroke::Dotted => hue.map(|channel| 255 - (f32::from(255 - channel) * 0.6) as u8),
+        Stroke::LongDashed => hue.map(|channel| channel / 2 + 64),
     }
 }
 
-/// The line style of a class; with its color it is unique among the first eighteen.
+/// The line style of a class; with its color it is unique among the first twenty-four.
 pub(crate) fn stroke(class_index: usize) -> Stroke {
-    match class_index / HUES.len() % 3 {
+    match class_index / HUES.len() % 4 {
         0 => Stroke::Solid,
         1 => Stroke::Dashed,
-        _ => Stroke::Dotted,
+        2 => Stroke::Dotted,
+        _ => Stroke::LongDashed,
     }
 }
 
@@ -48,10 +52,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn eighteen_classes_have_eighteen_colors() {
-        let colors: HashSet<_> = (0..18).map(color).collect();
-        assert_eq!(colors.len(), 18);
-        assert_eq!(color(18), color(0));
+    fn twenty_four_classes_have_twenty_four_colors() {
+        let colors: HashSet<_> = (0..24).map(color).collect();
+        assert_eq!(colors.len(), 24);
+        assert_eq!(color(24), color(0));
     }
 
     #[test]
