@@ -1,0 +1,204 @@
+//! Reads what training wrote down: one JSON object a line, a step or a validation each.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use indexmap::IndexMap;
+use serde::Deserialize;
+
+/// The steps and validations of one run, in rising order of their steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct History {
+    /// One entry per logged optimizer update.
+    pub(crate) steps: Vec<Step>,
+    /// One entry per validation.
+    pub(crate) validations: Vec<Validation>,
+}
+
+/// One optimizer update.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct Step {
+    /// Optimizer updates done so far.
+    pub(crate) step: u64,
+    /// What the update was made from.
+    pub(crate) loss: Loss,
+}
+
+/// The loss of one step and its parts; a part that was not computed or not finite is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+pub(crate) struct Loss {
+    /// The weighted sum that was minimized.
+    pub(crate) total: Option<f64>,
+    /// Dice + cross-entropy.
+    #[serde(default)]
+    pub(crate) segmentation: Option<f64>,
+    /// Supervision of the class embeddings.
+    #[serde(default)]
+    pub(crate) class_embedding: Option<f64>,
+    /// Contrast between vision and text.
+    #[serde(default)]
+    pub(crate) alignment: Option<f64>,
+}
+
+/// One validation.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct Validation {
+    /// Optimizer updates done so far.
+    pub(crate) step: u64,
+    /// Mean over the classes, 0 to 1; `None` where undefined.
+    pub(crate) mean_dice: Option<f64>,
+    /// By class name, 0 to 1; `None` where undefined.
+    #[serde(default)]
+    pub(crate) dice: IndexMap<String, Option<f64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event {
+    Step(Step),
+    Validation(Validation),
+    #[serde(other)]
+    Other,
+}
+
+impl History {
+    /// Reads a training log.
+    ///
+    /// Events of other kinds are skipped. A last line cut off by a crash is dropped. When a run was
+    /// resumed from an earlier step, what it repeated replaces what stood there before.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or a whole line is not an event; the message names file and line.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+        let mut history = Self::default();
+        for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            match serde_json::from_slice(line) {
+                Ok(event) => history.push(event),
+                Err(_) if !line.ends_with(b"\n") => {}
+                Err(error) => {
+                    let found = String::from_utf8_lossy(line.trim_ascii());
+                    let found: String = found.chars().take(60).collect();
+                    return Err(error).with_context(|| {
+                        format!(
+                            "{}: line {}: expected a training event, found `{found}`",
+                            path.display(),
+                            index + 1
+                        )
+                    });
+                }
+            }
+        }
+        Ok(history)
+    }
+
+    fn push(&mut self, event: Event) {
+        match event {
+            Event::Step(step) => {
+                forget_from(&mut self.steps, step.step, |step| step.step);
+                forget_from(&mut self.validations, step.step + 1, |validation| validation.step);
+                self.steps.push(step);
+            }
+            Event::Validation(validation) => {
+                forget_from(&mut self.validations, validation.step, |validation| validation.step);
+                self.validations.push(validation);
+            }
+            Event::Other => {}
+        }
+    }
+}
+
+/// Drops the tail of a rising list that begins at `step`.
+fn forget_from<T>(entries: &mut Vec<T>, step: u64, step_of: impl Fn(&T) -> u64) {
+    entries.truncate(entries.partition_point(|entry| step_of(entry) < step));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: &str = r#"{"event":"step","step":12,"epoch":0,"learning_rate":0.001,"loss":{"total":1.5,"segmentation":1.0,"class_embedding":0.25,"alignment":0.25},"seconds":1.2}"#;
+    const VALIDATION: &str =
+        r#"{"event":"validation","step":500,"mean_dice":0.8,"dice":{"Anterior":0.81,"Posterior":0.79}}"#;
+
+    fn read(text: &str) -> Result<History> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        History::read(file.path())
+    }
+
+    fn step_line(step: u64, total: f64) -> String {
+        format!(r#"{{"event":"step","step":{step},"loss":{{"total":{total}}}}}"#)
+    }
+
+    #[test]
+    fn steps_and_validations_are_read_and_other_events_skipped() {
+        let history = read(&format!("{{\"event\":\"start\",\"seed\":7}}\n{STEP}\n\n{VALIDATION}\n")).unwrap();
+        let loss = Loss {
+            total: Some(1.5),
+            segmentation: Some(1.0),
+            class_embedding: Some(0.25),
+            alignment: Some(0.25),
+        };
+        assert_eq!(history.steps, [Step { step: 12, loss }]);
+        assert_eq!(history.validations.len(), 1);
+        assert_eq!(history.validations[0].mean_dice, Some(0.8));
+        assert_eq!(history.validations[0].dice["Posterior"], Some(0.79));
+        assert_eq!(history.validations[0].dice.keys().collect::<Vec<_>>(), ["Anterior", "Posterior"]);
+    }
+
+    #[test]
+    fn a_last_line_cut_off_anywhere_is_dropped() {
+        let whole = format!("{STEP}\n{VALIDATION}");
+        for length in STEP.len() + 1..whole.len() {
+            let history = read(&whole[..length]).unwrap();
+            assert_eq!((history.steps.len(), history.validations.len()), (1, 0), "cut at {length}");
+        }
+        assert_eq!(read(&whole).unwrap().validations.len(), 1);
+    }
+
+    #[test]
+    fn a_bad_line_elsewhere_names_file_and_line() {
+        for bad in ["{\"event\":\"step\"", "{\"event\":\"step\",\"step\":-1,\"loss\":{}}", "no json", "[]"] {
+            let error = format!("{:#}", read(&format!("{STEP}\n{bad}\n{STEP}\n")).unwrap_err());
+            assert!(error.contains("line 2: expected a training event, found `"), "{error}");
+        }
+        let missing = Path::new("no such folder/log.jsonl");
+        assert!(format!("{:#}", History::read(missing).unwrap_err()).contains("no such folder/log.jsonl"));
+    }
+
+    #[test]
+    fn an_empty_log_is_an_empty_history() {
+        assert_eq!(read("").unwrap(), History::default());
+        assert_eq!(read("\n\n").unwrap(), History::default());
+    }
+
+    #[test]
+    fn a_resumed_run_replaces_what_it_repeats() {
+        let validation = |step: u64| format!(r#"{{"event":"validation","step":{step},"mean_dice":null}}"#);
+        let lines = [
+            step_line(1, 9.0),
+            step_line(2, 8.0),
+            validation(2),
+            step_line(3, 7.0),
+            step_line(4, 6.0),
+            validation(4),
+            step_line(3, 5.0),
+        ];
+        let history = read(&lines.join("\n")).unwrap();
+        let totals: Vec<_> = history.steps.iter().map(|step| (step.step, step.loss.total)).collect();
+        assert_eq!(totals, [(1, Some(9.0)), (2, Some(8.0)), (3, Some(5.0))]);
+        assert_eq!(history.validations.iter().map(|v| v.step).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_is_none() {
+        let history = read(r#"{"event":"step","step":1,"loss":{"total":null,"alignment":2.0}}"#).unwrap();
+        assert_eq!(history.steps[0].loss, Loss { alignment: Some(2.0), ..Loss::default() });
+    }
+}

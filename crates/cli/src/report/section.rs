@@ -1,0 +1,183 @@
+//! One plane through a case, drawn as radiologists hang it.
+
+use std::ops::Range;
+
+use bipvl_volume::Volume;
+use image::{Rgb, RgbImage};
+use ndarray::{Array2, Axis, s};
+
+use super::letters::{LETTER_SHAPE, draw_letter};
+use super::palette;
+
+/// The largest panel, in pixels.
+const PANEL_SHAPE: [f64; 2] = [400.0, 480.0];
+
+/// How much of a filled class hides the image below it.
+const FILL_OPACITY: f32 = 0.45;
+
+/// Pixels between a letter and the edge of its panel.
+const LETTER_MARGIN: u32 = 6;
+
+/// A plane of an RAS volume and how it hangs: the patient faces the reader, or lies on the back and
+/// is seen from the feet, or looks to the left. In all three, rising voxel indices run to the left
+/// and upward.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plane {
+    /// The axis of the volume that runs across the picture.
+    across: usize,
+    /// The axis that runs down.
+    down: usize,
+    /// The axis that the plane cuts.
+    pub(super) through: usize,
+    /// Where the left, right, upper and lower edge point.
+    letters: [char; 4],
+}
+
+/// Axial, coronal, sagittal.
+pub(super) const PLANES: [Plane; 3] = [
+    Plane { across: 0, down: 1, through: 2, letters: ['R', 'L', 'A', 'P'] },
+    Plane { across: 0, down: 2, through: 1, letters: ['R', 'L', 'S', 'I'] },
+    Plane { across: 1, down: 2, through: 0, letters: ['A', 'P', 'S', 'I'] },
+];
+
+/// Pixels of a panel, width and height: as large as [`PANEL_SHAPE`] allows, in true proportion.
+pub(super) fn panel_shape(plane: Plane, shape: [usize; 3], spacing: [f64; 3]) -> [u32; 2] {
+    let extent = [plane.across, plane.down].map(|axis| shape[axis] as f64 * spacing[axis]);
+    let scale = (PANEL_SHAPE[0] / extent[0]).min(PANEL_SHAPE[1] / extent[1]);
+    extent.map(|mm| (mm * scale).round().max(1.0) as u32)
+}
+
+/// The voxels of `volume` in `plane` at `index`, `[row, column]` as they hang.
+pub(super) fn cut<T: Copy>(volume: &Volume<T>, plane: Plane, index: usize) -> Array2<T> {
+    let section = volume.voxels().index_axis(Axis(plane.through), index);
+    section.slice(s![..;-1, ..;-1]).reversed_axes().to_owned()
+}
+
+/// Draws a section of the image in gray, intensities of `window` from black to white.
+pub(super) fn draw_gray(section: &Array2<f32>, window: &Range<f32>, [width, height]: [u32; 2]) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let intensity = interpolate(section, [x, y], [width, height]);
+        let gray = ((intensity - window.start) / (window.end - window.start)).clamp(0.0, 1.0) * 255.0;
+        Rgb([gray as u8; 3])
+    })
+}
+
+/// Covers each pixel of a class with the class's color; 0 stays free, 1 is the first class.
+pub(super) fn fill_classes(panel: &mut RgbImage, section: &Array2<u16>) {
+    let shape = [panel.width(), panel.height()];
+    for (x, y, pixel) in panel.enumerate_pixels_mut() {
+        if let Some(class_index) = nearest(section, [x, y], shape).checked_sub(1) {
+            let color = palette::color(class_index.into());
+            for (channel, color) in pixel.0.iter_mut().zip(color) {
+                let mixed = f32::from(*channel) * (1.0 - FILL_OPACITY) + f32::from(color) * FILL_OPACITY;
+                *channel = mixed as u8;
+            }
+        }
+    }
+}
+
+/// Draws the border of each class, just inside it.
+pub(super) fn outline_classes(panel: &mut RgbImage, section: &Array2<u16>) {
+    const REACH: [[i64; 2]; 8] = [[-2, 0], [2, 0], [0, -2], [0, 2], [-1, -1], [-1, 1], [1, -1], [1, 1]];
+    let shape = [panel.width(), panel.height()];
+    for (x, y, pixel) in panel.enumerate_pixels_mut() {
+        let class = nearest(section, [x, y], shape);
+        let Some(class_index) = class.checked_sub(1) else { continue };
+        let is_border = REACH.iter().any(|[right, down]| {
+            let x = (i64::from(x) + right).clamp(0, i64::from(shape[0]) - 1) as u32;
+            let y = (i64::from(y) + down).clamp(0, i64::from(shape[1]) - 1) as u32;
+            nearest(section, [x, y], shape) != class
+        });
+        if is_border {
+            *pixel = Rgb(palette::color(class_index.into()));
+        }
+    }
+}
+
+/// Writes where the edges point.
+pub(super) fn draw_letters(panel: &mut RgbImage, plane: Plane) {
+    let [width, height] = [panel.width(), panel.height()];
+    let middle = [0, 1].map(|side| ([width, height][side].saturating_sub(LETTER_SHAPE[side])) / 2);
+    let right = width.saturating_sub(LETTER_SHAPE[0] + LETTER_MARGIN);
+    let bottom = height.saturating_sub(LETTER_SHAPE[1] + LETTER_MARGIN);
+    let corners =
+        [[LETTER_MARGIN, middle[1]], [right, middle[1]], [middle[0], LETTER_MARGIN], [middle[0], bottom]];
+    for (letter, corner) in plane.letters.into_iter().zip(corners) {
+        draw_letter(panel, letter, corner);
+    }
+}
+
+/// The voxel below a pixel.
+fn nearest(section: &Array2<u16>, pixel: [u32; 2], shape: [u32; 2]) -> u16 {
+    let [column, row] = [0, 1].map(|side| {
+        let voxels = section.len_of(Axis(1 - side));
+        (2 * pixel[side] as usize + 1) * voxels / (2 * shape[side] as usize)
+    });
+    section[[row, column]]
+}
+
+/// The intensity at the middle of a pixel, linear between the middles of voxels.
+fn interpolate(section: &Array2<f32>, pixel: [u32; 2], shape: [u32; 2]) -> f32 {
+    let [across, down] = [0, 1].map(|side| {
+        let last = section.len_of(Axis(1 - side)) - 1;
+        let place = (f64::from(pixel[side]) + 0.5) * (last + 1) as f64 / f64::from(shape[side]) - 0.5;
+        let place = place.clamp(0.0, last as f64);
+        let before = place as usize;
+        (before, (before + 1).min(last), (place - before as f64) as f32)
+    });
+    let along =
+        |row: usize| section[[row, across.0]] * (1.0 - across.2) + section[[row, across.1]] * across.2;
+    along(down.0) * (1.0 - down.2) + along(down.1) * down.2
+}
+
+#[cfg(test)]
+mod tests {
+    use bipvl_volume::Grid;
+    use ndarray::{Array3, arr2};
+
+    use super::*;
+
+    fn numbered(shape: [usize; 3]) -> Volume<u16> {
+        let voxels = Array3::from_shape_fn(shape, |(x, y, z)| (100 * x + 10 * y + z) as u16);
+        Volume::new(voxels, Grid::with_spacing(shape, [1.0; 3]))
+    }
+
+    #[test]
+    fn sections_hang_as_radiologists_hang_them() {
+        let volume = numbered([2, 3, 4]);
+        let [axial, coronal, sagittal] = PLANES.map(|plane| cut(&volume, plane, 1));
+        // The patient's right, the highest x, is at the left; anterior, the highest y, is above.
+        assert_eq!(axial, arr2(&[[121, 21], [111, 11], [101, 1]]));
+        assert_eq!(coronal, arr2(&[[113, 13], [112, 12], [111, 11], [110, 10]]));
+        assert_eq!(sagittal, arr2(&[[123, 113, 103], [122, 112, 102], [121, 111, 101], [120, 110, 100]]));
+    }
+
+    #[test]
+    fn panels_keep_the_proportions_of_the_body() {
+        let (shape, spacing) = ([100, 100, 20], [1.0, 1.0, 5.0]);
+        assert_eq!(panel_shape(PLANES[0], shape, spacing), [400, 400]);
+        assert_eq!(panel_shape(PLANES[1], shape, spacing), [400, 400]);
+        assert_eq!(panel_shape(PLANES[2], [100, 100, 40], spacing), [240, 480]);
+    }
+
+    #[test]
+    fn a_fill_and_an_outline_take_the_color_of_the_class() {
+        let section = arr2(&[[0, 0, 0], [0, 2, 0], [0, 0, 0]]);
+        let mut panel = RgbImage::new(30, 30);
+        outline_classes(&mut panel, &section);
+        assert_eq!(panel.get_pixel(10, 15).0, palette::color(1));
+        assert_eq!(panel.get_pixel(15, 15).0, [0; 3]);
+        assert_eq!(panel.get_pixel(9, 15).0, [0; 3]);
+        fill_classes(&mut panel, &section);
+        assert_eq!(panel.get_pixel(15, 15).0, palette::color(1).map(|c| (f32::from(c) * FILL_OPACITY) as u8));
+        assert_eq!(panel.get_pixel(9, 15).0, [0; 3]);
+    }
+
+    #[test]
+    fn a_window_runs_from_black_to_white() {
+        let panel = draw_gray(&arr2(&[[-10.0, 0.0], [5.0, 20.0]]), &(0.0..10.0), [2, 2]);
+        assert_eq!(panel.pixels().map(|pixel| pixel.0[0]).collect::<Vec<_>>(), [0, 0, 127, 255]);
+        let flat = draw_gray(&arr2(&[[3.0]]), &(3.0..3.0), [1, 1]);
+        assert_eq!(flat.get_pixel(0, 0).0, [0; 3]); // not a number becomes black
+    }
+}
