@@ -130,6 +130,12 @@ impl Config {
     pub fn check(&self, path: &Path) -> Result<()> {
         let refuse = |expected: String, found: String| Err(Error::content(path, expected, found));
         self.fold(path)?;
+        self.preprocess.check(path)?;
+        self.train.augment.check(path)?;
+        if !(0.0..=1.0).contains(&self.train.foreground_share) {
+            let found = self.train.foreground_share.to_string();
+            return refuse("train.foreground_share from 0 to 1".into(), found);
+        }
         let patch = self.preprocess.patch;
         if patch.iter().any(|side| *side == 0 || !side.is_multiple_of(PATCH_MULTIPLE)) {
             return refuse("preprocess.patch in multiples of 32".into(), format!("{patch:?}"));

@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use bipvl_kernels::map_file;
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Tensor, TensorData},
@@ -181,6 +182,18 @@ pub fn load(path: &Path) -> Result<(NamedWeights, HashMap<String, String>)> {
         })
         .collect();
     Ok((weights, metadata.metadata().clone().unwrap_or_default()))
+}
+
+/// The metadata of a safetensors file; its tensors are not read.
+///
+/// # Errors
+///
+/// When the file cannot be read or is no safetensors file.
+pub fn metadata(path: &Path) -> Result<HashMap<String, String>> {
+    let map = map_file(path).map_err(|source| Error::io(path, source))?;
+    let (_, metadata) = SafeTensors::read_metadata(&map)
+        .map_err(|error| Error::content(path, "a safetensors file", error.to_string()))?;
+    Ok(metadata.metadata().clone().unwrap_or_default())
 }
 
 fn float32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {

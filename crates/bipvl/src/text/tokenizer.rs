@@ -22,7 +22,7 @@ const END: &str = "[SEP]";
 const MASKED: &str = "[MASK]";
 
 /// Splits text into the word pieces of BERT, `[CLS] … [SEP]`, and cuts what is too long.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     padding: i64,

@@ -81,6 +81,16 @@ impl Checkpoint {
     }
 }
 
+/// Updates that went into a checkpoint; its tensors are not read.
+///
+/// # Errors
+///
+/// When the file cannot be read or is no checkpoint.
+pub fn saved_step(path: &Path) -> Result<usize> {
+    let step = number(path, &weights::metadata(path)?, STEP)?;
+    Ok(step as usize)
+}
+
 /// Reads the model of a checkpoint for prediction.
 ///
 /// # Errors

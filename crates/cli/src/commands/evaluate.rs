@@ -24,7 +24,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     let classes = classes(args, &pairs)?;
     let scores = score(&pairs, &classes, &settings)?;
     write_scores(&args.json, &scores)?;
-    print_table(&scores);
+    let names: Vec<String> = classes.into_iter().map(|class| class.name).collect();
+    print_table(&scores, &names);
     Ok(())
 }
 
@@ -60,8 +61,8 @@ pub(crate) fn write_scores(path: &Path, scores: &Scores) -> Result<()> {
 
 /// Prints the scores for a person.
 #[expect(clippy::print_stdout, reason = "the table is what the command is for")]
-pub(crate) fn print_table(scores: &Scores) {
-    println!("{}", report::text_table(scores));
+pub(crate) fn print_table(scores: &Scores, classes: &[String]) {
+    println!("{}", report::table::text(scores, classes));
 }
 
 /// Every reference with the prediction of the same name; predictions without reference are told of.

@@ -3,6 +3,7 @@
 pub(crate) mod demo;
 pub(crate) mod evaluate;
 pub(crate) mod info;
+pub(crate) mod judge;
 pub(crate) mod predict;
 pub(crate) mod run_log;
 pub(crate) mod train;

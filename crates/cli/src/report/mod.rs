@@ -1,6 +1,6 @@
 //! What a person sees after training and evaluation: tables, curves, pictures, one HTML file.
 
-mod curves;
+pub(crate) mod curves;
 mod definitions;
 #[cfg(test)]
 mod example;

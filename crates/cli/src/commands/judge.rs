@@ -1,0 +1,110 @@
+//! Segments the validation cases of a run with its best weights, scores them on the files' own grids, and
+//! writes scores, curves and report.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use bipvl::{
+    data::{Case, read_channels},
+    model::weights::write_atomically,
+    run::Run,
+};
+use bipvl_metrics::{ClassLabel, Scores, Settings};
+use bipvl_volume::nifti::{read_labels, write_labels};
+use burn::tensor::Device;
+
+use super::evaluate::{Pair, print_table, score, write_scores};
+use crate::{
+    progress,
+    report::{
+        Report,
+        curves::{dice_curves, loss_curves},
+        history::History,
+        overlay::{Overlay, OverlayCase},
+    },
+};
+
+/// Pictures of so many cases, worst first, keep the report below a few megabytes.
+const PICTURES: usize = 8;
+
+/// Judges a run; `settings` are rows that the report adds to its own.
+pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&str, String)]) -> Result<()> {
+    let pairs = segment(run, cases, device)?;
+    let classes = class_labels(run);
+    let scores = score(&pairs, &classes, &Settings::default())?;
+    write_scores(&run.path("scores.json"), &scores)?;
+    let history = History::read(&run.path("log.jsonl"))?;
+    write_curves(run, &history, &run.config.data.classes)?;
+    let mut rows: Vec<(String, String)> =
+        settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    rows.extend([
+        ("preset".to_owned(), run.config.preset.clone()),
+        ("seed".to_owned(), run.config.train.seed.to_string()),
+        ("validation fold".to_owned(), run.config.data.fold.clone()),
+    ]);
+    let report = Report {
+        title: format!("{}: {} validation cases", run.config.data.name, cases.len()),
+        settings: rows,
+        classes: run.config.data.classes.clone(),
+        overlays: draw_worst(cases, &pairs, &scores, &classes)?,
+        scores: scores.clone(),
+        history: Some(history),
+    };
+    report.write(&run.path("report.html"))?;
+    print_table(&scores, &run.config.data.classes);
+    tracing::info!("report in {}", run.path("report.html").display());
+    Ok(())
+}
+
+/// Writes a label map for each case.
+fn segment(run: &Run, cases: &[Case], device: &Device) -> Result<Vec<Pair>> {
+    let predictor = run.predictor(run.config.infer, device)?;
+    let folder = run.path("predictions");
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let bar = progress::bar("segmenting", cases.len());
+    let mut pairs = Vec::with_capacity(cases.len());
+    for case in cases {
+        let prediction = folder.join(format!("{}.nii.gz", case.id));
+        write_labels(&prediction, &predictor.predict_files(&case.images)?)?;
+        let reference = case.labels.clone().context("a validation case has labels")?;
+        pairs.push(Pair { case: case.id.clone(), prediction, reference });
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(pairs)
+}
+
+fn class_labels(run: &Run) -> Vec<ClassLabel> {
+    let data = &run.config.data;
+    let named = data.classes.iter().zip(&data.labels);
+    named.map(|(name, label)| ClassLabel { name: name.clone(), label: *label }).collect()
+}
+
+/// The curves of the report as files of their own.
+fn write_curves(run: &Run, history: &History, classes: &[String]) -> Result<()> {
+    let losses = ["loss-total.svg", "loss-segmentation.svg", "loss-class-embedding.svg", "loss-alignment.svg"];
+    let mut files: Vec<(&str, String)> = losses.into_iter().zip(loss_curves(history)?).collect();
+    files.extend(dice_curves(history, classes)?.map(|svg| ("dice.svg", svg)));
+    for (name, svg) in files {
+        write_atomically(&run.path(name), svg.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Pictures of the cases with the lowest mean Dice.
+fn draw_worst(cases: &[Case], pairs: &[Pair], scores: &Scores, classes: &[ClassLabel]) -> Result<Vec<Overlay>> {
+    let mean = |index: usize| {
+        let dice: Vec<f64> = scores.cases[index].classes.values().filter_map(|class| class.dice).collect();
+        dice.iter().sum::<f64>() / dice.len().max(1) as f64
+    };
+    let mut order: Vec<usize> = (0..cases.len()).collect();
+    order.sort_by(|one, other| mean(*one).total_cmp(&mean(*other)));
+    let draw = |index: usize| {
+        let image = read_channels(&cases[index].images)?.swap_remove(0);
+        let (prediction, reference) =
+            (read_labels(&pairs[index].prediction)?, read_labels(&pairs[index].reference)?);
+        let (image, prediction, reference) = (&image, &prediction, &reference);
+        Overlay::draw(&OverlayCase { case: &cases[index].id, image, prediction, reference, classes })
+    };
+    order.into_iter().take(PICTURES).map(draw).collect()
+}

@@ -1,0 +1,85 @@
+//! `bipvl train`: from a folder of labelled scans to a run with weights, scores and a report.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use bipvl::{
+    config::Config,
+    data::{Dataset, Split},
+    model::Preset,
+    run::{Run, TrainingOptions},
+    text::Descriptions,
+    train::{Start, checkpoint::saved_step, train},
+};
+
+use super::{judge::judge, run_log::RunLog};
+use crate::{args::TrainArgs, progress};
+
+/// Trains, then judges the best weights on the validation cases.
+pub(crate) fn run(args: &TrainArgs) -> Result<()> {
+    let began = Instant::now();
+    let dataset = Dataset::open(&args.data)?;
+    let run = if args.resume { Run::open(&args.out)? } else { begin(args, &dataset)? };
+    let split = run.split(&dataset)?;
+    let (train, val) = (split.train.len(), split.val.len());
+    tracing::info!("{}: {train} cases train, {val} validate, run in {}", dataset.name, args.out.display());
+    learn(args, &run, &dataset, &split)?;
+    let command = std::env::args().collect::<Vec<_>>().join(" ");
+    judge(&run, &split.val, &args.device.open()?, &[
+        ("command", command),
+        ("minutes", format!("{:.1}", began.elapsed().as_secs_f64() / 60.0)),
+    ])
+}
+
+/// A new run with the configuration that the flags ask for.
+fn begin(args: &TrainArgs, dataset: &Dataset) -> Result<Run> {
+    let descriptions = Descriptions::read(&args.descriptions)?;
+    let descriptions = descriptions.for_classes(&args.descriptions, &dataset.classes)?;
+    let mut config = match &args.config {
+        Some(file) => Config::from_user_file(file, dataset)?,
+        None => Config::new(args.preset.unwrap_or(Preset::Tiny), dataset),
+    };
+    if let Some(fold) = &args.val_fold {
+        config.data.fold.clone_from(fold);
+        config.fold(Path::new("--val-fold"))?;
+    }
+    config.train.steps = args.steps.unwrap_or(config.train.steps);
+    config.train.seed = args.seed.unwrap_or(config.train.seed);
+    Ok(Run::create(&args.out, config, descriptions, args.text_encoder.as_deref())?)
+}
+
+/// Prepares the cases and finds the weights.
+fn learn(args: &TrainArgs, run: &Run, dataset: &Dataset, split: &Split) -> Result<()> {
+    let time_budget = match args.max_minutes {
+        Some(minutes) if minutes.is_finite() && minutes > 0.0 => Some(Duration::from_secs_f64(minutes * 60.0)),
+        Some(minutes) => bail!("--max-minutes: expected more than 0, found {minutes}"),
+        None => None,
+    };
+    let options = TrainingOptions {
+        bert: args.text_encoder.clone(),
+        time_budget,
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        device: args.device.open()?,
+    };
+    let bar = progress::bar("preparing", split.train.len() + split.val.len());
+    let task = run.task(dataset, split, options, &|done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+
+    let last = run.last_checkpoint();
+    let (start, step) = match (args.resume, last.exists()) {
+        (true, true) => (Start::Resume, saved_step(&last)?),
+        _ => (Start::Fresh, 0),
+    };
+    let mut log = RunLog::open(&run.folder, step, run.config.train.steps)?;
+    let mut failure = Ok(());
+    train(&task, start, &mut |event| {
+        if failure.is_ok() {
+            failure = log.write(&event);
+        }
+    })?;
+    failure.context("the log of the run")?;
+    log.finish()
+}
