@@ -143,7 +143,8 @@ impl Config {
         let vision = &self.model.vision;
         for (stage, heads) in vision.heads.iter().enumerate() {
             if *heads == 0 || !vision.width(stage).is_multiple_of(*heads) {
-                let expected = format!("model.vision.heads that divide {} in stage {}", vision.width(stage), stage + 1);
+                let expected =
+                    format!("model.vision.heads that divide {} in stage {}", vision.width(stage), stage + 1);
                 return refuse(expected, heads.to_string());
             }
         }
@@ -165,7 +166,10 @@ impl Config {
         }
         let train = &self.train;
         if train.steps == 0 || train.batch == 0 || train.validate_every == 0 || train.checkpoint_every == 0 {
-            return refuse("train.steps, batch, validate_every and checkpoint_every of at least 1".into(), "0".into());
+            return refuse(
+                "train.steps, batch, validate_every and checkpoint_every of at least 1".into(),
+                "0".into(),
+            );
         }
         Ok(())
     }

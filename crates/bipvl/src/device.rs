@@ -17,7 +17,9 @@ pub enum DeviceKind {
 
 /// Why there is no such device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--device {kind}: expected a program built with `--features {kind}`, found one without; use --device cpu or build again")]
+#[error(
+    "--device {kind}: expected a program built with `--features {kind}`, found one without; use --device cpu or build again"
+)]
 pub struct MissingDevice {
     kind: DeviceKind,
 }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bipvl_volume::replace_file;
 use burn::tensor::Device;
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     data::{Dataset, Split, build_cache, fold},
     error::{Error, Result},
     infer::{InferConfig, Predictor, PredictorInput},
-    model::{BiPvlSeg, TextInput, bert, init::Initializer, weights::write_atomically},
+    model::{BiPvlSeg, TextInput, bert, init::Initializer},
     text::{Descriptions, Tokenizer},
     train::{Task, checkpoint::load_model},
 };
@@ -51,7 +52,12 @@ impl Run {
     /// # Errors
     ///
     /// When the folder already holds a run, cannot be written to, or the BERT cannot be read.
-    pub fn create(folder: &Path, mut config: Config, descriptions: Descriptions, bert: Option<&Path>) -> Result<Self> {
+    pub fn create(
+        folder: &Path,
+        mut config: Config,
+        descriptions: Descriptions,
+        bert: Option<&Path>,
+    ) -> Result<Self> {
         let run_config = folder.join("config.toml");
         if run_config.exists() {
             let expected = "a folder without a run; use --resume to go on with this one, or another --out";
@@ -60,7 +66,9 @@ impl Run {
         let tokenizer = match bert {
             Some(bert) => {
                 config.model.text = bert::read_config(bert)?;
-                Tokenizer::from_folder(bert)?
+                let tokenizer = Tokenizer::from_folder(bert)?;
+                check_vocabulary(bert, config.model.text.vocab_size, &tokenizer)?;
+                tokenizer
             }
             None => {
                 let tokenizer = Tokenizer::built_in(&descriptions);
@@ -72,8 +80,8 @@ impl Run {
         fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
         tokenizer.save(folder)?;
         let words = toml::to_string_pretty(&descriptions).expect("descriptions have a TOML form");
-        write_atomically(&folder.join("descriptions.toml"), words.as_bytes())?;
-        write_atomically(&run_config, config.to_toml().as_bytes())?;
+        replace_file(&folder.join("descriptions.toml"), words.as_bytes())?;
+        replace_file(&run_config, config.to_toml().as_bytes())?;
         Ok(Self::with(folder, config, descriptions, tokenizer))
     }
 
@@ -194,4 +202,14 @@ impl Run {
     fn text(&self, device: &Device) -> TextInput {
         TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device)
     }
+}
+
+/// A tokenizer must not give ids beyond the embeddings.
+fn check_vocabulary(folder: &Path, vocab_size: usize, tokenizer: &Tokenizer) -> Result<()> {
+    let pieces = tokenizer.vocabulary_size();
+    if pieces > vocab_size {
+        let expected = format!("a tokenizer of at most {vocab_size} word pieces, as config.json says");
+        return Err(Error::content(folder, expected, pieces.to_string()));
+    }
+    Ok(())
 }

@@ -32,6 +32,7 @@
 //! ```
 
 mod error;
+mod files;
 mod grid;
 mod volume;
 pub mod nifti;
@@ -44,6 +45,7 @@ pub mod phantom;
 pub use components::{Components, Neighbors, components, keep_largest};
 pub use crop::{Bounds, crop_pad};
 pub use error::{Error, Result};
+pub use files::replace_file;
 pub use grid::{Affine, Grid};
 pub use orient::{InvalidOrientation, Orientation, reorient, to_ras};
 pub use resample::{Outside, resample, resample_labels};

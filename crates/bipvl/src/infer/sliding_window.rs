@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn an_identity_predictor_gives_the_volume_back() {
-        let volume = Array4::from_shape_fn((2, 9, 7, 5), |(c, x, y, z)| (c * 600 + x * 60 + y * 8 + z) as f32);
+        let volume =
+            Array4::from_shape_fn((2, 9, 7, 5), |(c, x, y, z)| (c * 600 + x * 60 + y * 8 + z) as f32);
         for (blending, overlap) in
             [(Blending::Constant, 0.25), (Blending::Gaussian, 0.5), (Blending::Gaussian, 0.75)]
         {

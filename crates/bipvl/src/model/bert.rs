@@ -119,7 +119,12 @@ fn our_name(name: &str, layers: &[usize]) -> Option<(String, Form)> {
             "word_embeddings.weight" => "words",
             "position_embeddings.weight" => "positions",
             "token_type_embeddings.weight" => "types",
-            _ => return Some((format!("embeddings.norm.{}", norm_part(rest.strip_prefix("LayerNorm.")?)?), Form::AsIs)),
+            _ => {
+                return Some((
+                    format!("embeddings.norm.{}", norm_part(rest.strip_prefix("LayerNorm.")?)?),
+                    Form::AsIs,
+                ));
+            }
         };
         return Some((format!("embeddings.{ours}"), Form::AsIs));
     }

@@ -31,10 +31,12 @@ impl Initializer {
     /// Normal with this standard deviation, cut at two of them.
     pub fn normal<const D: usize>(&mut self, shape: [usize; D], deviation: f32) -> Param<Tensor<D>> {
         let values = (0..shape.iter().product())
-            .map(|_| loop {
-                let value = normal(&mut self.random);
-                if value.abs() <= 2.0 {
-                    break value * deviation;
+            .map(|_| {
+                loop {
+                    let value = normal(&mut self.random);
+                    if value.abs() <= 2.0 {
+                        break value * deviation;
+                    }
                 }
             })
             .collect();

@@ -150,7 +150,10 @@ impl BiPvlSeg {
     fn see(&self, image: Tensor<5>, text: &EncodedText, mut noise: Option<&mut Noise>) -> DecoderOutput {
         let image = channels_last(image);
         let [batch, x, y, z, _] = image.dims();
-        assert!([x, y, z].iter().all(|side| side.is_multiple_of(PATCH_MULTIPLE)), "sides are multiples of 32");
+        assert!(
+            [x, y, z].iter().all(|side| side.is_multiple_of(PATCH_MULTIPLE)),
+            "sides are multiples of 32"
+        );
         let [classes, length, hidden] = text.tokens.dims();
         let text_mask = text.mask.clone().reshape([1, 1, classes * length]);
         let mut tokens = text.tokens.clone().repeat_dim(0, batch);

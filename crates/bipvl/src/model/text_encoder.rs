@@ -174,9 +174,8 @@ impl TextEncoder {
     /// Runs all layers without meeting an image and keeps the first token of each text, `[texts, hidden]`.
     pub fn first_tokens(&self, tokens: &TokenTensors, mut noise: Option<&mut Noise>) -> Tensor<2> {
         let embedded = self.embeddings.forward(tokens.ids.clone(), noise.as_deref_mut());
-        let encoded = (0..STAGES).fold(embedded, |encoded, stage| {
-            self.stage(stage, encoded, &tokens.mask, noise.as_deref_mut())
-        });
+        let encoded = (0..STAGES)
+            .fold(embedded, |encoded, stage| self.stage(stage, encoded, &tokens.mask, noise.as_deref_mut()));
         let [texts, _, hidden] = encoded.dims();
         encoded.slice([0..texts, 0..1, 0..hidden]).squeeze_dim(1)
     }

@@ -3,11 +3,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    io::Write,
     path::Path,
 };
 
 use bipvl_kernels::map_file;
+use bipvl_volume::replace_file;
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Tensor, TensorData},
@@ -145,23 +145,7 @@ pub fn save(path: &Path, weights: &NamedWeights, metadata: HashMap<String, Strin
         (name, view.expect("sizes and bytes agree"))
     });
     let data = safetensors::serialize(views, Some(metadata)).expect("names and shapes are valid");
-    write_atomically(path, &data)
-}
-
-/// Writes a file under a temporary name in the same folder and renames it when it is complete.
-///
-/// # Errors
-///
-/// When the file cannot be written; what stood there before is left as it was.
-pub fn write_atomically(path: &Path, data: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(data)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)
-    };
-    write().map(|_| ()).map_err(|source| Error::io(path, source))
+    Ok(replace_file(path, &data)?)
 }
 
 /// Reads a safetensors file; float16 and bfloat16 become float32, other types are left out.
@@ -197,7 +181,8 @@ pub fn metadata(path: &Path) -> Result<HashMap<String, String>> {
 }
 
 fn float32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    let halves = |convert: fn([u8; 2]) -> f32| bytes.as_chunks().0.iter().map(|pair| convert(*pair)).collect();
+    let halves =
+        |convert: fn([u8; 2]) -> f32| bytes.as_chunks().0.iter().map(|pair| convert(*pair)).collect();
     match dtype {
         Dtype::F32 => Some(bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect()),
         Dtype::F16 => Some(halves(|pair| f16::from_le_bytes(pair).to_f32())),

@@ -67,9 +67,11 @@ impl Windows {
         }
         let ([nx, ny, nz], [wx, wy, wz]) = (self.counts(), self.window);
         // [batch, nx·wx, ny·wy, nz·wz, channels] -> [batch·nx·ny·nz, wx·wy·wz, channels]
-        map.reshape([batch, nx, wx, ny, wy, nz, wz, channels])
-            .permute([0, 1, 3, 5, 2, 4, 6, 7])
-            .reshape([batch * nx * ny * nz, wx * wy * wz, channels])
+        map.reshape([batch, nx, wx, ny, wy, nz, wz, channels]).permute([0, 1, 3, 5, 2, 4, 6, 7]).reshape([
+            batch * nx * ny * nz,
+            wx * wy * wz,
+            channels,
+        ])
     }
 
     /// Puts windows back into a map; undoes [`Self::partition`].

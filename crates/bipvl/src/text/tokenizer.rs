@@ -1,7 +1,8 @@
 //! BERT word pieces: text → ids and mask.
 
-use std::{collections::BTreeSet, fs, io::Write, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
+use bipvl_volume::replace_file;
 use ndarray::Array2;
 use serde::Deserialize;
 use tokenizers::{
@@ -110,13 +111,7 @@ impl Tokenizer {
         let mut inner = self.inner.clone();
         inner.with_truncation(None).expect("no truncation is always possible");
         let text = inner.to_string(false).expect("a tokenizer can always be written as text");
-        let write = || -> std::io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(text.as_bytes())?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().map_err(|source| Error::io(&path, source))
+        Ok(replace_file(&path, text.as_bytes())?)
     }
 
     /// The ids of several texts, padded to the longest: ids and mask are `[texts, tokens]`.

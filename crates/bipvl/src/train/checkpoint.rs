@@ -18,8 +18,9 @@ use crate::{
 
 /// Before the names of weights, moments in front of which stand `first.` and `second.`.
 const TRAINEE: &str = "weights.";
-const STEP: &str = "step";
-const BEST_DICE: &str = "best_dice";
+/// Updates done, and mean Dice of the best validation or `none`. One entry, because the order of several is
+/// not fixed and equal trainings shall give equal files.
+const PROGRESS: &str = "progress";
 
 /// A training between two steps.
 #[derive(Debug)]
@@ -62,22 +63,15 @@ impl Checkpoint {
     /// When the file cannot be read, is of another architecture, or holds no training state.
     pub fn load(path: &Path, trainee: Trainee, config: AdamWConfig, device: &Device) -> Result<Self> {
         let (named, metadata) = weights::load(path)?;
-        let step = number(path, &metadata, STEP)?;
+        let (step, best_dice) = progress(path, &metadata)?;
         let (ours, moments) = split(named);
-        Ok(Self {
-            trainee: weights::apply(trainee, ours, path)?,
-            optimizer: AdamW::restore(config, step as i32, moments, device),
-            step: step as usize,
-            best_dice: number(path, &metadata, BEST_DICE).ok(),
-        })
+        let trainee = weights::apply(trainee, ours, path)?;
+        Ok(Self { trainee, optimizer: AdamW::restore(config, step as i32, moments, device), step, best_dice })
     }
 
     fn metadata(&self) -> HashMap<String, String> {
-        let mut metadata = HashMap::from([(STEP.to_owned(), self.step.to_string())]);
-        if let Some(dice) = self.best_dice {
-            metadata.insert(BEST_DICE.to_owned(), dice.to_string());
-        }
-        metadata
+        let best = self.best_dice.map_or("none".to_owned(), |dice| dice.to_string());
+        HashMap::from([(PROGRESS.to_owned(), format!("{} {best}", self.step))])
     }
 }
 
@@ -87,8 +81,7 @@ impl Checkpoint {
 ///
 /// When the file cannot be read or is no checkpoint.
 pub fn saved_step(path: &Path) -> Result<usize> {
-    let step = number(path, &weights::metadata(path)?, STEP)?;
-    Ok(step as usize)
+    Ok(progress(path, &weights::metadata(path)?)?.0)
 }
 
 /// Reads the model of a checkpoint for prediction.
@@ -120,8 +113,10 @@ fn split(named: NamedWeights) -> (NamedWeights, NamedWeights) {
     (ours, moments)
 }
 
-fn number(path: &Path, metadata: &HashMap<String, String>, key: &str) -> Result<f64> {
-    let expected = || format!("a checkpoint with \"{key}\"");
-    let text = metadata.get(key).ok_or_else(|| Error::content(path, expected(), "none"))?;
-    text.parse().map_err(|_| Error::content(path, expected(), format!("\"{text}\"")))
+fn progress(path: &Path, metadata: &HashMap<String, String>) -> Result<(usize, Option<f64>)> {
+    let text = metadata.get(PROGRESS).map_or("", String::as_str);
+    let parsed = text.split_once(' ').and_then(|(step, best)| Some((step.parse().ok()?, best.parse().ok())));
+    parsed.ok_or_else(|| {
+        Error::content(path, "the progress of a training in the metadata", format!("\"{text}\""))
+    })
 }

@@ -95,7 +95,13 @@ impl AdamW {
     }
 
     /// The new value of one tensor; all arguments are flat and carry no history.
-    fn update(&mut self, name: &str, weights: Tensor<1>, gradient: Tensor<1>, learning_rate: f64) -> Tensor<1> {
+    fn update(
+        &mut self,
+        name: &str,
+        weights: Tensor<1>,
+        gradient: Tensor<1>,
+        learning_rate: f64,
+    ) -> Tensor<1> {
         let AdamWConfig { beta1, beta2, epsilon, weight_decay, .. } = self.config;
         let (first, second) = match self.moments.remove(name) {
             Some(Moments { first, second }) => (first * beta1, second * beta2),

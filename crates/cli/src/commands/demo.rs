@@ -3,11 +3,11 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
-use bipvl::{device::DeviceKind, model::weights::write_atomically};
+use bipvl::device::DeviceKind;
 use bipvl_metrics::Convention;
 use bipvl_volume::{
     nifti::{write_image, write_labels},
-    phantom,
+    phantom, replace_file,
 };
 use serde_json::json;
 
@@ -30,8 +30,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     let path = |name: &str| args.out.join(name);
     tracing::info!("1 of 4: drawing {} phantoms in {}", PHANTOMS + NEW_PHANTOMS, args.out.display());
     draw_dataset(&path("data"))?;
-    write_atomically(&path("descriptions.toml"), DESCRIPTIONS.as_bytes())?;
-    write_atomically(&path("config.toml"), CONFIG.as_bytes())?;
+    replace_file(&path("descriptions.toml"), DESCRIPTIONS.as_bytes())?;
+    replace_file(&path("config.toml"), CONFIG.as_bytes())?;
 
     tracing::info!("2 of 4: training, where only the text tells rod and ball or the twins apart by name");
     let run_folder = path("run");
@@ -92,7 +92,8 @@ fn draw_dataset(folder: &Path) -> Result<()> {
         write_labels(&labels.join(&name), &phantom.labels)?;
     }
     let classes = phantom::CLASSES.iter().map(|(name, label)| (label.to_string(), json!(name)));
-    let labels: serde_json::Map<_, _> = std::iter::once(("0".to_owned(), json!("background"))).chain(classes).collect();
+    let labels: serde_json::Map<_, _> =
+        std::iter::once(("0".to_owned(), json!("background"))).chain(classes).collect();
     let cases: Vec<_> = (0..PHANTOMS)
         .map(|seed| {
             let name = file_name(seed);
@@ -107,7 +108,7 @@ fn draw_dataset(folder: &Path) -> Result<()> {
         "training": cases,
     });
     let text = serde_json::to_string_pretty(&description)?;
-    Ok(write_atomically(&folder.join("dataset.json"), text.as_bytes())?)
+    Ok(replace_file(&folder.join("dataset.json"), text.as_bytes())?)
 }
 
 fn file_name(seed: u64) -> String {

@@ -7,9 +7,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bipvl::{data::Dataset, model::weights::write_atomically};
+use bipvl::data::Dataset;
 use bipvl_metrics::{ClassLabel, Scores, Settings, score_case};
-use bipvl_volume::nifti::read_labels;
+use bipvl_volume::{nifti::read_labels, replace_file};
 
 use super::predict::name_of;
 use crate::{args::EvaluateArgs, progress, report};
@@ -43,9 +43,8 @@ pub(crate) fn score(pairs: &[Pair], classes: &[ClassLabel], settings: &Settings)
     for pair in pairs {
         bar.set_message(pair.case.clone());
         let (prediction, reference) = (read_labels(&pair.prediction)?, read_labels(&pair.reference)?);
-        let scores = score_case(&pair.case, &prediction, &reference, classes, settings).with_context(|| {
-            format!("{} against {}", pair.prediction.display(), pair.reference.display())
-        })?;
+        let scores = score_case(&pair.case, &prediction, &reference, classes, settings)
+            .with_context(|| format!("{} against {}", pair.prediction.display(), pair.reference.display()))?;
         cases.push(scores);
         bar.inc(1);
     }
@@ -56,7 +55,7 @@ pub(crate) fn score(pairs: &[Pair], classes: &[ClassLabel], settings: &Settings)
 /// Writes scores as JSON.
 pub(crate) fn write_scores(path: &Path, scores: &Scores) -> Result<()> {
     let text = serde_json::to_string_pretty(scores).context("scores as JSON")?;
-    Ok(write_atomically(path, text.as_bytes())?)
+    Ok(replace_file(path, text.as_bytes())?)
 }
 
 /// Prints the scores for a person.

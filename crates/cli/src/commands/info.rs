@@ -84,7 +84,8 @@ fn count(preset: &str, config: &BiPvlSegConfig, classes: usize, patch: [usize; 3
 
 fn in_words(info: &Info) -> String {
     let [x, y, z] = info.patch;
-    let mut lines = vec![format!("preset {}, {} classes, patches of {x} × {y} × {z} voxels", info.preset, info.classes)];
+    let mut lines =
+        vec![format!("preset {}, {} classes, patches of {x} × {y} × {z} voxels", info.preset, info.classes)];
     lines.push(String::new());
     for (module, count) in &info.parameters {
         lines.push(format!("  {module:<16} {:>13} parameters", grouped(*count)));
@@ -97,12 +98,19 @@ fn in_words(info: &Info) -> String {
     ));
     if let Some(config) = &info.config {
         let data = &config.data;
-        lines.push(format!("data {}, {} channels: {}", data.name, data.channels.len(), data.channels.join(", ")));
+        lines.push(format!(
+            "data {}, {} channels: {}",
+            data.name,
+            data.channels.len(),
+            data.channels.join(", ")
+        ));
     }
     if let Some(descriptions) = &info.descriptions {
         for class in &descriptions.classes {
             lines.push(format!("\n{} ({})", class.class, class.title));
-            lines.extend(class.concepts.iter().map(|concept| format!("  {}: {}", concept.name, concept.sentence)));
+            lines.extend(
+                class.concepts.iter().map(|concept| format!("  {}: {}", concept.name, concept.sentence)),
+            );
         }
     }
     lines.join("\n")
@@ -111,7 +119,8 @@ fn in_words(info: &Info) -> String {
 /// 1234567 → 1 234 567
 fn grouped(count: usize) -> String {
     let digits = count.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
     groups.join(" ")
 }
 

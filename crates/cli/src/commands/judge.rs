@@ -6,11 +6,13 @@ use std::fs;
 use anyhow::{Context, Result};
 use bipvl::{
     data::{Case, read_channels},
-    model::weights::write_atomically,
     run::Run,
 };
 use bipvl_metrics::{ClassLabel, Scores, Settings};
-use bipvl_volume::nifti::{read_labels, write_labels};
+use bipvl_volume::{
+    nifti::{read_labels, write_labels},
+    replace_file,
+};
 use burn::tensor::Device;
 
 use super::evaluate::{Pair, print_table, score, write_scores};
@@ -82,17 +84,23 @@ fn class_labels(run: &Run) -> Vec<ClassLabel> {
 
 /// The curves of the report as files of their own.
 fn write_curves(run: &Run, history: &History, classes: &[String]) -> Result<()> {
-    let losses = ["loss-total.svg", "loss-segmentation.svg", "loss-class-embedding.svg", "loss-alignment.svg"];
+    let losses =
+        ["loss-total.svg", "loss-segmentation.svg", "loss-class-embedding.svg", "loss-alignment.svg"];
     let mut files: Vec<(&str, String)> = losses.into_iter().zip(loss_curves(history)?).collect();
     files.extend(dice_curves(history, classes)?.map(|svg| ("dice.svg", svg)));
     for (name, svg) in files {
-        write_atomically(&run.path(name), svg.as_bytes())?;
+        replace_file(&run.path(name), svg.as_bytes())?;
     }
     Ok(())
 }
 
 /// Pictures of the cases with the lowest mean Dice.
-fn draw_worst(cases: &[Case], pairs: &[Pair], scores: &Scores, classes: &[ClassLabel]) -> Result<Vec<Overlay>> {
+fn draw_worst(
+    cases: &[Case],
+    pairs: &[Pair],
+    scores: &Scores,
+    classes: &[ClassLabel],
+) -> Result<Vec<Overlay>> {
     let mean = |index: usize| {
         let dice: Vec<f64> = scores.cases[index].classes.values().filter_map(|class| class.dice).collect();
         dice.iter().sum::<f64>() / dice.len().max(1) as f64

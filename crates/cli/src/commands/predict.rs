@@ -127,6 +127,9 @@ mod tests {
 
     #[test]
     fn a_single_channel_loses_its_number_and_other_names_keep_theirs() {
-        assert_eq!(names(&["a_0000.nii.gz", "scan_2024.nii", "1.2.840.nii"], 1), ["a", "scan_2024", "1.2.840"]);
+        assert_eq!(
+            names(&["a_0000.nii.gz", "scan_2024.nii", "1.2.840.nii"], 1),
+            ["a", "scan_2024", "1.2.840"]
+        );
     }
 }

@@ -85,5 +85,5 @@ fn keep_until(path: &Path, step: usize) -> Result<()> {
     };
     let kept: Vec<&str> = text.lines().filter(is_kept).collect();
     let text = kept.iter().map(|line| format!("{line}\n")).collect::<String>();
-    Ok(bipvl::model::weights::write_atomically(path, text.as_bytes())?)
+    Ok(bipvl_volume::replace_file(path, text.as_bytes())?)
 }

@@ -28,10 +28,12 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     tracing::info!("{}: {train} cases train, {val} validate, run in {}", dataset.name, args.out.display());
     learn(args, &run, &dataset, &split)?;
     let command = std::env::args().collect::<Vec<_>>().join(" ");
-    judge(&run, &split.val, &args.device.open()?, &[
-        ("command", command),
-        ("minutes", format!("{:.1}", began.elapsed().as_secs_f64() / 60.0)),
-    ])
+    judge(
+        &run,
+        &split.val,
+        &args.device.open()?,
+        &[("command", command), ("minutes", format!("{:.1}", began.elapsed().as_secs_f64() / 60.0))],
+    )
 }
 
 /// A new run with the configuration that the flags ask for.
@@ -54,7 +56,9 @@ fn begin(args: &TrainArgs, dataset: &Dataset) -> Result<Run> {
 /// Prepares the cases and finds the weights.
 fn learn(args: &TrainArgs, run: &Run, dataset: &Dataset, split: &Split) -> Result<()> {
     let time_budget = match args.max_minutes {
-        Some(minutes) if minutes.is_finite() && minutes > 0.0 => Some(Duration::from_secs_f64(minutes * 60.0)),
+        Some(minutes) if minutes.is_finite() && minutes > 0.0 => {
+            Some(Duration::from_secs_f64(minutes * 60.0))
+        }
         Some(minutes) => bail!("--max-minutes: expected more than 0, found {minutes}"),
         None => None,
     };

@@ -17,12 +17,11 @@ pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
-use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bipvl_metrics::Scores;
+use bipvl_volume::replace_file;
 
 use history::History;
 use overlay::Overlay;
@@ -51,15 +50,6 @@ impl Report {
     /// When a curve cannot be drawn or the file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let html = self.html()?;
-        let failed = || format!("{}: the report cannot be written", path.display());
-        let partial = path.with_added_extension(format!("tmp-{}", std::process::id()));
-        let written = fs::File::create_new(&partial)
-            .and_then(|mut file| file.write_all(html.as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&partial, path));
-        if written.is_err() {
-            // The first error tells more than a failure to tidy up would.
-            let _ = fs::remove_file(&partial);
-        }
-        written.with_context(failed)
+        Ok(replace_file(path, html.as_bytes())?)
     }
 }

@@ -1,6 +1,5 @@
 //! Files out: a header of our own making, the voxels, and a rename at the end.
 
-use std::io::Write;
 use std::path::Path;
 
 use nifti::{NiftiHeader, NiftiType};
@@ -8,7 +7,7 @@ use nifti::{NiftiHeader, NiftiType};
 use super::gzip;
 use super::header::{HEADER_BYTES, MAX_LENGTH, VOXEL_OFFSET, check_affine};
 use super::memory_order::reverse_axes;
-use crate::{Error, Grid, Result, Volume};
+use crate::{Error, Grid, Result, Volume, replace_file};
 
 /// The code of millimetres in `xyzt_units`.
 const MILLIMETRES: u8 = 2;
@@ -84,22 +83,4 @@ fn header_bytes(header: &NiftiHeader) -> [u8; VOXEL_OFFSET] {
     }
     put(344, b"n+1\0");
     bytes
-}
-
-/// Writes under a temporary name in the same folder and renames, so that no reader sees half a file.
-fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let io = |source| Error::io(path, source);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".nifti-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // As any new file: readable for all whom the process's mask allows.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut temporary = builder.tempfile_in(folder).map_err(io)?;
-    temporary.write_all(bytes).map_err(io)?;
-    temporary.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
 }

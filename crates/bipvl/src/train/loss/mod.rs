@@ -56,11 +56,7 @@ impl LossWeights {
 
     /// `Σ Lᵢ / (2 · e^sᵢ) + sᵢ`, the form of the released code (paper.md 7.6).
     pub fn total(&self, losses: &Losses) -> Tensor<1> {
-        let all = vec![
-            losses.segmentation.clone(),
-            losses.class_embedding.clone(),
-            losses.alignment.clone(),
-        ];
+        let all = vec![losses.segmentation.clone(), losses.class_embedding.clone(), losses.alignment.clone()];
         let s = self.log_sigma.val();
         (Tensor::cat(all, 0) * 0.5 * s.clone().neg().exp() + s).sum()
     }
@@ -88,7 +84,8 @@ mod tests {
     #[test]
     fn a_weight_rests_where_its_exponential_is_half_the_loss() {
         // d/ds [L / (2 eˢ) + s] = 0 at eˢ = L / 2.
-        let rest = Tensor::from_floats([(0.75f32).ln(), (0.125f32).ln(), (1.5f32).ln()], &Device::flex().autodiff());
+        let rest =
+            Tensor::from_floats([(0.75f32).ln(), (0.125f32).ln(), (1.5f32).ln()], &Device::flex().autodiff());
         let weights = LossWeights { log_sigma: Param::from_tensor(rest) };
         let gradients = weights.total(&losses([1.5, 0.25, 3.0])).backward();
         let gradient = weights.log_sigma.val().grad(&gradients).expect("the weights are learned");

@@ -1,0 +1,30 @@
+//! Whole files or none: a temporary name first, then a rename.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// Writes a file under a temporary name in the same folder and renames it when it is complete, so that no
+/// reader sees half a file and a failure leaves what stood there before.
+///
+/// # Errors
+///
+/// When the folder cannot be written to or the disk is full.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let io = |source| Error::io(path, source);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".partial-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As any new file: readable for all whom the process's mask allows.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut temporary = builder.tempfile_in(folder).map_err(io)?;
+    temporary.write_all(bytes).map_err(io)?;
+    temporary.as_file().sync_data().map_err(io)?;
+    temporary.persist(path).map_err(|error| io(error.error))?;
+    Ok(())
+}
