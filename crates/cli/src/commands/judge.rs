@@ -23,6 +23,7 @@ use crate::{
         curves::{dice_curves, loss_curves},
         history::History,
         overlay::{Overlay, OverlayCase},
+        table,
     },
 };
 
@@ -35,6 +36,8 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
     let classes = class_labels(run);
     let scores = score(&pairs, &classes, &Settings::default())?;
     write_scores(&run.path("scores.json"), &scores)?;
+    let table = table::markdown(&scores, &run.config.data.classes);
+    replace_file(&run.path("scores.md"), table.as_bytes())?;
     let history = History::read(&run.path("log.jsonl"))?;
     write_curves(run, &history, &run.config.data.classes)?;
     let mut rows: Vec<(String, String)> =
