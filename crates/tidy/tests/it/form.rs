@@ -1,0 +1,65 @@
+//! The form of every file: its first line, its length, and what must not stand in it.
+
+use crate::repository::{SourceFile, assert_none, files};
+
+/// Lines of a file before its unit tests.
+const MAX_LINES: usize = 400;
+
+#[test]
+fn every_rust_file_says_what_it_is_in_its_first_line() {
+    let mute = |file: &SourceFile| file.is_rust() && !file.text.starts_with("//! ");
+    let found: Vec<String> = files().into_iter().filter(mute).map(|file| file.path).collect();
+    assert_none("without a first line that begins with //!", &found);
+}
+
+#[test]
+fn no_file_is_longer_than_can_be_read_in_one_sitting() {
+    let mut found = Vec::new();
+    for file in files().into_iter().filter(|file| file.is_rust() && file.is_in_src()) {
+        let tests = "#[cfg(test)]\nmod tests {";
+        let lines = file.text.split(tests).next().unwrap_or_default().lines().count();
+        if lines > MAX_LINES {
+            found.push(format!("{} has {lines} lines", file.path));
+        }
+    }
+    assert_none("longer than 400 lines, tests not counted", &found);
+}
+
+#[test]
+fn only_the_program_prints() {
+    let prints = ["print!(", "println!(", "eprint!(", "eprintln!("];
+    assert_none("prints outside of crates/cli", &lines_of_other_crates("cli", &prints));
+}
+
+#[test]
+fn only_the_kernels_are_unsafe() {
+    let words = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "unsafe_code"];
+    assert_none("unsafe outside of crates/kernels", &lines_of_other_crates("kernels", &words));
+}
+
+#[test]
+fn nothing_is_left_for_later_or_tied_to_one_machine() {
+    // Put together here, so that this file does not hold what it looks for.
+    let later = ["TO DO", "FIX ME", "#[ig nore", "#[should _panic"].map(|word| word.replace(' ', ""));
+    let machine =
+        ["ho me", "ro ot", "Us ers", "wo rk", "t mp"].map(|name| format!("/{}/", name.replace(' ', "")));
+    let mut found = Vec::new();
+    for file in files() {
+        for (number, line) in (1..).zip(file.text.lines()) {
+            if later.iter().chain(&machine).any(|word| line.contains(word.as_str())) {
+                found.push(format!("{}:{number}: {}", file.path, line.trim()));
+            }
+        }
+    }
+    assert_none("left for later, or a path of one machine", &found);
+}
+
+fn lines_of_other_crates(allowed: &str, words: &[&str]) -> Vec<String> {
+    let sources = files().into_iter().filter(|file| file.is_rust() && file.is_in_src());
+    let others: Vec<SourceFile> = sources.filter(|file| file.crate_name() != allowed).collect();
+    let found = others.iter().flat_map(|file| {
+        let lines = file.code().filter(|line| words.iter().any(|word| line.contains(word)));
+        lines.map(|line| format!("{}: {}", file.path, line.trim()))
+    });
+    found.collect()
+}
