@@ -124,13 +124,11 @@ fn expand<'a>(tree: &'a str, prefix: &str, paths: &mut Vec<String>) -> &'a str {
     let end = end.max(tree.chars().next().map_or(0, char::len_utf8));
     let (name, rest) = tree.split_at(end);
     let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}::{name}") };
-    match rest.strip_prefix("::") {
-        Some(rest) => expand(rest, &path, paths),
-        None => {
-            paths.push(path);
-            rest
-        }
+    if let Some(rest) = rest.strip_prefix("::") {
+        return expand(rest, &path, paths);
     }
+    paths.push(path);
+    rest
 }
 
 #[test]

@@ -39,14 +39,13 @@ fn only_the_kernels_are_unsafe() {
 
 #[test]
 fn nothing_is_left_for_later_or_tied_to_one_machine() {
-    // Put together here, so that this file does not hold what it looks for.
-    let later = ["TO DO", "FIX ME", "#[ig nore", "#[should _panic"].map(|word| word.replace(' ', ""));
-    let machine =
-        ["ho me", "ro ot", "Us ers", "wo rk", "t mp"].map(|name| format!("/{}/", name.replace(' ', "")));
+    let later = ["TODO", "FIXME", "#[ignore", "#[should_panic"];
+    let machine = ["/home/", "/root/", "/Users/", "/work/", "/tmp/"];
     let mut found = Vec::new();
-    for file in files() {
+    // This crate holds what it looks for.
+    for file in files().into_iter().filter(|file| file.crate_name() != "tidy") {
         for (number, line) in (1..).zip(file.text.lines()) {
-            if later.iter().chain(&machine).any(|word| line.contains(word.as_str())) {
+            if later.iter().chain(&machine).any(|word| line.contains(word)) {
                 found.push(format!("{}:{number}: {}", file.path, line.trim()));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::repository::{assert_none, files, read};
+use crate::repository::{assert_none, files, is_rust, read};
 
 #[test]
 fn the_map_names_every_source_file_and_no_other() {
@@ -30,7 +30,7 @@ fn every_path_on_the_map_ends_somewhere() {
     let map = read("ARCHITECTURE.md");
     let leads_nowhere = |name: &&str| {
         let ending = format!("/{name}");
-        name.contains('/') && name.ends_with(".rs") && !paths.iter().any(|path| path.ends_with(&ending))
+        name.contains('/') && is_rust(name) && !paths.iter().any(|path| path.ends_with(&ending))
     };
     let stale: Vec<String> = quoted(&map).filter(leads_nowhere).map(str::to_owned).collect();
     assert_none("named in ARCHITECTURE.md and not there", &stale);
@@ -48,7 +48,7 @@ fn files_on_map(map: &str) -> BTreeSet<String> {
     for name in quoted(map) {
         if name.starts_with("crates/") && name.ends_with('/') {
             folder = name;
-        } else if name.ends_with(".rs") && !name.contains('/') {
+        } else if is_rust(name) && !name.contains('/') {
             found.insert(format!("{folder}{name}"));
         }
     }

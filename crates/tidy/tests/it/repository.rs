@@ -17,7 +17,7 @@ pub(crate) struct SourceFile {
 
 impl SourceFile {
     pub(crate) fn is_rust(&self) -> bool {
-        self.path.ends_with(".rs")
+        is_rust(&self.path)
     }
 
     /// Whether the file belongs to what is built for users, not to the tests around it.
@@ -34,6 +34,11 @@ impl SourceFile {
     pub(crate) fn code(&self) -> impl Iterator<Item = &str> {
         self.text.lines().filter(|line| !line.trim_start().starts_with("//"))
     }
+}
+
+/// Whether a name is that of a Rust file.
+pub(crate) fn is_rust(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "rs")
 }
 
 /// All text files, in the order of their paths.
