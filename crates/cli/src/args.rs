@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Segments 3-D medical scans, guided by a description of each class in words.
 ///
 /// Begin with `bipvl demo`: it draws phantoms, trains a small model, predicts, and writes a report, in a few
-/// minutes and without any data. Then `bipvl train` on a folder of labelled scans, and `bipvl predict`.
+/// minutes and without any data. Then `bipvl train` on a folder of labeled scans, and `bipvl predict`.
 #[derive(Debug, Parser)]
 #[command(name = "bipvl", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -36,7 +36,7 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Draw phantoms, train, predict, evaluate, and write a report: the whole story in a few minutes.
     Demo(DemoArgs),
-    /// Train a model on a folder of labelled scans.
+    /// Train a model on a folder of labeled scans.
     Train(Box<TrainArgs>),
     /// Segment scans with a trained model.
     Predict(PredictArgs),

@@ -25,7 +25,7 @@ pub enum Error {
     Spacing {
         /// The case's id.
         case: String,
-        /// Millimetres per voxel, per axis.
+        /// Millimeters per voxel, per axis.
         spacing: [f64; 3],
     },
     /// A class stands for background.

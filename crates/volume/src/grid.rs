@@ -2,7 +2,7 @@
 
 use nalgebra::{Matrix4, Vector4};
 
-/// Voxel index → world millimetres in RAS+, homogeneous.
+/// Voxel index → world millimeters in RAS+, homogeneous.
 pub type Affine = Matrix4<f64>;
 
 /// Two grids are the same when no corner moves by more than this share of a voxel; scanners and
@@ -38,7 +38,7 @@ impl Grid {
         &self.affine
     }
 
-    /// Millimetres per voxel, per axis.
+    /// Millimeters per voxel, per axis.
     pub fn spacing(&self) -> [f64; 3] {
         std::array::from_fn(|axis| self.affine.column(axis).xyz().norm())
     }

@@ -1,7 +1,7 @@
 //! Voxels that know where they are in the body.
 //!
 //! A [`Volume`] is a 3-D array and its [`Grid`]: shape and affine. Behind the door of this crate the
-//! world is RAS+ in millimetres: x points right, y anterior, z superior. Voxels are indexed `[x, y, z]`
+//! world is RAS+ in millimeters: x points right, y anterior, z superior. Voxels are indexed `[x, y, z]`
 //! in the order of the grid's own axes, which may point anywhere until [`to_ras`] turns them.
 //!
 //! The way of a CT through this crate and back:

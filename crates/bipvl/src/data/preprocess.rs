@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Millimetres per voxel along x, y, z; absent, the file's own spacing stays.
+    /// Millimeters per voxel along x, y, z; absent, the file's own spacing stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spacing: Option<[f64; 3]>,
     /// What is done to the intensities.

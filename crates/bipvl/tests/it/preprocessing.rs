@@ -100,7 +100,7 @@ fn every_prepared_voxel_is_where_it_was() {
 #[test]
 fn respacing_keeps_a_ramp_along_the_world() {
     let shape = [16, 4, 4];
-    // 2 mm per voxel; the intensity is the world's x in millimetres, moved by 10.
+    // 2 mm per voxel; the intensity is the world's x in millimeters, moved by 10.
     let voxels = Array3::from_shape_fn(shape, |(x, _, _)| 10.0 + 2.0 * x as f32);
     let source = Volume::new(voxels, Grid::with_spacing(shape, [2.0; 3]));
     let recipe =
@@ -170,7 +170,7 @@ fn a_recipe_is_read_back_and_unknown_keys_are_refused() {
         let recipe = Recipe::for_modality(modality, [96; 3]);
         let text = toml::to_string(&recipe).unwrap();
         assert_eq!(toml::from_str::<Recipe>(&text).unwrap(), recipe);
-        assert!(toml::from_str::<Recipe>(&format!("colour = 1\n{text}")).is_err());
+        assert!(toml::from_str::<Recipe>(&format!("color = 1\n{text}")).is_err());
     }
 }
 

@@ -1,4 +1,4 @@
-//! `bipvl train`: from a folder of labelled scans to a run with weights, scores and a report.
+//! `bipvl train`: from a folder of labeled scans to a run with weights, scores and a report.
 
 use std::{
     path::Path,

@@ -26,7 +26,7 @@ const WHOLE: f64 = 1e-3;
 ///
 /// Slope and intercept are applied in float64. Whether the file is gzip is seen from its content. The
 /// affine is the sform if its code is above 0, else the qform if its code is, else the plain spacing
-/// (as nibabel chooses); units are taken for millimetres.
+/// (as nibabel chooses); units are taken for millimeters.
 ///
 /// # Errors
 ///

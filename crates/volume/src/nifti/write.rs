@@ -9,8 +9,8 @@ use super::header::{HEADER_BYTES, MAX_LENGTH, VOXEL_OFFSET, check_affine};
 use super::memory_order::reverse_axes;
 use crate::{Error, Grid, Result, Volume, replace_file};
 
-/// The code of millimetres in `xyzt_units`.
-const MILLIMETRES: u8 = 2;
+/// The code of millimeters in `xyzt_units`.
+const MILLIMETERS: u8 = 2;
 
 /// Writes `volume` to `path`, each voxel as the `BYTES` bytes that `bytes_of` makes of it.
 pub(super) fn write<T, const BYTES: usize>(
@@ -51,7 +51,7 @@ fn header(path: &Path, grid: &Grid, datatype: NiftiType) -> Result<NiftiHeader> 
         datatype: datatype as i16,
         bitpix: (8 * datatype.size_of()) as i16,
         scl_slope: 1.0,
-        xyzt_units: MILLIMETRES,
+        xyzt_units: MILLIMETERS,
         ..NiftiHeader::default()
     };
     header.set_affine(grid.affine());
