@@ -3,11 +3,15 @@
 #![allow(clippy::float_cmp, reason = "places and intensities that must be exact are compared exactly")]
 
 mod augmentation;
+mod bert;
+mod bifusion;
 mod cache;
 mod dataset;
 mod descriptions;
 mod drawn;
+mod learning;
 mod loader;
+mod model;
 mod preprocessing;
 mod tokenizing;
 
