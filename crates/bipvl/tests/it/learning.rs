@@ -19,7 +19,8 @@ const STEPS: u64 = 12;
 fn learn(seed: u64) -> Vec<f32> {
     let device = Device::flex().autodiff();
     let drawn = phantom::draw(1, [32; 3], [4.0; 3]);
-    let image: Vec<f32> = drawn.image.voxels().iter().map(|hu| (hu + 100.0).clamp(0.0, 400.0) / 400.0).collect();
+    let image: Vec<f32> =
+        drawn.image.voxels().iter().map(|hu| (hu + 100.0).clamp(0.0, 400.0) / 400.0).collect();
     let labels: Vec<i32> = drawn.labels.voxels().iter().map(|label| i32::from(*label).min(3)).collect();
     let image = Tensor::<5>::from_data(TensorData::new(image, [1, 1, 32, 32, 32]), &device);
     let labels = Tensor::<4, Int>::from_data(TensorData::new(labels, [1, 32, 32, 32]), &device);

@@ -90,8 +90,7 @@ fn any_patch_in_multiples_of_32_gives_logits_of_its_shape() {
     let device = Device::flex();
     for patch in [[32, 32, 32], [64, 32, 96]] {
         let [x, y, z] = patch;
-        let output =
-            model(&device, patch).forward(image([2, 1, x, y, z], &device), &text(&device), None);
+        let output = model(&device, patch).forward(image([2, 1, x, y, z], &device), &text(&device), None);
         assert_eq!(output.logits.dims(), [2, CLASSES + 1, x, y, z]);
         assert_eq!(output.class_embedding.dims(), [2, CLASSES + 1, x / 32, y / 32, z / 32]);
         assert_eq!(output.vision_embedding.dims(), [2, CLASSES, 8]);
@@ -124,6 +123,26 @@ fn segmenting_gives_the_logits_of_the_whole_forward_pass_bit_for_bit() {
     assert_eq!((whole - alone).abs().max().into_scalar::<f32>(), 0.0);
 }
 
+/// Names the tensors that receive no gradient.
+struct WithoutGradient<'a> {
+    gradients: &'a burn::tensor::Gradients,
+    path: Vec<String>,
+    found: Vec<String>,
+}
+impl burn::module::ModuleVisitor for WithoutGradient<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+        if param.val().grad(self.gradients).is_none() {
+            self.found.push(self.path.join("."));
+        }
+    }
+}
+
 #[test]
 fn every_tensor_learns() {
     let device = Device::flex().autodiff();
@@ -135,24 +154,6 @@ fn every_tensor_learns() {
     let losses = Losses::of(&output, labels.reshape([1, 64, 32, 32]), None);
     let gradients = weights.total(&losses).backward();
 
-    struct WithoutGradient<'a> {
-        gradients: &'a burn::tensor::Gradients,
-        path: Vec<String>,
-        found: Vec<String>,
-    }
-    impl burn::module::ModuleVisitor for WithoutGradient<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
-            if param.val().grad(self.gradients).is_none() {
-                self.found.push(self.path.join("."));
-            }
-        }
-    }
     let mut visitor = WithoutGradient { gradients: &gradients, path: Vec::new(), found: Vec::new() };
     model.visit(&mut visitor);
     weights.visit(&mut visitor);
