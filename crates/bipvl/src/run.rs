@@ -63,18 +63,15 @@ impl Run {
             let expected = "a folder without a run; use --resume to go on with this one, or another --out";
             return Err(Error::content(folder, expected, "config.toml"));
         }
-        let tokenizer = match bert {
-            Some(bert) => {
-                config.model.text = bert::read_config(bert)?;
-                let tokenizer = Tokenizer::from_folder(bert)?;
-                check_vocabulary(bert, config.model.text.vocab_size, &tokenizer)?;
-                tokenizer
-            }
-            None => {
-                let tokenizer = Tokenizer::built_in(&descriptions);
-                config.model.text.vocab_size = tokenizer.vocabulary_size();
-                tokenizer
-            }
+        let tokenizer = if let Some(bert) = bert {
+            config.model.text = bert::read_config(bert)?;
+            let tokenizer = Tokenizer::from_folder(bert)?;
+            check_vocabulary(bert, config.model.text.vocab_size, &tokenizer)?;
+            tokenizer
+        } else {
+            let tokenizer = Tokenizer::built_in(&descriptions);
+            config.model.text.vocab_size = tokenizer.vocabulary_size();
+            tokenizer
         };
         config.check(&run_config)?;
         fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;

@@ -88,7 +88,7 @@ impl Activation for Flex {
     }
 
     fn gelu_gradient(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
-        by_pairs(input, gradient, |input, gradient, out| vector::gelu_gradient(input, gradient, out))
+        by_pairs(input, gradient, vector::gelu_gradient)
     }
 
     fn add_leaky(a: FloatTensor<Self>, b: FloatTensor<Self>, slope: f32) -> FloatTensor<Self> {
@@ -101,7 +101,7 @@ impl Activation for Flex {
         slope: f32,
     ) -> FloatTensor<Self> {
         by_pairs(output, gradient, |output, gradient, out| {
-            vector::leaky_gradient(output, gradient, slope, out)
+            vector::leaky_gradient(output, gradient, slope, out);
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Loops over slices, compiled for each processor and chosen when the program runs.
 //!
 //! Reductions keep sixteen partial results, so that their order does not depend on the processor.
+#![allow(clippy::inline_always, reason = "only an inlined body is compiled with its caller's instructions")]
 
 use multiversion::multiversion;
 

@@ -15,7 +15,10 @@
 //!
 //! Linear weights are transposed; norms may be called `weight`, `bias` or `gamma`, `beta`.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -84,13 +87,14 @@ pub fn read_config(folder: &Path) -> Result<TextConfig> {
     })
 }
 
-/// Replaces the weights of a text encoder by those of `model.safetensors` in a folder.
+/// Replaces the weights of a text encoder by those of `model.safetensors` in a folder, or of the only file
+/// of that kind.
 ///
 /// # Errors
 ///
 /// When the file cannot be read, a tensor of the encoder is missing, or a shape differs.
 pub fn load(encoder: TextEncoder, folder: &Path) -> Result<TextEncoder> {
-    let path = folder.join("model.safetensors");
+    let path = weight_file(folder)?;
     let (published, _) = weights::load(&path)?;
     let layers: Vec<usize> = encoder.stages.iter().map(Vec::len).collect();
     let mut renamed = NamedWeights::new();
@@ -104,6 +108,23 @@ pub fn load(encoder: TextEncoder, folder: &Path) -> Result<TextEncoder> {
         }
     }
     weights::apply(encoder, renamed, &path)
+}
+
+/// `model.safetensors`, or the only file of that kind under another name.
+fn weight_file(folder: &Path) -> Result<PathBuf> {
+    let usual = folder.join("model.safetensors");
+    if usual.exists() {
+        return Ok(usual);
+    }
+    let entries = fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
+        .collect();
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        count => Err(Error::content(folder, "model.safetensors", format!("{count} files of that kind"))),
+    }
 }
 
 enum Form {

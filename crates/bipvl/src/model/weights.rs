@@ -133,7 +133,7 @@ impl Weights {
 /// # Errors
 ///
 /// When the file cannot be written.
-pub fn save(path: &Path, weights: &NamedWeights, metadata: HashMap<String, String>) -> Result<()> {
+pub fn save(path: &Path, weights: &NamedWeights, metadata: &[(&str, String)]) -> Result<()> {
     let bytes: Vec<(&String, &Weights, Vec<u8>)> = weights
         .iter()
         .map(|(name, weights)| {
@@ -144,6 +144,7 @@ pub fn save(path: &Path, weights: &NamedWeights, metadata: HashMap<String, Strin
         let view = TensorView::new(Dtype::F32, weights.shape.clone(), bytes);
         (name, view.expect("sizes and bytes agree"))
     });
+    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     let data = safetensors::serialize(views, Some(metadata)).expect("names and shapes are valid");
     Ok(replace_file(path, &data)?)
 }

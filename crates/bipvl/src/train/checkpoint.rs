@@ -44,7 +44,7 @@ impl Checkpoint {
     pub fn save(&self, path: &Path) -> Result<()> {
         let (_, mut named) = self.optimizer.state();
         named.extend(weights_of(&self.trainee));
-        weights::save(path, &named, self.metadata())
+        weights::save(path, &named, &self.metadata())
     }
 
     /// Writes the weights alone, for prediction.
@@ -53,7 +53,7 @@ impl Checkpoint {
     ///
     /// As [`Self::save`].
     pub fn save_weights(&self, path: &Path) -> Result<()> {
-        weights::save(path, &weights_of(&self.trainee), self.metadata())
+        weights::save(path, &weights_of(&self.trainee), &self.metadata())
     }
 
     /// Reads what [`Self::save`] wrote into a trainee of the same architecture.
@@ -69,9 +69,9 @@ impl Checkpoint {
         Ok(Self { trainee, optimizer: AdamW::restore(config, step as i32, moments, device), step, best_dice })
     }
 
-    fn metadata(&self) -> HashMap<String, String> {
+    fn metadata(&self) -> [(&'static str, String); 1] {
         let best = self.best_dice.map_or("none".to_owned(), |dice| dice.to_string());
-        HashMap::from([(PROGRESS.to_owned(), format!("{} {best}", self.step))])
+        [(PROGRESS, format!("{} {best}", self.step))]
     }
 }
 

@@ -1,13 +1,16 @@
 //! The rooms of the crate from outside, in one binary.
 #![allow(clippy::unwrap_used, reason = "the lint knows tests, but not the functions that help them")]
-#![allow(clippy::float_cmp, reason = "places and intensities that must be exact are compared exactly")]
 
 mod augmentation;
+mod bert;
+mod bifusion;
 mod cache;
 mod dataset;
 mod descriptions;
 mod drawn;
+mod learning;
 mod loader;
+mod model;
 mod preprocessing;
 mod tokenizing;
 

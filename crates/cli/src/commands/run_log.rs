@@ -84,6 +84,6 @@ fn keep_until(path: &Path, step: usize) -> Result<()> {
         event.and_then(|event| event["step"].as_u64()).is_some_and(|at| at <= step as u64)
     };
     let kept: Vec<&str> = text.lines().filter(is_kept).collect();
-    let text = kept.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let text = kept.join("\n") + if kept.is_empty() { "" } else { "\n" };
     Ok(bipvl_volume::replace_file(path, text.as_bytes())?)
 }

@@ -22,10 +22,10 @@ pub fn supervision(class_embedding: Tensor<5>, logits: Tensor<5>) -> Tensor<1> {
 /// output is the mean of the 2³ voxels in the middle of its block.
 fn shrink(logits: Tensor<5>, shape: [usize; 5]) -> Tensor<5> {
     let mut map = logits;
-    for axis in 2..5 {
+    for (axis, wanted) in shape.into_iter().enumerate().skip(2) {
         let size = map.dims()[axis];
-        let factor = size / shape[axis];
-        assert!(size == factor * shape[axis] && factor.is_multiple_of(2), "an even factor between the maps");
+        let factor = size / wanted;
+        assert!(size == factor * wanted && factor.is_multiple_of(2), "an even factor between the maps");
         let middle = |offset: usize| map.clone().slice_dim(axis, middle_of_blocks(size, factor, offset));
         map = (middle(factor / 2 - 1) + middle(factor / 2)) / 2.0;
     }

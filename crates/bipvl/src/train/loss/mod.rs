@@ -27,7 +27,7 @@ pub struct Losses {
 
 impl Losses {
     /// All three for one batch; `labels` are `[batch, x, y, z]`.
-    pub fn of(output: &Output, labels: Tensor<4, Int>, mut noise: Option<&mut Noise>) -> Self {
+    pub fn of(output: &Output, labels: Tensor<4, Int>, noise: Option<&mut Noise>) -> Self {
         let vision = output.vision_embedding.clone();
         let concepts = output.concept_embedding.clone();
         Self {
@@ -36,7 +36,7 @@ impl Losses {
                 output.class_embedding.clone(),
                 output.logits.clone(),
             ),
-            alignment: alignment::alignment(vision, concepts, noise.as_deref_mut()),
+            alignment: alignment::alignment(vision, concepts, noise),
         }
     }
 }

@@ -1,0 +1,90 @@
+//! Properties of the fusion block: it has no position codes, and padding is never attended to.
+
+use bipvl::model::{
+    bifusion::{BiFusion, FusionConfig, FusionInput, FusionOutput, TextAfterwards},
+    init::{Initializer, Noise},
+    weights::collect,
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Int, Tensor},
+};
+
+/// Two layers in float32, in another order of summation.
+const TOLERANCE: f32 = 1e-5;
+const HIDDEN: usize = 12;
+const CHANNELS: usize = 8;
+const TEXT: usize = 6;
+const VISION: usize = 10;
+
+fn block() -> BiFusion {
+    let config = FusionConfig { heads: 4, mlp_size: 16 };
+    BiFusion::new(&mut Initializer::new(3, &Device::flex()), &config, HIDDEN, CHANNELS, TextAfterwards::Read)
+}
+
+fn tokens() -> (Tensor<3>, Tensor<3>) {
+    let mut noise = Noise::new(5, 0);
+    let device = Device::flex();
+    (noise.normal([2, TEXT, HIDDEN], &device), noise.normal([2, VISION, CHANNELS], &device))
+}
+
+fn forward(text: Tensor<3>, vision: Tensor<3>) -> FusionOutput {
+    let mask = Tensor::zeros([1, 1, text.dims()[1]], &Device::flex());
+    block().forward(FusionInput { text, vision, text_mask: mask })
+}
+
+fn assert_same(found: Tensor<3>, expected: Tensor<3>) {
+    let difference = (found - expected).abs().max().into_scalar::<f32>();
+    assert!(difference < TOLERANCE, "differs by {difference}");
+}
+
+fn order(indices: &[i64]) -> Tensor<1, Int> {
+    Tensor::from_ints(indices, &Device::flex())
+}
+
+#[test]
+fn permuting_vision_tokens_permutes_the_vision_output_alone() {
+    let (text, vision) = tokens();
+    let order = order(&[3, 1, 4, 0, 5, 9, 2, 6, 8, 7]);
+    let before = forward(text.clone(), vision.clone());
+    let after = forward(text, vision.select(1, order.clone()));
+    assert_same(after.vision, before.vision.select(1, order));
+    assert_same(after.text.unwrap(), before.text.unwrap());
+}
+
+#[test]
+fn permuting_text_tokens_permutes_the_text_output_alone() {
+    let (text, vision) = tokens();
+    let order = order(&[2, 5, 0, 1, 4, 3]);
+    let before = forward(text.clone(), vision.clone());
+    let after = forward(text.select(1, order.clone()), vision);
+    assert_same(after.vision, before.vision);
+    assert_same(after.text.unwrap(), before.text.unwrap().select(1, order));
+}
+
+#[test]
+fn masked_text_tokens_are_never_attended_to() {
+    let (text, vision) = tokens();
+    let short = forward(text.clone().slice([0..2, 0..4, 0..HIDDEN]), vision.clone());
+    let mask = Tensor::<3>::from_floats([[[0.0, 0.0, 0.0, 0.0, -1e9, -1e9]]], &Device::flex());
+    let long = block().forward(FusionInput { text, vision, text_mask: mask });
+    assert_same(long.vision, short.vision);
+    assert_same(long.text.unwrap().slice([0..2, 0..4, 0..HIDDEN]), short.text.unwrap());
+}
+
+#[test]
+fn the_block_of_the_paper_has_its_parameters() {
+    let config = FusionConfig { heads: 8, mlp_size: 2048 };
+    let device = Device::flex();
+    // Without projections: the text is as wide as the vision.
+    let count = |channels: usize| {
+        let mut init = Initializer::new(0, &device);
+        BiFusion::new(&mut init, &config, channels, channels, TextAfterwards::Read).num_params()
+    };
+    assert_eq!([48, 96, 192].map(count), [838_328, 1_751_408, 3_826_400]);
+    let mut init = Initializer::new(0, &device);
+    let projected = BiFusion::new(&mut init, &config, 768, 96, TextAfterwards::Read);
+    assert_eq!(projected.num_params(), 1_751_408 + 148_320);
+    let last = BiFusion::new(&mut init, &config, 64, 64, TextAfterwards::Unread);
+    assert!(collect(&last).keys().all(|name| !name.starts_with("text_output")));
+}

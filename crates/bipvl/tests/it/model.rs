@@ -1,0 +1,181 @@
+//! The whole network: sizes, shapes, batches, gradients.
+
+use bipvl::{
+    model::{
+        BiPvlSeg, BiPvlSegConfig, Preset, SwinVersion, TextInput,
+        decoder::Decoder,
+        heads::{AlignmentHeads, ClassEmbeddingHead},
+        init::{Initializer, Noise},
+        text_encoder::{TextConfig, TextEncoder},
+        vision_encoder::VisionEncoder,
+        weights::{apply, collect},
+    },
+    text::{ClassText, Tokens},
+    train::loss::{LossWeights, Losses},
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Int, Tensor},
+};
+use ndarray::Array2;
+
+/// The whole network in float32, in another order of summation.
+const TOLERANCE: f32 = 1e-4;
+const CLASSES: usize = 3;
+
+/// A network narrow enough for a test.
+pub(crate) fn narrow() -> BiPvlSegConfig {
+    let mut config = Preset::Tiny.config(1);
+    config.vision.feature_size = 8;
+    config.vision.heads = [1, 2, 4, 8];
+    config.vision.attention_window = 3;
+    config.text.vocab_size = 20;
+    config.text.hidden_size = 16;
+    config.text.num_attention_heads = 2;
+    config.text.intermediate_size = 32;
+    config.text.stage_layers = [2, 1, 1, 1];
+    config.fusion.heads = 2;
+    config.fusion.mlp_size = 16;
+    config.shared_size = 8;
+    config
+}
+
+pub(crate) fn text(device: &Device) -> TextInput {
+    let tokens = |texts: usize, length: usize| Tokens {
+        ids: Array2::from_shape_fn((texts, length), |(text, at)| ((text * 7 + at * 3) % 20) as i64),
+        mask: Array2::from_shape_fn((texts, length), |(text, at)| at + text % 2 < length),
+    };
+    let text = ClassText { full: tokens(CLASSES, 9), concepts: tokens(CLASSES * 4, 5), num_concepts: 4 };
+    TextInput::new(&text, device)
+}
+
+fn model(device: &Device, patch: [usize; 3]) -> BiPvlSeg {
+    narrow().init(CLASSES, patch, &mut Initializer::new(1, device))
+}
+
+fn image(shape: [usize; 5], device: &Device) -> Tensor<5> {
+    Noise::new(2, 0).normal(shape, device)
+}
+
+#[test]
+fn parameter_counts_are_those_of_the_published_network() {
+    let config = Preset::Paper.config(1);
+    let device = Device::flex();
+    let init = &mut Initializer::new(0, &device);
+    let version_2 = VisionEncoder::new(init, &config.vision).num_params();
+    let version_1 = {
+        let mut vision = config.vision.clone();
+        vision.version = SwinVersion::V1;
+        VisionEncoder::new(init, &vision).num_params()
+    };
+    assert_eq!(version_2, 432 + 18_636_930);
+    assert_eq!(version_2 - version_1, 10_575_360);
+    let decoder = Decoder::new(init, &config.vision, 16).num_params();
+    assert_eq!(decoder, 34_526_784 + 19_597_824 + 784);
+    assert_eq!(version_2 + decoder, 72_762_754);
+    assert_eq!(ClassEmbeddingHead::new(init, 768, 16).num_params(), 602_896);
+    assert_eq!(AlignmentHeads::new(init, 27, 768, 128).num_params(), 3_584 + 98_432);
+}
+
+#[test]
+fn a_layer_of_the_text_encoder_has_the_parameters_of_bert_base() {
+    let one_each = TextConfig { vocab_size: 100, stage_layers: [1, 0, 0, 0], ..Preset::Paper.config(1).text };
+    let encoder = TextEncoder::new(&mut Initializer::new(0, &Device::flex()), &one_each);
+    let embeddings = (100 + 512 + 2 + 2) * 768;
+    assert_eq!(encoder.num_params(), embeddings + 7_087_872);
+}
+
+#[test]
+fn any_patch_in_multiples_of_32_gives_logits_of_its_shape() {
+    let device = Device::flex();
+    for patch in [[32, 32, 32], [64, 32, 96]] {
+        let [x, y, z] = patch;
+        let output = model(&device, patch).forward(image([2, 1, x, y, z], &device), &text(&device), None);
+        assert_eq!(output.logits.dims(), [2, CLASSES + 1, x, y, z]);
+        assert_eq!(output.class_embedding.dims(), [2, CLASSES + 1, x / 32, y / 32, z / 32]);
+        assert_eq!(output.vision_embedding.dims(), [2, CLASSES, 8]);
+        assert_eq!(output.concept_embedding.dims(), [CLASSES, 4, 8]);
+    }
+}
+
+#[test]
+fn a_batch_gives_what_its_samples_give_one_by_one() {
+    let device = Device::flex();
+    let (model, text) = (model(&device, [32; 3]), text(&device));
+    let both = image([2, 1, 32, 32, 32], &device);
+    let together = model.forward(both.clone(), &text, None).logits;
+    for sample in 0..2 {
+        let one = both.clone().slice([sample..sample + 1, 0..1, 0..32, 0..32, 0..32]);
+        let alone = model.forward(one, &text, None).logits;
+        let in_batch = together.clone().slice([sample..sample + 1, 0..CLASSES + 1, 0..32, 0..32, 0..32]);
+        let difference = (alone - in_batch).abs().max().into_scalar::<f32>();
+        assert!(difference < TOLERANCE, "sample {sample} differs by {difference}");
+    }
+}
+
+#[test]
+fn segmenting_gives_the_logits_of_the_whole_forward_pass_bit_for_bit() {
+    let device = Device::flex();
+    let (model, text) = (model(&device, [32; 3]), text(&device));
+    let image = image([1, 1, 32, 32, 32], &device);
+    let whole = model.forward(image.clone(), &text, None).logits;
+    let alone = model.segment(image, &model.encode_text(&text, None));
+    assert_eq!((whole - alone).abs().max().into_scalar::<f32>(), 0.0);
+}
+
+/// Names the tensors that receive no gradient.
+struct WithoutGradient<'a> {
+    gradients: &'a burn::tensor::Gradients,
+    path: Vec<String>,
+    found: Vec<String>,
+}
+impl burn::module::ModuleVisitor for WithoutGradient<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+        if param.val().grad(self.gradients).is_none() {
+            self.found.push(self.path.join("."));
+        }
+    }
+}
+
+#[test]
+fn every_tensor_learns() {
+    let device = Device::flex().autodiff();
+    let patch = [64, 32, 32];
+    let (model, text) = (model(&device, patch), text(&device));
+    let weights = LossWeights::new(&Initializer::new(0, &device));
+    let labels = Tensor::<1, Int>::arange(0..64 * 32 * 32, &device).div_scalar(7).remainder_scalar(4);
+    let output = model.forward(image([1, 1, 64, 32, 32], &device), &text, None);
+    let losses = Losses::of(&output, labels.reshape([1, 64, 32, 32]), None);
+    let gradients = weights.total(&losses).backward();
+
+    let mut visitor = WithoutGradient { gradients: &gradients, path: Vec::new(), found: Vec::new() };
+    model.visit(&mut visitor);
+    weights.visit(&mut visitor);
+    assert_eq!(visitor.found, Vec::<String>::new());
+}
+
+#[test]
+fn weights_go_into_a_module_by_name_and_come_out_again() {
+    let device = Device::flex();
+    let file = std::path::Path::new("some.safetensors");
+    let first = model(&device, [32; 3]);
+    let other = narrow().init(CLASSES, [32; 3], &mut Initializer::new(2, &device));
+    let named = collect(&first);
+    assert_ne!(named, collect(&other));
+    let filled = apply(other, named.clone(), file).unwrap();
+    assert_eq!(named, collect(&filled));
+
+    let mut missing = named.clone();
+    missing.remove("decoder.logits.bias");
+    let error = apply(filled.clone(), missing, file).unwrap_err().to_string();
+    assert_eq!(error, "some.safetensors: expected a tensor named decoder.logits.bias, found none");
+    let wider = narrow().init(CLASSES + 1, [32; 3], &mut Initializer::new(2, &device));
+    let error = apply(wider, named, file).unwrap_err().to_string();
+    assert!(error.contains("class_embedding.output.bias of shape [5], found [4]"), "{error}");
+}
