@@ -158,10 +158,10 @@ impl BiPvlSeg {
         let text_mask = text.mask.clone().reshape([1, 1, classes * length]);
         let mut tokens = text.tokens.clone().repeat_dim(0, batch);
         let mut map = self.vision_encoder.embed_patches(image.clone());
-        let mut skips = Vec::with_capacity(STAGES + 1);
+        let mut skips = vec![normalize(map.clone())];
         for (stage, (vision, fusion)) in self.vision_encoder.stages.iter().zip(&self.fusions).enumerate() {
-            skips.push(normalize(map.clone()));
             map = vision.forward(map);
+            skips.push(normalize(map.clone()));
             if stage > 0 {
                 tokens = self.text_encoder.stage(stage, tokens, &text.mask, noise.as_deref_mut());
             }
@@ -177,6 +177,7 @@ impl BiPvlSeg {
                 tokens = text.reshape([batch * classes, length, hidden]);
             }
         }
+        skips.truncate(STAGES);
         let skips = skips.try_into().expect("one skip per stage");
         self.decoder.forward(DecoderInput { image, skips, bottleneck: normalize(map) })
     }
