@@ -15,7 +15,11 @@ use crate::{
     data::{Dataset, Split, build_cache, fold},
     error::{Error, Result},
     infer::{InferConfig, Predictor, PredictorInput},
-    model::{BiPvlSeg, TextInput, bert, init::Initializer},
+    model::{
+        BiPvlSeg, TextInput,
+        init::Initializer,
+        published::{Imported, Sizes},
+    },
     text::{Descriptions, Tokenizer},
     train::{Task, checkpoint::load_model},
 };
@@ -35,8 +39,8 @@ pub struct Run {
 /// What a training needs besides the run itself.
 #[derive(Debug)]
 pub struct TrainingOptions {
-    /// Folder of a published BERT to begin with.
-    pub bert: Option<PathBuf>,
+    /// Published weights to begin with.
+    pub imported: Vec<Imported>,
     /// Wall-clock time after which the training stops early.
     pub time_budget: Option<Duration>,
     /// Threads that cut patches.
@@ -46,33 +50,40 @@ pub struct TrainingOptions {
 }
 
 impl Run {
-    /// Begins a run in a folder of its own; the text encoder takes the sizes and the tokenizer of a
-    /// published BERT when its folder is given, else a vocabulary made of the descriptions.
+    /// Begins a run in a folder of its own. Imported weights bring their sizes, and a text encoder its
+    /// tokenizer; without one the vocabulary is made of the descriptions.
     ///
     /// # Errors
     ///
-    /// When the folder already holds a run, cannot be written to, or the BERT cannot be read.
+    /// When the folder already holds a run, cannot be written to, or the imported sizes do not fit the data.
     pub fn create(
         folder: &Path,
         mut config: Config,
         descriptions: Descriptions,
-        bert: Option<&Path>,
+        imported: &[Imported],
     ) -> Result<Self> {
         let run_config = folder.join("config.toml");
         if run_config.exists() {
             let expected = "a folder without a run; use --resume to go on with this one, or another --out";
             return Err(Error::content(folder, expected, "config.toml"));
         }
-        let tokenizer = if let Some(bert) = bert {
-            config.model.text = bert::read_config(bert)?;
-            let tokenizer = Tokenizer::from_folder(bert)?;
-            check_vocabulary(bert, config.model.text.vocab_size, &tokenizer)?;
-            tokenizer
-        } else {
+        let mut tokenizer = None;
+        for Imported { source, sizes, .. } in imported {
+            match sizes {
+                Sizes::Vision(vision) => config.model.vision = vision.clone(),
+                Sizes::Text(text) => {
+                    let published = Tokenizer::from_folder(source)?;
+                    check_vocabulary(source, text.vocab_size, &published)?;
+                    config.model.text = text.clone();
+                    tokenizer = Some(published);
+                }
+            }
+        }
+        let tokenizer = tokenizer.unwrap_or_else(|| {
             let tokenizer = Tokenizer::built_in(&descriptions);
             config.model.text.vocab_size = tokenizer.vocabulary_size();
             tokenizer
-        };
+        });
         config.check(&run_config)?;
         fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
         tokenizer.save(folder)?;
@@ -161,7 +172,7 @@ impl Run {
             recipe: preprocess,
             infer,
             classes: data.classes,
-            bert: options.bert,
+            imported: options.imported,
             training_cases: Arc::new(training_cases),
             validation_cases,
             last: self.last_checkpoint(),
@@ -180,7 +191,7 @@ impl Run {
     pub fn predictor(&self, infer: InferConfig, device: &Device) -> Result<Predictor> {
         let data = &self.config.data;
         Ok(Predictor::new(PredictorInput {
-            model: load_model(&self.best_checkpoint(), self.untrained(device))?,
+            model: self.model(device)?,
             text: &self.text(device),
             recipe: self.config.preprocess.clone(),
             channels: data.channels.len(),
@@ -190,8 +201,17 @@ impl Run {
         }))
     }
 
+    /// The network with its best weights.
+    ///
+    /// # Errors
+    ///
+    /// When no checkpoint can be read.
+    pub fn model(&self, device: &Device) -> Result<BiPvlSeg> {
+        load_model(&self.best_checkpoint(), self.untrained(device))
+    }
+
     /// The network with its first weights.
-    pub fn untrained(&self, device: &Device) -> BiPvlSeg {
+    fn untrained(&self, device: &Device) -> BiPvlSeg {
         let mut init = Initializer::new(self.config.train.seed, device);
         self.config.model.init(self.config.data.classes.len(), self.config.preprocess.patch, &mut init)
     }

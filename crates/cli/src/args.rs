@@ -42,6 +42,10 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// Score label maps against a reference.
     Evaluate(EvaluateArgs),
+    /// Take published weights: a MONAI Swin UNETR, or a Hugging Face BERT.
+    Import(ImportArgs),
+    /// Give the vision side of a run as a MONAI Swin UNETR.
+    Export(ExportArgs),
     /// Tell what a run or a preset is: classes, descriptions, parameters, and what it needs.
     Info(InfoArgs),
 }
@@ -78,6 +82,9 @@ pub(crate) struct TrainArgs {
     /// `tokenizer.json`, `model.safetensors`).
     #[arg(long, value_name = "DIR")]
     pub(crate) text_encoder: Option<PathBuf>,
+    /// Weights written by `bipvl import`, to begin the vision side with; they bring their sizes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weights: Option<PathBuf>,
     /// Fold that validates: K of N, K from 0.
     #[arg(long, value_name = "K/N")]
     pub(crate) val_fold: Option<String>,
@@ -91,7 +98,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "M")]
     pub(crate) max_minutes: Option<f64>,
     /// Go on with the run in --out from its last checkpoint.
-    #[arg(long, conflicts_with_all = ["preset", "config", "text_encoder", "val_fold", "steps", "seed"])]
+    #[arg(long, conflicts_with_all = ["preset", "config", "text_encoder", "weights", "val_fold", "steps", "seed"])]
     pub(crate) resume: bool,
     /// Where to compute: cpu, vulkan or cuda.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
@@ -158,6 +165,27 @@ pub(crate) struct EvaluateArgs {
     /// `dataset.json` with the names of the classes; else the one beside --ref, else the labels found.
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// A MONAI checkpoint (`.pt`, `.pth`, `.safetensors`), or the folder of a BERT (`config.json` and
+    /// `model.safetensors` or `pytorch_model.bin`). Pickled code is never run.
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: PathBuf,
+    /// File for the weights under our names, for `bipvl train --weights`; only the report when not given.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// Folder of a trained run.
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// File for the weights under MONAI's names, safetensors.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

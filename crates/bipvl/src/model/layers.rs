@@ -42,7 +42,7 @@ impl LayerNorm {
 }
 
 /// Layer norm over the last axis without scale and shift, as the skips have it.
-pub(super) fn normalize<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+pub fn normalize<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     let device: Device = input.device();
     let channels = input.dims()[D - 1];
     layer_norm(input, Tensor::ones([channels], &device), Tensor::zeros([channels], &device), EPSILON)

@@ -4,13 +4,13 @@
 //! give `[batch, channels, x, y, z]`. B is the batch, K the classes, M the concepts of a class, L the tokens
 //! of a text.
 
-pub mod bert;
 pub mod bifusion;
 pub mod decoder;
 pub mod heads;
 pub mod init;
 pub mod layers;
 pub mod preset;
+pub mod published;
 pub mod text_encoder;
 pub mod vision_encoder;
 pub mod weights;

@@ -60,6 +60,19 @@ pub fn apply<M: Module>(module: M, mut weights: NamedWeights, file: &Path) -> Re
     Ok(module.map(&mut Applier { path: Place::default(), weights: &mut weights }))
 }
 
+/// Puts tensors into a module that may have others besides, which stay as they are.
+///
+/// # Errors
+///
+/// When a tensor has no place in the module or another shape; `file` is named.
+pub fn fill<M: Module>(module: M, weights: NamedWeights, file: &Path) -> Result<M> {
+    let mut all = collect(&module);
+    for (name, tensor) in weights {
+        all.insert(name, tensor);
+    }
+    apply(module, all, file)
+}
+
 /// The place inside a module, joined by dots.
 #[derive(Default)]
 struct Place(Vec<String>);
@@ -120,11 +133,35 @@ impl Weights {
         Self { shape, values }
     }
 
-    /// The transpose of a matrix: PyTorch keeps linear layers as `[outputs, inputs]`.
-    pub(super) fn transposed(self) -> Self {
-        let [rows, columns] = self.shape[..] else { return self };
-        let values = (0..rows * columns).map(|i| self.values[i % rows * columns + i / rows]).collect();
-        Self { shape: vec![columns, rows], values }
+    /// The axes in another order: axis `i` of the result is axis `order[i]` of this.
+    pub(super) fn permuted(self, order: &[usize]) -> Self {
+        assert_eq!(order.len(), self.shape.len(), "an order names every axis");
+        let mut strides = vec![1; self.shape.len()];
+        for axis in (1..self.shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * self.shape[axis];
+        }
+        let shape: Vec<usize> = order.iter().map(|axis| self.shape[*axis]).collect();
+        let mut index = vec![0; order.len()];
+        let values = (0..self.values.len())
+            .map(|_| {
+                let at: usize = index.iter().zip(order).map(|(i, axis)| i * strides[*axis]).sum();
+                for axis in (0..index.len()).rev() {
+                    index[axis] += 1;
+                    if index[axis] < shape[axis] {
+                        break;
+                    }
+                    index[axis] = 0;
+                }
+                self.values[at]
+            })
+            .collect();
+        Self { shape, values }
+    }
+
+    /// The same values in a shape of as many.
+    pub(super) fn reshaped(self, shape: &[usize]) -> Self {
+        assert_eq!(shape.iter().product::<usize>(), self.values.len(), "a reshape keeps the values");
+        Self { shape: shape.to_vec(), values: self.values }
     }
 }
 
@@ -181,7 +218,8 @@ pub fn metadata(path: &Path) -> Result<HashMap<String, String>> {
     Ok(metadata.metadata().clone().unwrap_or_default())
 }
 
-fn float32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+/// Little-endian bytes as float32; `None` for types that are not floating-point.
+pub(super) fn float32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     let halves =
         |convert: fn([u8; 2]) -> f32| bytes.as_chunks().0.iter().map(|pair| convert(*pair)).collect();
     match dtype {

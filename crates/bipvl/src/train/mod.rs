@@ -24,8 +24,10 @@ use crate::{
     error::{Error, Result},
     infer::InferConfig,
     model::{
-        BiPvlSeg, BiPvlSegConfig, TextInput, bert,
+        BiPvlSeg, BiPvlSegConfig, TextInput,
         init::{Initializer, Noise},
+        published::Imported,
+        weights::fill,
     },
 };
 use checkpoint::Checkpoint;
@@ -76,8 +78,8 @@ pub struct Task {
     pub classes: Vec<String>,
     /// The classes' texts, on the device.
     pub text: TextInput,
-    /// Folder of a published BERT to begin with.
-    pub bert: Option<PathBuf>,
+    /// Published weights to begin with.
+    pub imported: Vec<Imported>,
     /// Prepared cases to learn from.
     pub training_cases: Arc<Vec<CachedCase>>,
     /// Prepared cases to judge by.
@@ -193,7 +195,7 @@ fn values(losses: &Losses, total: &Tensor<1>) -> LossValues {
 }
 
 impl Task {
-    /// First weights: drawn from the seed, the text encoder's read from a published BERT if one is given.
+    /// The architecture with weights drawn from the seed.
     fn first_trainee(&self) -> Trainee {
         let mut init = Initializer::new(self.config.seed, &self.device.clone().autodiff());
         let model = self.model.init(self.classes.len(), self.recipe.patch, &mut init);
@@ -202,8 +204,8 @@ impl Task {
 
     fn first_state(&self) -> Result<Checkpoint> {
         let mut trainee = self.first_trainee();
-        if let Some(folder) = &self.bert {
-            trainee.model.text_encoder = bert::load(trainee.model.text_encoder, folder)?;
+        for imported in &self.imported {
+            trainee.model = fill(trainee.model, imported.weights.clone(), &imported.source)?;
         }
         let optimizer = AdamW::new(self.config.optimizer);
         Ok(Checkpoint { trainee, optimizer, step: 0, best_dice: None })

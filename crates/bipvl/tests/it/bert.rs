@@ -2,8 +2,8 @@
 
 use bipvl::{
     model::{
-        bert,
         init::Initializer,
+        published::bert,
         text_encoder::{TextEncoder, TokenTensors},
     },
     text::{Tokenizer, Tokens},
@@ -22,7 +22,7 @@ const TRAINED_TOLERANCE: f32 = 2e-4;
 fn load(folder: &std::path::Path) -> (TextEncoder, Vec<Value>) {
     let config = bert::read_config(folder).unwrap();
     let mut init = Initializer::new(0, &Device::flex());
-    let encoder = bert::load(TextEncoder::new(&mut init, &config), folder).unwrap();
+    let encoder = bert::load(TextEncoder::new(&mut init, &config), folder).unwrap().0;
     let reference: Value =
         serde_json::from_str(&std::fs::read_to_string(folder.join("reference.json")).unwrap()).unwrap();
     (encoder, reference["items"].as_array().unwrap().clone())

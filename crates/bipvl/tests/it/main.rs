@@ -8,10 +8,12 @@ mod cache;
 mod dataset;
 mod descriptions;
 mod drawn;
+mod formula;
 mod learning;
 mod loader;
 mod model;
 mod preprocessing;
+mod published;
 mod tokenizing;
 
 use std::path::PathBuf;

@@ -45,6 +45,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         preset: None,
         config: Some(path("config.toml")),
         text_encoder: None,
+        weights: None,
         val_fold: Some("0/6".to_owned()),
         steps: Some(args.steps),
         seed: None,

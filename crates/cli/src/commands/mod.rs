@@ -2,6 +2,8 @@
 
 pub(crate) mod demo;
 pub(crate) mod evaluate;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod judge;
 pub(crate) mod predict;

@@ -9,7 +9,10 @@ use anyhow::{Context, Result, bail};
 use bipvl::{
     config::Config,
     data::{Dataset, Split},
-    model::Preset,
+    model::{
+        Preset,
+        published::{Imported, Sizes},
+    },
     run::{Run, TrainingOptions},
     text::Descriptions,
     train::{Start, checkpoint::saved_step, train},
@@ -22,11 +25,12 @@ use crate::{args::TrainArgs, progress};
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let began = Instant::now();
     let dataset = Dataset::open(&args.data)?;
-    let run = if args.resume { Run::open(&args.out)? } else { begin(args, &dataset)? };
+    let imported = imported(args, dataset.classes.len() + 1)?;
+    let run = if args.resume { Run::open(&args.out)? } else { begin(args, &dataset, &imported)? };
     let split = run.split(&dataset)?;
     let (train, val) = (split.train.len(), split.val.len());
     tracing::info!("{}: {train} cases train, {val} validate, run in {}", dataset.name, args.out.display());
-    learn(args, &run, &dataset, &split)?;
+    learn(args, &run, &dataset, &split, imported)?;
     let command = std::env::args().collect::<Vec<_>>().join(" ");
     judge(
         &run,
@@ -37,7 +41,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
 }
 
 /// A new run with the configuration that the flags ask for.
-fn begin(args: &TrainArgs, dataset: &Dataset) -> Result<Run> {
+fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Run> {
     let descriptions = Descriptions::read(&args.descriptions)?;
     let descriptions = descriptions.for_classes(&args.descriptions, &dataset.classes)?;
     let mut config = match &args.config {
@@ -50,11 +54,42 @@ fn begin(args: &TrainArgs, dataset: &Dataset) -> Result<Run> {
     }
     config.train.steps = args.steps.unwrap_or(config.train.steps);
     config.train.seed = args.seed.unwrap_or(config.train.seed);
-    Ok(Run::create(&args.out, config, descriptions, args.text_encoder.as_deref())?)
+    Ok(Run::create(&args.out, config, descriptions, imported)?)
+}
+
+/// Published weights that the flags ask to begin with.
+fn imported(args: &TrainArgs, outputs: usize) -> Result<Vec<Imported>> {
+    let mut all = Vec::new();
+    if let Some(folder) = &args.text_encoder {
+        all.push(Imported::from_bert(folder)?.0);
+    }
+    if let Some(file) = &args.weights {
+        let mut weights = Imported::load(file)?;
+        if matches!(weights.sizes, Sizes::Text(_)) {
+            bail!(
+                "{}: expected weights of a vision side, found a text encoder; use --text-encoder",
+                file.display()
+            );
+        }
+        if weights.fit_outputs(outputs) {
+            tracing::warn!(
+                "{}: its logits are not for {outputs} channels; that layer begins anew",
+                file.display()
+            );
+        }
+        all.push(weights);
+    }
+    Ok(all)
 }
 
 /// Prepares the cases and finds the weights.
-fn learn(args: &TrainArgs, run: &Run, dataset: &Dataset, split: &Split) -> Result<()> {
+fn learn(
+    args: &TrainArgs,
+    run: &Run,
+    dataset: &Dataset,
+    split: &Split,
+    imported: Vec<Imported>,
+) -> Result<()> {
     let time_budget = match args.max_minutes {
         Some(minutes) if minutes.is_finite() && minutes > 0.0 => {
             Some(Duration::from_secs_f64(minutes * 60.0))
@@ -63,7 +98,7 @@ fn learn(args: &TrainArgs, run: &Run, dataset: &Dataset, split: &Split) -> Resul
         None => None,
     };
     let options = TrainingOptions {
-        bert: args.text_encoder.clone(),
+        imported,
         time_budget,
         workers: std::thread::available_parallelism().map_or(1, usize::from),
         device: args.device.open()?,

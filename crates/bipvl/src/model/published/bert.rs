@@ -13,7 +13,7 @@
 //! | `encoder.layer.N.output.dense` | `stages.S.L.mlp.down` |
 //! | `encoder.layer.N.output.LayerNorm` | `stages.S.L.output_norm` |
 //!
-//! Linear weights are transposed; norms may be called `weight`, `bias` or `gamma`, `beta`.
+//! Norms may be called `weight`, `bias` or `gamma`, `beta`.
 
 use std::{
     fs,
@@ -22,13 +22,16 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{
-    TextConfig,
-    text_encoder::TextEncoder,
-    vision_encoder::STAGES,
-    weights::{self, NamedWeights},
+use super::{Form, Name, Report, import, read};
+use crate::{
+    error::{Error, Result},
+    model::{
+        TextConfig,
+        text_encoder::TextEncoder,
+        vision_encoder::STAGES,
+        weights::{NamedWeights, apply, collect},
+    },
 };
-use crate::error::{Error, Result};
 
 /// What we read of a `config.json`.
 #[derive(Deserialize)]
@@ -87,34 +90,24 @@ pub fn read_config(folder: &Path) -> Result<TextConfig> {
     })
 }
 
-/// Replaces the weights of a text encoder by those of `model.safetensors` in a folder, or of the only file
-/// of that kind.
+/// Replaces the weights of a text encoder by those in a folder: `model.safetensors`, `pytorch_model.bin`, or
+/// the only safetensors file under another name.
 ///
 /// # Errors
 ///
 /// When the file cannot be read, a tensor of the encoder is missing, or a shape differs.
-pub fn load(encoder: TextEncoder, folder: &Path) -> Result<TextEncoder> {
+pub fn load(encoder: TextEncoder, folder: &Path) -> Result<(TextEncoder, Report)> {
     let path = weight_file(folder)?;
-    let (published, _) = weights::load(&path)?;
     let layers: Vec<usize> = encoder.stages.iter().map(Vec::len).collect();
-    let mut renamed = NamedWeights::new();
-    for (name, tensor) in published {
-        if let Some((ours, form)) = our_name(&name, &layers) {
-            let tensor = match form {
-                Form::AsIs => tensor,
-                Form::Transposed => tensor.transposed(),
-            };
-            renamed.insert(ours, tensor);
-        }
-    }
-    weights::apply(encoder, renamed, &path)
+    let published = plain_names(read(&path)?);
+    let (ours, report) = import(&names(&layers), published, &collect(&encoder), &path)?;
+    Ok((apply(encoder, ours, &path)?, report))
 }
 
-/// `model.safetensors`, or the only file of that kind under another name.
 fn weight_file(folder: &Path) -> Result<PathBuf> {
-    let usual = folder.join("model.safetensors");
-    if usual.exists() {
-        return Ok(usual);
+    let usual = ["model.safetensors", "pytorch_model.bin"].map(|name| folder.join(name));
+    if let Some(path) = usual.into_iter().find(|path| path.exists()) {
+        return Ok(path);
     }
     let entries = fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
     let mut found: Vec<PathBuf> = entries
@@ -123,70 +116,62 @@ fn weight_file(folder: &Path) -> Result<PathBuf> {
         .collect();
     match found.len() {
         1 => Ok(found.remove(0)),
-        count => Err(Error::content(folder, "model.safetensors", format!("{count} files of that kind"))),
+        count => {
+            let found = format!("{count} files named .safetensors");
+            Err(Error::content(folder, "model.safetensors or pytorch_model.bin", found))
+        }
     }
 }
 
-enum Form {
-    AsIs,
-    Transposed,
-}
-
-/// Our name for a published tensor; `None` for what we do not have (pooler, language head, buffers).
-fn our_name(name: &str, layers: &[usize]) -> Option<(String, Form)> {
-    let name = name.strip_prefix("bert.").unwrap_or(name);
-    if let Some(rest) = name.strip_prefix("embeddings.") {
-        let ours = match rest {
-            "word_embeddings.weight" => "words",
-            "position_embeddings.weight" => "positions",
-            "token_type_embeddings.weight" => "types",
-            _ => {
-                return Some((
-                    format!("embeddings.norm.{}", norm_part(rest.strip_prefix("LayerNorm.")?)?),
-                    Form::AsIs,
-                ));
-            }
-        };
-        return Some((format!("embeddings.{ours}"), Form::AsIs));
-    }
-    let (number, rest) = name.strip_prefix("encoder.layer.")?.split_once('.')?;
-    let (stage, layer) = place(number.parse().ok()?, layers)?;
-    let (part, last) = rest.rsplit_once('.')?;
-    let linear = match part {
-        "attention.self.query" => "query",
-        "attention.self.key" => "key",
-        "attention.self.value" => "value",
-        "attention.output.dense" => "attention_output",
-        "intermediate.dense" => "mlp.up",
-        "output.dense" => "mlp.down",
-        "attention.output.LayerNorm" => {
-            return Some((format!("stages.{stage}.{layer}.attention_norm.{}", norm_part(last)?), Form::AsIs));
-        }
-        "output.LayerNorm" => {
-            return Some((format!("stages.{stage}.{layer}.output_norm.{}", norm_part(last)?), Form::AsIs));
-        }
-        _ => return None,
+/// Published names without the `bert.` of a language model, and norms under their present names.
+fn plain_names(published: NamedWeights) -> NamedWeights {
+    let plain = |name: String| {
+        let name = name.strip_prefix("bert.").unwrap_or(&name);
+        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
     };
-    let form = if last == "weight" { Form::Transposed } else { Form::AsIs };
-    Some((format!("stages.{stage}.{layer}.{linear}.{last}"), form))
+    published.into_iter().map(|(name, tensor)| (plain(name), tensor)).collect()
 }
 
-fn norm_part(name: &str) -> Option<&'static str> {
-    match name {
-        "weight" | "gamma" => Some("gamma"),
-        "bias" | "beta" => Some("beta"),
-        _ => None,
-    }
-}
-
-/// Stage and layer within it of the `number`-th layer.
-fn place(number: usize, layers: &[usize]) -> Option<(usize, usize)> {
-    let mut first = 0;
-    for (stage, count) in layers.iter().enumerate() {
-        if number < first + count {
-            return Some((stage, number - first));
+/// Every tensor of a text encoder with so many layers per stage under both names.
+fn names(layers: &[usize]) -> Vec<Name> {
+    let mut names: Vec<Name> = [("word", "words"), ("position", "positions"), ("token_type", "types")]
+        .into_iter()
+        .map(|(theirs, ours)| {
+            Name::new(
+                format!("embeddings.{theirs}_embeddings.weight"),
+                format!("embeddings.{ours}"),
+                Form::AsIs,
+            )
+        })
+        .collect();
+    norm_names(&mut names, "embeddings.LayerNorm", "embeddings.norm");
+    let places =
+        layers.iter().enumerate().flat_map(|(stage, count)| (0..*count).map(move |layer| (stage, layer)));
+    for (number, (stage, layer)) in places.enumerate() {
+        let (theirs, ours) = (format!("encoder.layer.{number}"), format!("stages.{stage}.{layer}"));
+        for (their_part, our_part) in [
+            ("attention.self.query", "query"),
+            ("attention.self.key", "key"),
+            ("attention.self.value", "value"),
+            ("attention.output.dense", "attention_output"),
+            ("intermediate.dense", "mlp.up"),
+            ("output.dense", "mlp.down"),
+        ] {
+            let (theirs, ours) = (format!("{theirs}.{their_part}"), format!("{ours}.{our_part}"));
+            names.push(Name::new(format!("{theirs}.weight"), format!("{ours}.weight"), Form::Linear));
+            names.push(Name::new(format!("{theirs}.bias"), format!("{ours}.bias"), Form::AsIs));
         }
-        first += count;
+        norm_names(
+            &mut names,
+            &format!("{theirs}.attention.output.LayerNorm"),
+            &format!("{ours}.attention_norm"),
+        );
+        norm_names(&mut names, &format!("{theirs}.output.LayerNorm"), &format!("{ours}.output_norm"));
     }
-    None
+    names
+}
+
+fn norm_names(names: &mut Vec<Name>, theirs: &str, ours: &str) {
+    names.push(Name::new(format!("{theirs}.weight"), format!("{ours}.gamma"), Form::AsIs));
+    names.push(Name::new(format!("{theirs}.bias"), format!("{ours}.beta"), Form::AsIs));
 }

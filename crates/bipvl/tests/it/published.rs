@@ -1,0 +1,162 @@
+//! MONAI's Swin UNETR: the same logits from the same weights, and import and export as inverses.
+
+use std::path::Path;
+
+use bipvl::model::{
+    SwinVersion, VisionConfig,
+    decoder::{Decoder, DecoderInput},
+    init::Initializer,
+    layers::normalize,
+    published::{Form, Imported, Name, export, import, monai},
+    vision_encoder::VisionEncoder,
+    weights::{NamedWeights, apply, collect, load, save},
+};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::formula::{filled, uniform};
+
+/// Relative to the largest logit; about sixty layers in float32, summed in another order.
+const TOLERANCE: f32 = 1e-4;
+const OUTPUTS: usize = 2;
+
+fn config(version: SwinVersion) -> VisionConfig {
+    let heads = [3, 6, 12, 24];
+    VisionConfig { channels: 1, feature_size: 12, depths: [2; 4], heads, attention_window: 7, version }
+}
+
+/// Both modules of the vision side, and their tensors by our names.
+fn untrained(config: &VisionConfig) -> (VisionEncoder, Decoder, NamedWeights) {
+    let mut init = Initializer::new(0, &Device::flex());
+    let (encoder, decoder) =
+        (VisionEncoder::new(&mut init, config), Decoder::new(&mut init, config, OUTPUTS));
+    let all = prefixed("vision_encoder.", collect(&encoder)).chain(prefixed("decoder.", collect(&decoder)));
+    let all = all.collect();
+    (encoder, decoder, all)
+}
+
+fn prefixed(
+    prefix: &str,
+    weights: NamedWeights,
+) -> impl Iterator<Item = (String, bipvl::model::weights::Weights)> {
+    weights.into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
+}
+
+/// The tensors that the Python twin sets, by MONAI's names.
+fn published(config: &VisionConfig) -> NamedWeights {
+    let (_, _, ours) = untrained(config);
+    let shapes = export(&monai::names(config), ours);
+    shapes.into_iter().map(|(name, tensor)| (name.clone(), filled(&name, &tensor.shape))).collect()
+}
+
+fn part(weights: &NamedWeights, prefix: &str) -> NamedWeights {
+    let ours =
+        |(name, tensor): (&String, _)| Some((name.strip_prefix(prefix)?.to_owned(), Clone::clone(tensor)));
+    weights.iter().filter_map(ours).collect()
+}
+
+/// Swin UNETR without any text: stages, skips, decoder.
+fn logits(encoder: &VisionEncoder, decoder: &Decoder, image: Tensor<5>) -> Tensor<5> {
+    let mut map = encoder.embed_patches(image.clone());
+    let mut skips = vec![normalize(map.clone())];
+    for stage in &encoder.stages {
+        map = stage.forward(map);
+        skips.push(normalize(map.clone()));
+    }
+    let bottleneck = skips.pop().unwrap();
+    let skips = skips.try_into().unwrap();
+    decoder.forward(DecoderInput { image, skips, bottleneck }).logits
+}
+
+fn check(version: SwinVersion, number: usize, patch: [usize; 3]) {
+    let config = config(version);
+    let file = Path::new("formula");
+    let (encoder, decoder, expected) = untrained(&config);
+    let (weights, report) = import(&monai::names(&config), published(&config), &expected, file).unwrap();
+    assert!(report.missing.is_empty() && report.unused.is_empty(), "{report:?}");
+    let encoder = apply(encoder, part(&weights, "vision_encoder."), file).unwrap();
+    let decoder = apply(decoder, part(&weights, "decoder."), file).unwrap();
+
+    let [x, y, z] = patch;
+    let image = uniform("image", &[1, x, y, z, 1], 1.0);
+    let image = Tensor::<5>::from_data(TensorData::new(image.values, image.shape), &Device::flex());
+    let found = logits(&encoder, &decoder, image);
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/swin_unetr.safetensors");
+    let (reference, _) = load(&reference).unwrap();
+    let name = format!("v{number}_{x}x{y}x{z}");
+    let largest = reference[&format!("{name}_largest")].values[0];
+    let every_fourth: Vec<f32> = found.into_data().try_to_vec().unwrap();
+    let mut worst = 0.0f32;
+    for (index, expected) in reference[&name].values.iter().enumerate() {
+        let (qx, qy, qz) = (x / 4, y / 4, z / 4);
+        let (channel, at) = (index / (qx * qy * qz), index % (qx * qy * qz));
+        let voxel = ((at / (qy * qz) * 4) * y + at / qz % qy * 4) * z + at % qz * 4;
+        worst = worst.max((every_fourth[voxel * OUTPUTS + channel] - expected).abs());
+    }
+    assert!(worst <= TOLERANCE * largest, "{name}: differs by {worst}, the largest logit is {largest}");
+}
+
+#[test]
+fn version_1_gives_the_logits_of_monai() {
+    check(SwinVersion::V1, 1, [64, 64, 64]);
+    check(SwinVersion::V1, 1, [96, 64, 32]);
+}
+
+#[test]
+fn version_2_gives_the_logits_of_monai() {
+    check(SwinVersion::V2, 2, [64, 64, 64]);
+    check(SwinVersion::V2, 2, [96, 64, 32]);
+}
+
+#[test]
+fn what_is_exported_is_imported_as_it_was() {
+    for version in [SwinVersion::V1, SwinVersion::V2] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("monai.safetensors");
+        let config = config(version);
+        let (_, _, ours) = untrained(&config);
+        save(&file, &export(&monai::names(&config), ours.clone()), &[]).unwrap();
+        let (imported, report) = Imported::from_monai(&file).unwrap();
+        assert_eq!(imported.weights, ours);
+        assert_eq!(imported.sizes, bipvl::model::published::Sizes::Vision(config));
+        assert!(report.missing.is_empty() && report.unused.is_empty(), "{report:?}");
+
+        let again = folder.path().join("ours.safetensors");
+        imported.save(&again).unwrap();
+        let loaded = Imported::load(&again).unwrap();
+        assert_eq!((loaded.weights, loaded.sizes), (imported.weights, imported.sizes));
+    }
+}
+
+#[test]
+fn self_supervised_weights_lack_a_decoder_and_have_other_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ssl.safetensors");
+    let config = config(SwinVersion::V1);
+    let renamed = published(&config)
+        .into_iter()
+        .filter_map(|(name, tensor)| {
+            let bare = name.strip_prefix("swinViT.")?.replace("mlp.linear", "mlp.fc");
+            Some((format!("module.{bare}"), tensor))
+        })
+        .chain([("module.rotation_head.weight".to_owned(), filled("head", &[4, 4]))])
+        .collect();
+    save(&file, &renamed, &[]).unwrap();
+    let (imported, report) = Imported::from_monai(&file).unwrap();
+    assert!(imported.weights.keys().all(|name| name.starts_with("vision_encoder.")));
+    assert!(report.missing.iter().all(|name| !name.starts_with("swinViT.")), "{:?}", report.missing);
+    assert_eq!(report.unused, ["rotation_head.weight"]);
+}
+
+#[test]
+fn a_wrong_shape_is_refused_by_name() {
+    let config = config(SwinVersion::V1);
+    let (_, _, ours) = untrained(&config);
+    let mut published = published(&config);
+    published.insert("encoder2.layer.conv1.conv.weight".to_owned(), filled("wrong", &[12, 10, 3, 3, 3]));
+    let names: Vec<Name> = monai::names(&config);
+    assert!(names.iter().any(|name| name.form == Form::Upsampling));
+    let error = import(&names, published, &ours, Path::new("some.pt")).unwrap_err().to_string();
+    let expected = "some.pt: expected encoder2.layer.conv1.conv.weight of shape [12, 12, 3, 3, 3], \
+                    found [12, 10, 3, 3, 3]";
+    assert_eq!(error, expected);
+}

@@ -1,0 +1,30 @@
+//! `bipvl import`: takes published weights, and says what became of every tensor.
+
+use anyhow::Result;
+use bipvl::model::published::{Imported, Report};
+
+use crate::args::ImportArgs;
+
+/// Reports every tensor as used, missing or unused, and writes the used ones.
+#[expect(clippy::print_stdout, reason = "the report is what the command is for")]
+pub(crate) fn run(args: &ImportArgs) -> Result<()> {
+    let (imported, report) = if args.source.is_dir() {
+        Imported::from_bert(&args.source)?
+    } else {
+        Imported::from_monai(&args.source)?
+    };
+    println!("{}", in_words(&report));
+    if let Some(out) = &args.out {
+        imported.save(out)?;
+        tracing::info!("{}", out.display());
+    }
+    Ok(())
+}
+
+fn in_words(report: &Report) -> String {
+    let lists = [("used", &report.used), ("missing", &report.missing), ("unused", &report.unused)];
+    let lines =
+        lists.iter().flat_map(|(state, names)| names.iter().map(move |name| format!("{state:<8} {name}")));
+    let counts = lists.map(|(state, names)| format!("{} {state}", names.len())).join(", ");
+    lines.chain([counts]).collect::<Vec<_>>().join("\n")
+}
