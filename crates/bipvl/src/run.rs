@@ -77,6 +77,9 @@ impl Run {
             }
         };
         config.check(&run_config)?;
+        if folder.is_file() {
+            return Err(Error::content(folder, "a folder for the run", "a file"));
+        }
         fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
         tokenizer.save(folder)?;
         let words = toml::to_string_pretty(&descriptions).expect("descriptions have a TOML form");
@@ -91,6 +94,10 @@ impl Run {
     ///
     /// When one of its files cannot be read.
     pub fn open(folder: &Path) -> Result<Self> {
+        if !folder.join("config.toml").is_file() {
+            let found = if folder.is_dir() { "a folder without it" } else { "no such folder" };
+            return Err(Error::content(folder, "the folder of a run, with config.toml in it", found));
+        }
         let config = Config::read(&folder.join("config.toml"))?;
         let descriptions = Descriptions::read(&folder.join("descriptions.toml"))?;
         let tokenizer = Tokenizer::from_folder(folder)?;
@@ -183,7 +190,7 @@ impl Run {
     pub fn predictor(&self, infer: InferConfig, device: &Device) -> Result<Predictor> {
         let data = &self.config.data;
         Ok(Predictor::new(PredictorInput {
-            model: load_model(&self.best_checkpoint(), self.untrained(device))?,
+            model: load_model(&self.best_checkpoint(), self.blank_model(device))?,
             text: &self.text(device),
             recipe: self.config.preprocess.clone(),
             channels: data.channels.len(),
@@ -193,10 +200,10 @@ impl Run {
         }))
     }
 
-    /// The network with its first weights.
-    pub fn untrained(&self, device: &Device) -> BiPvlSeg {
-        let mut init = Initializer::new(self.config.train.seed, device);
-        self.config.model.init(self.config.data.classes.len(), self.config.preprocess.patch, &mut init)
+    /// The network before its weights are read.
+    fn blank_model(&self, device: &Device) -> BiPvlSeg {
+        let (classes, patch) = (self.config.data.classes.len(), self.config.preprocess.patch);
+        self.config.model.init(classes, patch, &mut Initializer::blank(device))
     }
 
     fn text(&self, device: &Device) -> TextInput {
