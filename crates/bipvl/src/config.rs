@@ -9,7 +9,7 @@ use crate::{
     data::{AugmentConfig, Dataset, Modality, Recipe},
     error::{Error, Result},
     infer::InferConfig,
-    model::{BiPvlSegConfig, PATCH_MULTIPLE, Preset},
+    model::{BiPvlSegConfig, PATCH_MULTIPLE, PRESETS, Preset},
     train::{TrainConfig, optimizer::AdamWConfig},
 };
 
@@ -80,10 +80,12 @@ impl Config {
     /// When the file cannot be read, has unknown keys, or its values do not fit together.
     pub fn from_user_file(path: &Path, dataset: &Dataset) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        let invalid = |error: toml::de::Error| Error::content(path, "a configuration", error.to_string());
+        let invalid = |error| Error::content(path, "a configuration", what_is_wrong(&error, &text));
         let user: Table = toml::from_str(&text).map_err(invalid)?;
         let name = user.get("preset").and_then(Value::as_str).unwrap_or("tiny");
-        let preset = name.parse().map_err(|error: String| Error::content(path, "a preset", error))?;
+        let preset = name.parse().map_err(|_: String| {
+            Error::content(path, format!("a preset of {}", PRESETS.join(", ")), format!("\"{name}\""))
+        })?;
         let defaults = Table::try_from(Self::new(preset, dataset)).expect("the defaults are valid TOML");
         let merged = merge(defaults, user);
         let config: Self = Value::Table(merged).try_into().map_err(invalid)?;
@@ -98,8 +100,9 @@ impl Config {
     /// When the file cannot be read or is not valid.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        let config: Self = toml::from_str(&text)
-            .map_err(|error| Error::content(path, "the configuration of a run", error.to_string()))?;
+        let config: Self = toml::from_str(&text).map_err(|error| {
+            Error::content(path, "the configuration of a run", what_is_wrong(&error, &text))
+        })?;
         config.check(path)?;
         Ok(config)
     }
@@ -140,36 +143,74 @@ impl Config {
         if patch.iter().any(|side| *side == 0 || !side.is_multiple_of(PATCH_MULTIPLE)) {
             return refuse("preprocess.patch in multiples of 32".into(), format!("{patch:?}"));
         }
-        let vision = &self.model.vision;
-        for (stage, heads) in vision.heads.iter().enumerate() {
-            if *heads == 0 || !vision.width(stage).is_multiple_of(*heads) {
-                let expected =
-                    format!("model.vision.heads that divide {} in stage {}", vision.width(stage), stage + 1);
-                return refuse(expected, heads.to_string());
-            }
-        }
-        let (hidden, heads) = (self.model.text.hidden_size, self.model.text.num_attention_heads);
-        if heads == 0 || !hidden.is_multiple_of(heads) {
-            return refuse(format!("model.text.num_attention_heads that divide {hidden}"), heads.to_string());
-        }
-        let fusion = self.model.fusion.heads;
-        if fusion == 0 || !vision.feature_size.is_multiple_of(fusion) {
-            let expected = format!("model.fusion.heads that divide {}", vision.feature_size);
-            return refuse(expected, fusion.to_string());
-        }
-        if vision.channels != self.data.channels.len() {
-            let expected = format!("model.vision.channels of {}", self.data.channels.len());
-            return refuse(expected, vision.channels.to_string());
-        }
         if !(0.0..1.0).contains(&self.infer.overlap) {
             return refuse("infer.overlap of at least 0 and below 1".into(), self.infer.overlap.to_string());
         }
-        let train = &self.train;
-        if train.steps == 0 || train.batch == 0 || train.validate_every == 0 || train.checkpoint_every == 0 {
-            return refuse(
-                "train.steps, batch, validate_every and checkpoint_every of at least 1".into(),
-                "0".into(),
-            );
+        self.check_sizes(path)?;
+        self.check_heads(path)?;
+        self.check_learning(path)
+    }
+
+    /// Whether every size is at least 1 and the channels are those of the data.
+    fn check_sizes(&self, path: &Path) -> Result<()> {
+        let BiPvlSegConfig { vision, text, fusion, shared_size } = &self.model;
+        let sizes = [
+            ("model.vision.feature_size", vision.feature_size),
+            ("model.vision.attention_window", vision.attention_window),
+            ("model.text.hidden_size", text.hidden_size),
+            ("model.text.intermediate_size", text.intermediate_size),
+            ("model.text.max_position_embeddings", text.max_position_embeddings),
+            ("model.fusion.mlp_size", fusion.mlp_size),
+            ("model.shared_size", *shared_size),
+            ("train.steps", self.train.steps),
+            ("train.batch", self.train.batch),
+            ("train.validate_every", self.train.validate_every),
+            ("train.checkpoint_every", self.train.checkpoint_every),
+        ];
+        if let Some((name, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
+            return Err(Error::content(path, format!("{name} of at least 1"), "0"));
+        }
+        if vision.channels != self.data.channels.len() {
+            let expected = format!("model.vision.channels of {}", self.data.channels.len());
+            return Err(Error::content(path, expected, vision.channels.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Whether attention heads divide the channels they share.
+    fn check_heads(&self, path: &Path) -> Result<()> {
+        let BiPvlSegConfig { vision, text, fusion, .. } = &self.model;
+        let check = |name: &str, heads: usize, channels: usize| {
+            if heads > 0 && channels.is_multiple_of(heads) {
+                return Ok(());
+            }
+            Err(Error::content(path, format!("{name} that divide {channels}"), heads.to_string()))
+        };
+        for (stage, heads) in vision.heads.iter().enumerate() {
+            check(&format!("model.vision.heads in stage {}", stage + 1), *heads, vision.width(stage))?;
+        }
+        check("model.text.num_attention_heads", text.num_attention_heads, text.hidden_size)?;
+        check("model.fusion.heads", fusion.heads, vision.feature_size)
+    }
+
+    /// Whether the constants of the optimizer can lead anywhere.
+    fn check_learning(&self, path: &Path) -> Result<()> {
+        let TrainConfig { learning_rate, optimizer, .. } = &self.train;
+        let refuse = |expected: &str, found: f64| Err(Error::content(path, expected, found.to_string()));
+        if !(learning_rate.is_finite() && *learning_rate > 0.0) {
+            return refuse("train.learning_rate above 0", *learning_rate);
+        }
+        for (expected, beta) in [("beta1", optimizer.beta1), ("beta2", optimizer.beta2)] {
+            if !(0.0..1.0).contains(&beta) {
+                return refuse(&format!("train.optimizer.{expected} of at least 0 and below 1"), beta);
+            }
+        }
+        let AdamWConfig { epsilon, weight_decay, clip_norm, .. } = *optimizer;
+        for (name, value) in [("epsilon", epsilon), ("weight_decay", weight_decay), ("clip_norm", clip_norm)]
+        {
+            if !(value.is_finite() && value >= 0.0) {
+                return refuse(&format!("train.optimizer.{name} of at least 0"), value);
+            }
         }
         Ok(())
     }
@@ -194,6 +235,18 @@ fn train_defaults(preset: Preset) -> TrainConfig {
         foreground_share: 0.5,
         optimizer: AdamWConfig { clip_norm, ..AdamWConfig::default() },
         augment: AugmentConfig::default(),
+    }
+}
+
+/// An error of the parser in one line: where, and what.
+fn what_is_wrong(error: &toml::de::Error, text: &str) -> String {
+    match error.span() {
+        Some(span) => {
+            let line = 1 + text[..span.start].matches('\n').count();
+            format!("in line {line}: {}", error.message().replace('\n', ", "))
+        }
+        // The values were merged with the defaults and have lost their line; the parser names the key.
+        None => error.to_string().trim().replace('\n', " "),
     }
 }
 

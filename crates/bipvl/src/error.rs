@@ -12,12 +12,13 @@ pub enum Error {
     #[error(transparent)]
     Volume(#[from] bipvl_volume::Error),
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+        /// What the system said. It is part of the message, so it is no `source`: chains of errors are
+        /// printed whole, and would say it twice.
+        reason: std::io::Error,
     },
     /// The content is not what the format or the caller needs.
     #[error("{}: expected {expected}, found {found}", path.display())]
@@ -33,8 +34,8 @@ pub enum Error {
 
 impl Error {
     /// The system refused to open, read or write `path`.
-    pub fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_owned(), source }
+    pub fn io(path: &Path, reason: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), reason }
     }
 
     /// `path` holds something else than it should.

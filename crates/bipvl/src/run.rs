@@ -85,6 +85,9 @@ impl Run {
             tokenizer
         });
         config.check(&run_config)?;
+        if folder.is_file() {
+            return Err(Error::content(folder, "a folder for the run", "a file"));
+        }
         fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
         tokenizer.save(folder)?;
         let words = toml::to_string_pretty(&descriptions).expect("descriptions have a TOML form");
@@ -99,6 +102,10 @@ impl Run {
     ///
     /// When one of its files cannot be read.
     pub fn open(folder: &Path) -> Result<Self> {
+        if !folder.join("config.toml").is_file() {
+            let found = if folder.is_dir() { "a folder without it" } else { "no such folder" };
+            return Err(Error::content(folder, "the folder of a run, with config.toml in it", found));
+        }
         let config = Config::read(&folder.join("config.toml"))?;
         let descriptions = Descriptions::read(&folder.join("descriptions.toml"))?;
         let tokenizer = Tokenizer::from_folder(folder)?;
@@ -207,13 +214,13 @@ impl Run {
     ///
     /// When no checkpoint can be read.
     pub fn model(&self, device: &Device) -> Result<BiPvlSeg> {
-        load_model(&self.best_checkpoint(), self.untrained(device))
+        load_model(&self.best_checkpoint(), self.blank_model(device))
     }
 
-    /// The network with its first weights.
-    fn untrained(&self, device: &Device) -> BiPvlSeg {
-        let mut init = Initializer::new(self.config.train.seed, device);
-        self.config.model.init(self.config.data.classes.len(), self.config.preprocess.patch, &mut init)
+    /// The network before its weights are read.
+    fn blank_model(&self, device: &Device) -> BiPvlSeg {
+        let (classes, patch) = (self.config.data.classes.len(), self.config.preprocess.patch);
+        self.config.model.init(classes, patch, &mut Initializer::blank(device))
     }
 
     fn text(&self, device: &Device) -> TextInput {

@@ -19,7 +19,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
     /// Threads of the processor to use; all when not given. Results do not depend on it.
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", allow_negative_numbers = true)]
     pub(crate) threads: Option<usize>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "DIR", default_value = "bipvl-demo")]
     pub(crate) out: PathBuf,
     /// Updates of the weights; fewer are faster and worse.
-    #[arg(long, value_name = "N", default_value_t = 400)]
+    #[arg(long, value_name = "N", default_value_t = 400, allow_negative_numbers = true)]
     pub(crate) steps: usize,
 }
 
@@ -89,13 +89,13 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "K/N")]
     pub(crate) val_fold: Option<String>,
     /// Updates of the weights; the learning rate falls to zero over them.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) steps: Option<usize>,
     /// What every random choice follows from.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
     /// Stop early after so many minutes; --resume goes on later.
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub(crate) max_minutes: Option<f64>,
     /// Go on with the run in --out from its last checkpoint.
     #[arg(long, conflicts_with_all = ["preset", "config", "text_encoder", "weights", "val_fold", "steps", "seed"])]
@@ -118,7 +118,7 @@ pub(crate) struct PredictArgs {
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
     /// Shared part of neighboring patches, 0 to less than 1; the run's own when not given.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     pub(crate) overlap: Option<f64>,
     /// How overlapping patches are weighted; the run's own when not given.
     #[arg(long, value_enum)]
@@ -160,7 +160,7 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "NAME", default_value_t = Convention::Monai)]
     pub(crate) convention: Convention,
     /// Distance within which surfaces agree, for NSD.
-    #[arg(long, value_name = "T", default_value_t = 2.0)]
+    #[arg(long, value_name = "T", default_value_t = 2.0, allow_negative_numbers = true)]
     pub(crate) tolerance_mm: f64,
     /// `dataset.json` with the names of the classes; else the one beside --ref, else the labels found.
     #[arg(long, value_name = "FILE")]

@@ -175,7 +175,8 @@ impl DirectedDistances {
     fn area_within(&self, tolerance_mm: f64) -> f64 {
         let limit = tolerance_mm * (1.0 + ROUNDING);
         let within = self.distances_mm.iter().zip(&self.areas).filter(|(distance, _)| **distance <= limit);
-        within.map(|(_, area)| area).sum()
+        // From a positive zero: the sum of nothing would be a negative one, and be printed as such.
+        within.fold(0.0, |sum, (_, area)| sum + area)
     }
 
     fn percentile_by_area(&self, percent: f64) -> f64 {

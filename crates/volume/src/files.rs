@@ -14,6 +14,13 @@ use crate::{Error, Result};
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let io = |source| Error::io(path, source);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Error::content(
+            path,
+            format!("to be in the folder {}", folder.display()),
+            "no such folder",
+        ));
+    }
     let mut builder = tempfile::Builder::new();
     builder.prefix(".partial-").suffix(".tmp");
     #[cfg(unix)]

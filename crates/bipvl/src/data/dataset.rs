@@ -73,16 +73,43 @@ impl Dataset {
     /// When the file cannot be read, a key is missing or malformed, or a case lacks a file.
     pub fn open(root: &Path) -> Result<Self> {
         let path = root.join("dataset.json");
-        let text = fs::read(&path).map_err(|source| Error::io(&path, source))?;
-        let content: Value = serde_json::from_slice(&text)
-            .map_err(|error| Error::content(&path, "JSON", error.to_string()))?;
-        let description = JsonFile { path: &path, content: &content };
-        if content.get("channel_names").is_some() {
-            description.nnunet(root)
-        } else {
-            description.decathlon(root)
+        if !path.is_file() {
+            let found = if root.is_dir() { "a folder without it" } else { "no such folder" };
+            return Err(Error::content(root, "the folder of a data set, with dataset.json in it", found));
         }
+        let content = read_json(&path)?;
+        let description = JsonFile { path: &path, content: &content };
+        let (classes, labels) = description.classes()?;
+        let (channels, cases) =
+            if description.is_nnunet() { description.nnunet(root)? } else { description.decathlon(root)? };
+        let own_name = content.get("name").and_then(Value::as_str);
+        let folder_name = || root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self {
+            root: root.to_owned(),
+            name: own_name.map_or_else(folder_name, str::to_owned),
+            modality: Modality::of(&channels),
+            channels,
+            classes,
+            labels,
+            cases: description.sorted(cases)?,
+        })
     }
+}
+
+/// The names of the classes in the order of their labels, and the labels, from a `dataset.json` of any name;
+/// no case is looked for.
+///
+/// # Errors
+///
+/// When the file cannot be read or its labels are malformed.
+pub fn read_classes(path: &Path) -> Result<(Vec<String>, Vec<u16>)> {
+    let content = read_json(path)?;
+    JsonFile { path, content: &content }.classes()
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    let text = fs::read(path).map_err(|source| Error::io(path, source))?;
+    serde_json::from_slice(&text).map_err(|error| Error::content(path, "JSON", error.to_string()))
 }
 
 /// Fold `index` of `num_folds`: the cases are sorted by id and shuffled by the seed; after that the `i`-th
@@ -113,13 +140,11 @@ struct JsonFile<'a> {
 }
 
 impl JsonFile<'_> {
-    fn decathlon(&self, root: &Path) -> Result<Dataset> {
-        let labels = self.object("labels")?.iter().map(|(label, name)| {
-            let name = name.as_str().ok_or_else(|| self.wrong("a name for every label", name))?;
-            let label = label.parse().map_err(|_| self.wrong("labels from 0 to 65535", label))?;
-            Ok((label, name.to_owned()))
-        });
-        let labels = labels.collect::<Result<Vec<(u16, String)>>>()?;
+    fn is_nnunet(&self) -> bool {
+        self.content.get("channel_names").is_some()
+    }
+
+    fn decathlon(&self, root: &Path) -> Result<(Vec<String>, Vec<Case>)> {
         let training = self.get("training")?.as_array();
         let training = training.ok_or_else(|| self.wrong("a list under \"training\"", "something else"))?;
         let cases = training.iter().map(|entry| {
@@ -132,18 +157,10 @@ impl JsonFile<'_> {
             Ok(Case { id: id_of(&image), images: vec![image], labels: Some(file("label")?) })
         });
         let cases = cases.collect::<Result<Vec<_>>>()?;
-        self.dataset(root, self.channels("modality")?, labels, cases)
+        Ok((self.channels("modality")?, cases))
     }
 
-    fn nnunet(&self, root: &Path) -> Result<Dataset> {
-        let labels = self.object("labels")?.iter().map(|(name, label)| {
-            let label = label
-                .as_u64()
-                .and_then(|label| u16::try_from(label).ok())
-                .ok_or_else(|| self.wrong(&format!("one label from 0 to 65535 for \"{name}\""), label))?;
-            Ok((label, name.clone()))
-        });
-        let labels = labels.collect::<Result<Vec<(u16, String)>>>()?;
+    fn nnunet(&self, root: &Path) -> Result<(Vec<String>, Vec<Case>)> {
         let channels = self.channels("channel_names")?;
         let ending = self.get("file_ending")?;
         let ending = ending.as_str().ok_or_else(|| self.wrong("a text under \"file_ending\"", ending))?;
@@ -162,16 +179,32 @@ impl JsonFile<'_> {
                 labels: Some(entry.path()),
             });
         }
-        self.dataset(root, channels, labels, cases)
+        Ok((channels, cases))
     }
 
-    fn dataset(
-        &self,
-        root: &Path,
-        channels: Vec<String>,
-        mut labels: Vec<(u16, String)>,
-        mut cases: Vec<Case>,
-    ) -> Result<Dataset> {
+    /// Name and label as the Decathlon writes them: `{"1": name}`.
+    fn decathlon_class(&self, (label, name): (&String, &Value)) -> Result<(u16, String)> {
+        let name = name.as_str().ok_or_else(|| self.wrong("a name for every label", name))?;
+        let label = label.parse().map_err(|_| self.wrong("labels from 0 to 65535", label))?;
+        Ok((label, name.to_owned()))
+    }
+
+    /// Name and label as nnU-Net writes them: `{name: 1}`.
+    fn nnunet_class(&self, (name, label): (&String, &Value)) -> Result<(u16, String)> {
+        let label = label
+            .as_u64()
+            .and_then(|label| u16::try_from(label).ok())
+            .ok_or_else(|| self.wrong(&format!("one label from 0 to 65535 for \"{name}\""), label))?;
+        Ok((label, name.clone()))
+    }
+
+    fn classes(&self) -> Result<(Vec<String>, Vec<u16>)> {
+        let entries = self.object("labels")?.iter();
+        let mut labels: Vec<(u16, String)> = if self.is_nnunet() {
+            entries.map(|entry| self.nnunet_class(entry)).collect::<Result<_>>()?
+        } else {
+            entries.map(|entry| self.decathlon_class(entry)).collect::<Result<_>>()?
+        };
         labels.retain(|(label, _)| *label != 0);
         labels.sort();
         if labels.is_empty() || labels.len() > MAX_CLASSES {
@@ -186,6 +219,10 @@ impl JsonFile<'_> {
         if let Some([name, _]) = names.array_windows().find(|[one, other]| one == other) {
             return Err(self.wrong("another name for every class", format!("\"{name}\" twice")));
         }
+        Ok(labels.into_iter().map(|(label, name)| (name, label)).unzip())
+    }
+
+    fn sorted(&self, mut cases: Vec<Case>) -> Result<Vec<Case>> {
         cases.sort_by(|one, other| one.id.cmp(&other.id));
         if cases.is_empty() {
             return Err(self.wrong("at least one case", "none"));
@@ -193,18 +230,7 @@ impl JsonFile<'_> {
         if let Some(pair) = cases.windows(2).find(|pair| pair[0].id == pair[1].id) {
             return Err(self.wrong("each case once", format!("\"{}\" twice", pair[0].id)));
         }
-        let own_name = self.content.get("name").and_then(Value::as_str);
-        let folder_name = || root.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (labels, classes) = labels.into_iter().unzip();
-        Ok(Dataset {
-            root: root.to_owned(),
-            name: own_name.map_or_else(folder_name, str::to_owned),
-            modality: Modality::of(&channels),
-            channels,
-            classes,
-            labels,
-            cases,
-        })
+        Ok(cases)
     }
 
     /// The names under `{"0": name, "1": name}`, by number.

@@ -15,7 +15,7 @@ mod preprocess;
 pub use augment::{AugmentConfig, Augmentation};
 pub use batch::Batch;
 pub use cache::{CachedCase, build_cache};
-pub use dataset::{Case, Dataset, Modality, Split, fold};
+pub use dataset::{Case, Dataset, Modality, Split, fold, read_classes};
 pub use loader::{Loader, LoaderConfig};
 pub use patch::VoxelLists;
 pub use preprocess::{Intensity, Prepared, Recipe, read_channels};

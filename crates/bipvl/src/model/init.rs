@@ -8,39 +8,41 @@ use burn::{
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Draws first weights from one seed, the same on every device.
+/// Draws first weights from one seed, the same on every device; or leaves them zero.
 #[derive(Debug)]
 pub struct Initializer {
-    random: ChaCha8Rng,
+    random: Option<ChaCha8Rng>,
     device: Device,
 }
 
 impl Initializer {
     /// Weights drawn from `seed` will live on `device`.
     pub fn new(seed: u64, device: &Device) -> Self {
-        Self { random: ChaCha8Rng::seed_from_u64(seed), device: device.clone() }
+        Self { random: Some(ChaCha8Rng::seed_from_u64(seed)), device: device.clone() }
+    }
+
+    /// Nothing is drawn, which takes seconds for a large network: for weights that are counted only, or read
+    /// from a file at once.
+    pub fn blank(device: &Device) -> Self {
+        Self { random: None, device: device.clone() }
     }
 
     /// Uniform in ±1/√`fan_in`: what PyTorch gives convolutions and linear layers.
     pub fn uniform<const D: usize>(&mut self, shape: [usize; D], fan_in: usize) -> Param<Tensor<D>> {
         let bound = 1.0 / (fan_in as f32).sqrt();
-        let values = (0..shape.iter().product()).map(|_| self.random.random_range(-bound..=bound)).collect();
-        self.param(values, shape)
+        self.drawn(shape, |random| random.random_range(-bound..=bound))
     }
 
     /// Normal with this standard deviation, cut at two of them.
     pub fn normal<const D: usize>(&mut self, shape: [usize; D], deviation: f32) -> Param<Tensor<D>> {
-        let values = (0..shape.iter().product())
-            .map(|_| {
-                loop {
-                    let value = normal(&mut self.random);
-                    if value.abs() <= 2.0 {
-                        break value * deviation;
-                    }
+        self.drawn(shape, |random| {
+            loop {
+                let value = normal(random);
+                if value.abs() <= 2.0 {
+                    break value * deviation;
                 }
-            })
-            .collect();
-        self.param(values, shape)
+            }
+        })
     }
 
     /// The same value everywhere.
@@ -62,6 +64,19 @@ impl Initializer {
     /// A linear layer as BERT starts: normal weights of deviation 0.02, no bias at first.
     pub fn bert_linear(&mut self, inputs: usize, outputs: usize) -> Linear {
         Linear { weight: self.normal([inputs, outputs], 0.02), bias: Some(self.constant([outputs], 0.0)) }
+    }
+
+    fn drawn<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        mut draw: impl FnMut(&mut ChaCha8Rng) -> f32,
+    ) -> Param<Tensor<D>> {
+        let count = shape.iter().product();
+        let values = match &mut self.random {
+            Some(random) => (0..count).map(|_| draw(random)).collect(),
+            None => vec![0.0; count],
+        };
+        self.param(values, shape)
     }
 
     fn param<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Param<Tensor<D>> {

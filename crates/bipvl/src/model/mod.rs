@@ -19,7 +19,7 @@ pub mod window_attention;
 use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 
-pub use preset::Preset;
+pub use preset::{PRESETS, Preset};
 pub use text_encoder::{TextConfig, TextInput};
 pub use vision_encoder::{PATCH_MULTIPLE, SwinVersion, VisionConfig};
 

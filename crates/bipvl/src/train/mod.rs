@@ -133,15 +133,20 @@ pub fn train(task: &Task, start: Start, log: &mut dyn FnMut(Event)) -> Result<Ch
         (state, event) = update(task, state, &samples)?;
         log(event);
         let out_of_time = task.time_budget.is_some_and(|budget| began.elapsed() >= budget);
-        let is_last = out_of_time || state.step == config.steps;
+        let is_last = state.step == config.steps;
         if is_last || state.step.is_multiple_of(config.validate_every) {
             log(judge(task, &mut state)?);
         }
-        if is_last || state.step.is_multiple_of(config.checkpoint_every) {
+        if is_last || out_of_time || state.step.is_multiple_of(config.checkpoint_every) {
             state.save(&task.last)?;
             log(Event::Checkpoint { step: state.step });
         }
-        if out_of_time {
+        if out_of_time && !is_last {
+            // Only for want of any weights to predict with, and after the checkpoint: a training that goes
+            // on from there must not remember a validation that an uninterrupted one never made.
+            if state.best_dice.is_none() {
+                log(judge(task, &mut state)?);
+            }
             log(Event::OutOfTime { step: state.step, steps: config.steps });
             break;
         }
@@ -195,15 +200,15 @@ fn values(losses: &Losses, total: &Tensor<1>) -> LossValues {
 }
 
 impl Task {
-    /// The architecture with weights drawn from the seed.
-    fn first_trainee(&self) -> Trainee {
-        let mut init = Initializer::new(self.config.seed, &self.device.clone().autodiff());
+    fn trainee(&self, mut init: Initializer) -> Trainee {
         let model = self.model.init(self.classes.len(), self.recipe.patch, &mut init);
         Trainee { model, loss_weights: LossWeights::new(&init) }
     }
 
+    /// First weights: drawn from the seed, but for those that were published.
     fn first_state(&self) -> Result<Checkpoint> {
-        let mut trainee = self.first_trainee();
+        let device = self.device.clone().autodiff();
+        let mut trainee = self.trainee(Initializer::new(self.config.seed, &device));
         for imported in &self.imported {
             trainee.model = fill(trainee.model, imported.weights.clone(), &imported.source)?;
         }
@@ -212,7 +217,8 @@ impl Task {
     }
 
     fn saved_state(&self) -> Result<Checkpoint> {
-        Checkpoint::load(&self.last, self.first_trainee(), self.config.optimizer, &self.device)
+        let blank = self.trainee(Initializer::blank(&self.device.clone().autodiff()));
+        Checkpoint::load(&self.last, blank, self.config.optimizer, &self.device)
     }
 
     fn loader(&self) -> LoaderConfig {

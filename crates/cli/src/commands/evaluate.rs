@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bipvl::data::Dataset;
+use bipvl::data::read_classes;
 use bipvl_metrics::{ClassLabel, Scores, Settings, score_case};
 use bipvl_volume::{nifti::read_labels, replace_file};
 
@@ -103,10 +103,8 @@ fn classes(args: &EvaluateArgs, pairs: &[Pair]) -> Result<Vec<ClassLabel>> {
     let beside = args.reference.parent().map(|folder| folder.join("dataset.json"));
     let file = args.dataset.clone().or_else(|| beside.filter(|path| path.exists()));
     if let Some(file) = file {
-        let folder = file.parent().unwrap_or(Path::new("."));
-        let dataset = Dataset::open(folder)?;
-        let named = dataset.classes.into_iter().zip(dataset.labels);
-        return Ok(named.map(|(name, label)| ClassLabel { name, label }).collect());
+        let (names, labels) = read_classes(&file)?;
+        return Ok(names.into_iter().zip(labels).map(|(name, label)| ClassLabel { name, label }).collect());
     }
     let mut labels = BTreeSet::new();
     for pair in pairs {

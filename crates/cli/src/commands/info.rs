@@ -62,7 +62,7 @@ fn of_preset(preset: Preset) -> Info {
 
 /// Counts the parameters of each module of a network.
 fn count(preset: &str, config: &BiPvlSegConfig, classes: usize, patch: [usize; 3]) -> Info {
-    let model = config.init(classes, patch, &mut Initializer::new(0, &Device::flex()));
+    let model = config.init(classes, patch, &mut Initializer::blank(&Device::flex()));
     let mut parameters = IndexMap::new();
     for (name, weights) in collect(&model) {
         let module = name.split('.').next().unwrap_or_default().to_owned();

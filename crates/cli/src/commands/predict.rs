@@ -38,7 +38,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
             Ok(()) => tracing::info!("{}", path.display()),
             Err(error) => {
                 failed += 1;
-                bar.suspend(|| tracing::error!("{error}"));
+                bar.suspend(|| tracing::error!("{error:#}"));
             }
         }
         bar.inc(1);

@@ -24,20 +24,38 @@ use crate::{args::TrainArgs, progress};
 /// Trains, then judges the best weights on the validation cases.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let began = Instant::now();
+    // Before anything is written: a refused flag leaves no half-begun run.
+    let device = args.device.open()?;
+    let time_budget = time_budget(args.max_minutes)?;
     let dataset = Dataset::open(&args.data)?;
     let imported = imported(args, dataset.classes.len() + 1)?;
     let run = if args.resume { Run::open(&args.out)? } else { begin(args, &dataset, &imported)? };
     let split = run.split(&dataset)?;
     let (train, val) = (split.train.len(), split.val.len());
     tracing::info!("{}: {train} cases train, {val} validate, run in {}", dataset.name, args.out.display());
-    learn(args, &run, &dataset, &split, imported)?;
+    let options = TrainingOptions {
+        imported,
+        time_budget,
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        device: device.clone(),
+    };
+    learn(args.resume, &run, &dataset, &split, options)?;
     let command = std::env::args().collect::<Vec<_>>().join(" ");
     judge(
         &run,
         &split.val,
-        &args.device.open()?,
+        &device,
         &[("command", command), ("minutes", format!("{:.1}", began.elapsed().as_secs_f64() / 60.0))],
     )
+}
+
+/// How long a training may take.
+fn time_budget(minutes: Option<f64>) -> Result<Option<Duration>> {
+    let Some(minutes) = minutes else { return Ok(None) };
+    match Duration::try_from_secs_f64(minutes * 60.0) {
+        Ok(budget) if !budget.is_zero() => Ok(Some(budget)),
+        _ => bail!("--max-minutes: expected more than 0, found {minutes}"),
+    }
 }
 
 /// A new run with the configuration that the flags ask for.
@@ -83,32 +101,13 @@ fn imported(args: &TrainArgs, outputs: usize) -> Result<Vec<Imported>> {
 }
 
 /// Prepares the cases and finds the weights.
-fn learn(
-    args: &TrainArgs,
-    run: &Run,
-    dataset: &Dataset,
-    split: &Split,
-    imported: Vec<Imported>,
-) -> Result<()> {
-    let time_budget = match args.max_minutes {
-        Some(minutes) if minutes.is_finite() && minutes > 0.0 => {
-            Some(Duration::from_secs_f64(minutes * 60.0))
-        }
-        Some(minutes) => bail!("--max-minutes: expected more than 0, found {minutes}"),
-        None => None,
-    };
-    let options = TrainingOptions {
-        imported,
-        time_budget,
-        workers: std::thread::available_parallelism().map_or(1, usize::from),
-        device: args.device.open()?,
-    };
+fn learn(resume: bool, run: &Run, dataset: &Dataset, split: &Split, options: TrainingOptions) -> Result<()> {
     let bar = progress::bar("preparing", split.train.len() + split.val.len());
     let task = run.task(dataset, split, options, &|done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
 
     let last = run.last_checkpoint();
-    let (start, step) = match (args.resume, last.exists()) {
+    let (start, step) = match (resume, last.exists()) {
         (true, true) => (Start::Resume, saved_step(&last)?),
         _ => (Start::Fresh, 0),
     };

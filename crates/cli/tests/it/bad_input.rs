@@ -1,0 +1,344 @@
+//! Every bad input gives one message that names the file, says what was expected and what was found, and
+//! harms nothing that stood before.
+
+use bipvl_volume::{Grid, Volume, phantom};
+use ndarray::Array3;
+
+use crate::scene::{CONFIG, Outcome, SHAPE, SPACING, Scene, new_phantom, placed, resuming};
+
+/// Bytes of a NIfTI-1 header: the magic word, and the length of the first axis.
+const MAGIC_AT: usize = 344;
+const FIRST_AXIS_AT: usize = 42;
+
+/// A training on spoiled data.
+fn spoiled(spoil: impl FnOnce(&Scene)) -> Outcome {
+    let scene = Scene::new();
+    spoil(&scene);
+    scene.train("run", &[])
+}
+
+#[test]
+fn a_truncated_gzip_image_is_named() {
+    let scene = Scene::new();
+    scene.write("data/imagesTr/case_2.nii.gz", &new_phantom().image);
+    scene.spoil("data/imagesTr/case_2.nii.gz", |bytes| bytes.truncate(bytes.len() / 2));
+    scene.replace("data/dataset.json", "imagesTr/case_2.nii", "imagesTr/case_2.nii.gz");
+    let parts = ["data/imagesTr/case_2.nii.gz: expected ", "found damaged or truncated gzip data"];
+    scene.train("run", &[]).fails_saying(&parts);
+}
+
+#[test]
+fn a_truncated_image_is_named_with_both_lengths() {
+    let bytes = SHAPE.iter().product::<usize>() * 4;
+    spoiled(|scene| scene.spoil("data/imagesTr/case_2.nii", |bytes| bytes.truncate(bytes.len() - 7)))
+        .fails_saying(&[&format!(
+            "data/imagesTr/case_2.nii: expected {bytes} bytes of voxels, found {}",
+            bytes - 7
+        )]);
+}
+
+#[test]
+fn a_wrong_magic_word_is_named() {
+    spoiled(|scene| scene.spoil("data/imagesTr/case_2.nii", |bytes| bytes[MAGIC_AT] = b'x'))
+        .fails_saying(&["data/imagesTr/case_2.nii: expected a NIfTI-1 file, found the magic bytes", "x+1"]);
+}
+
+#[test]
+fn an_axis_without_voxels_is_named() {
+    let spoil = |bytes: &mut Vec<u8>| bytes[FIRST_AXIS_AT..FIRST_AXIS_AT + 2].fill(0);
+    spoiled(|scene| scene.spoil("data/imagesTr/case_2.nii", spoil)).fails_saying(&[
+        "data/imagesTr/case_2.nii: expected axes of 1 to 32767 voxels, found the lengths [0, 32, 32]",
+    ]);
+}
+
+#[test]
+fn voxels_that_are_not_finite_are_counted() {
+    spoiled(|scene| {
+        let mut image = new_phantom().image;
+        image.voxels_mut()[[3, 4, 5]] = f32::NAN;
+        scene.write("data/imagesTr/case_2.nii", &image);
+    })
+    .fails_saying(&[
+        "data/imagesTr/case_2.nii: expected finite intensities, found others in 1 of 32768 voxels, the first NaN",
+    ]);
+}
+
+#[test]
+fn a_label_without_a_class_is_named() {
+    spoiled(|scene| {
+        let mut labels = phantom::draw(2, SHAPE, SPACING).labels;
+        labels.voxels_mut()[[3, 4, 5]] = 9;
+        scene.write_labels("data/labelsTr/case_2.nii", &labels);
+    })
+    .fails_saying(&["data/labelsTr/case_2.nii: expected labels among 0 and [1, 2, 3, 4], found 9"]);
+}
+
+#[test]
+fn an_image_and_labels_on_different_grids_are_both_named() {
+    spoiled(|scene| {
+        let labels = phantom::draw(2, SHAPE, SPACING).labels;
+        scene.write_labels("data/labelsTr/case_2.nii", &placed(&labels, Grid::with_spacing(SHAPE, [3.0; 3])));
+    })
+    .fails_saying(&[
+        "data/labelsTr/case_2.nii: expected the grid of data/imagesTr/case_2.nii (",
+        "4.000 × 4.000 × 4.000 mm",
+        "found 32 × 32 × 32 voxels of 3.000 × 3.000 × 3.000 mm",
+    ]);
+}
+
+#[test]
+fn a_missing_image_is_named() {
+    spoiled(|scene| std::fs::remove_file(scene.path("data/imagesTr/case_2.nii")).unwrap())
+        .fails_saying(&["data/dataset.json: expected the file data/imagesTr/case_2.nii, found no such file"]);
+}
+
+#[test]
+fn a_class_without_a_description_is_named() {
+    let scene = Scene::new();
+    scene.replace("descriptions.toml", "name = \"rod\"", "name = \"stick\"");
+    scene.train("run", &[]).fails_saying(&[
+        "descriptions.toml: expected a description of the class \"rod\"",
+        "found only right twin, left twin, stick, ball",
+    ]);
+    assert!(!scene.path("run").exists());
+}
+
+#[test]
+fn a_description_without_a_class_is_named() {
+    let scene = Scene::new();
+    let more =
+        "[[class]]\nname = \"cube\"\ntitle = \"Cube\"\n[class.concepts]\nshape = \"A\"\nlocation = \"B\"\n";
+    scene.write_text("descriptions.toml", &(scene.text("descriptions.toml") + more));
+    scene.train("run", &[]).fails_saying(&[
+        "descriptions.toml: expected descriptions of right twin, left twin, rod, ball alone",
+        "found one of \"cube\"",
+    ]);
+    assert!(!scene.path("run").exists());
+}
+
+/// A training with one text of the configuration replaced leaves no run behind.
+#[track_caller]
+fn is_refused(old: &str, new: &str, parts: &[&str]) {
+    let scene = Scene::new();
+    scene.replace("config.toml", old, new);
+    scene.train("run", &[]).fails_saying(parts);
+    assert!(!scene.path("run").exists());
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_table() {
+    let parts = ["config.toml: expected a configuration, found unknown field `stepz`", "`steps`", "`train`"];
+    is_refused("steps = 4", "stepz = 4", &parts);
+}
+
+#[test]
+fn a_value_of_another_type_is_named_with_its_key() {
+    is_refused("steps = 4", "steps = \"four\"", &["config.toml: ", "\"four\"", "`train.steps`"]);
+}
+
+#[test]
+fn a_config_that_is_not_toml_is_named_with_its_line() {
+    let line = 1 + CONFIG[..CONFIG.find("[train]").unwrap()].matches('\n').count();
+    is_refused(
+        "[train]",
+        "[train",
+        &[&format!("config.toml: expected a configuration, found in line {line}: ")],
+    );
+}
+
+#[test]
+fn a_patch_that_is_no_multiple_of_32_is_refused() {
+    let parts = ["config.toml: expected preprocess.patch in multiples of 32, found [48, 32, 32]"];
+    is_refused("patch = [32, 32, 32]", "patch = [48, 32, 32]", &parts);
+}
+
+#[test]
+fn sizes_of_zero_are_refused_by_name() {
+    for (old, name) in [
+        ("feature_size = 4", "model.vision.feature_size"),
+        ("attention_window = 2", "model.vision.attention_window"),
+        ("hidden_size = 16", "model.text.hidden_size"),
+        ("mlp_size = 16", "model.fusion.mlp_size"),
+        ("shared_size = 8", "model.shared_size"),
+        ("steps = 4", "train.steps"),
+        ("batch = 1", "train.batch"),
+    ] {
+        let new = format!("{} = 0", old.split(' ').next().unwrap());
+        is_refused(old, &new, &[&format!("config.toml: expected {name} of at least 1, found 0")]);
+    }
+}
+
+#[test]
+fn a_learning_rate_below_zero_is_refused() {
+    let parts = ["config.toml: expected train.learning_rate above 0, found -1"];
+    is_refused("steps = 4", "steps = 4\nlearning_rate = -1.0", &parts);
+}
+
+#[test]
+fn an_unknown_preset_is_refused_with_the_known_ones() {
+    let parts = ["config.toml: expected a preset of paper, small, tiny, found \"huge\""];
+    is_refused("preset = \"tiny\"", "preset = \"huge\"", &parts);
+}
+
+#[test]
+fn a_fold_beyond_the_last_is_refused() {
+    let scene = Scene::new();
+    for fold in ["5/5", "0/1", "one"] {
+        let expected = format!("--val-fold: expected a fold K/N such as 0/5, K below N, found \"{fold}\"");
+        scene.train("run", &["--val-fold", fold]).fails_saying(&[&expected]);
+    }
+    assert!(!scene.path("run").exists());
+}
+
+#[test]
+fn more_folds_than_cases_are_refused() {
+    let parts = ["data: expected at least 7 cases with labels, one for each fold, found 6"];
+    Scene::new().train("run", &["--val-fold", "0/7"]).fails_saying(&parts);
+}
+
+#[test]
+fn refused_flags_leave_no_run_behind() {
+    let scene = Scene::new();
+    scene
+        .train("run", &["--max-minutes", "-1"])
+        .fails_saying(&["--max-minutes: expected more than 0, found -1"]);
+    #[cfg(not(feature = "vulkan"))]
+    scene.train("run", &["--device", "vulkan"]).fails_saying(&[
+        "--device vulkan: expected a program built with `--features vulkan`, found one without",
+        "use --device cpu",
+    ]);
+    assert!(!scene.path("run").exists());
+}
+
+#[test]
+fn a_folder_that_is_missing_or_a_file_is_named() {
+    let scene = Scene::new();
+    let train = |data: &str, out: &str| {
+        scene.bipvl(&["train", "--data", data, "--descriptions", "descriptions.toml", "--out", out])
+    };
+    let expected = "expected the folder of a data set, with dataset.json in it";
+    train("nowhere", "run").fails_saying(&[&format!("nowhere: {expected}, found no such folder")]);
+    train("data/imagesTr", "run")
+        .fails_saying(&[&format!("data/imagesTr: {expected}, found a folder without it")]);
+    train("data", "config.toml").fails_saying(&["config.toml: expected a folder for the run, found a file"]);
+    assert_eq!(scene.text("config.toml"), CONFIG);
+    scene
+        .bipvl(&["info", "nowhere"])
+        .fails_saying(&["nowhere: expected the folder of a run", "no such folder"]);
+    scene
+        .bipvl(&["evaluate", "--pred", "nowhere", "--ref", "data/labelsTr", "--json", "s.json"])
+        .fails_saying(&["nowhere: "]);
+}
+
+#[test]
+fn resuming_an_empty_folder_is_refused() {
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path("run")).unwrap();
+    scene.resume("run").fails_saying(&[
+        "run: expected the folder of a run, with config.toml in it, found a folder without it",
+    ]);
+    assert!(scene.names("run").is_empty());
+}
+
+#[test]
+fn a_folder_that_holds_a_run_is_left_alone() {
+    let scene = Scene::trained();
+    let (names, config, last) =
+        (scene.names("run"), scene.bytes("run/config.toml"), scene.bytes("run/last.safetensors"));
+    scene.train("run", &["--seed", "7"]).fails_saying(&["run: expected a folder without a run", "--resume"]);
+    assert_eq!(scene.names("run"), names);
+    assert!(scene.bytes("run/config.toml") == config && scene.bytes("run/last.safetensors") == last);
+}
+
+#[test]
+fn a_checkpoint_of_another_architecture_is_named_with_the_tensor() {
+    let scene = Scene::trained();
+    scene.replace(
+        "config.toml",
+        "feature_size = 4, heads = [1, 1, 2, 4]",
+        "feature_size = 2, heads = [1, 1, 1, 1]",
+    );
+    scene.train("other", &["--steps", "1"]).succeeds();
+    std::fs::copy(scene.path("other/best.safetensors"), scene.path("run/best.safetensors")).unwrap();
+    scene.write("scan.nii", &new_phantom().image);
+    scene.predict("scan.nii").fails_saying(&["run/best.safetensors: expected ", " of shape [", "found ["]);
+    assert!(!scene.path("predictions/scan.nii.gz").exists());
+}
+
+#[test]
+fn a_checkpoint_that_was_cut_off_is_named() {
+    let scene = Scene::trained();
+    let halve = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2);
+    scene.spoil("run/best.safetensors", halve);
+    scene.write("scan.nii", &new_phantom().image);
+    scene.predict("scan.nii").fails_saying(&["run/best.safetensors: expected a safetensors file, found "]);
+    scene.spoil("run/last.safetensors", halve);
+    let cut = scene.bytes("run/last.safetensors");
+    scene.resume("run").fails_saying(&["run/last.safetensors: expected a safetensors file, found "]);
+    assert!(scene.bytes("run/last.safetensors") == cut);
+}
+
+#[test]
+fn a_scan_with_another_number_of_channels_is_named_and_others_go_on() {
+    let scene = Scene::trained();
+    scene.write("scans/good.nii", &new_phantom().image);
+    scene.write("scans/two.nii", &new_phantom().image);
+    scene.spoil("scans/two.nii", crate::story::double_channels);
+    scene
+        .predict("scans")
+        .fails_saying(&["scans/two.nii: expected 1 channels, as the model was trained on, found 2"]);
+    assert_eq!(scene.names("predictions"), ["good.nii.gz"]);
+}
+
+#[test]
+fn a_scan_that_is_missing_or_damaged_is_named() {
+    let scene = Scene::trained();
+    scene.predict("nowhere.nii").fails_saying(&["nowhere.nii: No such file"]);
+    scene
+        .predict("config.toml")
+        .fails_saying(&["config.toml: expected a scan named .nii or .nii.gz, found another name"]);
+    scene.predict("run").fails_saying(&["run: expected scans named .nii or .nii.gz, found none"]);
+    scene.write_text("short.nii", "too short");
+    scene.predict("short.nii").fails_saying(&["short.nii: expected a NIfTI-1 file, found 9 bytes"]);
+}
+
+#[test]
+fn scores_need_a_folder_to_be_written_to() {
+    let scene = Scene::new();
+    let labels = Volume::new(Array3::from_elem([4; 3], 1), Grid::with_spacing([4; 3], [1.0; 3]));
+    scene.write_labels("labels/a.nii", &labels);
+    scene
+        .bipvl(&["evaluate", "--pred", "labels", "--ref", "labels", "--json", "nowhere/scores.json"])
+        .fails_saying(&["nowhere/scores.json: expected to be in the folder nowhere, found no such folder"]);
+}
+
+/// Two mebibytes in blocks of 512 bytes, as POSIX counts: more than any file of the run but checkpoints.
+#[cfg(unix)]
+const LIMIT_BLOCKS: usize = (2 << 20) / 512;
+
+/// The limit on the size of files stands for a full disk: writing fails in the middle of the file.
+#[cfg(unix)]
+#[test]
+fn a_disk_that_fills_up_while_a_checkpoint_is_written_leaves_the_old_one() {
+    let scene = Scene::new();
+    scene.train("run", &["--max-minutes", "1e-9"]).succeeds();
+    let names = scene.names("run");
+    let old = scene.bytes("run/last.safetensors");
+    let script = format!("trap '' XFSZ; ulimit -f {LIMIT_BLOCKS}; exec \"$0\" \"$@\"");
+    let program = scene.command().get_program().to_owned();
+    let limited = std::process::Command::new("sh")
+        .current_dir(scene.path(""))
+        .args(["-c", &script])
+        .arg(program)
+        .args(resuming("run"))
+        .output()
+        .unwrap();
+    Outcome::of(limited).fails_saying(&["run/last.safetensors: ", "File too large"]);
+    assert!(scene.bytes("run/last.safetensors") == old);
+    let without_events = |names: Vec<String>| -> Vec<String> {
+        names.into_iter().filter(|name| !name.starts_with("events.")).collect()
+    };
+    assert_eq!(without_events(scene.names("run")), without_events(names), "no partial file is left");
+
+    scene.resume("run").succeeds();
+}

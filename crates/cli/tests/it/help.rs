@@ -1,0 +1,114 @@
+//! Help, versions, refused arguments, and which stream gets what.
+
+use serde_json::Value;
+
+use crate::scene::{Scene, new_phantom};
+
+fn empty() -> Scene {
+    Scene::with_classes(&[])
+}
+
+#[test]
+fn the_help_of_every_command_names_its_flags() {
+    let scene = empty();
+    for (command, flags) in [
+        ("demo", &["--out", "--steps"][..]),
+        (
+            "train",
+            &[
+                "--data",
+                "--descriptions",
+                "--out",
+                "--preset",
+                "--config",
+                "--text-encoder",
+                "--val-fold",
+                "--steps",
+                "--seed",
+                "--max-minutes",
+                "--resume",
+                "--device",
+            ],
+        ),
+        ("predict", &["--model", "--out", "--overlap", "--blending", "--device", "<INPUT>"]),
+        ("evaluate", &["--pred", "--ref", "--json", "--convention", "--tolerance-mm", "--dataset"]),
+        ("info", &["--preset", "--json", "[RUN]"]),
+    ] {
+        let outcome = scene.bipvl(&[command, "--help"]).succeeds();
+        assert!(outcome.stderr.is_empty());
+        for flag in flags.iter().chain(&["--threads", "--log-format", "--help"]) {
+            assert!(outcome.stdout.contains(flag), "{command}: {flag} in\n{}", outcome.stdout);
+        }
+    }
+}
+
+#[test]
+fn the_help_names_every_command() {
+    let help = empty().bipvl(&["--help"]).succeeds().stdout;
+    for command in ["demo", "train", "predict", "evaluate", "info", "help"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command} in\n{help}");
+    }
+}
+
+#[test]
+fn no_arguments_give_a_hint() {
+    empty().bipvl(&[]).refuses_saying(&["Usage: bipvl", "--help"]);
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    let outcome = empty().bipvl(&["--version"]).succeeds();
+    assert_eq!(outcome.stdout, format!("bipvl {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wrong_arguments_are_refused_with_a_hint() {
+    let scene = empty();
+    for (args, part) in [
+        (&["frob"][..], "unrecognized subcommand 'frob'"),
+        (&["train", "--data", "d"], "--descriptions <FILE>"),
+        (&["predict", "--model", "run", "--out", "o"], "<INPUT>..."),
+        (&["info"], "<RUN>"),
+        (&["info", "run", "--preset", "tiny"], "cannot be used with"),
+        (&["info", "--preset", "huge"], "expected one of paper, small, tiny, found \"huge\""),
+        (&["info", "--preset", "tiny", "--threads", "x"], "invalid value 'x'"),
+        (&["demo", "--steps", "-3"], "invalid value '-3'"),
+    ] {
+        scene.bipvl(args).refuses_saying(&[part, "--help"]);
+    }
+    let resume = ["train", "--data", "d", "--descriptions", "f", "--out", "r", "--resume", "--seed", "1"];
+    scene.bipvl(&resume).refuses_saying(&["--resume", "--seed", "cannot be used with"]);
+    assert_eq!(scene.names(""), ["config.toml", "descriptions.toml"], "nothing was written");
+}
+
+#[test]
+fn a_tolerance_below_zero_is_told_of_by_name() {
+    let args = ["evaluate", "--pred", "p", "--ref", "r", "--json", "s", "--tolerance-mm", "-1"];
+    empty().bipvl(&args).fails_saying(&["--tolerance-mm: expected at least 0, found -1"]);
+}
+
+#[test]
+fn messages_can_be_json_lines_and_nothing_but_the_result_goes_to_the_standard_output() {
+    let scene = Scene::new();
+    let outcome = scene.train("run", &["--log-format", "json", "--steps", "1"]).succeeds();
+    let messages: Vec<Value> =
+        outcome.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(messages.len() >= 2);
+    for message in &messages {
+        assert!(
+            message["message"].is_string() && message["level"] == "INFO" && message["timestamp"].is_string()
+        );
+    }
+    assert!(outcome.stdout.trim_start().starts_with("Class"), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains("INFO"), "{}", outcome.stdout);
+
+    scene.write("scan.nii", &new_phantom().image);
+    let outcome = scene.predict("scan.nii").succeeds();
+    assert_eq!(outcome.stdout, "");
+    assert_eq!(outcome.stderr, " INFO predictions/scan.nii.gz\n");
+
+    let outcome = scene.bipvl(&["info", "nowhere", "--log-format", "json"]);
+    assert_eq!(outcome.code, Some(1));
+    let message: Value = serde_json::from_str(&outcome.stderr).unwrap();
+    assert_eq!(message["level"], "ERROR");
+}

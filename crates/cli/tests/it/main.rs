@@ -1,0 +1,9 @@
+//! The program from outside: its files, its messages, its exit codes, on phantoms drawn for each test.
+
+#![allow(clippy::unwrap_used, reason = "the lint knows tests, but not the functions that help them")]
+
+mod bad_input;
+mod help;
+mod resume;
+mod scene;
+mod story;

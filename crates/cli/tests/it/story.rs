@@ -1,0 +1,305 @@
+//! The whole story through the program: train, predict, evaluate, inform.
+
+use bipvl_volume::{
+    Affine, Grid, Orientation, Volume,
+    nifti::{read_grid, read_image, read_labels},
+    phantom, reorient,
+};
+use serde_json::{Value, json};
+
+use crate::scene::{CASES, SHAPE, SPACING, Scene, decathlon, new_phantom, placed};
+
+/// Trainable parameters of Swin UNETR version 2 with one input and 16 output channels, counted from the
+/// published architecture (encoder and decoder).
+const SWIN_UNETR_V2_PARAMETERS: u64 = 72_762_754;
+
+/// Makes a three-axis file a four-axis one that holds its volume twice.
+pub(crate) fn double_channels(bytes: &mut Vec<u8>) {
+    const HEADER_BYTES: usize = 352;
+    bytes[40..42].copy_from_slice(&4_i16.to_le_bytes());
+    bytes[48..50].copy_from_slice(&2_i16.to_le_bytes());
+    let voxels = bytes[HEADER_BYTES..].to_vec();
+    bytes.extend(voxels);
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[track_caller]
+fn assert_keys(value: &Value, expected: &[&str]) {
+    let (mut found, mut expected) = (keys(value), expected.to_vec());
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_training_leaves_every_file_of_a_run() {
+    let scene = Scene::new();
+    let outcome = scene.train("run", &[]).succeeds();
+    assert!(outcome.stdout.contains("right twin") && outcome.stdout.contains("Dice"), "{}", outcome.stdout);
+    for name in [
+        "config.toml",
+        "descriptions.toml",
+        "tokenizer.json",
+        "log.jsonl",
+        "best.safetensors",
+        "last.safetensors",
+        "scores.json",
+        "scores.md",
+        "dice.svg",
+        "loss-total.svg",
+        "report.html",
+    ] {
+        assert!(!scene.bytes(&format!("run/{name}")).is_empty(), "{name}");
+    }
+    let names = scene.names("run");
+    assert_eq!(names.iter().filter(|name| name.starts_with("events.out.tfevents.")).count(), 1, "{names:?}");
+    assert!(!names.iter().any(|name| name.contains("partial")), "{names:?}");
+    assert_eq!(scene.names("run/cache").len() as u64, CASES);
+    assert_eq!(scene.names("run/predictions").len(), 2, "the first of five folds of six cases has two");
+    let log = scene.text("run/log.jsonl");
+    let events: Vec<String> = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(events, ["step", "step", "checkpoint", "step", "step", "validation", "checkpoint"]);
+    assert!(scene.text("run/report.html").contains("right twin"));
+}
+
+#[test]
+fn scores_have_their_exact_form() {
+    let scene = Scene::trained();
+    let scores = scene.json("run/scores.json");
+    assert_keys(&scores, &["convention", "tolerance_mm", "cases", "mean"]);
+    assert_eq!(scores["convention"], "monai");
+    assert_eq!(scores["tolerance_mm"], 2.0);
+    let names = phantom::CLASSES.map(|(name, _)| name);
+    let cases = scores["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 2);
+    for case in cases {
+        assert_keys(case, &["case", "classes"]);
+        assert!(case["case"].as_str().unwrap().starts_with("case_"));
+        assert_keys(&case["classes"], &names);
+        for class in names {
+            assert_keys(&case["classes"][class], &["dice", "hd95_mm", "nsd", "assd_mm", "state"]);
+            assert!(case["classes"][class]["state"].is_string());
+        }
+    }
+    assert_keys(&scores["mean"], &names);
+    for class in names {
+        assert_keys(&scores["mean"][class], &["dice", "hd95_mm", "nsd", "assd_mm"]);
+        assert_keys(&scores["mean"][class]["dice"], &["mean", "std", "cases", "missed"]);
+    }
+    assert!(!scene.text("run/scores.json").contains("-0.0"), "no share is a negative zero");
+}
+
+#[test]
+fn a_file_and_a_folder_give_the_same_predictions_again_and_again() {
+    let scene = Scene::trained();
+    scene.write("scans/one.nii.gz", &new_phantom().image);
+    scene.write("scans/two.nii", &phantom::draw(101, SHAPE, SPACING).image);
+    let folder = scene.predict("scans").succeeds();
+    assert!(folder.stdout.is_empty(), "{}", folder.stdout);
+    assert_eq!(scene.names("predictions"), ["one.nii.gz", "two.nii.gz"]);
+    let first = scene.bytes("predictions/one.nii.gz");
+    scene.predict("scans/one.nii.gz").succeeds();
+    assert!(scene.bytes("predictions/one.nii.gz") == first);
+    let labels = read_labels(&scene.path("predictions/one.nii.gz")).unwrap();
+    assert!(labels.voxels().iter().all(|label| *label <= 4));
+}
+
+#[test]
+fn a_prediction_lies_on_the_grid_of_its_scan_however_it_is_stored() {
+    let scene = Scene::trained();
+    let phantom = phantom::draw(100, [20, 24, 28], [6.5, 5.25, 4.75]).image;
+    for orientation in ["RAS", "LPS", "PIR"] {
+        let stored = reorient(&phantom, orientation.parse::<Orientation>().unwrap());
+        // An origin of its own, so that no part of the affine is zero by chance.
+        let mut affine: Affine = *stored.grid().affine();
+        affine[(0, 3)] += 7.25;
+        affine[(1, 3)] -= 3.5;
+        let stored = placed(&stored, Grid::new(stored.grid().shape(), affine));
+        scene.write(&format!("scans/{orientation}.nii.gz"), &stored);
+    }
+    scene.predict("scans").succeeds();
+    for orientation in ["RAS", "LPS", "PIR"] {
+        let scan = read_grid(&scene.path(&format!("scans/{orientation}.nii.gz"))).unwrap();
+        assert_eq!(Orientation::of(&scan).to_string(), orientation);
+        let prediction = read_labels(&scene.path(&format!("predictions/{orientation}.nii.gz"))).unwrap();
+        // Bit for bit: `Grid` compares its numbers without tolerance.
+        assert_eq!(prediction.grid(), &scan, "{orientation}");
+    }
+}
+
+#[test]
+fn a_perfect_prediction_scores_one_everywhere() {
+    let scene = Scene::new();
+    for folder in ["predictions", "references"] {
+        scene.write_labels(&format!("{folder}/a.nii.gz"), &phantom::draw(1, SHAPE, SPACING).labels);
+        scene.write_labels(&format!("{folder}/b.nii.gz"), &phantom::draw(2, SHAPE, SPACING).labels);
+    }
+    let names = phantom::CLASSES.map(|(name, _)| name);
+    let outcome = scene
+        .bipvl(&[
+            "evaluate",
+            "--pred",
+            "predictions",
+            "--ref",
+            "references",
+            "--json",
+            "scores.json",
+            "--dataset",
+            "data/dataset.json",
+        ])
+        .succeeds();
+    assert!(outcome.stdout.contains("mean Dice 1.000 over 2 cases"), "{}", outcome.stdout);
+    let scores = scene.json("scores.json");
+    for case in scores["cases"].as_array().unwrap() {
+        for class in names {
+            let expected = json!({ "dice": 1.0, "hd95_mm": 0.0, "nsd": 1.0, "assd_mm": 0.0, "state": "ok" });
+            assert_eq!(case["classes"][class], expected, "{class}");
+        }
+    }
+    for class in names {
+        let expected = json!({ "mean": 1.0, "std": 0.0, "cases": 2, "missed": 0 });
+        assert_eq!(scores["mean"][class]["dice"], expected);
+    }
+}
+
+#[test]
+fn labels_without_names_are_scored_by_number() {
+    let scene = Scene::new();
+    for folder in ["predictions", "references"] {
+        scene.write_labels(&format!("{folder}/a.nii.gz"), &phantom::draw(1, SHAPE, SPACING).labels);
+    }
+    scene.evaluate().succeeds();
+    assert_keys(&scene.json("scores.json")["mean"], &["1", "2", "3", "4"]);
+}
+
+#[test]
+fn names_are_read_from_the_file_that_was_given() {
+    let scene = Scene::new();
+    scene.write_labels("references/a.nii", &phantom::draw(1, SHAPE, SPACING).labels);
+    scene.write_json("names.json", &json!({ "labels": { "0": "background", "2": "left one" } }));
+    let evaluate = |names: &str| {
+        let args =
+            ["--pred", "references", "--ref", "references", "--json", "scores.json", "--dataset", names];
+        scene.bipvl(&[&["evaluate"][..], &args].concat())
+    };
+    evaluate("names.json").succeeds();
+    assert_keys(&scene.json("scores.json")["mean"], &["left one"]);
+    evaluate("config.toml").fails_saying(&["config.toml: expected JSON, found "]);
+}
+
+#[test]
+fn a_missing_prediction_is_an_error_and_one_too_many_is_told_of() {
+    let scene = Scene::new();
+    let labels = phantom::draw(1, SHAPE, SPACING).labels;
+    for name in ["predictions/a.nii", "references/a.nii", "predictions/c.nii"] {
+        scene.write_labels(name, &labels);
+    }
+    let outcome = scene.evaluate().succeeds();
+    assert!(outcome.stderr.contains("predictions/c.nii: no reference of this name, not scored"));
+    scene.write_text("scores.json", "old");
+    scene.write_labels("references/b.nii", &labels);
+    scene.evaluate().fails_saying(&["predictions: expected a prediction of b in it, found none"]);
+    assert_eq!(scene.text("scores.json"), "old");
+}
+
+#[test]
+fn label_maps_on_different_grids_are_not_compared() {
+    let scene = Scene::new();
+    let labels = phantom::draw(1, SHAPE, SPACING).labels;
+    scene.write_labels("references/a.nii", &labels);
+    scene.write_labels("predictions/a.nii", &placed(&labels, Grid::with_spacing(SHAPE, [1.0; 3])));
+    scene.evaluate().fails_saying(&["predictions/a.nii against references/a.nii"]);
+}
+
+/// Trains two steps on what `scene` holds and predicts `input`.
+#[track_caller]
+fn learns_and_predicts(scene: &Scene, inputs: &[&str]) {
+    scene.train("run", &["--steps", "2"]).succeeds();
+    scene.bipvl(&[&["predict", "--model", "run", "--out", "predictions"][..], inputs].concat()).succeeds();
+    assert_eq!(scene.names("predictions"), ["new.nii.gz"]);
+    let prediction = read_labels(&scene.path("predictions/new.nii.gz")).unwrap();
+    assert_eq!(prediction.grid().shape(), SHAPE);
+    assert!(scene.text("run/config.toml").contains("channels = 2"));
+}
+
+/// A second channel that is not the first.
+fn second_channel(image: &Volume<f32>) -> Volume<f32> {
+    image.map(|intensity| 1000.0 - intensity)
+}
+
+#[test]
+fn two_channels_are_learned_in_the_layout_of_nnunet() {
+    let scene = Scene::with_classes(&phantom::CLASSES.map(|(name, _)| name));
+    for seed in 0..CASES {
+        let phantom = phantom::draw(seed, SHAPE, SPACING);
+        scene.write(&format!("data/imagesTr/case_{seed}_0000.nii.gz"), &phantom.image);
+        scene.write(&format!("data/imagesTr/case_{seed}_0001.nii.gz"), &second_channel(&phantom.image));
+        scene.write_labels(&format!("data/labelsTr/case_{seed}.nii.gz"), &phantom.labels);
+    }
+    let classes = phantom::CLASSES.iter().map(|(name, label)| ((*name).to_owned(), json!(label)));
+    let labels: serde_json::Map<String, Value> =
+        std::iter::once(("background".to_owned(), json!(0))).chain(classes).collect();
+    let channels = json!({ "0": "T1", "1": "T2" });
+    let about = json!({ "channel_names": channels, "labels": labels, "file_ending": ".nii.gz" });
+    scene.write_json("data/dataset.json", &about);
+    let image = new_phantom().image;
+    scene.write("scans/new_0000.nii.gz", &image);
+    scene.write("scans/new_0001.nii.gz", &second_channel(&image));
+    learns_and_predicts(&scene, &["scans"]);
+    scene
+        .predict("scans/new_0000.nii.gz")
+        .fails_saying(&["scans/new_0000.nii.gz: expected 2 channels, as the model was trained on, found 1"]);
+}
+
+#[test]
+fn two_channels_are_learned_from_files_of_four_axes() {
+    let scene = Scene::new();
+    let names: Vec<String> = (0..CASES).map(|seed| format!("imagesTr/case_{seed}.nii")).collect();
+    for name in &names {
+        scene.spoil(&format!("data/{name}"), double_channels);
+    }
+    let cases: Vec<Value> = names
+        .iter()
+        .map(|name| json!({ "image": name, "label": name.replace("images", "labels") }))
+        .collect();
+    scene.write_json("data/dataset.json", &decathlon(&json!({ "0": "CT", "1": "CT again" }), &cases));
+    scene.write("new.nii", &new_phantom().image);
+    scene.spoil("new.nii", double_channels);
+    assert_eq!(read_image(&scene.path("new.nii")).unwrap().len(), 2, "the made file is sound");
+    learns_and_predicts(&scene, &["new.nii"]);
+}
+
+#[test]
+fn parameters_of_a_run_add_up() {
+    let scene = Scene::trained();
+    let outcome = scene.bipvl(&["info", "run", "--json"]).succeeds();
+    let info: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let parameters = info["parameters"].as_object().unwrap();
+    let sum: u64 = parameters.values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(info["total_parameters"], sum);
+    // Four bytes each, and a header.
+    let file = scene.bytes("run/best.safetensors").len() as u64;
+    assert!((4 * sum..4 * sum + sum).contains(&file), "{sum} parameters in {file} bytes");
+    assert_eq!(info["classes"], 4);
+    assert_eq!(info["patch"], json!([32, 32, 32]));
+    assert_eq!(info["config"]["train"]["steps"], 1);
+    assert_eq!(info["descriptions"]["class"][2]["name"], "rod");
+    let words = scene.bipvl(&["info", "run"]).succeeds().stdout;
+    assert!(words.contains("Phantoms, 1 channels: CT") && words.contains("As round as a rod is."), "{words}");
+}
+
+#[test]
+fn the_vision_side_of_the_paper_has_its_published_size() {
+    let scene = Scene::with_classes(&[]);
+    let outcome = scene.bipvl(&["info", "--preset", "paper", "--json"]).succeeds();
+    let info: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let count = |module: &str| info["parameters"][module].as_u64().unwrap();
+    assert_eq!(info["classes"], 15);
+    assert_eq!(count("vision_encoder") + count("decoder"), SWIN_UNETR_V2_PARAMETERS);
+}
