@@ -12,6 +12,8 @@ mod learning;
 mod loader;
 mod model;
 mod preprocessing;
+mod preprocessing_reference;
+mod sliding_window_reference;
 mod tokenizing;
 
 use std::path::PathBuf;
