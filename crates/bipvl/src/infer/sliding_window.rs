@@ -93,9 +93,7 @@ fn importance_map(patch: [usize; 3], blending: Blending) -> Array3<f32> {
         let distance = index as f64 - (patch[axis] as f64 - 1.0) / 2.0;
         (-0.5 * (distance / (SIGMA * patch[axis] as f64)).powi(2)).exp()
     };
-    let map = Array3::from_shape_fn(patch, |(x, y, z)| (bell(0, x) * bell(1, y) * bell(2, z)) as f32);
-    let largest = map.iter().copied().fold(0.0, f32::max);
-    map.mapv(|importance| (importance / largest).max(LEAST))
+    Array3::from_shape_fn(patch, |(x, y, z)| ((bell(0, x) * bell(1, y) * bell(2, z)) as f32).max(LEAST))
 }
 
 #[cfg(test)]

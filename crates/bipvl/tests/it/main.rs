@@ -13,7 +13,9 @@ mod learning;
 mod loader;
 mod model;
 mod preprocessing;
+mod preprocessing_reference;
 mod published;
+mod sliding_window_reference;
 mod tokenizing;
 
 use std::path::PathBuf;

@@ -4,6 +4,7 @@ mod empty_masks;
 mod json;
 mod means;
 mod properties;
+mod random_masks;
 mod refusals;
 mod shapes;
 

@@ -12,3 +12,4 @@ mod crop;
 mod components;
 mod phantom;
 mod real_scans;
+mod preprocessing_reference;
