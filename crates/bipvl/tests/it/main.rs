@@ -4,14 +4,19 @@
 mod augmentation;
 mod bert;
 mod bifusion;
+mod bifusion_reference;
 mod cache;
 mod dataset;
 mod descriptions;
 mod drawn;
+mod formula;
 mod learning;
 mod loader;
+mod losses_reference;
 mod model;
+mod optimizer_reference;
 mod preprocessing;
+mod reference;
 mod tokenizing;
 
 use std::path::PathBuf;
