@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BiPvlSegConfig,
+    BiPvlSegConfig, Bottleneck,
     bifusion::{FusionConfig, FusionForm},
     text_encoder::TextConfig,
     vision_encoder::{SwinVersion, VisionConfig},
@@ -40,18 +40,21 @@ impl Preset {
                 vision: vision(channels, 48, [3, 6, 12, 24], 7),
                 text: text(28_996, 768, 12, 0.1),
                 fusion: fusion(8, 2048),
+                bottleneck: Bottleneck::Fused,
                 shared_size: 128,
             },
             Self::Small => BiPvlSegConfig {
                 vision: vision(channels, 24, [3, 6, 12, 24], 7),
                 text: text(0, 128, 4, 0.0),
                 fusion: fusion(8, 256),
+                bottleneck: Bottleneck::Fused,
                 shared_size: 64,
             },
             Self::Tiny => BiPvlSegConfig {
                 vision: vision(channels, 16, [2, 4, 8, 16], 4),
                 text: text(0, 64, 4, 0.0),
                 fusion: fusion(4, 128),
+                bottleneck: Bottleneck::Fused,
                 shared_size: 32,
             },
         }
