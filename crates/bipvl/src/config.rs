@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     infer::InferConfig,
     model::{BiPvlSegConfig, PATCH_MULTIPLE, PRESETS, Preset},
-    train::{TrainConfig, optimizer::AdamWConfig},
+    train::{TrainConfig, loss::LossConfig, optimizer::AdamWConfig},
 };
 
 /// Folds are drawn from this, whatever the seed of a run: runs of other seeds are compared on equal cases.
@@ -234,6 +234,7 @@ fn train_defaults(preset: Preset) -> TrainConfig {
         checkpoint_every: (steps / 30).max(1),
         foreground_share: 0.5,
         optimizer: AdamWConfig { clip_norm, ..AdamWConfig::default() },
+        loss: LossConfig::default(),
         augment: AugmentConfig::default(),
     }
 }

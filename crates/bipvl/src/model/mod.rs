@@ -41,8 +41,23 @@ pub struct BiPvlSegConfig {
     pub text: TextConfig,
     /// The blocks between them.
     pub fusion: FusionConfig,
+    /// What the decoder starts from.
+    #[serde(default)]
+    pub bottleneck: Bottleneck,
     /// Width of the space where text and image are aligned.
     pub shared_size: usize,
+}
+
+/// What the decoder starts from (paper.md section 11, row 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bottleneck {
+    /// The last stage after its exchange with the text. The default: the figure has a block after every
+    /// stage, and a block that nothing reads would be none.
+    #[default]
+    Fused,
+    /// The last stage before an exchange, as in the release; so there is none after it.
+    Unfused,
 }
 
 impl BiPvlSegConfig {
@@ -50,9 +65,13 @@ impl BiPvlSegConfig {
     pub fn init(&self, classes: usize, patch: [usize; 3], init: &mut Initializer) -> BiPvlSeg {
         let (hidden, outputs) = (self.text.hidden_size, classes + 1);
         let deepest = self.vision.width(STAGES);
-        let fusions = (1..=STAGES)
+        let exchanges = match self.bottleneck {
+            Bottleneck::Fused => STAGES,
+            Bottleneck::Unfused => STAGES - 1,
+        };
+        let fusions = (1..=exchanges)
             .map(|stage| {
-                let last = stage == STAGES;
+                let last = stage == exchanges;
                 let afterwards = if last { TextAfterwards::Unread } else { TextAfterwards::Read };
                 BiFusion::new(init, &self.fusion, hidden, self.vision.width(stage), afterwards)
             })
@@ -80,7 +99,7 @@ pub struct BiPvlSeg {
     pub vision_encoder: VisionEncoder,
     /// BERT stages.
     pub text_encoder: TextEncoder,
-    /// One block per stage.
+    /// One block per stage; none after the last one if the bottleneck is not fused.
     pub fusions: Vec<BiFusion>,
     /// From the bottleneck and the skips to the logits.
     pub decoder: Decoder,
@@ -143,7 +162,7 @@ impl BiPvlSeg {
         channels_first(self.see(image, text, None).logits)
     }
 
-    /// Both encoders side by side with an exchange after every stage, then the decoder.
+    /// Both encoders side by side with an exchange after every stage that has a block, then the decoder.
     ///
     /// Skips are taken before the exchange; the bottleneck is the fused last stage (paper.md section 11,
     /// row 4).
@@ -159,9 +178,10 @@ impl BiPvlSeg {
         let mut tokens = text.tokens.clone().repeat_dim(0, batch);
         let mut map = self.vision_encoder.embed_patches(image.clone());
         let mut skips = vec![normalize(map.clone())];
-        for (stage, (vision, fusion)) in self.vision_encoder.stages.iter().zip(&self.fusions).enumerate() {
+        for (stage, vision) in self.vision_encoder.stages.iter().enumerate() {
             map = vision.forward(map);
             skips.push(normalize(map.clone()));
+            let Some(fusion) = self.fusions.get(stage) else { continue };
             if stage > 0 {
                 tokens = self.text_encoder.stage(stage, tokens, &text.mask, noise.as_deref_mut());
             }

@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BiPvlSegConfig,
-    bifusion::FusionConfig,
+    BiPvlSegConfig, Bottleneck,
+    bifusion::{FusionConfig, FusionForm},
     text_encoder::TextConfig,
     vision_encoder::{SwinVersion, VisionConfig},
 };
@@ -39,19 +39,22 @@ impl Preset {
             Self::Paper => BiPvlSegConfig {
                 vision: vision(channels, 48, [3, 6, 12, 24], 7),
                 text: text(28_996, 768, 12, 0.1),
-                fusion: FusionConfig { heads: 8, mlp_size: 2048 },
+                fusion: fusion(8, 2048),
+                bottleneck: Bottleneck::Fused,
                 shared_size: 128,
             },
             Self::Small => BiPvlSegConfig {
                 vision: vision(channels, 24, [3, 6, 12, 24], 7),
                 text: text(0, 128, 4, 0.0),
-                fusion: FusionConfig { heads: 8, mlp_size: 256 },
+                fusion: fusion(8, 256),
+                bottleneck: Bottleneck::Fused,
                 shared_size: 64,
             },
             Self::Tiny => BiPvlSegConfig {
                 vision: vision(channels, 16, [2, 4, 8, 16], 4),
                 text: text(0, 64, 4, 0.0),
-                fusion: FusionConfig { heads: 4, mlp_size: 128 },
+                fusion: fusion(4, 128),
+                bottleneck: Bottleneck::Fused,
                 shared_size: 32,
             },
         }
@@ -74,6 +77,10 @@ fn text(vocab_size: usize, hidden_size: usize, heads: usize, dropout: f32) -> Te
         hidden_dropout_prob: dropout,
         layer_norm_eps: 1e-12,
     }
+}
+
+fn fusion(heads: usize, mlp_size: usize) -> FusionConfig {
+    FusionConfig { heads, mlp_size, form: FusionForm::TwoWay }
 }
 
 impl fmt::Display for Preset {

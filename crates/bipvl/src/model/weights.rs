@@ -67,20 +67,36 @@ pub fn apply<M: Module>(module: M, mut weights: NamedWeights, file: &Path) -> Re
 /// When a tensor has no place in the module or another shape; `file` is named.
 pub fn fill<M: Module>(module: M, weights: NamedWeights, file: &Path) -> Result<M> {
     let mut all = collect(&module);
-    for (name, tensor) in weights {
-        all.insert(name, tensor);
-    }
+    all.extend(weights);
     apply(module, all, file)
 }
 
-/// The place inside a module, joined by dots.
+/// The place inside a module, joined by dots. The variant of an enum is no part of it: the configuration
+/// says which form a block has, and a file need not say it again in every name.
 #[derive(Default)]
-struct Place(Vec<String>);
+pub(crate) struct Place(Vec<String>);
 
 impl Place {
-    fn name(&self) -> String {
+    pub(crate) fn enter(&mut self, name: &str, container: &str) {
+        if !is_enum(container) {
+            self.0.push(name.to_owned());
+        }
+    }
+
+    pub(crate) fn exit(&mut self, container: &str) {
+        if !is_enum(container) {
+            self.0.pop();
+        }
+    }
+
+    pub(crate) fn name(&self) -> String {
         self.0.join(".")
     }
+}
+
+/// Burn names a container by its kind and type, such as `Enum:BiFusion`.
+fn is_enum(container: &str) -> bool {
+    container.starts_with("Enum:")
 }
 
 struct Collector {
@@ -89,12 +105,12 @@ struct Collector {
 }
 
 impl ModuleVisitor for Collector {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.0.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.0.pop();
+    fn exit_module(&mut self, _: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -108,12 +124,12 @@ struct Applier<'a> {
 }
 
 impl ModuleMapper for Applier<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.0.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.0.pop();
+    fn exit_module(&mut self, _: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

@@ -32,7 +32,7 @@ use crate::{
 };
 use checkpoint::Checkpoint;
 use log::{Event, LossValues};
-use loss::{LossWeights, Losses};
+use loss::{LossConfig, LossWeights, Losses};
 use optimizer::{AdamW, AdamWConfig};
 use schedule::learning_rate;
 use validate::validate;
@@ -59,6 +59,9 @@ pub struct TrainConfig {
     pub foreground_share: f64,
     /// Constants of the optimizer.
     pub optimizer: AdamWConfig,
+    /// Forms of the losses.
+    #[serde(default)]
+    pub loss: LossConfig,
     /// How patches are varied.
     pub augment: AugmentConfig,
 }
@@ -161,8 +164,8 @@ fn update(task: &Task, state: Checkpoint, samples: &[Sample]) -> Result<(Checkpo
     let batch = Batch::new(samples, &task.device.clone().autodiff());
     let mut noise = Noise::new(task.config.seed, step as u64);
     let output = trainee.model.forward(batch.image, &task.text, Some(&mut noise));
-    let losses = Losses::of(&output, batch.labels, Some(&mut noise));
-    let total = trainee.loss_weights.total(&losses);
+    let losses = Losses::of(&output, batch.labels, &task.config.loss, Some(&mut noise));
+    let total = trainee.loss_weights.total(&losses, task.config.loss.weighting);
     let loss = values(&losses, &total);
     if !loss.total.is_finite() {
         let found = format!("{} at step {}; try a lower learning_rate", loss.total, step + 1);

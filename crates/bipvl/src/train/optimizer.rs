@@ -8,7 +8,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::model::weights::{NamedWeights, Weights};
+use crate::model::weights::{NamedWeights, Place, Weights};
 
 /// Constants of AdamW; the defaults are PyTorch's but for the decay, which is the paper's code's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl AdamW {
             0.0 => 1.0,
             limit => (limit / gradient_norm(&module, gradients)).min(1.0),
         };
-        module.map(&mut Step { optimizer: self, gradients, learning_rate, scale, path: Vec::new() })
+        module.map(&mut Step { optimizer: self, gradients, learning_rate, scale, path: Place::default() })
     }
 
     /// Steps done and moments, by name: `first.NAME`, `second.NAME`.
@@ -122,20 +122,20 @@ struct Step<'a> {
     gradients: &'a Gradients,
     learning_rate: f64,
     scale: f64,
-    path: Vec<String>,
+    path: Place,
 }
 
 impl ModuleMapper for Step<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.path.join(".");
+        let name = self.path.name();
         param.map(|weights| {
             let Some(gradient) = weights.grad(self.gradients) else { return weights };
             let shape = weights.dims();

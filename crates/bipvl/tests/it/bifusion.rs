@@ -1,7 +1,7 @@
 //! Properties of the fusion block: it has no position codes, and padding is never attended to.
 
 use bipvl::model::{
-    bifusion::{BiFusion, FusionConfig, FusionInput, FusionOutput, TextAfterwards},
+    bifusion::{BiFusion, FusionConfig, FusionForm, FusionInput, FusionOutput, TextAfterwards},
     init::{Initializer, Noise},
     weights::collect,
 };
@@ -16,9 +16,10 @@ const HIDDEN: usize = 12;
 const CHANNELS: usize = 8;
 const TEXT: usize = 6;
 const VISION: usize = 10;
+const FORMS: [FusionForm; 2] = [FusionForm::TwoWay, FusionForm::PreNorm];
 
-fn block() -> BiFusion {
-    let config = FusionConfig { heads: 4, mlp_size: 16 };
+fn block(form: FusionForm) -> BiFusion {
+    let config = FusionConfig { heads: 4, mlp_size: 16, form };
     BiFusion::new(&mut Initializer::new(3, &Device::flex()), &config, HIDDEN, CHANNELS, TextAfterwards::Read)
 }
 
@@ -28,9 +29,9 @@ fn tokens() -> (Tensor<3>, Tensor<3>) {
     (noise.normal([2, TEXT, HIDDEN], &device), noise.normal([2, VISION, CHANNELS], &device))
 }
 
-fn forward(text: Tensor<3>, vision: Tensor<3>) -> FusionOutput {
+fn forward(form: FusionForm, text: Tensor<3>, vision: Tensor<3>) -> FusionOutput {
     let mask = Tensor::zeros([1, 1, text.dims()[1]], &Device::flex());
-    block().forward(FusionInput { text, vision, text_mask: mask })
+    block(form).forward(FusionInput { text, vision, text_mask: mask })
 }
 
 fn assert_same(found: Tensor<3>, expected: Tensor<3>) {
@@ -46,35 +47,42 @@ fn order(indices: &[i64]) -> Tensor<1, Int> {
 fn permuting_vision_tokens_permutes_the_vision_output_alone() {
     let (text, vision) = tokens();
     let order = order(&[3, 1, 4, 0, 5, 9, 2, 6, 8, 7]);
-    let before = forward(text.clone(), vision.clone());
-    let after = forward(text, vision.select(1, order.clone()));
-    assert_same(after.vision, before.vision.select(1, order));
-    assert_same(after.text.unwrap(), before.text.unwrap());
+    for form in FORMS {
+        let before = forward(form, text.clone(), vision.clone());
+        let after = forward(form, text.clone(), vision.clone().select(1, order.clone()));
+        assert_same(after.vision, before.vision.select(1, order.clone()));
+        assert_same(after.text.unwrap(), before.text.unwrap());
+    }
 }
 
 #[test]
 fn permuting_text_tokens_permutes_the_text_output_alone() {
     let (text, vision) = tokens();
     let order = order(&[2, 5, 0, 1, 4, 3]);
-    let before = forward(text.clone(), vision.clone());
-    let after = forward(text.select(1, order.clone()), vision);
-    assert_same(after.vision, before.vision);
-    assert_same(after.text.unwrap(), before.text.unwrap().select(1, order));
+    for form in FORMS {
+        let before = forward(form, text.clone(), vision.clone());
+        let after = forward(form, text.clone().select(1, order.clone()), vision.clone());
+        assert_same(after.vision, before.vision);
+        assert_same(after.text.unwrap(), before.text.unwrap().select(1, order.clone()));
+    }
 }
 
 #[test]
 fn masked_text_tokens_are_never_attended_to() {
     let (text, vision) = tokens();
-    let short = forward(text.clone().slice([0..2, 0..4, 0..HIDDEN]), vision.clone());
     let mask = Tensor::<3>::from_floats([[[0.0, 0.0, 0.0, 0.0, -1e9, -1e9]]], &Device::flex());
-    let long = block().forward(FusionInput { text, vision, text_mask: mask });
-    assert_same(long.vision, short.vision);
-    assert_same(long.text.unwrap().slice([0..2, 0..4, 0..HIDDEN]), short.text.unwrap());
+    for form in FORMS {
+        let short = forward(form, text.clone().slice([0..2, 0..4, 0..HIDDEN]), vision.clone());
+        let input = FusionInput { text: text.clone(), vision: vision.clone(), text_mask: mask.clone() };
+        let long = block(form).forward(input);
+        assert_same(long.vision, short.vision);
+        assert_same(long.text.unwrap().slice([0..2, 0..4, 0..HIDDEN]), short.text.unwrap());
+    }
 }
 
 #[test]
 fn the_block_of_the_paper_has_its_parameters() {
-    let config = FusionConfig { heads: 8, mlp_size: 2048 };
+    let config = FusionConfig { heads: 8, mlp_size: 2048, form: FusionForm::TwoWay };
     let device = Device::flex();
     // Without projections: the text is as wide as the vision.
     let count = |channels: usize| {

@@ -3,7 +3,7 @@
 use bipvl::{
     model::init::{Initializer, Noise},
     train::{
-        loss::{LossWeights, Losses},
+        loss::{LossConfig, LossWeights, Losses},
         optimizer::{AdamW, AdamWConfig},
     },
 };
@@ -26,14 +26,14 @@ fn learn(seed: u64) -> Vec<f32> {
     let labels = Tensor::<4, Int>::from_data(TensorData::new(labels, [1, 32, 32, 32]), &device);
     let mut init = Initializer::new(seed, &device);
     let mut model = narrow().init(3, [32; 3], &mut init);
-    let weights = LossWeights::new(&init);
+    let (config, weights) = (LossConfig::default(), LossWeights::new(&init));
     let (text, mut optimizer) = (text(&device), AdamW::new(AdamWConfig::default()));
     (0..STEPS)
         .map(|step| {
             let mut noise = Noise::new(seed, step);
             let output = model.forward(image.clone(), &text, Some(&mut noise));
-            let losses = Losses::of(&output, labels.clone(), Some(&mut noise));
-            let gradients = weights.total(&losses).backward();
+            let losses = Losses::of(&output, labels.clone(), &config, Some(&mut noise));
+            let gradients = weights.total(&losses, config.weighting).backward();
             model = optimizer.step(model.clone(), &gradients, 3e-3);
             losses.segmentation.into_scalar()
         })

@@ -4,6 +4,7 @@
 mod augmentation;
 mod bert;
 mod bifusion;
+mod bifusion_reference;
 mod cache;
 mod dataset;
 mod descriptions;
@@ -11,10 +12,13 @@ mod drawn;
 mod formula;
 mod learning;
 mod loader;
+mod losses_reference;
 mod model;
+mod optimizer_reference;
 mod preprocessing;
 mod preprocessing_reference;
 mod published;
+mod reference;
 mod sliding_window_reference;
 mod tokenizing;
 

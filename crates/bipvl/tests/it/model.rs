@@ -2,7 +2,8 @@
 
 use bipvl::{
     model::{
-        BiPvlSeg, BiPvlSegConfig, Preset, SwinVersion, TextInput,
+        BiPvlSeg, BiPvlSegConfig, Bottleneck, Preset, SwinVersion, TextInput,
+        bifusion::FusionForm,
         decoder::Decoder,
         heads::{AlignmentHeads, ClassEmbeddingHead},
         init::{Initializer, Noise},
@@ -11,7 +12,7 @@ use bipvl::{
         weights::{apply, collect},
     },
     text::{ClassText, Tokens},
-    train::loss::{LossWeights, Losses},
+    train::loss::{LossConfig, LossWeighting, LossWeights, Losses},
 };
 use burn::{
     module::Module,
@@ -143,21 +144,29 @@ impl burn::module::ModuleVisitor for WithoutGradient<'_> {
     }
 }
 
-#[test]
-fn every_tensor_learns() {
+fn expect_that_every_tensor_learns(config: BiPvlSegConfig) {
     let device = Device::flex().autodiff();
     let patch = [64, 32, 32];
-    let (model, text) = (model(&device, patch), text(&device));
+    let model = config.init(CLASSES, patch, &mut Initializer::new(1, &device));
+    let text = text(&device);
     let weights = LossWeights::new(&Initializer::new(0, &device));
     let labels = Tensor::<1, Int>::arange(0..64 * 32 * 32, &device).div_scalar(7).remainder_scalar(4);
     let output = model.forward(image([1, 1, 64, 32, 32], &device), &text, None);
-    let losses = Losses::of(&output, labels.reshape([1, 64, 32, 32]), None);
-    let gradients = weights.total(&losses).backward();
+    let losses = Losses::of(&output, labels.reshape([1, 64, 32, 32]), &LossConfig::default(), None);
+    let gradients = weights.total(&losses, LossWeighting::Released).backward();
 
     let mut visitor = WithoutGradient { gradients: &gradients, path: Vec::new(), found: Vec::new() };
     model.visit(&mut visitor);
     weights.visit(&mut visitor);
     assert_eq!(visitor.found, Vec::<String>::new());
+}
+
+#[test]
+fn every_tensor_learns() {
+    expect_that_every_tensor_learns(narrow());
+    let mut turned = BiPvlSegConfig { bottleneck: Bottleneck::Unfused, ..narrow() };
+    turned.fusion.form = FusionForm::PreNorm;
+    expect_that_every_tensor_learns(turned);
 }
 
 #[test]

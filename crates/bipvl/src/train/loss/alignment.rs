@@ -4,7 +4,9 @@
 //! B is the batch, K the classes, M the concepts of a class, S the width of the shared space.
 
 use burn::tensor::{Tensor, activation};
+use serde::{Deserialize, Serialize};
 
+use super::LossConfig;
 use crate::model::init::Noise;
 
 /// Temperature of every softmax.
@@ -18,29 +20,61 @@ const SHORTEST: f64 = 1e-12;
 /// Takes an entry out of a softmax.
 const NEVER: f64 = -1e9;
 
+/// Over what the weights of the concepts in the global loss are a softmax.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConceptWeights {
+    /// The concepts of a class share a weight of 1. The default: it is what "concepts weighted by their
+    /// similarity to the image" says.
+    #[default]
+    OverConcepts,
+    /// The classes share a weight of 1 for each concept, as in the release.
+    OverClasses,
+}
+
+/// Against what a concept and its class are told apart in the local loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HardNegatives {
+    /// The most similar other classes, in the softmax of the positive. The default: a hard negative is one
+    /// that is easily confused.
+    #[default]
+    MostSimilar,
+    /// The least similar classes, the own one allowed, in a sum apart without temperature, as in the release.
+    LeastSimilar,
+}
+
 /// `L_global + L_local`, one value.
 ///
 /// # Shapes
 ///
 /// - `vision`: `[B, K, S]`, one embedding per class
 /// - `concepts`: `[K, M, S]`
-pub fn alignment(vision: Tensor<3>, concepts: Tensor<3>, mut noise: Option<&mut Noise>) -> Tensor<1> {
-    let classes = global_classes(vision.clone(), concepts.clone());
+pub fn alignment(
+    vision: Tensor<3>,
+    concepts: Tensor<3>,
+    config: &LossConfig,
+    mut noise: Option<&mut Noise>,
+) -> Tensor<1> {
+    let classes = global_classes(vision.clone(), concepts.clone(), config.concept_weights);
     let vision = normalize(add_noise(vision, noise.as_deref_mut()));
     let classes = normalize(add_noise(classes, noise.as_deref_mut()));
     let concepts = normalize(add_noise(concepts, noise));
-    global(vision.clone(), classes) + local(vision, concepts)
+    global(vision.clone(), classes) + local(vision, concepts, config.hard_negatives)
 }
 
-/// One text embedding per class: its concepts weighted by how well each fits the class's vision embedding,
-/// softmax over the concepts. `[B, K, S]`
-fn global_classes(vision: Tensor<3>, concepts: Tensor<3>) -> Tensor<3> {
+/// One text embedding per class: its concepts weighted by how well each fits the class's vision embedding.
+/// `[B, K, S]`
+fn global_classes(vision: Tensor<3>, concepts: Tensor<3>, weights: ConceptWeights) -> Tensor<3> {
     let [batch, classes, shared] = vision.dims();
     let [_, num_concepts, _] = concepts.dims();
     let concepts: Tensor<4> = concepts.unsqueeze_dim(0);
     // [B, K, 1, S] against [1, K, M, S] -> [B, K, M, 1]
     let fit = (normalize(vision).unsqueeze_dim::<4>(2) * normalize(concepts.clone())).sum_dim(3);
-    let weights = activation::softmax(fit, 2);
+    let weights = match weights {
+        ConceptWeights::OverConcepts => activation::softmax(fit, 2),
+        ConceptWeights::OverClasses => activation::softmax(fit, 1),
+    };
     let weighted = weights * concepts.expand([batch, classes, num_concepts, shared]);
     weighted.sum_dim(2).squeeze_dim(2)
 }
@@ -55,22 +89,27 @@ fn global(vision: Tensor<3>, classes: Tensor<3>) -> Tensor<1> {
     both / (-2.0 * (batch * count) as f64)
 }
 
-/// InfoNCE of each concept against its hardest negatives, both ways, mean over everything.
-fn local(vision: Tensor<3>, concepts: Tensor<3>) -> Tensor<1> {
+/// Each concept against its hard negatives, both ways, mean over everything.
+fn local(vision: Tensor<3>, concepts: Tensor<3>, negatives: HardNegatives) -> Tensor<1> {
     // [1, M, K, S] · [B, 1, S, K] -> [B, M, K, K]
     let concepts = concepts.swap_dims(0, 1).unsqueeze_dim::<4>(0);
     let vision = vision.transpose().unsqueeze_dim::<4>(1);
     let [batch, _, shared, classes] = vision.dims();
     let [_, num_concepts, ..] = concepts.dims();
     let concepts = concepts.expand([batch, num_concepts, classes, shared]);
-    let similarity = concepts.matmul(vision.expand([batch, num_concepts, shared, classes])) / TEMPERATURE;
-    (against_hard_negatives(similarity.clone()) + against_hard_negatives(similarity.swap_dims(2, 3))) / 2.0
+    let similarity = concepts.matmul(vision.expand([batch, num_concepts, shared, classes]));
+    let one_way = match negatives {
+        HardNegatives::MostSimilar => against_most_similar,
+        HardNegatives::LeastSimilar => against_least_similar,
+    };
+    (one_way(similarity.clone()) + one_way(similarity.swap_dims(2, 3))) / 2.0
 }
 
-/// `−log[ e^S_cc / (e^S_cc + Σ e^n) ]`, n the largest entries of row c off the diagonal.
-fn against_hard_negatives(similarity: Tensor<4>) -> Tensor<1> {
+/// `−log[ e^(S_cc/τ) / (e^(S_cc/τ) + Σ e^(n/τ)) ]`, n the largest entries of row c off the diagonal.
+fn against_most_similar(similarity: Tensor<4>) -> Tensor<1> {
     let [.., classes, _] = similarity.dims();
-    let diagonal = Tensor::<2>::eye(classes, &similarity.device()).unsqueeze::<4>();
+    let diagonal = diagonal(&similarity);
+    let similarity = similarity / TEMPERATURE;
     let positive = (similarity.clone() * diagonal.clone()).sum_dim(3);
     let negatives = HARD_NEGATIVES.min(classes - 1);
     if negatives == 0 {
@@ -79,6 +118,22 @@ fn against_hard_negatives(similarity: Tensor<4>) -> Tensor<1> {
     let hardest = (similarity + diagonal * NEVER).topk(negatives, 3);
     let entries = Tensor::cat(vec![positive, hardest], 3);
     activation::log_softmax(entries, 3).slice_dim(3, 0..1).mean().neg()
+}
+
+/// `−[ log softmax(S/τ)_cc − log Σ e^n ]`, n the smallest entries of row c.
+fn against_least_similar(similarity: Tensor<4>) -> Tensor<1> {
+    let [.., classes, _] = similarity.dims();
+    let diagonal = diagonal(&similarity);
+    let least = similarity.clone().neg().topk(HARD_NEGATIVES.min(classes), 3).neg();
+    let positive = (activation::log_softmax(similarity / TEMPERATURE, 3) * diagonal).sum_dim(3);
+    // Cosines are at most 1, so the exponentials need no shift.
+    (least.exp().sum_dim(3).log() - positive).mean()
+}
+
+/// Ones where a class meets itself, `[1, 1, K, K]`.
+fn diagonal(similarity: &Tensor<4>) -> Tensor<4> {
+    let [.., classes, _] = similarity.dims();
+    Tensor::<2>::eye(classes, &similarity.device()).unsqueeze::<4>()
 }
 
 fn add_noise(embedding: Tensor<3>, noise: Option<&mut Noise>) -> Tensor<3> {
@@ -119,12 +174,20 @@ mod tests {
     }
 
     fn global_of((vision, concepts): (Tensor<3>, Tensor<3>)) -> f32 {
-        let classes = normalize(global_classes(vision.clone(), concepts));
+        let classes = normalize(global_classes(vision.clone(), concepts, ConceptWeights::OverConcepts));
         global(normalize(vision), classes).into_scalar()
     }
 
-    fn local_of((vision, concepts): (Tensor<3>, Tensor<3>)) -> f32 {
-        local(normalize(vision), normalize(concepts)).into_scalar()
+    fn local_of((vision, concepts): (Tensor<3>, Tensor<3>), negatives: HardNegatives) -> f32 {
+        local(normalize(vision), normalize(concepts), negatives).into_scalar()
+    }
+
+    fn released() -> LossConfig {
+        LossConfig {
+            concept_weights: ConceptWeights::OverClasses,
+            hard_negatives: HardNegatives::LeastSimilar,
+            ..LossConfig::default()
+        }
     }
 
     fn assert_near(found: f32, expected: f32) {
@@ -134,14 +197,19 @@ mod tests {
     #[test]
     fn equal_embeddings_cost_the_logarithm_of_the_choices() {
         assert_near(global_of(equal()), (CLASSES as f32).ln());
-        assert_near(local_of(equal()), 4f32.ln());
+        assert_near(local_of(equal(), HardNegatives::MostSimilar), 4f32.ln());
+        // ln K + s + ln 3 at equal cosines s = 1.
+        assert_near(local_of(equal(), HardNegatives::LeastSimilar), (CLASSES as f32).ln() + 1.0 + 3f32.ln());
     }
 
     #[test]
     fn orthonormal_pairs_cost_the_closed_form() {
         let e = (1.0 / TEMPERATURE as f32).exp();
         assert_near(global_of(orthonormal()), -(e / (e + CLASSES as f32 - 1.0)).ln());
-        assert_near(local_of(orthonormal()), -(e / (e + 3.0)).ln());
+        assert_near(local_of(orthonormal(), HardNegatives::MostSimilar), -(e / (e + 3.0)).ln());
+        // The three least similar have a cosine of 0.
+        let softmax = e / (e + CLASSES as f32 - 1.0);
+        assert_near(local_of(orthonormal(), HardNegatives::LeastSimilar), 3f32.ln() - softmax.ln());
     }
 
     #[test]
@@ -149,7 +217,10 @@ mod tests {
         let device = Device::flex();
         let concepts = Tensor::<3>::from_floats([[[1.0, 1.0], [1.0, -1.0]]], &device);
         let vision = Tensor::<3>::from_floats([[[1.0, 0.0]]], &device);
-        let class = global_classes(vision, concepts).into_data().try_to_vec::<f32>().unwrap();
+        let class = global_classes(vision, concepts, ConceptWeights::OverConcepts)
+            .into_data()
+            .try_to_vec::<f32>()
+            .unwrap();
         assert_near(class[0], 1.0);
         assert_near(class[1], 0.0);
     }
@@ -157,7 +228,7 @@ mod tests {
     #[test]
     fn a_single_class_has_nothing_to_be_told_from() {
         let vision = Tensor::<3>::ones([1, 1, 4], &Device::flex());
-        let loss = alignment(vision, Tensor::ones([1, 6, 4], &Device::flex()), None);
+        let loss = alignment(vision, Tensor::ones([1, 6, 4], &Device::flex()), &LossConfig::default(), None);
         assert_near(loss.into_scalar(), 0.0);
     }
 
@@ -167,8 +238,10 @@ mod tests {
         let mut noise = Noise::new(1, 0);
         let vision = noise.normal([2, 4, 8], &device);
         let concepts = noise.normal([4, 6, 8], &device);
-        let before: f32 = alignment(vision.clone(), concepts.clone(), None).into_scalar();
-        let after = alignment(vision.flip([1]), concepts.flip([0]), None);
-        assert_near(after.into_scalar(), before);
+        for config in [LossConfig::default(), released()] {
+            let before: f32 = alignment(vision.clone(), concepts.clone(), &config, None).into_scalar();
+            let after = alignment(vision.clone().flip([1]), concepts.clone().flip([0]), &config, None);
+            assert_near(after.into_scalar(), before);
+        }
     }
 }

@@ -8,11 +8,38 @@ use burn::{
     module::{Module, Param},
     tensor::{Int, Tensor},
 };
+use serde::{Deserialize, Serialize};
+
+pub use alignment::{ConceptWeights, HardNegatives};
 
 use crate::model::{
     Output,
     init::{Initializer, Noise},
 };
+
+/// Where figure and release disagree about the losses (paper.md section 11, rows 7 to 9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// How concepts are weighed in the global alignment.
+    pub concept_weights: ConceptWeights,
+    /// What concepts are told from in the local alignment.
+    pub hard_negatives: HardNegatives,
+    /// How the losses are added.
+    pub weighting: LossWeighting,
+}
+
+/// How a learned `log_sigma` s weighs a loss L.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossWeighting {
+    /// `L / (2 · e^s) + s`, the form of the release, which rests at a weight of 1 / L. The default: it is
+    /// known, and differs from the other by a scale alone.
+    #[default]
+    Released,
+    /// `½ · e^(−s) · L + ½ · s`, the form of Kendall et al., which rests at half that weight.
+    Kendall,
+}
 
 /// The losses of one step, each a tensor of one value.
 #[derive(Clone, Debug)]
@@ -27,7 +54,12 @@ pub struct Losses {
 
 impl Losses {
     /// All three for one batch; `labels` are `[batch, x, y, z]`.
-    pub fn of(output: &Output, labels: Tensor<4, Int>, noise: Option<&mut Noise>) -> Self {
+    pub fn of(
+        output: &Output,
+        labels: Tensor<4, Int>,
+        config: &LossConfig,
+        noise: Option<&mut Noise>,
+    ) -> Self {
         let vision = output.vision_embedding.clone();
         let concepts = output.concept_embedding.clone();
         Self {
@@ -36,7 +68,7 @@ impl Losses {
                 output.class_embedding.clone(),
                 output.logits.clone(),
             ),
-            alignment: alignment::alignment(vision, concepts, noise),
+            alignment: alignment::alignment(vision, concepts, config, noise),
         }
     }
 }
@@ -54,11 +86,15 @@ impl LossWeights {
         Self { log_sigma: init.constant([3], 0.0) }
     }
 
-    /// `Σ Lᵢ / (2 · e^sᵢ) + sᵢ`, the form of the released code (paper.md 7.6).
-    pub fn total(&self, losses: &Losses) -> Tensor<1> {
+    /// The sum of the weighted losses (paper.md 7.6).
+    pub fn total(&self, losses: &Losses, weighting: LossWeighting) -> Tensor<1> {
         let all = vec![losses.segmentation.clone(), losses.class_embedding.clone(), losses.alignment.clone()];
         let s = self.log_sigma.val();
-        (Tensor::cat(all, 0) * 0.5 * s.clone().neg().exp() + s).sum()
+        let price = match weighting {
+            LossWeighting::Released => s.clone(),
+            LossWeighting::Kendall => s.clone() * 0.5,
+        };
+        (Tensor::cat(all, 0) * 0.5 * s.neg().exp() + price).sum()
     }
 }
 
@@ -77,18 +113,25 @@ mod tests {
     #[test]
     fn at_the_start_the_total_is_half_the_sum() {
         let weights = LossWeights::new(&Initializer::new(0, &Device::flex().autodiff()));
-        let total = weights.total(&losses([1.5, 0.25, 3.0])).into_scalar::<f32>();
+        let total = weights.total(&losses([1.5, 0.25, 3.0]), LossWeighting::Released).into_scalar::<f32>();
         assert!((total - 0.5 * (1.5 + 0.25 + 3.0)).abs() < 1e-6);
     }
 
-    #[test]
-    fn a_weight_rests_where_its_exponential_is_half_the_loss() {
-        // d/ds [L / (2 eˢ) + s] = 0 at eˢ = L / 2.
-        let rest =
-            Tensor::from_floats([(0.75f32).ln(), (0.125f32).ln(), (1.5f32).ln()], &Device::flex().autodiff());
-        let weights = LossWeights { log_sigma: Param::from_tensor(rest) };
-        let gradients = weights.total(&losses([1.5, 0.25, 3.0])).backward();
+    /// Slope of the total at weights whose exponentials are `share` of the losses.
+    fn slope(weighting: LossWeighting, share: f32) -> f32 {
+        let values = [1.5, 0.25, 3.0];
+        let rest = values.map(|value| (value * share).ln());
+        let log_sigma = Tensor::from_floats(rest, &Device::flex().autodiff());
+        let weights = LossWeights { log_sigma: Param::from_tensor(log_sigma) };
+        let gradients = weights.total(&losses(values), weighting).backward();
         let gradient = weights.log_sigma.val().grad(&gradients).expect("the weights are learned");
-        assert!(gradient.abs().max().into_scalar::<f32>() < 1e-6);
+        gradient.abs().max().into_scalar()
+    }
+
+    #[test]
+    fn weights_rest_where_their_form_says() {
+        // d/ds [L / (2 eˢ) + s] = 0 at eˢ = L / 2, and d/ds [L / (2 eˢ) + s / 2] = 0 at eˢ = L.
+        assert!(slope(LossWeighting::Released, 0.5) < 1e-6);
+        assert!(slope(LossWeighting::Kendall, 1.0) < 1e-6);
     }
 }

@@ -1,18 +1,12 @@
-//! Exchange between one vision stage and one text stage: a two-way transformer of two layers
-//! (paper.md 5.2, Fig. 2b).
+//! The fusion block of the release: a two-way transformer of two layers (paper.md 5.2).
 //!
 //! Text tokens are the queries `q`, vision tokens the keys `k`, and the projected text as it entered, `p`,
-//! serves as position code of the queries. Padding tokens are never attended to.
+//! serves as position code of the queries.
 
-use bipvl_kernels::{AttentionInput, attention};
-use burn::{
-    module::Module,
-    nn::Linear,
-    tensor::{Tensor, activation::relu},
-};
-use serde::{Deserialize, Serialize};
+use burn::{module::Module, nn::Linear, tensor::Tensor};
 
-use super::{
+use super::{FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, project};
+use crate::model::{
     init::Initializer,
     layers::{EPSILON, LayerNorm},
 };
@@ -22,39 +16,9 @@ const LAYERS: usize = 2;
 /// Length below which a token is not scaled up, as PyTorch's `normalize`.
 const SHORTEST: f32 = 1e-12;
 
-/// Sizes of every fusion block.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FusionConfig {
-    /// Heads of each attention.
-    pub heads: usize,
-    /// Width inside the perceptrons.
-    pub mlp_size: usize,
-}
-
-/// Tokens of both sides.
-#[derive(Clone, Debug)]
-pub struct FusionInput {
-    /// `[batch, text tokens, hidden]`
-    pub text: Tensor<3>,
-    /// `[batch, vision tokens, channels]`
-    pub vision: Tensor<3>,
-    /// Scores added to each text token as a key, `[1, 1, text tokens]`.
-    pub text_mask: Tensor<3>,
-}
-
-/// Tokens of both sides after the exchange.
-#[derive(Clone, Debug)]
-pub struct FusionOutput {
-    /// `[batch, text tokens, hidden]`; `None` after the last stage, where nothing reads it.
-    pub text: Option<Tensor<3>>,
-    /// `[batch, vision tokens, channels]`
-    pub vision: Tensor<3>,
-}
-
-/// The fusion block of one stage.
+/// Both ways, twice, and a last look of the text at the image.
 #[derive(Module, Debug)]
-pub struct BiFusion {
+pub struct TwoWay {
     /// From the text's width to the vision's, where they differ.
     pub project: Option<Linear>,
     /// Both ways, twice.
@@ -74,18 +38,8 @@ pub struct TextOutput {
     pub project: Option<Linear>,
 }
 
-/// Whether a later stage reads the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TextAfterwards {
-    /// The next text stage goes on with it.
-    Read,
-    /// The last stage: only the vision side leaves the block.
-    Unread,
-}
-
-impl BiFusion {
-    /// First weights for a stage of `channels`.
-    pub fn new(
+impl TwoWay {
+    pub(super) fn new(
         init: &mut Initializer,
         config: &FusionConfig,
         hidden: usize,
@@ -104,15 +58,10 @@ impl BiFusion {
         }
     }
 
-    /// Both sides after the exchange.
-    pub fn forward(&self, input: FusionInput) -> FusionOutput {
+    pub(super) fn forward(&self, input: FusionInput) -> FusionOutput {
         let FusionInput { text, vision, text_mask } = input;
         let length = text.clone().square().sum_dim(2).sqrt().clamp_min(SHORTEST);
-        let text = text / length;
-        let position = match &self.project {
-            Some(project) => project.forward(text),
-            None => text,
-        };
+        let position = project(self.project.as_ref(), text / length);
         let mut both = (position.clone(), vision);
         for (index, layer) in self.layers.iter().enumerate() {
             both = layer.forward(both, &position, &text_mask, index == 0);
@@ -126,11 +75,7 @@ impl BiFusion {
 impl TextOutput {
     fn forward(&self, text: Tensor<3>, position: Tensor<3>, vision: Tensor<3>) -> Tensor<3> {
         let asked = self.attention.forward(text.clone() + position, vision.clone(), vision, None);
-        let text = self.norm.forward(text + asked);
-        match &self.project {
-            Some(project) => project.forward(text),
-            None => text,
-        }
+        project(self.project.as_ref(), self.norm.forward(text + asked))
     }
 }
 
@@ -187,70 +132,5 @@ impl TwoWayLayer {
         let k = self.norms[3].forward(k + asked);
         let k = self.norms[4].forward(k.clone() + self.vision_mlp.forward(k));
         (q, k)
-    }
-}
-
-/// Linear, ReLU, linear.
-#[derive(Module, Debug)]
-pub struct FusionMlp {
-    /// Widens.
-    pub up: Linear,
-    /// Narrows again.
-    pub down: Linear,
-}
-
-impl FusionMlp {
-    fn new(init: &mut Initializer, channels: usize, inner: usize) -> Self {
-        Self { up: init.linear(channels, inner), down: init.linear(inner, channels) }
-    }
-
-    fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        self.down.forward(relu(self.up.forward(tokens)))
-    }
-}
-
-/// Multi-head attention of a given inner width.
-#[derive(Module, Debug)]
-pub struct FusionAttention {
-    /// Query projection.
-    pub query: Linear,
-    /// Key projection.
-    pub key: Linear,
-    /// Value projection.
-    pub value: Linear,
-    /// Back to the channels.
-    pub output: Linear,
-    heads: usize,
-}
-
-impl FusionAttention {
-    fn new(init: &mut Initializer, heads: usize, channels: usize, inner: usize) -> Self {
-        Self {
-            query: init.linear(channels, inner),
-            key: init.linear(channels, inner),
-            value: init.linear(channels, inner),
-            output: init.linear(inner, channels),
-            heads,
-        }
-    }
-
-    fn forward(
-        &self,
-        query: Tensor<3>,
-        key: Tensor<3>,
-        value: Tensor<3>,
-        mask: Option<Tensor<3>>,
-    ) -> Tensor<3> {
-        let split = |linear: &Linear, tokens: Tensor<3>| {
-            let [batch, count, _] = tokens.dims();
-            let projected = linear.forward(tokens);
-            let [.., inner] = projected.dims();
-            projected.reshape([batch, count, self.heads, inner / self.heads])
-        };
-        let (query, key) = (split(&self.query, query), split(&self.key, key));
-        let value = split(&self.value, value);
-        let [batch, count, heads, width] = query.dims();
-        let attended = attention(AttentionInput { query, key, value, bias: None, mask });
-        self.output.forward(attended.reshape([batch, count, heads * width]))
     }
 }

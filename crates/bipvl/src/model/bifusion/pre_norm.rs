@@ -1,0 +1,104 @@
+//! The fusion block of the paper's figure: one pre-norm pass with self-attention on both sides (paper.md
+//! 5.1).
+//!
+//! With T the text projected to the vision's width and V the image:
+//!
+//! - T′ = SA(LN(T)), V′ = SA(LN(V))
+//! - T̂ = T′ + MLP(CA(T′; V′)), V̂ = V′ + MLP(CA(V′; T̂))
+//!
+//! The image attends to the updated text. The paper gives neither heads nor widths, so those of the release
+//! hold: cross-attention at half the width, and a perceptron with ReLU. Text tokens are not scaled to length
+//! 1, because the layer norm does that work.
+
+use burn::{module::Module, nn::Linear, tensor::Tensor};
+
+use super::{FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, project};
+use crate::model::{
+    init::Initializer,
+    layers::{EPSILON, LayerNorm},
+};
+
+/// Both sides to themselves, then text to image, then image to text.
+#[derive(Module, Debug)]
+pub struct PreNorm {
+    /// From the text's width to the vision's, where they differ.
+    pub project: Option<Linear>,
+    /// The text's layers.
+    pub text: PreNormSide,
+    /// The image's layers.
+    pub vision: PreNormSide,
+    /// From the vision's width to the text's, where they differ and the text is read afterwards.
+    pub project_back: Option<Linear>,
+    #[module(skip)]
+    afterwards: TextAfterwards,
+}
+
+/// The layers of one side.
+#[derive(Module, Debug)]
+pub struct PreNormSide {
+    /// Before the self-attention.
+    pub norm: LayerNorm,
+    /// The side to itself.
+    pub self_attention: FusionAttention,
+    /// The side asks, the other answers.
+    pub cross_attention: FusionAttention,
+    /// Of the answer.
+    pub mlp: FusionMlp,
+}
+
+impl PreNorm {
+    pub(super) fn new(
+        init: &mut Initializer,
+        config: &FusionConfig,
+        hidden: usize,
+        channels: usize,
+        afterwards: TextAfterwards,
+    ) -> Self {
+        let differ = hidden != channels;
+        let returns = differ && afterwards == TextAfterwards::Read;
+        Self {
+            project: differ.then(|| init.linear(hidden, channels)),
+            text: PreNormSide::new(init, config, channels),
+            vision: PreNormSide::new(init, config, channels),
+            project_back: returns.then(|| init.linear(channels, hidden)),
+            afterwards,
+        }
+    }
+
+    pub(super) fn forward(&self, input: FusionInput) -> FusionOutput {
+        let FusionInput { text, vision, text_mask } = input;
+        let text = project(self.project.as_ref(), text);
+        let text = self.text.attend_to_itself(text, Some(text_mask.clone()));
+        let vision = self.vision.attend_to_itself(vision, None);
+        let text = self.text.ask(text, vision.clone(), None);
+        let vision = self.vision.ask(vision, text.clone(), Some(text_mask));
+        let text = match self.afterwards {
+            TextAfterwards::Read => Some(project(self.project_back.as_ref(), text)),
+            TextAfterwards::Unread => None,
+        };
+        FusionOutput { text, vision }
+    }
+}
+
+impl PreNormSide {
+    fn new(init: &mut Initializer, config: &FusionConfig, channels: usize) -> Self {
+        Self {
+            norm: LayerNorm::new(init, channels, EPSILON),
+            self_attention: FusionAttention::new(init, config.heads, channels, channels),
+            cross_attention: FusionAttention::new(init, config.heads, channels, channels / 2),
+            mlp: FusionMlp::new(init, channels, config.mlp_size),
+        }
+    }
+
+    /// `SA(LN(tokens))`, without a residual, as the paper writes it.
+    fn attend_to_itself(&self, tokens: Tensor<3>, mask: Option<Tensor<3>>) -> Tensor<3> {
+        let tokens = self.norm.forward(tokens);
+        self.self_attention.forward(tokens.clone(), tokens.clone(), tokens, mask)
+    }
+
+    /// `tokens + MLP(CA(tokens; other))`; the mask is of `other`.
+    fn ask(&self, tokens: Tensor<3>, other: Tensor<3>, mask: Option<Tensor<3>>) -> Tensor<3> {
+        let answer = self.cross_attention.forward(tokens.clone(), other.clone(), other, mask);
+        tokens + self.mlp.forward(answer)
+    }
+}

@@ -1,0 +1,115 @@
+//! Both forms of the fusion block against PyTorch: outputs, and gradients of inputs and all weights.
+
+use std::path::Path;
+
+use bipvl::model::{
+    bifusion::{BiFusion, FusionConfig, FusionForm, FusionInput, TextAfterwards},
+    init::Initializer,
+    weights::{NamedWeights, apply, collect},
+};
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Device, Gradients, Tensor},
+};
+
+use crate::{
+    formula::uniform,
+    reference::{assert_near, assert_within, largest, made, reference},
+};
+
+/// float32 against float64, through attentions and norms of two layers.
+const TOLERANCE: f32 = 1e-5;
+/// Share of the largest gradient below which a gradient is not judged by its own size: those of queries and
+/// keys are differences of nearly equal terms, and carry the rounding of those, in PyTorch as here.
+const CANCELING: f32 = 0.05;
+const BATCH: usize = 2;
+const TEXT: usize = 6;
+const VISION: usize = 10;
+const CHANNELS: usize = 8;
+
+/// A block whose weights are made from their names.
+fn block(form: FusionForm, hidden: usize, afterwards: TextAfterwards) -> BiFusion {
+    let config = FusionConfig { heads: 4, mlp_size: 16, form };
+    let mut init = Initializer::new(0, &Device::flex().autodiff());
+    let block = BiFusion::new(&mut init, &config, hidden, CHANNELS, afterwards);
+    let mut weights = collect(&block);
+    for (name, weights) in &mut weights {
+        *weights = uniform(name, &weights.shape, 0.5);
+        if name.ends_with("gamma") {
+            weights.values.iter_mut().for_each(|value| *value = 1.0 + *value / 2.0);
+        }
+    }
+    apply(block, weights, Path::new("made.safetensors")).unwrap()
+}
+
+/// Compares the gradient of every tensor it visits; each must have one.
+struct CompareGradients<'a> {
+    gradients: &'a Gradients,
+    reference: &'a NamedWeights,
+    case: &'a str,
+    /// Largest gradient of any weight of the block.
+    steepest: f32,
+    path: Vec<String>,
+}
+
+impl ModuleVisitor for CompareGradients<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        if container != "Enum:BiFusion" {
+            self.path.push(name.to_owned());
+        }
+    }
+
+    fn exit_module(&mut self, _: &str, container: &str) {
+        if container != "Enum:BiFusion" {
+            self.path.pop();
+        }
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = format!("{}.gradient.{}", self.case, self.path.join("."));
+        let gradient = param.val().grad(self.gradients).unwrap_or_else(|| panic!("no {name}"));
+        let scale = largest(&self.reference[&name]).max(CANCELING * self.steepest);
+        assert_within(gradient, self.reference, &name, TOLERANCE * scale);
+    }
+}
+
+fn compare(case: &str, form: FusionForm, hidden: usize, afterwards: TextAfterwards) {
+    let reference = reference("bifusion");
+    let device = Device::flex().autodiff();
+    let block = block(form, hidden, afterwards);
+    let text = made("text", [BATCH, TEXT, hidden], &device).require_grad();
+    let vision = made("vision", [BATCH, VISION, CHANNELS], &device).require_grad();
+    // The last two text tokens are padding.
+    let text_mask = Tensor::from_floats([[[0.0, 0.0, 0.0, 0.0, -1e9, -1e9]]], &device);
+    let output = block.forward(FusionInput { text: text.clone(), vision: vision.clone(), text_mask });
+    assert_near(output.vision.clone(), &reference, &format!("{case}.output.vision"), TOLERANCE);
+    let mut loss = (output.vision * made("vision upstream", [BATCH, VISION, CHANNELS], &device)).sum();
+    assert_eq!(output.text.is_some(), afterwards == TextAfterwards::Read);
+    if let Some(text) = output.text {
+        assert_near(text.clone(), &reference, &format!("{case}.output.text"), TOLERANCE);
+        loss = loss + (text * made("text upstream", [BATCH, TEXT, hidden], &device)).sum();
+    }
+    let gradients = loss.backward();
+    for (name, input) in [("text", text), ("vision", vision)] {
+        let name = format!("{case}.input_gradient.{name}");
+        assert_near(input.grad(&gradients).unwrap(), &reference, &name, TOLERANCE);
+    }
+    let of_weights = format!("{case}.gradient.");
+    let steepest = reference.iter().filter(|(name, _)| name.starts_with(&of_weights));
+    let steepest = steepest.map(|(_, gradient)| largest(gradient)).fold(0.0, f32::max);
+    let (gradients, reference) = (&gradients, &reference);
+    let mut compare = CompareGradients { gradients, reference, case, steepest, path: Vec::new() };
+    block.visit(&mut compare);
+}
+
+#[test]
+fn the_two_way_form_equals_pytorch() {
+    compare("two_way.read", FusionForm::TwoWay, 12, TextAfterwards::Read);
+    compare("two_way.unread", FusionForm::TwoWay, CHANNELS, TextAfterwards::Unread);
+}
+
+#[test]
+fn the_pre_norm_form_equals_pytorch() {
+    compare("pre_norm.read", FusionForm::PreNorm, 12, TextAfterwards::Read);
+    compare("pre_norm.unread", FusionForm::PreNorm, CHANNELS, TextAfterwards::Unread);
+}
