@@ -153,7 +153,7 @@ impl Config {
 
     /// Whether every size is at least 1 and the channels are those of the data.
     fn check_sizes(&self, path: &Path) -> Result<()> {
-        let BiPvlSegConfig { vision, text, fusion, shared_size } = &self.model;
+        let BiPvlSegConfig { vision, text, fusion, shared_size, .. } = &self.model;
         let sizes = [
             ("model.vision.feature_size", vision.feature_size),
             ("model.vision.attention_window", vision.attention_window),

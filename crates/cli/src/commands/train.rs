@@ -109,7 +109,11 @@ fn learn(resume: bool, run: &Run, dataset: &Dataset, split: &Split, options: Tra
     let last = run.last_checkpoint();
     let (start, step) = match (resume, last.exists()) {
         (true, true) => (Start::Resume, saved_step(&last)?),
-        _ => (Start::Fresh, 0),
+        // Published weights that the run was to begin with are known to its first command alone.
+        (true, false) => {
+            bail!("{}: expected a checkpoint, found none yet; begin again in a new --out", last.display())
+        }
+        (false, _) => (Start::Fresh, 0),
     };
     let mut log = RunLog::open(&run.folder, step, run.config.train.steps)?;
     let mut failure = Ok(());
