@@ -24,7 +24,7 @@ const OUTSIDE: (f32, u16) = (-1000.0, 99);
 #[derive(Deserialize)]
 struct Reference {
     monai: Vec<Case>,
-    simple_itk: Oblique,
+    simple_itk: OnObliqueGrid,
 }
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ struct Spaced {
 }
 
 #[derive(Deserialize)]
-struct Oblique {
+struct OnObliqueGrid {
     image: PathBuf,
     labels: PathBuf,
     oblique_image: Digest,
