@@ -188,3 +188,16 @@ fn weights_go_into_a_module_by_name_and_come_out_again() {
     let error = apply(wider, named, file).unwrap_err().to_string();
     assert!(error.contains("class_embedding.output.bias of shape [5], found [4]"), "{error}");
 }
+
+#[test]
+fn a_configuration_without_the_switches_means_their_defaults() {
+    let config = narrow();
+    let written = toml::to_string(&config).unwrap();
+    let lines = written.lines().filter(|line| !line.starts_with("bottleneck") && !line.starts_with("form"));
+    let older = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(older.lines().count(), written.lines().count() - 2);
+    assert_eq!(toml::from_str::<BiPvlSegConfig>(&older).unwrap(), config);
+    let turned = written.replace("fused", "unfused").replace("two_way", "pre_norm");
+    let turned: BiPvlSegConfig = toml::from_str(&turned).unwrap();
+    assert_eq!((turned.bottleneck, turned.fusion.form), (Bottleneck::Unfused, FusionForm::PreNorm));
+}

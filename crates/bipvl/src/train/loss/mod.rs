@@ -134,4 +134,23 @@ mod tests {
         assert!(slope(LossWeighting::Released, 0.5) < 1e-6);
         assert!(slope(LossWeighting::Kendall, 1.0) < 1e-6);
     }
+
+    #[test]
+    fn a_configuration_may_turn_any_of_the_switches() {
+        assert_eq!(toml::from_str::<LossConfig>("").unwrap(), LossConfig::default());
+        let turned: LossConfig = toml::from_str(
+            r#"
+            concept_weights = "over_classes"
+            hard_negatives = "least_similar"
+            weighting = "kendall"
+            "#,
+        )
+        .unwrap();
+        let expected = LossConfig {
+            concept_weights: ConceptWeights::OverClasses,
+            hard_negatives: HardNegatives::LeastSimilar,
+            weighting: LossWeighting::Kendall,
+        };
+        assert_eq!(turned, expected);
+    }
 }
