@@ -61,7 +61,8 @@ pub fn read_config(published: &NamedWeights, file: &Path) -> Result<(VisionConfi
     for stage in 0..STAGES {
         heads[stage] = table(stage)?.get(1).copied().unwrap_or(0);
         let start = |block: usize| format!("swinViT.layers{}.0.blocks.{block}.norm1.weight", stage + 1);
-        depths[stage] = (0..).take_while(|block| published.contains_key(&start(*block))).count();
+        depths[stage] =
+            (0..published.len()).take_while(|block| published.contains_key(&start(*block))).count();
     }
     // A table has (2w − 1)³ rows.
     let rows = table(0)?.first().copied().unwrap_or(0);
