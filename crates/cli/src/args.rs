@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use bipvl::{device::DeviceKind, infer::Blending, model::Preset};
+use bipvl::{
+    device::DeviceKind,
+    infer::Blending,
+    model::{Merging, Preset},
+};
 use bipvl_metrics::Convention;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -173,9 +177,29 @@ pub(crate) struct ImportArgs {
     /// `model.safetensors` or `pytorch_model.bin`). Pickled code is never run.
     #[arg(value_name = "SOURCE")]
     pub(crate) source: PathBuf,
+    /// How the network merges patches; no file tells. MONAI up to 1.4: repeated; from 1.6 on: complete.
+    #[arg(long, value_enum, default_value_t = MergingArg::Repeated)]
+    pub(crate) merging: MergingArg,
     /// File for the weights under our names, for `bipvl train --weights`; only the report when not given.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MergingArg {
+    /// Two of the eight voxels of a cube twice, two never.
+    Repeated,
+    /// Each of the eight voxels once.
+    Complete,
+}
+
+impl From<MergingArg> for Merging {
+    fn from(arg: MergingArg) -> Self {
+        match arg {
+            MergingArg::Repeated => Self::Repeated,
+            MergingArg::Complete => Self::Complete,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

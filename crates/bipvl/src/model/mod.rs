@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use preset::{PRESETS, Preset};
 pub use text_encoder::{TextConfig, TextInput};
-pub use vision_encoder::{PATCH_MULTIPLE, SwinVersion, VisionConfig};
+pub use vision_encoder::{Merging, PATCH_MULTIPLE, SwinVersion, VisionConfig};
 
 use bifusion::{BiFusion, FusionConfig, FusionInput, TextAfterwards};
 use decoder::{Decoder, DecoderInput, DecoderOutput};

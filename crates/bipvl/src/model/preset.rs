@@ -6,7 +6,7 @@ use super::{
     BiPvlSegConfig, Bottleneck,
     bifusion::{FusionConfig, FusionForm},
     text_encoder::TextConfig,
-    vision_encoder::{SwinVersion, VisionConfig},
+    vision_encoder::{Merging, SwinVersion, VisionConfig},
 };
 
 /// A named size of the network.
@@ -63,7 +63,8 @@ impl Preset {
 
 fn vision(channels: usize, feature_size: usize, heads: [usize; 4], attention_window: usize) -> VisionConfig {
     let version = SwinVersion::V2;
-    VisionConfig { channels, feature_size, depths: [2; 4], heads, attention_window, version }
+    let merging = Merging::Repeated;
+    VisionConfig { channels, feature_size, depths: [2; 4], heads, attention_window, version, merging }
 }
 
 fn text(vocab_size: usize, hidden_size: usize, heads: usize, dropout: f32) -> TextConfig {

@@ -28,6 +28,28 @@ pub enum SwinVersion {
     V2,
 }
 
+/// Which voxels of a 2³ cube the patch merging joins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Merging {
+    /// As MONAI did up to version 1.4 and the paper's code does: two of the eight stand twice and two are
+    /// left out (paper.md 3.5).
+    #[default]
+    Repeated,
+    /// All eight, as MONAI 1.6 does.
+    Complete,
+}
+
+impl Merging {
+    /// Parities (4x + 2y + z) of the voxels in the order in which they are joined.
+    fn parities(self) -> [i64; 8] {
+        match self {
+            Self::Repeated => [0, 4, 2, 1, 5, 2, 1, 7],
+            Self::Complete => [0, 4, 2, 1, 6, 5, 3, 7],
+        }
+    }
+}
+
 /// Sizes of the vision side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +66,9 @@ pub struct VisionConfig {
     pub attention_window: usize,
     /// With or without the convolutions of version 2.
     pub version: SwinVersion,
+    /// Which voxels the patch merging joins; published weights fit the form they were trained with.
+    #[serde(default)]
+    pub merging: Merging,
 }
 
 impl VisionConfig {
@@ -96,6 +121,8 @@ pub struct VisionStage {
     /// To half the resolution and twice the channels.
     pub merging: PatchMerging,
     window: usize,
+    #[module(skip)]
+    order: Merging,
 }
 
 impl VisionStage {
@@ -108,7 +135,8 @@ impl VisionStage {
         };
         let blocks =
             (0..config.depths[stage]).map(|_| SwinBlock::new(init, channels, heads, window)).collect();
-        Self { convolution, blocks, merging: PatchMerging::new(init, channels), window }
+        let merging = PatchMerging::new(init, channels);
+        Self { convolution, blocks, merging, window, order: config.merging }
     }
 
     /// # Shapes
@@ -130,7 +158,7 @@ impl VisionStage {
                 _ => block.forward(map, shifted, mask.clone()),
             };
         }
-        self.merging.forward(map)
+        self.merging.forward(map, self.order.parities())
     }
 }
 
@@ -173,10 +201,6 @@ pub struct PatchMerging {
     pub reduction: Linear,
 }
 
-/// Parities (4x + 2y + z) of the voxels of a cube in the order MONAI joins them. Two appear twice and two
-/// never (paper.md 3.5); published weights depend on it.
-const PARITIES: [i64; 8] = [0, 4, 2, 1, 5, 2, 1, 7];
-
 impl PatchMerging {
     fn new(init: &mut Initializer, channels: usize) -> Self {
         Self {
@@ -185,7 +209,7 @@ impl PatchMerging {
         }
     }
 
-    fn forward(&self, map: Tensor<5>) -> Tensor<5> {
+    fn forward(&self, map: Tensor<5>, parities: [i64; 8]) -> Tensor<5> {
         let [batch, x, y, z, channels] = map.dims();
         let [hx, hy, hz] = [x, y, z].map(|size| size.div_ceil(2));
         let far = [2 * hx - x, 2 * hy - y, 2 * hz - z];
@@ -194,7 +218,7 @@ impl PatchMerging {
         } else {
             map.pad([(0, 0), (0, far[0]), (0, far[1]), (0, far[2]), (0, 0)], 0.0)
         };
-        let order = Tensor::<1, Int>::from_data(TensorData::new(PARITIES.to_vec(), [8]), &map.device());
+        let order = Tensor::<1, Int>::from_data(TensorData::new(parities.to_vec(), [8]), &map.device());
         // [batch, 2hx, 2hy, 2hz, channels] -> [voxels, 8, channels] -> [batch, hx, hy, hz, 8·channels]
         let joined = map
             .reshape([batch, hx, 2, hy, 2, hz, 2, channels])

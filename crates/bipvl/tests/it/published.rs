@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bipvl::model::{
-    SwinVersion, VisionConfig,
+    Merging, SwinVersion, VisionConfig,
     decoder::{Decoder, DecoderInput},
     init::Initializer,
     layers::normalize,
@@ -19,9 +19,17 @@ use crate::formula::{filled, uniform};
 const TOLERANCE: f32 = 1e-4;
 const OUTPUTS: usize = 2;
 
-fn config(version: SwinVersion) -> VisionConfig {
+fn config(version: SwinVersion, merging: Merging) -> VisionConfig {
     let heads = [3, 6, 12, 24];
-    VisionConfig { channels: 1, feature_size: 12, depths: [2; 4], heads, attention_window: 7, version }
+    VisionConfig {
+        channels: 1,
+        feature_size: 12,
+        depths: [2; 4],
+        heads,
+        attention_window: 7,
+        version,
+        merging,
+    }
 }
 
 /// Both modules of the vision side, and their tensors by our names.
@@ -67,8 +75,8 @@ fn logits(encoder: &VisionEncoder, decoder: &Decoder, image: Tensor<5>) -> Tenso
     decoder.forward(DecoderInput { image, skips, bottleneck }).logits
 }
 
-fn check(version: SwinVersion, number: usize, patch: [usize; 3]) {
-    let config = config(version);
+fn check(version: SwinVersion, merging: Merging, patch: [usize; 3]) {
+    let config = config(version, merging);
     let file = Path::new("formula");
     let (encoder, decoder, expected) = untrained(&config);
     let (weights, report) = import(&monai::names(&config), published(&config), &expected, file).unwrap();
@@ -82,7 +90,7 @@ fn check(version: SwinVersion, number: usize, patch: [usize; 3]) {
     let found = logits(&encoder, &decoder, image);
     let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/swin_unetr.safetensors");
     let (reference, _) = load(&reference).unwrap();
-    let name = format!("v{number}_{x}x{y}x{z}");
+    let name = format!("{version:?}_{merging:?}_{x}x{y}x{z}").to_lowercase();
     let largest = reference[&format!("{name}_largest")].values[0];
     let every_fourth: Vec<f32> = found.into_data().try_to_vec().unwrap();
     let mut worst = 0.0f32;
@@ -97,14 +105,18 @@ fn check(version: SwinVersion, number: usize, patch: [usize; 3]) {
 
 #[test]
 fn version_1_gives_the_logits_of_monai() {
-    check(SwinVersion::V1, 1, [64, 64, 64]);
-    check(SwinVersion::V1, 1, [96, 64, 32]);
+    for merging in [Merging::Repeated, Merging::Complete] {
+        check(SwinVersion::V1, merging, [64, 64, 64]);
+        check(SwinVersion::V1, merging, [96, 64, 32]);
+    }
 }
 
 #[test]
 fn version_2_gives_the_logits_of_monai() {
-    check(SwinVersion::V2, 2, [64, 64, 64]);
-    check(SwinVersion::V2, 2, [96, 64, 32]);
+    for merging in [Merging::Repeated, Merging::Complete] {
+        check(SwinVersion::V2, merging, [64, 64, 64]);
+        check(SwinVersion::V2, merging, [96, 64, 32]);
+    }
 }
 
 #[test]
@@ -112,10 +124,10 @@ fn what_is_exported_is_imported_as_it_was() {
     for version in [SwinVersion::V1, SwinVersion::V2] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("monai.safetensors");
-        let config = config(version);
+        let config = config(version, Merging::Repeated);
         let (_, _, ours) = untrained(&config);
         save(&file, &export(&monai::names(&config), ours.clone()), &[]).unwrap();
-        let (imported, report) = Imported::from_monai(&file).unwrap();
+        let (imported, report) = Imported::from_monai(&file, Merging::Repeated).unwrap();
         assert_eq!(imported.weights, ours);
         assert_eq!(imported.sizes, bipvl::model::published::Sizes::Vision(config));
         assert!(report.missing.is_empty() && report.unused.is_empty(), "{report:?}");
@@ -131,7 +143,7 @@ fn what_is_exported_is_imported_as_it_was() {
 fn self_supervised_weights_lack_a_decoder_and_have_other_names() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ssl.safetensors");
-    let config = config(SwinVersion::V1);
+    let config = config(SwinVersion::V1, Merging::Repeated);
     let renamed = published(&config)
         .into_iter()
         .filter_map(|(name, tensor)| {
@@ -141,7 +153,7 @@ fn self_supervised_weights_lack_a_decoder_and_have_other_names() {
         .chain([("module.rotation_head.weight".to_owned(), filled("head", &[4, 4]))])
         .collect();
     save(&file, &renamed, &[]).unwrap();
-    let (imported, report) = Imported::from_monai(&file).unwrap();
+    let (imported, report) = Imported::from_monai(&file, Merging::Repeated).unwrap();
     assert!(imported.weights.keys().all(|name| name.starts_with("vision_encoder.")));
     assert!(report.missing.iter().all(|name| !name.starts_with("swinViT.")), "{:?}", report.missing);
     assert_eq!(report.unused, ["rotation_head.weight"]);
@@ -149,7 +161,7 @@ fn self_supervised_weights_lack_a_decoder_and_have_other_names() {
 
 #[test]
 fn a_wrong_shape_is_refused_by_name() {
-    let config = config(SwinVersion::V1);
+    let config = config(SwinVersion::V1, Merging::Repeated);
     let (_, _, ours) = untrained(&config);
     let mut published = published(&config);
     published.insert("encoder2.layer.conv1.conv.weight".to_owned(), filled("wrong", &[12, 10, 3, 3, 3]));

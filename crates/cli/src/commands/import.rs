@@ -11,7 +11,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<()> {
     let (imported, report) = if args.source.is_dir() {
         Imported::from_bert(&args.source)?
     } else {
-        Imported::from_monai(&args.source)?
+        Imported::from_monai(&args.source, args.merging.into())?
     };
     println!("{}", in_words(&report));
     if let Some(out) = &args.out {

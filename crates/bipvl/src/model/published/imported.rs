@@ -8,7 +8,7 @@ use super::{Report, bert, export, import, monai, read};
 use crate::{
     error::{Error, Result},
     model::{
-        TextConfig, VisionConfig,
+        Merging, TextConfig, VisionConfig,
         decoder::Decoder,
         init::Initializer,
         text_encoder::TextEncoder,
@@ -42,14 +42,14 @@ pub enum Sizes {
 }
 
 impl Imported {
-    /// Reads a Swin UNETR of MONAI, whole or pre-trained without labels.
+    /// Reads a Swin UNETR of MONAI, whole or pre-trained without labels, trained with this form of merging.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, is no Swin UNETR, or a tensor has another shape than its sizes ask for.
-    pub fn from_monai(file: &Path) -> Result<(Self, Report)> {
+    pub fn from_monai(file: &Path, merging: Merging) -> Result<(Self, Report)> {
         let published = monai::plain_names(read(file)?);
-        let (config, outputs) = monai::read_config(&published, file)?;
+        let (config, outputs) = monai::read_config(&published, merging, file)?;
         let (weights, report) =
             import(&monai::names(&config), published, &vision_shapes(&config, outputs), file)?;
         Ok((Self { source: file.to_owned(), weights, sizes: Sizes::Vision(config) }, report))

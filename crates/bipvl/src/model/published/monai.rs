@@ -23,7 +23,7 @@ use std::path::Path;
 use super::{Form, Name};
 use crate::{
     error::{Error, Result},
-    model::{SwinVersion, VisionConfig, vision_encoder::STAGES, weights::NamedWeights},
+    model::{Merging, SwinVersion, VisionConfig, vision_encoder::STAGES, weights::NamedWeights},
 };
 
 /// Published names without what a training on several cards or a pre-training changed in them.
@@ -42,12 +42,13 @@ pub fn plain_names(published: NamedWeights) -> NamedWeights {
         .collect()
 }
 
-/// The sizes of a published network, read off its tensors, and its logit channels (2 when it has none).
+/// The sizes of a published network, read off its tensors, and its logit channels (2 when it has none). How
+/// it merges patches is not to be seen in them.
 ///
 /// # Errors
 ///
 /// When the tensors are not those of a Swin UNETR.
-pub fn read_config(published: &NamedWeights, file: &Path) -> Result<(VisionConfig, usize)> {
+pub fn read_config(published: &NamedWeights, merging: Merging, file: &Path) -> Result<(VisionConfig, usize)> {
     let shape = |name: &str| {
         let found = published.get(name).map(|tensor| tensor.shape.clone());
         found.ok_or_else(|| Error::content(file, format!("a Swin UNETR with {name}"), "none"))
@@ -75,6 +76,7 @@ pub fn read_config(published: &NamedWeights, file: &Path) -> Result<(VisionConfi
         heads,
         attention_window: side.div_ceil(2),
         version: if is_v2 { SwinVersion::V2 } else { SwinVersion::V1 },
+        merging,
     };
     let outputs =
         published.get("out.conv.conv.bias").and_then(|bias| bias.shape.first().copied()).unwrap_or(2);
