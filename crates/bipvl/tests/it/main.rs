@@ -21,6 +21,7 @@ mod published;
 mod reference;
 mod sliding_window_reference;
 mod tokenizing;
+mod training_step_reference;
 
 use std::path::PathBuf;
 

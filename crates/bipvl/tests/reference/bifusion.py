@@ -8,6 +8,7 @@ module: linear weights are [inputs, outputs], scale and shift of a norm are gamm
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -16,20 +17,33 @@ from torch.nn import functional as F
 from tensors import made, write
 
 BATCH, TEXT, VISION = 2, 6, 10
-CHANNELS, HEADS, MLP = 8, 4, 16
+CHANNELS = 8
 # The last two text tokens are padding.
 MASK = torch.tensor([0.0, 0.0, 0.0, 0.0, -1e9, -1e9], dtype=torch.float64)
 
 
+class Sizes(NamedTuple):
+    """Widths of the text, of the image and inside a perceptron, and heads of an attention."""
+
+    hidden: int
+    channels: int
+    mlp: int = 16
+    heads: int = 4
+
+
 class Attention(nn.Module):
-    def __init__(self, inner):
+    """At the full width or, for cross-attention, at half of it."""
+
+    def __init__(self, sizes, share=1):
         super().__init__()
-        self.query, self.key, self.value = (nn.Linear(CHANNELS, inner) for _ in range(3))
-        self.output = nn.Linear(inner, CHANNELS)
+        inner = sizes.channels // share
+        self.query, self.key, self.value = (nn.Linear(sizes.channels, inner) for _ in range(3))
+        self.output = nn.Linear(inner, sizes.channels)
+        self.heads = sizes.heads
 
     def forward(self, query, key, value, mask=None):
         def split(tokens):
-            return tokens.unflatten(2, (HEADS, -1)).transpose(1, 2)
+            return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
         query, key, value = split(self.query(query)), split(self.key(key)), split(self.value(value))
         scores = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5
@@ -39,56 +53,56 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    def __init__(self):
+    def __init__(self, sizes):
         super().__init__()
-        self.up, self.down = nn.Linear(CHANNELS, MLP), nn.Linear(MLP, CHANNELS)
+        self.up, self.down = nn.Linear(sizes.channels, sizes.mlp), nn.Linear(sizes.mlp, sizes.channels)
 
     def forward(self, tokens):
         return self.down(F.relu(self.up(tokens)))
 
 
 class TwoWayLayer(nn.Module):
-    def __init__(self):
+    def __init__(self, sizes):
         super().__init__()
-        self.self_attention = Attention(CHANNELS)
-        self.text_to_vision, self.vision_to_text = Attention(CHANNELS // 2), Attention(CHANNELS // 2)
-        self.text_mlp, self.vision_mlp = Mlp(), Mlp()
-        self.norms = nn.ModuleList(nn.LayerNorm(CHANNELS) for _ in range(5))
+        self.self_attention = Attention(sizes)
+        self.text_to_vision, self.vision_to_text = Attention(sizes, 2), Attention(sizes, 2)
+        self.text_mlp, self.vision_mlp = Mlp(sizes), Mlp(sizes)
+        self.norms = nn.ModuleList(nn.LayerNorm(sizes.channels) for _ in range(5))
 
-    def forward(self, q, k, p, first):
+    def forward(self, q, k, p, mask, first):
         if first:
-            q = self.self_attention(q, q, q, MASK)
+            q = self.self_attention(q, q, q, mask)
         else:
-            q = q + self.self_attention(q + p, q + p, q, MASK)
+            q = q + self.self_attention(q + p, q + p, q, mask)
         q = self.norms[0](q)
         q = self.norms[1](q + self.text_to_vision(q + p, k, k))
         q = self.norms[2](q + self.text_mlp(q))
-        k = self.norms[3](k + self.vision_to_text(k, q + p, q, MASK))
+        k = self.norms[3](k + self.vision_to_text(k, q + p, q, mask))
         k = self.norms[4](k + self.vision_mlp(k))
         return q, k
 
 
 class TextOutput(nn.Module):
-    def __init__(self, hidden):
+    def __init__(self, sizes):
         super().__init__()
-        self.attention, self.norm = Attention(CHANNELS // 2), nn.LayerNorm(CHANNELS)
-        self.project = projection(CHANNELS, hidden)
+        self.attention, self.norm = Attention(sizes, 2), nn.LayerNorm(sizes.channels)
+        self.project = projection(sizes.channels, sizes.hidden)
 
 
 class TwoWay(nn.Module):
     """paper.md 5.2."""
 
-    def __init__(self, hidden, read):
+    def __init__(self, sizes, read):
         super().__init__()
-        self.project = projection(hidden, CHANNELS)
-        self.layers = nn.ModuleList([TwoWayLayer(), TwoWayLayer()])
-        self.text_output = TextOutput(hidden) if read else None
+        self.project = projection(sizes.hidden, sizes.channels)
+        self.layers = nn.ModuleList([TwoWayLayer(sizes), TwoWayLayer(sizes)])
+        self.text_output = TextOutput(sizes) if read else None
 
-    def forward(self, text, vision):
+    def forward(self, text, vision, mask):
         p = self.project(F.normalize(text, dim=-1))
         q, k = p, vision
         for index, layer in enumerate(self.layers):
-            q, k = layer(q, k, p, index == 0)
+            q, k = layer(q, k, p, mask, index == 0)
         if self.text_output is None:
             return None, k
         out = self.text_output
@@ -96,29 +110,29 @@ class TwoWay(nn.Module):
 
 
 class Side(nn.Module):
-    def __init__(self):
+    def __init__(self, sizes):
         super().__init__()
-        self.norm = nn.LayerNorm(CHANNELS)
-        self.self_attention, self.cross_attention = Attention(CHANNELS), Attention(CHANNELS // 2)
-        self.mlp = Mlp()
+        self.norm = nn.LayerNorm(sizes.channels)
+        self.self_attention, self.cross_attention = Attention(sizes), Attention(sizes, 2)
+        self.mlp = Mlp(sizes)
 
 
 class PreNorm(nn.Module):
     """paper.md 5.1."""
 
-    def __init__(self, hidden, read):
+    def __init__(self, sizes, read):
         super().__init__()
-        self.project = projection(hidden, CHANNELS)
-        self.text, self.vision = Side(), Side()
-        self.project_back = projection(CHANNELS, hidden) if read else None
+        self.project = projection(sizes.hidden, sizes.channels)
+        self.text, self.vision = Side(sizes), Side(sizes)
+        self.project_back = projection(sizes.channels, sizes.hidden) if read else None
 
-    def forward(self, text, vision):
+    def forward(self, text, vision, mask):
         t = self.text.norm(self.project(text))
-        t = self.text.self_attention(t, t, t, MASK)
+        t = self.text.self_attention(t, t, t, mask)
         v = self.vision.norm(vision)
         v = self.vision.self_attention(v, v, v)
         t = t + self.text.mlp(self.text.cross_attention(t, v, v))
-        v = v + self.vision.mlp(self.vision.cross_attention(v, t, t, MASK))
+        v = v + self.vision.mlp(self.vision.cross_attention(v, t, t, mask))
         return (self.project_back(t) if self.project_back is not None else None), v
 
 
@@ -144,11 +158,11 @@ def fill(block):
 
 
 def case(form, hidden, read):
-    block = form(hidden, read)
+    block = form(Sizes(hidden, CHANNELS), read)
     fill(block)
     text = made("text", BATCH, TEXT, hidden).requires_grad_()
     vision = made("vision", BATCH, VISION, CHANNELS).requires_grad_()
-    text_output, vision_output = block(text, vision)
+    text_output, vision_output = block(text, vision, MASK)
     loss = (vision_output * made("vision upstream", *vision_output.shape)).sum()
     results = {"output.vision": vision_output}
     if read:

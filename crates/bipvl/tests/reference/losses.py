@@ -41,12 +41,12 @@ def labels():
     return ((made("labels", BATCH, *MAP) + 1) / 2 * CHANNELS).floor().long()
 
 
-def segmentation(logits):
-    return DiceCELoss(to_onehot_y=True, softmax=True)(logits, labels().unsqueeze(1))
+def segmentation(logits, labels):
+    return DiceCELoss(to_onehot_y=True, softmax=True)(logits, labels.unsqueeze(1))
 
 
 def class_embedding(embedding, logits):
-    shrunken = F.interpolate(logits, SMALL_MAP, mode="trilinear", align_corners=False)
+    shrunken = F.interpolate(logits, embedding.shape[2:], mode="trilinear", align_corners=False)
     return F.cross_entropy(embedding, shrunken.detach().argmax(1))
 
 
@@ -56,13 +56,14 @@ def global_alignment(vision, concepts, weights):
     weights = fit.softmax({"over_concepts": 2, "over_classes": 1}[weights])
     classes = torch.einsum("bkm,kms->bks", weights, concepts)
     similarity = F.normalize(classes, dim=-1) @ F.normalize(vision, dim=-1).transpose(1, 2) / TEMPERATURE
-    own = torch.arange(CLASSES).expand(BATCH, CLASSES)
+    own = torch.arange(similarity.shape[1]).expand(similarity.shape[:2])
     return (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.transpose(1, 2), own)) / 2
 
 
 def most_similar(similarity):
     positive = similarity.diag() / TEMPERATURE
-    others = similarity[~torch.eye(CLASSES, dtype=torch.bool)].view(CLASSES, CLASSES - 1)
+    classes = len(similarity)
+    others = similarity[~torch.eye(classes, dtype=torch.bool)].view(classes, classes - 1)
     negatives = others.topk(HARD_NEGATIVES, dim=1).values / TEMPERATURE
     return -(positive.exp() / (positive.exp() + negatives.exp().sum(1))).log().mean()
 
@@ -95,7 +96,7 @@ def total(losses, s, weighting):
 
 def whole(tensors, weights, negatives, weighting):
     losses = [
-        segmentation(tensors["logits"]),
+        segmentation(tensors["logits"], labels()),
         class_embedding(tensors["class_embedding"], tensors["logits"]),
         alignment(tensors["vision"], tensors["concepts"], weights, negatives),
     ]
@@ -112,7 +113,7 @@ def value_and_gradients(loss, names):
 def main():
     torch.set_num_threads(1)
     cases = {
-        "segmentation": value_and_gradients(lambda t: segmentation(t["logits"]), ["logits"]),
+        "segmentation": value_and_gradients(lambda t: segmentation(t["logits"], labels()), ["logits"]),
         "class_embedding": value_and_gradients(
             lambda t: class_embedding(t["class_embedding"], t["logits"]), ["class_embedding"]
         ),

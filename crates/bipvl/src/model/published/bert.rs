@@ -133,7 +133,7 @@ fn plain_names(published: NamedWeights) -> NamedWeights {
 }
 
 /// Every tensor of a text encoder with so many layers per stage under both names.
-fn names(layers: &[usize]) -> Vec<Name> {
+pub fn names(layers: &[usize]) -> Vec<Name> {
     let mut names: Vec<Name> = [("word", "words"), ("position", "positions"), ("token_type", "types")]
         .into_iter()
         .map(|(theirs, ours)| {

@@ -1,0 +1,166 @@
+//! Five updates of the whole network against PyTorch, MONAI and Hugging Face's BERT: losses and weights.
+
+use std::path::Path;
+
+use bipvl::{
+    model::{
+        BiPvlSegConfig, Bottleneck, SwinVersion, TextConfig, TextInput, VisionConfig,
+        bifusion::{FusionConfig, FusionForm},
+        init::Initializer,
+        published::{Form, Name, bert, export, import, monai},
+        text_encoder::TokenTensors,
+        weights::{NamedWeights, Weights, apply, collect},
+    },
+    text::Tokens,
+    train::{
+        Trainee,
+        loss::{LossConfig, LossWeights, Losses},
+        optimizer::{AdamW, AdamWConfig},
+    },
+};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use ndarray::Array2;
+
+use crate::{
+    formula::{filled, uniform},
+    reference::{made, reference},
+};
+
+const BATCH: usize = 2;
+const PATCH: [usize; 3] = [64, 64, 32];
+const CLASSES: usize = 5;
+const CONCEPTS: usize = 2;
+const STAGE_LAYERS: [usize; 4] = [2, 1, 1, 1];
+const FULL_LENGTHS: [usize; CLASSES] = [7, 5, 6, 7, 4];
+const CONCEPT_LENGTHS: [usize; CLASSES * CONCEPTS] = [3, 4, 4, 2, 3, 4, 2, 3, 4, 4];
+const STEPS: usize = 5;
+const LEARNING_RATE: f64 = 1e-3;
+
+fn config() -> BiPvlSegConfig {
+    BiPvlSegConfig {
+        vision: VisionConfig {
+            channels: 1,
+            feature_size: 12,
+            depths: [2; 4],
+            heads: [3, 6, 12, 24],
+            attention_window: 7,
+            version: SwinVersion::V2,
+        },
+        text: TextConfig {
+            vocab_size: 50,
+            hidden_size: 24,
+            num_attention_heads: 4,
+            intermediate_size: 48,
+            max_position_embeddings: 16,
+            stage_layers: STAGE_LAYERS,
+            hidden_dropout_prob: 0.0,
+            layer_norm_eps: 1e-12,
+        },
+        fusion: FusionConfig { heads: 4, mlp_size: 32, form: FusionForm::TwoWay },
+        bottleneck: Bottleneck::Fused,
+        shared_size: 16,
+    }
+}
+
+/// Everything that is learned under both names; what nobody published has ours in the twin, too.
+fn names(ours: &NamedWeights) -> Vec<Name> {
+    let inside = |module: &str, names: Vec<Name>| {
+        let module = module.to_owned();
+        names.into_iter().map(move |name| Name { ours: format!("{module}{}", name.ours), ..name })
+    };
+    let mut names: Vec<Name> = inside("model.", monai::names(&config().vision))
+        .chain(inside("model.text_encoder.", bert::names(&STAGE_LAYERS)))
+        .collect();
+    for (name, tensor) in ours {
+        if names.iter().any(|published| published.ours == *name) {
+            continue;
+        }
+        let theirs = name.strip_prefix("model.").unwrap_or(name);
+        let theirs = theirs.replace(".gamma", ".weight").replace(".beta", ".bias");
+        let form = if tensor.shape.len() == 2 { Form::Linear } else { Form::AsIs };
+        names.push(Name { theirs, ours: name.clone(), form });
+    }
+    names
+}
+
+/// The network and its loss weights, filled as the twin fills them.
+fn trainee(device: &Device) -> Trainee {
+    let mut init = Initializer::blank(device);
+    let model = config().init(CLASSES, PATCH, &mut init);
+    let trainee = Trainee { model, loss_weights: LossWeights::new(&init) };
+    let ours = collect(&trainee);
+    let names = names(&ours);
+    let fill = |(name, tensor): (String, Weights)| (name.clone(), filled(&name, &tensor.shape));
+    let theirs = export(&names, ours.clone()).into_iter().map(fill).collect();
+    let file = Path::new("formula");
+    let (weights, report) = import(&names, theirs, &ours, file).unwrap();
+    assert!(report.missing.is_empty() && report.unused.is_empty(), "{report:?}");
+    apply(trainee, weights, file).unwrap()
+}
+
+fn tokens(name: &str, lengths: &[usize], device: &Device) -> TokenTensors {
+    let length = lengths.iter().copied().max().unwrap();
+    let drawn = uniform(name, &[lengths.len(), length], 1.0).values;
+    let real = |(text, at): (usize, usize)| at < lengths[text];
+    let id = |(text, at)| {
+        let drawn = (drawn[text * length + at] + 1.0) / 2.0 * config().text.vocab_size as f32;
+        if real((text, at)) { drawn as i64 } else { 0 }
+    };
+    let shape = (lengths.len(), length);
+    let tokens = Tokens { ids: Array2::from_shape_fn(shape, id), mask: Array2::from_shape_fn(shape, real) };
+    TokenTensors::new(&tokens, device)
+}
+
+/// Blocks of 8 voxels in each direction have one label, and the image is brighter where it is higher.
+fn image_and_labels(device: &Device) -> (Tensor<5>, Tensor<4, Int>) {
+    let [x, y, z] = PATCH;
+    let mut labels = Vec::new();
+    for voxel in 0..BATCH * x * y * z {
+        let (sample, at) = (voxel / (x * y * z), [voxel / (y * z) % x, voxel / z % y, voxel % z]);
+        let block = at[0] / 8 + 2 * (at[1] / 8) + 3 * (at[2] / 8);
+        labels.push(((block + sample) % (CLASSES + 1)) as i64);
+    }
+    let labels = Tensor::<4, Int>::from_data(TensorData::new(labels, [BATCH, x, y, z]), device);
+    let brightness = labels.clone().float().unsqueeze_dim::<5>(1) / CLASSES as f64;
+    (made("image", [BATCH, 1, x, y, z], device) + brightness, labels)
+}
+
+#[test]
+fn probe() {
+    let device = Device::flex().autodiff();
+    let reference = reference("training_step");
+    let text = TextInput {
+        full: tokens("full", &FULL_LENGTHS, &device),
+        concepts: tokens("concepts", &CONCEPT_LENGTHS, &device),
+        num_concepts: CONCEPTS,
+    };
+    let (image, labels) = image_and_labels(&device);
+    let mut trainee = trainee(&device);
+    let mut optimizer = AdamW::new(AdamWConfig::default());
+    let config = LossConfig::default();
+    for step in 1..=STEPS {
+        let began = std::time::Instant::now();
+        let output = trainee.model.forward(image.clone(), &text, None);
+        let losses = Losses::of(&output, labels.clone(), &config, None);
+        let total = trainee.loss_weights.total(&losses, config.weighting);
+        let found = Tensor::cat(
+            vec![losses.segmentation, losses.class_embedding, losses.alignment, total.clone()],
+            0,
+        );
+        let found = Weights::of(found).values;
+        let expected = &reference[&format!("losses.{step}")].values;
+        let diff: Vec<f32> = found.iter().zip(expected).map(|(a, b)| a - b).collect();
+        eprintln!("step {step}: {found:?} {diff:?} {:?}", began.elapsed());
+        trainee = optimizer.step(trainee, &total.backward(), LEARNING_RATE);
+        eprintln!("   {:?}", began.elapsed());
+    }
+    let ours = collect(&trainee);
+    let theirs = export(&names(&ours), ours);
+    for (name, tensor) in &theirs {
+        let expected = &reference[&format!("weights.{name}")].values;
+        let n = tensor.values.len();
+        let squares: f64 = tensor.values.iter().map(|v| f64::from(*v).powi(2)).sum();
+        let worst = (0..8).map(|i| (tensor.values[i * 7919 % n] - expected[i + 1]).abs()).fold(0.0, f32::max);
+        eprintln!("W {worst:.2e} {:.2e} {name}", (squares / f64::from(expected[0]) - 1.0).abs());
+    }
+}

@@ -1,0 +1,172 @@
+"""Writes training_step.safetensors: five updates of the whole network in PyTorch, losses and weights.
+
+Usage: python training_step.py
+Versions: torch 2.15.0, monai 1.6.1, transformers 5.24.0, numpy 2.3.5, safetensors 0.8.0. Seed: none, all inputs
+are made by formula.py.
+
+Wired by paper.md section 2 and rows 4 and 5 of section 11: MONAI's Swin UNETR of version 2, Hugging Face's BERT,
+the fusion blocks of bifusion.py and the losses of losses.py. Everything is computed in float64. Tensors have the
+names that MONAI and Hugging Face give them; the others have ours.
+"""
+
+from pathlib import Path
+
+import torch
+from monai.networks.nets import SwinUNETR
+from torch import nn
+from torch.nn import functional as F
+from transformers import BertConfig, BertModel
+
+import formula
+import losses
+from bifusion import Sizes, TwoWay
+from tensors import made, write
+
+BATCH, PATCH, FEATURE_SIZE = 2, (64, 64, 32), 12
+CLASSES, CONCEPTS, SHARED = 5, 2, 16
+# As wide as the image after the first stage, where a fusion block has no projection.
+HIDDEN = 24
+STAGE_LAYERS = [2, 1, 1, 1]
+BERT = {
+    "vocab_size": 50,
+    "hidden_size": HIDDEN,
+    "num_hidden_layers": sum(STAGE_LAYERS),
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 16,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
+# Real tokens of the texts, which are padded to the longest.
+FULL_LENGTHS = [7, 5, 6, 7, 4]
+CONCEPT_LENGTHS = [3, 4, 4, 2, 3, 4, 2, 3, 4, 4]
+STEPS, LEARNING_RATE, WEIGHT_DECAY = 5, 1e-3, 1e-5
+SAMPLES = 8
+
+
+def image_and_labels():
+    """Blocks of 8 voxels in each direction have one label, and the image is brighter where it is higher."""
+    sample, x, y, z = torch.meshgrid(*(torch.arange(side) for side in (BATCH, *PATCH)), indexing="ij")
+    labels = (x // 8 + 2 * (y // 8) + 3 * (z // 8) + sample) % (CLASSES + 1)
+    return made("image", BATCH, 1, *PATCH) + labels.unsqueeze(1) / CLASSES, labels
+
+
+def tokens(name, lengths):
+    """Ids, and which of them are real."""
+    ids = ((made(name, len(lengths), max(lengths)) + 1) / 2 * BERT["vocab_size"]).floor().long()
+    real = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
+    return ids * real, real
+
+
+def scores(real):
+    """What is added to the score of a key."""
+    return torch.where(real, 0.0, -1e9).double()
+
+
+class Ours(nn.Module):
+    """All that neither MONAI nor Hugging Face has, under our names."""
+
+    def __init__(self):
+        super().__init__()
+        widths = [FEATURE_SIZE << stage for stage in (1, 2, 3, 4)]
+        sizes = [Sizes(HIDDEN, width, mlp=32) for width in widths]
+        self.fusions = nn.ModuleList(TwoWay(size, read=size is not sizes[-1]) for size in sizes)
+        deepest, voxels = widths[-1], PATCH[0] * PATCH[1] * PATCH[2] // 32**3
+        self.class_embedding = nn.ModuleDict(
+            {"hidden": nn.Linear(deepest, deepest), "output": nn.Linear(deepest, CLASSES + 1)}
+        )
+        self.alignment = nn.ModuleDict({"vision": nn.Linear(voxels, SHARED), "text": nn.Linear(HIDDEN, SHARED)})
+        self.loss_weights = nn.ParameterDict({"log_sigma": torch.zeros(3)})
+
+
+class Network:
+    def __init__(self):
+        self.swin = SwinUNETR(in_channels=1, out_channels=CLASSES + 1, feature_size=FEATURE_SIZE, use_v2=True)
+        self.bert = BertModel(BertConfig(**BERT), add_pooling_layer=False)
+        self.ours = Ours()
+        self.named_weights = {}
+        for module in (self.swin, self.bert, self.ours):
+            formula.fill(module)
+            self.named_weights |= dict(module.double().named_parameters())
+
+    def forward(self, image, full, concepts):
+        logits, bottleneck = self.see(image, *full)
+        hidden, output = self.ours.class_embedding["hidden"], self.ours.class_embedding["output"]
+        class_embedding = output(F.relu(hidden(bottleneck.movedim(1, -1)))).movedim(-1, 1)
+        vision = self.ours.alignment["vision"](class_embedding.flatten(2)[:, 1:])
+        ids, real = concepts
+        first_tokens = self.bert(ids, attention_mask=real).last_hidden_state[:, 0]
+        concepts = self.ours.alignment["text"](first_tokens).unflatten(0, (CLASSES, CONCEPTS))
+        return logits, class_embedding, vision, concepts
+
+    def see(self, image, ids, real):
+        """Logits, and the bottleneck after its residual block."""
+        swin, vit = self.swin, self.swin.swinViT
+        layers = iter(self.bert.encoder.layer)
+        # Each sample has its own copy of the text: [batch · classes, tokens, hidden].
+        text = self.bert.embeddings(ids).repeat(BATCH, 1, 1)
+        text_mask = scores(real).repeat(BATCH, 1)[:, None, None]
+        vision = vit.patch_embed(image)
+        skips = [vit.proj_out(vision, True)]
+        for stage, fusion in enumerate(self.ours.fusions):
+            vision = getattr(vit, f"layers{stage + 1}c")[0](vision)
+            vision = getattr(vit, f"layers{stage + 1}")[0](vision)
+            skips.append(vit.proj_out(vision, True))
+            for _ in range(STAGE_LAYERS[stage]):
+                text = next(layers)(text, text_mask)
+            joined = text.reshape(BATCH, -1, HIDDEN)
+            joined, seen = fusion(joined, vision.flatten(2).transpose(1, 2), scores(real).flatten())
+            text = None if joined is None else joined.reshape(text.shape)
+            vision = seen.transpose(1, 2).reshape(vision.shape)
+        bottleneck = swin.encoder10(vit.proj_out(vision, True))
+        up = swin.decoder5(bottleneck, skips[3])
+        up = swin.decoder4(up, swin.encoder4(skips[2]))
+        up = swin.decoder3(up, swin.encoder3(skips[1]))
+        up = swin.decoder2(up, swin.encoder2(skips[0]))
+        return swin.out(swin.decoder1(up, swin.encoder1(image))), bottleneck
+
+
+def loss_values(network, inputs, labels):
+    """Segmentation, class embedding, alignment, and their weighted sum."""
+    logits, class_embedding, vision, concepts = network.forward(*inputs)
+    three = torch.stack(
+        [
+            losses.segmentation(logits, labels),
+            losses.class_embedding(class_embedding, logits),
+            losses.alignment(vision, concepts, "over_concepts", "most_similar"),
+        ]
+    )
+    total = losses.total(three, network.ours.loss_weights["log_sigma"], "released")
+    return torch.cat([three, total.reshape(1)])
+
+
+def summary(tensor):
+    """The sum of squares, and a few values; the factor is a prime, which spreads them over all axes."""
+    flat = tensor.detach().flatten()
+    picked = torch.arange(SAMPLES) * 7919 % len(flat)
+    return torch.cat([(flat**2).sum().reshape(1), flat[picked]])
+
+
+def main():
+    torch.set_num_threads(1)
+    network = Network()
+    image, labels = image_and_labels()
+    inputs = image, tokens("full", FULL_LENGTHS), tokens("concepts", CONCEPT_LENGTHS)
+    weights = network.named_weights
+    optimizer = torch.optim.AdamW(weights.values(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    results = {}
+    for step in range(1, STEPS + 1):
+        optimizer.zero_grad()
+        values = loss_values(network, inputs, labels)
+        values[-1].backward()
+        optimizer.step()
+        results[f"losses.{step}"] = values
+        print(values.tolist(), flush=True)
+    for name, tensor in weights.items():
+        results[f"weights.{name}"] = summary(tensor)
+    about = f"training_step.py, torch {torch.__version__}"
+    write(Path(__file__).with_suffix(".safetensors"), results, about)
+
+
+if __name__ == "__main__":
+    main()
