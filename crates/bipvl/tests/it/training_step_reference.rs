@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bipvl::{
     model::{
-        BiPvlSegConfig, Bottleneck, SwinVersion, TextConfig, TextInput, VisionConfig,
+        BiPvlSegConfig, Bottleneck, Merging, SwinVersion, TextConfig, TextInput, VisionConfig,
         bifusion::{FusionConfig, FusionForm},
         init::Initializer,
         published::{Form, Name, bert, export, import, monai},
@@ -45,6 +45,7 @@ fn config() -> BiPvlSegConfig {
             heads: [3, 6, 12, 24],
             attention_window: 7,
             version: SwinVersion::V2,
+            merging: Merging::Complete,
         },
         text: TextConfig {
             vocab_size: 50,
