@@ -60,7 +60,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "DIR", default_value = "bipvl-demo")]
     pub(crate) out: PathBuf,
     /// Updates of the weights; fewer are faster and worse.
-    #[arg(long, value_name = "N", default_value_t = 400, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value_t = 150, allow_negative_numbers = true)]
     pub(crate) steps: usize,
 }
 
