@@ -33,7 +33,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     replace_file(&path("descriptions.toml"), DESCRIPTIONS.as_bytes())?;
     replace_file(&path("config.toml"), CONFIG.as_bytes())?;
 
-    tracing::info!("2 of 4: training on organs that differ only in what the text says of them, place and shape");
+    tracing::info!(
+        "2 of 4: training on organs that differ only in what the text says of them, place and shape"
+    );
     let run_folder = path("run");
     if run_folder.exists() {
         fs::remove_dir_all(&run_folder).with_context(|| run_folder.display().to_string())?;
