@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::real_data;
 
-/// Affines are made of a few float64 products, in millimetres.
+/// Affines are made of a few float64 products, in millimeters.
 const AFFINE_MM: f64 = 1e-9;
 /// Intensities of a few thousand in float32 become numbers below ten; MONAI takes their mean in float32 too.
 const FLOAT32: f64 = 1e-5;

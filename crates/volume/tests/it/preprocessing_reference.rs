@@ -12,7 +12,7 @@ use bipvl_volume::{Affine, Grid, Outside, Volume, resample, resample_labels, to_
 use nalgebra::Vector4;
 use serde::Deserialize;
 
-/// Affines are made of a few float64 products, in millimetres.
+/// Affines are made of a few float64 products, in millimeters.
 const AFFINE_MM: f64 = 1e-9;
 /// Both implementations hold the intensities, a few thousand at most, in float32.
 const FLOAT32: f64 = 1e-6;
