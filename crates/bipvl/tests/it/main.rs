@@ -6,6 +6,7 @@ mod bert;
 mod bifusion;
 mod bifusion_reference;
 mod cache;
+mod checkpoints;
 mod dataset;
 mod descriptions;
 mod drawn;

@@ -7,4 +7,5 @@ mod arrows;
 mod form;
 mod map;
 mod recipes;
+mod references;
 mod repository;

@@ -68,6 +68,13 @@ pub(crate) fn names_in(folder: &str) -> Vec<String> {
     entries(&root().join(folder)).iter().filter_map(stem).collect()
 }
 
+/// The names of the files in a folder.
+pub(crate) fn file_names_in(folder: &str) -> Vec<String> {
+    let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let files = entries(&root().join(folder));
+    files.iter().filter(|path| path.is_file()).filter_map(name).collect()
+}
+
 /// Fails with the list of everything found, so that one run shows all of it.
 #[track_caller]
 pub(crate) fn assert_none(what: &str, found: &[String]) {
