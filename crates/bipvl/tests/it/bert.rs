@@ -74,6 +74,25 @@ fn every_stage_equals_the_layers_of_a_plain_bert() {
 }
 
 #[test]
+fn every_layer_equals_the_layer_of_a_plain_bert() {
+    let Some(folder) = real_data("bert/bert12-tiny-random") else { return };
+    let (mut encoder, items) = load(&folder);
+    // A stage of its own for each layer.
+    encoder.stages = encoder.stages.into_iter().flatten().map(|layer| vec![layer]).collect();
+    assert_eq!(encoder.stages.len(), 12);
+    for item in &items {
+        let tokens = padded(&[ids(item)], 0);
+        let states = item["hidden_states"].as_array().unwrap();
+        let mut encoded = encoder.embeddings.forward(tokens.ids.clone(), None);
+        for (layer, state) in states[1..].iter().enumerate() {
+            encoded = encoder.stage(layer, encoded, &tokens.mask, None);
+            let what = format!("layer {}", layer + 1);
+            assert_near(&what, &first_values(encoded.clone()), &state["token0_first8"], TOLERANCE);
+        }
+    }
+}
+
+#[test]
 fn padding_tokens_do_not_change_the_output() {
     let Some(folder) = real_data("bert/bert12-tiny-random") else { return };
     let (encoder, items) = load(&folder);

@@ -41,6 +41,8 @@ BERT = {
 FULL_LENGTHS = [7, 5, 6, 7, 4]
 CONCEPT_LENGTHS = [3, 4, 4, 2, 3, 4, 2, 3, 4, 4]
 STEPS, LEARNING_RATE, WEIGHT_DECAY = 5, 1e-3, 1e-5
+# Large enough that a gradient which is nothing but rounding (the bias of a key has no other) moves nothing.
+EPSILON = 1e-4
 SAMPLES = 8
 
 
@@ -153,7 +155,7 @@ def main():
     image, labels = image_and_labels()
     inputs = image, tokens("full", FULL_LENGTHS), tokens("concepts", CONCEPT_LENGTHS)
     weights = network.named_weights
-    optimizer = torch.optim.AdamW(weights.values(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(weights.values(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, eps=EPSILON)
     results = {}
     for step in range(1, STEPS + 1):
         optimizer.zero_grad()

@@ -22,6 +22,7 @@ fn the_help_of_every_command_names_its_flags() {
                 "--preset",
                 "--config",
                 "--text-encoder",
+                "--weights",
                 "--val-fold",
                 "--steps",
                 "--seed",
@@ -32,6 +33,8 @@ fn the_help_of_every_command_names_its_flags() {
         ),
         ("predict", &["--model", "--out", "--overlap", "--blending", "--device", "<INPUT>"]),
         ("evaluate", &["--pred", "--ref", "--json", "--convention", "--tolerance-mm", "--dataset"]),
+        ("import", &["--out", "--merging", "<SOURCE>"]),
+        ("export", &["--out", "<RUN>"]),
         ("info", &["--preset", "--json", "[RUN]"]),
     ] {
         let outcome = scene.bipvl(&[command, "--help"]).succeeds();
@@ -45,7 +48,7 @@ fn the_help_of_every_command_names_its_flags() {
 #[test]
 fn the_help_names_every_command() {
     let help = empty().bipvl(&["--help"]).succeeds().stdout;
-    for command in ["demo", "train", "predict", "evaluate", "info", "help"] {
+    for command in ["demo", "train", "predict", "evaluate", "import", "export", "info", "help"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in\n{help}");
     }
 }

@@ -303,3 +303,16 @@ fn the_vision_side_of_the_paper_has_its_published_size() {
     assert_eq!(info["classes"], 15);
     assert_eq!(count("vision_encoder") + count("decoder"), SWIN_UNETR_V2_PARAMETERS);
 }
+
+#[test]
+fn the_vision_side_goes_out_to_monai_and_comes_back_to_train_on() {
+    let scene = Scene::trained();
+    scene.bipvl(&["export", "run", "--out", "monai.safetensors"]).succeeds();
+    let report = scene.bipvl(&["import", "monai.safetensors", "--out", "ours.safetensors"]).succeeds().stdout;
+    let last = report.lines().last().unwrap();
+    assert!(last.ends_with(" used, 0 missing, 0 unused"), "{last}");
+    assert!(report.contains("used     swinViT.patch_embed.proj.weight"), "{report}");
+    scene.train("again", &["--steps", "1", "--weights", "ours.safetensors"]).succeeds();
+    let refused = scene.train("other", &["--steps", "1", "--weights", "run/best.safetensors"]);
+    refused.fails_saying(&["run/best.safetensors", "expected weights written by `bipvl import`"]);
+}
