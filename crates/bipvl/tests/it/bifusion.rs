@@ -89,7 +89,7 @@ fn the_block_of_the_paper_has_its_parameters() {
         let mut init = Initializer::new(0, &device);
         BiFusion::new(&mut init, &config, channels, channels, TextAfterwards::Read).num_params()
     };
-    assert_eq!([48, 96, 192].map(count), [838_328, 1_751_408, 3_826_400]);
+    assert_eq!([48, 96, 192, 384, 768].map(count), [838_328, 1_751_408, 3_826_400, 8_971_712, 23_243_648]);
     let mut init = Initializer::new(0, &device);
     let projected = BiFusion::new(&mut init, &config, 768, 96, TextAfterwards::Read);
     assert_eq!(projected.num_params(), 1_751_408 + 148_320);

@@ -175,3 +175,27 @@ fn norm_names(names: &mut Vec<Name>, theirs: &str, ours: &str) {
     names.push(Name::new(format!("{theirs}.weight"), format!("{ours}.gamma"), Form::AsIs));
     names.push(Name::new(format!("{theirs}.bias"), format!("{ours}.beta"), Form::AsIs));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::model::weights::Weights;
+
+    #[test]
+    fn names_of_a_language_model_and_of_old_norms_are_those_of_a_plain_bert() {
+        // Bio_ClinicalBERT's file has `bert.` and `gamma`, MiniLM's and PubMedBERT's the plain names.
+        let published = [
+            "bert.embeddings.LayerNorm.gamma",
+            "bert.encoder.layer.0.output.LayerNorm.beta",
+            "bert.encoder.layer.0.attention.self.query.weight",
+            "embeddings.word_embeddings.weight",
+        ];
+        let tensor = Weights { shape: vec![1], values: vec![0.0] };
+        let plain = plain_names(published.map(|name| (name.to_owned(), tensor.clone())).into());
+        let known: BTreeSet<String> = names(&[1]).into_iter().map(|name| name.theirs).collect();
+        assert_eq!(plain.len(), published.len());
+        assert!(plain.keys().all(|name| known.contains(name)), "{:?}", plain.keys());
+    }
+}
