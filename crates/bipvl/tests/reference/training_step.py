@@ -41,7 +41,7 @@ BERT = {
 FULL_LENGTHS = [7, 5, 6, 7, 4]
 CONCEPT_LENGTHS = [3, 4, 4, 2, 3, 4, 2, 3, 4, 4]
 STEPS, LEARNING_RATE, WEIGHT_DECAY = 5, 1e-3, 1e-5
-# Large enough that a gradient which is nothing but rounding (the bias of a key has no other) moves nothing.
+# Large enough that a gradient which is nothing but rounding moves nothing.
 EPSILON = 1e-4
 SAMPLES = 8
 
