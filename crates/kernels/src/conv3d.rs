@@ -1,6 +1,8 @@
 //! The 3³ convolution, stride 1, zero padding 1: nine tenths of the network's arithmetic.
 
 mod cpu;
+mod direct;
+mod winograd;
 
 use burn::{
     backend::{
@@ -50,6 +52,7 @@ fn by_burn(input: Tensor<5>, weight: Tensor<5>) -> Tensor<5> {
 #[backend_extension(Autodiff, Flex)]
 trait Convolution: Backend {
     fn convolve(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn convolve_input_gradient(gradient: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
     fn convolve_weight_gradient(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
@@ -65,6 +68,14 @@ impl Convolution for Flex {
         let (input, weight) = (Contiguous::of(input), Contiguous::of(weight));
         let [x, y, z] = shape.size;
         tensor(cpu::forward(shape, input.values(), weight.values()), [shape.batch, x, y, z, outputs])
+    }
+
+    fn convolve_input_gradient(gradient: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [.., inputs, _] = dims::<5>(&weight);
+        let shape = shape(&gradient, inputs);
+        let (gradient, weight) = (Contiguous::of(gradient), Contiguous::of(weight));
+        let [x, y, z] = shape.size;
+        tensor(cpu::input_gradient(shape, gradient.values(), weight.values()), [shape.batch, x, y, z, inputs])
     }
 
     fn convolve_weight_gradient(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -89,9 +100,7 @@ impl<B: Convolution> Backward<B, 2> for ConvolutionBackward {
         let weight: FloatTensor<B> = checkpointer.retrieve_node_output(weight);
         let gradient = grads.consume::<B>(&ops.node);
         if let Some(node) = input_node {
-            // The gradient of the input is a convolution with the mirrored, transposed filter.
-            let mirrored = B::float_swap_dims(B::float_flip(weight, &[0, 1, 2]), 3, 4);
-            grads.register::<B>(node.id, B::convolve(gradient.clone(), mirrored));
+            grads.register::<B>(node.id, B::convolve_input_gradient(gradient.clone(), weight));
         }
         if let Some(node) = weight_node {
             grads.register::<B>(node.id, B::convolve_weight_gradient(input, gradient));
@@ -110,6 +119,10 @@ impl<B: Convolution, C: CheckpointStrategy> Convolution for Autodiff<B, C> {
                 prep.finish(B::convolve(input.into_primitive(), weight.into_primitive()))
             }
         }
+    }
+
+    fn convolve_input_gradient(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("a gradient is computed on the inner backend")
     }
 
     fn convolve_weight_gradient(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -17,6 +17,7 @@ mod extension;
 mod matrix;
 mod memory;
 mod norm;
+mod product;
 mod vector;
 
 pub use activation::{add_leaky_relu, gelu};

@@ -120,6 +120,14 @@ pub(crate) fn add(sum: &mut [f32], values: &[f32]) {
     }
 }
 
+/// `sum += factor · values`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn add_scaled(sum: &mut [f32], values: &[f32], factor: f32) {
+    for (sum, &value) in sum.iter_mut().zip(values) {
+        *sum = value.mul_add(factor, *sum);
+    }
+}
+
 /// `leaky(a + b)`: negative values are multiplied by `slope`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn add_leaky(a: &[f32], b: &[f32], slope: f32, output: &mut [f32]) {

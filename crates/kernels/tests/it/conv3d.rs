@@ -2,6 +2,7 @@
 
 use bipvl_kernels::conv3d;
 use burn::tensor::{Tensor, module, ops::ConvOptions};
+use proptest::prelude::*;
 
 use crate::{assert_close, device, random::random};
 
@@ -51,4 +52,26 @@ fn equals_burn_where_sections_are_divided() {
 #[test]
 fn equals_burn_with_one_channel() {
     check([1, 20, 18, 16, 1, 4]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Both ways of the kernel, every number of channels around the width of a vector, odd and even sides.
+    #[test]
+    fn equals_burn_on_any_shape(
+        batch in 1usize..3,
+        side in prop::array::uniform3(1usize..12),
+        channels in prop::array::uniform2(1usize..70),
+    ) {
+        let [x, y, z] = side;
+        check([batch, x, y, z, channels[0], channels[1]]);
+    }
+}
+
+/// Wide maps take several blocks of tiles and several panels of channels.
+#[test]
+fn equals_burn_where_tiles_are_divided() {
+    check([2, 7, 23, 21, 9, 100]);
+    check([1, 3, 3, 230, 24, 17]);
 }

@@ -6,6 +6,7 @@ mod attention;
 mod conv3d;
 mod norm;
 mod random;
+mod slopes;
 
 use burn::tensor::{Device, Tensor};
 

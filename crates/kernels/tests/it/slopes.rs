@@ -1,0 +1,84 @@
+//! Every gradient against finite differences: a witness that is not automatic differentiation.
+
+use bipvl_kernels::{AttentionInput, add_leaky_relu, attention, conv3d, gelu, instance_norm, layer_norm};
+use burn::tensor::Tensor;
+
+use crate::{device, random::random};
+
+/// Half the distance between the two points of a difference: rounding and curvature are both small there.
+const STEP: f32 = 1e-2;
+/// Relative to the lengths of gradient and direction; what rounding of float32 and curvature leave.
+const TOLERANCE: f64 = 2e-3;
+
+/// Compares the slope of `loss` along a random direction with what its gradient says.
+fn check<const D: usize>(what: &str, at: Tensor<D>, loss: impl Fn(Tensor<D>) -> Tensor<1>) {
+    let at = at.require_grad();
+    let gradient = at.grad(&loss(at.clone()).backward()).expect("the tensor is tracked");
+    let at = at.inner();
+    let direction = random(at.dims(), 99, &at.device());
+    let value = |step: f32| {
+        let moved = Tensor::from_inner(at.clone() + direction.clone() * step);
+        f64::from(loss(moved).into_scalar::<f32>())
+    };
+    let found = (value(STEP) - value(-STEP)) / f64::from(2.0 * STEP);
+    let product =
+        |a: &Tensor<D>, b: &Tensor<D>| f64::from((a.clone() * b.clone()).sum().into_scalar::<f32>());
+    let expected = product(&gradient, &direction);
+    let length = (product(&gradient, &gradient) * product(&direction, &direction)).sqrt();
+    assert!(
+        (found - expected).abs() <= TOLERANCE * length,
+        "{what}: the slope is {found}, the gradient says {expected}"
+    );
+}
+
+/// A scalar whose gradient is different everywhere.
+fn weighed<const D: usize>(output: Tensor<D>) -> Tensor<1> {
+    let weight = random(output.dims(), 98, &output.device());
+    (output * weight).sum()
+}
+
+#[test]
+fn convolution() {
+    for side in [3, 6] {
+        let input = random([1, side, side, side, 9], 1, &device());
+        let weight = random([3, 3, 3, 9, 5], 2, &device()) * 0.2;
+        check("input", input.clone(), |input| weighed(conv3d(input, weight.clone())));
+        check("weight", weight.clone(), |weight| weighed(conv3d(input.clone(), weight)));
+    }
+}
+
+#[test]
+fn window_attention() {
+    let tokens = |seed| random([4, 8, 2, 6], seed, &device());
+    let bias = random([2, 8, 8], 4, &device());
+    let mask = random([2, 8, 8], 5, &device());
+    let run = |query, key, value, bias| {
+        weighed(attention(AttentionInput { query, key, value, bias: Some(bias), mask: Some(mask.clone()) }))
+    };
+    let (q, k, v) = (tokens(1), tokens(2), tokens(3));
+    check("query", q.clone(), |query| run(query, k.clone(), v.clone(), bias.clone()));
+    check("key", k.clone(), |key| run(q.clone(), key, v.clone(), bias.clone()));
+    check("value", v.clone(), |value| run(q.clone(), k.clone(), value, bias.clone()));
+    check("bias", bias.clone(), |bias| run(q.clone(), k.clone(), v.clone(), bias));
+}
+
+#[test]
+fn norms() {
+    let map = random([2, 3, 4, 5, 6], 1, &device());
+    check("instance norm", map, |map| weighed(instance_norm(map, 1e-5, 1.0)));
+    let (gamma, beta) = (random([17], 2, &device()), random([17], 3, &device()));
+    let tokens = random([2, 9, 17], 4, &device());
+    check("tokens", tokens.clone(), |x| weighed(layer_norm(x, gamma.clone(), beta.clone(), 1e-5)));
+    check("gamma", gamma.clone(), |gamma| weighed(layer_norm(tokens.clone(), gamma, beta.clone(), 1e-5)));
+    check("beta", beta.clone(), |beta| weighed(layer_norm(tokens.clone(), gamma.clone(), beta, 1e-5)));
+}
+
+#[test]
+fn activations() {
+    check("gelu", random([5, 33], 1, &device()) * 3.0, |x| weighed(gelu(x)));
+    // Away from zero, where the slope jumps.
+    let a = random([5, 33], 2, &device());
+    let a = a.clone() + a.sign();
+    let b = Tensor::zeros([5, 33], &device());
+    check("leaky", a, |a| weighed(add_leaky_relu(a, b.clone(), 0.1)));
+}
