@@ -9,6 +9,7 @@
     unsafe_code,
     reason = "the only crate that may: products of overlapping rows, memory maps, allocator settings"
 )]
+#![allow(clippy::inline_always, reason = "only an inlined body is compiled with its caller's instructions")]
 
 mod activation;
 mod attention;
@@ -18,10 +19,13 @@ mod matrix;
 mod memory;
 mod norm;
 mod product;
+mod scatter;
 mod vector;
+mod window_attention;
 
 pub use activation::{add_leaky_relu, gelu};
 pub use attention::{AttentionInput, attention};
 pub use conv3d::conv3d;
 pub use memory::{keep_freed_memory, map_file};
 pub use norm::{instance_norm, layer_norm};
+pub use window_attention::{WindowAttentionInput, Windows, window_attention};

@@ -43,6 +43,11 @@ impl Panels {
         Arch::new().dispatch(Cut(columns))
     }
 
+    /// Columns of all panels together.
+    pub(crate) fn columns(&self) -> usize {
+        self.count * self.width
+    }
+
     /// Columns of panel `index` that are not padding.
     pub(crate) fn filled(&self, index: usize, columns: usize) -> usize {
         self.width.min(columns - index * self.width)
@@ -76,8 +81,18 @@ pub(crate) enum Sums {
     Continued,
 }
 
+/// Where the sums go; the columns of a row are contiguous.
+pub(crate) struct Into<'a> {
+    pub(crate) values: &'a mut [f32],
+    /// From a row to the next.
+    pub(crate) row: usize,
+    /// Rows to compute, a multiple of [`Panels::rows`].
+    pub(crate) rows: usize,
+    pub(crate) sums: Sums,
+}
+
 /// `into[row][column] (=|+=) Σ left[row][term] · right[term][column]` over `terms` terms, for the columns
-/// of one panel; `into` has rows of one panel's width, a multiple of `panels.rows`.
+/// of one panel.
 #[inline(always)]
 pub(crate) fn multiply_panel<S: Simd>(
     simd: S,
@@ -85,14 +100,14 @@ pub(crate) fn multiply_panel<S: Simd>(
     terms: usize,
     left: Left,
     right: Right,
-    sums: Sums,
-    into: &mut [f32],
+    into: Into,
 ) {
     let Panels { vectors, width, rows: step, .. } = panels;
-    let rows = into.len() / width;
-    assert!(rows.is_multiple_of(step) && terms > 0 && width == vectors * S::F32_LANES);
+    let rows = into.rows;
+    assert!(rows.is_multiple_of(step) && rows > 0 && terms > 0 && width == vectors * S::F32_LANES);
     assert!((rows - 1) * left.row + (terms - 1) * left.term < left.values.len());
     assert!((terms - 1) * right.term + width <= right.values.len());
+    assert!((rows - 1) * into.row + width <= into.values.len());
     for first in (0..rows).step_by(step) {
         // SAFETY: the largest index of each side was checked above, and a register tile stays within
         // `step` rows, `terms` terms and one panel's width.
@@ -105,18 +120,39 @@ pub(crate) fn multiply_panel<S: Simd>(
                 right: right.values.as_ptr(),
                 right_term: right.term,
                 terms,
+                into: into.values.as_mut_ptr().add(first * into.row),
+                into_row: into.row,
+                sums: into.sums,
             };
-            let into = into.as_mut_ptr().add(first * width);
             match (step, vectors) {
-                (16, 1) => sides.tile::<S, 16, 1>(simd, sums, into),
-                (8, 1) => sides.tile::<S, 8, 1>(simd, sums, into),
-                (8, 2) => sides.tile::<S, 8, 2>(simd, sums, into),
-                (8, 3) => sides.tile::<S, 8, 3>(simd, sums, into),
-                (4, 2) => sides.tile::<S, 4, 2>(simd, sums, into),
-                (4, 3) => sides.tile::<S, 4, 3>(simd, sums, into),
+                (16, 1) => sides.tile::<S, 16, 1>(simd),
+                (8, 1) => sides.tile::<S, 8, 1>(simd),
+                (8, 2) => sides.tile::<S, 8, 2>(simd),
+                (8, 3) => sides.tile::<S, 8, 3>(simd),
+                (4, 2) => sides.tile::<S, 4, 2>(simd),
+                (4, 3) => sides.tile::<S, 4, 3>(simd),
                 _ => unreachable!("panels have one of these sizes"),
             }
         }
+    }
+}
+
+/// The same for the columns of all panels, which stand side by side in `right` and `into`.
+#[inline(always)]
+pub(crate) fn multiply_panels<S: Simd>(
+    simd: S,
+    panels: Panels,
+    terms: usize,
+    left: Left,
+    right: Right,
+    into: Into,
+) {
+    let Into { values, row, rows, sums } = into;
+    for panel in 0..panels.count {
+        let first = panel * panels.width;
+        let right = Right { values: &right.values[first..], term: right.term };
+        let into = Into { values: &mut values[first..], row, rows, sums };
+        multiply_panel(simd, panels, terms, left, right, into);
     }
 }
 
@@ -128,28 +164,26 @@ struct Sides {
     right: *const f32,
     right_term: usize,
     terms: usize,
+    into: *mut f32,
+    into_row: usize,
+    sums: Sums,
 }
 
 impl Sides {
     /// # Safety
     ///
     /// The left side has `ROWS` rows of `terms` terms at its distances, the right side `terms` terms of
-    /// `VECTORS` contiguous vectors, and `into` `ROWS` rows of them.
+    /// `VECTORS` contiguous vectors, and the destination `ROWS` rows of them.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
-        self,
-        simd: S,
-        sums: Sums,
-        into: *mut f32,
-    ) {
-        let width = VECTORS * S::F32_LANES;
+    unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
         let mut tile = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
         // SAFETY: the caller's promise bounds every offset; vectors are read and written unaligned.
         unsafe {
-            if sums == Sums::Continued {
+            if self.sums == Sums::Continued {
                 for (row, tile) in tile.iter_mut().enumerate() {
                     for (vector, sum) in tile.iter_mut().enumerate() {
-                        *sum = into.add(row * width).cast::<S::f32s>().add(vector).read_unaligned();
+                        *sum =
+                            self.into.add(row * self.into_row).cast::<S::f32s>().add(vector).read_unaligned();
                     }
                 }
             }
@@ -170,7 +204,7 @@ impl Sides {
             }
             for (row, tile) in tile.into_iter().enumerate() {
                 for (vector, sum) in tile.into_iter().enumerate() {
-                    into.add(row * width).cast::<S::f32s>().add(vector).write_unaligned(sum);
+                    self.into.add(row * self.into_row).cast::<S::f32s>().add(vector).write_unaligned(sum);
                 }
             }
         }

@@ -1,7 +1,6 @@
 //! Loops over slices, compiled for each processor and chosen when the program runs.
 //!
 //! Reductions keep sixteen partial results, so that their order does not depend on the processor.
-#![allow(clippy::inline_always, reason = "only an inlined body is compiled with its caller's instructions")]
 
 use multiversion::multiversion;
 
@@ -58,6 +57,12 @@ pub(crate) fn gelu_gradient(input: &[f32], gradient: &[f32], output: &mut [f32])
 /// Softmax of one row, in place.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn softmax(row: &mut [f32]) {
+    softmax_of(row);
+}
+
+/// [`softmax`] for callers that are compiled for a processor themselves.
+#[inline(always)]
+pub(crate) fn softmax_of(row: &mut [f32]) {
     let (chunks, rest) = row.as_chunks::<LANES>();
     let mut largest = [f32::NEG_INFINITY; LANES];
     for chunk in chunks {
@@ -92,6 +97,12 @@ pub(crate) fn softmax(row: &mut [f32]) {
 /// The gradient through one row of a softmax: `slope ← p · (slope − Σ p · slope)`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn softmax_gradient(probabilities: &[f32], slope: &mut [f32]) {
+    softmax_gradient_of(probabilities, slope);
+}
+
+/// [`softmax_gradient`] for callers that are compiled for a processor themselves.
+#[inline(always)]
+pub(crate) fn softmax_gradient_of(probabilities: &[f32], slope: &mut [f32]) {
     let (chunks, rest) = probabilities.as_chunks::<LANES>();
     let (slopes, slope_rest) = slope.as_chunks::<LANES>();
     let mut sums = [0.0f32; LANES];

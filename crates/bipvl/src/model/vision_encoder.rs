@@ -1,5 +1,6 @@
 //! The Swin stages of the vision encoder: patch embedding, blocks, merging (paper.md section 3).
 
+use bipvl_kernels::Windows;
 use burn::{
     module::Module,
     nn::Linear,
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     init::Initializer,
     layers::{EPSILON, LayerNorm, Mlp, ResidualBlock},
-    window_attention::{WindowAttention, Windows},
+    window_attention::WindowAttention,
 };
 
 /// Stages of both encoders.
@@ -151,12 +152,8 @@ impl VisionStage {
         };
         let plain = Windows::new([x, y, z], self.window, 0);
         let shifted = Windows::new([x, y, z], self.window, self.window / 2);
-        let mask = shifted.mask(&map.device());
-        for (index, block) in self.blocks.iter().enumerate() {
-            map = match index % 2 {
-                0 => block.forward(map, plain, None),
-                _ => block.forward(map, shifted, mask.clone()),
-            };
+        for (block, windows) in self.blocks.iter().zip([plain, shifted].into_iter().cycle()) {
+            map = block.forward(map, windows);
         }
         self.merging.forward(map, self.order.parities())
     }
@@ -185,9 +182,8 @@ impl SwinBlock {
         }
     }
 
-    fn forward(&self, map: Tensor<5>, windows: Windows, mask: Option<Tensor<3>>) -> Tensor<5> {
-        let cut = windows.partition(self.norm1.forward(map.clone()));
-        let map = map + windows.join(self.attention.forward(cut, mask));
+    fn forward(&self, map: Tensor<5>, windows: Windows) -> Tensor<5> {
+        let map = map.clone() + self.attention.forward(self.norm1.forward(map), windows);
         map.clone() + self.mlp.forward(self.norm2.forward(map))
     }
 }

@@ -7,6 +7,7 @@ mod conv3d;
 mod norm;
 mod random;
 mod slopes;
+mod window_attention;
 
 use burn::tensor::{Device, Tensor};
 

@@ -1,6 +1,9 @@
 //! Every gradient against finite differences: a witness that is not automatic differentiation.
 
-use bipvl_kernels::{AttentionInput, add_leaky_relu, attention, conv3d, gelu, instance_norm, layer_norm};
+use bipvl_kernels::{
+    AttentionInput, WindowAttentionInput, Windows, add_leaky_relu, attention, conv3d, gelu, instance_norm,
+    layer_norm, window_attention,
+};
 use burn::tensor::Tensor;
 
 use crate::{device, random::random};
@@ -48,7 +51,21 @@ fn convolution() {
 }
 
 #[test]
-fn window_attention() {
+fn attention_in_windows() {
+    let windows = Windows::new([4, 5, 3], 3, 1);
+    let qkv = random([1, 4, 5, 3, 12], 1, &device());
+    let padding = random([12], 2, &device());
+    let table = random([125, 2], 3, &device());
+    let run = |qkv, padding, bias_table| {
+        weighed(window_attention(WindowAttentionInput { qkv, padding, bias_table, windows }))
+    };
+    check("qkv", qkv.clone(), |qkv| run(qkv, padding.clone(), table.clone()));
+    check("padding", padding.clone(), |padding| run(qkv.clone(), padding, table.clone()));
+    check("table", table.clone(), |table| run(qkv.clone(), padding.clone(), table));
+}
+
+#[test]
+fn attention_of_tokens() {
     let tokens = |seed| random([4, 8, 2, 6], seed, &device());
     let bias = random([2, 8, 8], 4, &device());
     let mask = random([2, 8, 8], 5, &device());

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     conv3d::cpu::Shape,
-    product::{Left, Panels, Right, Sums, multiply_panel},
+    product::{Into, Left, Panels, Right, Sums, multiply_panel},
 };
 
 /// `[batch, x, y, z, outputs]` from `[batch, x, y, z, inputs]` and `[3, 3, 3, inputs, outputs]`.
@@ -81,8 +81,9 @@ impl WithSimd for Forward<'_> {
                 for within in 0..PLANE {
                     let left = Left { values: &points[within * stride * inputs..], row: inputs, term: 1 };
                     let right = Right { values: &filters[within * inputs * width..], term: width };
-                    let into = &mut products[within * stride * width..][..stride * width];
-                    multiply_panel(simd, panels, inputs, left, right, Sums::Fresh, into);
+                    let values = &mut products[within * stride * width..];
+                    let into = Into { values, row: width, rows: stride, sums: Sums::Fresh };
+                    multiply_panel(simd, panels, inputs, left, right, into);
                 }
                 let columns = [panel * width, panels.filled(panel, outputs)];
                 let mut output = Outputs { size: map.size, outputs, columns, plane, values: output };

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     conv3d::cpu::Shape,
-    product::{Left, Panels, Right, Sums, multiply_panel},
+    product::{Into, Left, Panels, Right, Sums, multiply_panel},
     vector,
 };
 
@@ -124,7 +124,8 @@ impl WithSimd for Accumulate<'_> {
             let left = Left { values: &inputs_at[within * count * inputs..], row: 1, term: inputs };
             let gradients = &gradients_at[within * count * outputs + panel * width..];
             let right = Right { values: gradients, term: outputs };
-            multiply_panel(simd, panels, count, left, right, Sums::Continued, sums);
+            let into = Into { values: sums, row: width, rows, sums: Sums::Continued };
+            multiply_panel(simd, panels, count, left, right, into);
         }
     }
 }
