@@ -2,6 +2,7 @@
 
 mod cpu;
 mod direct;
+mod small;
 mod winograd;
 
 use burn::{

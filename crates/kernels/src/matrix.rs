@@ -43,15 +43,6 @@ pub(crate) enum Into {
     Add,
 }
 
-/// Who may work on one product.
-#[derive(Clone, Copy)]
-pub(crate) enum Threads {
-    /// The calling thread; the caller divides the work.
-    One,
-    /// The whole pool.
-    All,
-}
-
 /// `into (=|+=) scale · left · right`; `into` has rows of contiguous values, `row_stride` apart.
 pub(crate) fn multiply(
     into: &mut [f32],
@@ -60,7 +51,6 @@ pub(crate) fn multiply(
     scale: f32,
     left: Matrix,
     right: Matrix,
-    threads: Threads,
 ) {
     let (m, n, k) = (left.rows, right.columns, left.columns);
     assert_eq!(k, right.rows, "inner sizes of a product must agree");
@@ -71,10 +61,6 @@ pub(crate) fn multiply(
     assert!((m - 1) * row_stride + n <= into.len(), "the destination is too short");
     assert!(left.last_index() < left.data.len(), "the left matrix leaves its slice");
     assert!(right.last_index() < right.data.len(), "the right matrix leaves its slice");
-    let parallelism = match threads {
-        Threads::One => Parallelism::None,
-        Threads::All => Parallelism::Rayon(0),
-    };
     // SAFETY: the three index ranges were checked above, the destination is borrowed exclusively and
     // its rows do not overlap.
     unsafe {
@@ -97,7 +83,8 @@ pub(crate) fn multiply(
             false,
             false,
             false,
-            parallelism,
+            // The caller divides the work among threads.
+            Parallelism::None,
         );
     }
 }

@@ -1,10 +1,10 @@
 //! The convolutional decoder: upsampling with skip connections to logits (paper.md section 2).
 
-use burn::{module::Module, nn::Linear, tensor::Tensor};
+use burn::{module::Module, tensor::Tensor};
 
 use super::{
     init::Initializer,
-    layers::ResidualBlock,
+    layers::{Linear, ResidualBlock},
     vision_encoder::{STAGES, VisionConfig},
 };
 

@@ -3,11 +3,10 @@
 
 use burn::{
     module::Module,
-    nn::Linear,
     tensor::{Tensor, activation::relu},
 };
 
-use super::init::Initializer;
+use super::{init::Initializer, layers::Linear};
 
 /// Turns the bottleneck into one channel per class: Linear, ReLU, Linear for each voxel.
 #[derive(Module, Debug)]

@@ -2,11 +2,12 @@
 
 use burn::{
     module::Param,
-    nn::Linear,
     tensor::{Device, Tensor, TensorData},
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use super::layers::Linear;
 
 /// Draws first weights from one seed, the same on every device; or leaves them zero.
 #[derive(Debug)]

@@ -1,9 +1,8 @@
 //! Small layers that several boxes of the figure share.
 
-use bipvl_kernels::{add_leaky_relu, conv3d, gelu, instance_norm, layer_norm};
+use bipvl_kernels::{add_leaky_relu, conv3d, gelu, instance_norm, layer_norm, linear};
 use burn::{
     module::{Module, Param},
-    nn::Linear,
     tensor::{Device, Tensor},
 };
 
@@ -15,6 +14,25 @@ pub(super) const EPSILON: f32 = 1e-5;
 const SLOPE: f32 = 0.01;
 /// Slope that makes a leaky ReLU the identity.
 const NO_ACTIVATION: f32 = 1.0;
+
+/// A linear layer over the last axis.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[inputs, outputs]`
+    pub weight: Param<Tensor<2>>,
+    /// `[outputs]`
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+impl Linear {
+    /// # Shapes
+    ///
+    /// - input: `[.., inputs]`
+    /// - output: `[.., outputs]`
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        linear(input, self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+}
 
 /// Layer norm with a learned scale and shift over the last axis.
 #[derive(Module, Debug)]

@@ -3,14 +3,13 @@
 use bipvl_kernels::{AttentionInput, attention};
 use burn::{
     module::{Module, Param},
-    nn::Linear,
     tensor::{Device, Int, Tensor, TensorData},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     init::{Initializer, Noise},
-    layers::{LayerNorm, Mlp},
+    layers::{LayerNorm, Linear, Mlp},
     vision_encoder::STAGES,
 };
 use crate::text::{ClassText, Tokens};

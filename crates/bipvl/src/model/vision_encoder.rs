@@ -3,14 +3,13 @@
 use bipvl_kernels::Windows;
 use burn::{
     module::Module,
-    nn::Linear,
     tensor::{Int, Tensor, TensorData},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     init::Initializer,
-    layers::{EPSILON, LayerNorm, Mlp, ResidualBlock},
+    layers::{EPSILON, LayerNorm, Linear, Mlp, ResidualBlock},
     window_attention::WindowAttention,
 };
 

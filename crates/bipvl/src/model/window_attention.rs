@@ -3,11 +3,10 @@
 use bipvl_kernels::{WindowAttentionInput, Windows, window_attention};
 use burn::{
     module::{Module, Param},
-    nn::Linear,
     tensor::Tensor,
 };
 
-use super::init::Initializer;
+use super::{init::Initializer, layers::Linear};
 
 /// Multi-head attention of the tokens of a window, with a learned bias per relative position.
 #[derive(Module, Debug)]

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::{
-    matrix::{Into, Matrix, Threads, multiply},
+    matrix::{Into, Matrix, multiply},
     vector,
 };
 
@@ -110,7 +110,7 @@ impl Shape {
             }
         }
         let (query, key) = (self.query_rows(input.query, tile), self.key_rows(input.key, tile));
-        multiply(scores, self.keys, Into::Add, self.scale(), query, key.transposed(), Threads::One);
+        multiply(scores, self.keys, Into::Add, self.scale(), query, key.transposed());
         for row in scores.chunks_exact_mut(self.keys) {
             vector::softmax(row);
         }
@@ -127,7 +127,7 @@ pub(crate) fn forward(shape: Shape, input: Slices) -> Vec<f32> {
             let weights = Matrix::rows(scores, tile.rows, shape.keys, shape.keys);
             let out = &mut out[tile.first * shape.width..];
             let value = shape.key_rows(input.value, tile);
-            multiply(out, shape.width, Into::Replace, 1.0, weights, value, Threads::One);
+            multiply(out, shape.width, Into::Replace, 1.0, weights, value);
         }
     });
     out
@@ -186,16 +186,15 @@ fn sum_parts(shape: Shape, bias_size: usize, parts: &[Vec<f32>]) -> Vec<f32> {
 fn backward_sample(shape: Shape, input: Slices, gradient: &[f32], which: [usize; 2], into: Pieces) {
     let [sample, head] = which;
     let (mut scores, mut slopes) = (Vec::new(), Vec::new());
-    let one = Threads::One;
     for tile in shape.tiles(sample, head) {
         shape.probabilities(input, tile, &mut scores);
         let gradient = shape.query_rows(gradient, tile);
         let probabilities = Matrix::rows(&scores, tile.rows, shape.keys, shape.keys);
-        multiply(into.value, shape.width, Into::Add, 1.0, probabilities.transposed(), gradient, one);
+        multiply(into.value, shape.width, Into::Add, 1.0, probabilities.transposed(), gradient);
         slopes.clear();
         slopes.resize(tile.rows * shape.keys, 0.0);
         let value = shape.key_rows(input.value, tile);
-        multiply(&mut slopes, shape.keys, Into::Replace, 1.0, gradient, value.transposed(), one);
+        multiply(&mut slopes, shape.keys, Into::Replace, 1.0, gradient, value.transposed());
         for (slope, row) in slopes.chunks_exact_mut(shape.keys).zip(scores.chunks_exact(shape.keys)) {
             vector::softmax_gradient(row, slope);
         }
@@ -205,7 +204,7 @@ fn backward_sample(shape: Shape, input: Slices, gradient: &[f32], which: [usize;
         let slopes = Matrix::rows(&slopes, tile.rows, shape.keys, shape.keys);
         let (query, key) = (shape.query_rows(input.query, tile), shape.key_rows(input.key, tile));
         let of_query = &mut into.query[tile.first * shape.width..];
-        multiply(of_query, shape.width, Into::Replace, shape.scale(), slopes, key, one);
-        multiply(into.key, shape.width, Into::Add, shape.scale(), slopes.transposed(), query, one);
+        multiply(of_query, shape.width, Into::Replace, shape.scale(), slopes, key);
+        multiply(into.key, shape.width, Into::Add, shape.scale(), slopes.transposed(), query);
     }
 }

@@ -1,13 +1,13 @@
-//! Which of the two ways a convolution takes.
+//! Which of the three ways a convolution takes.
 
 use rayon::prelude::*;
 
-use super::{direct, winograd};
+use super::{direct, small, winograd};
 
 /// With fewer input channels than this, transforming costs more than the multiplications it saves.
 const FEWEST_CHANNELS: usize = 8;
 /// With fewer positions than this, the filter's transform costs more than it saves.
-const FEWEST_POSITIONS: usize = 128;
+const FEWEST_POSITIONS: usize = 400;
 
 /// Shape of a convolution: `[batch, x, y, z]` and channels.
 #[derive(Clone, Copy, Debug)]
@@ -19,29 +19,48 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    fn saves_by_transforms(&self) -> bool {
-        let positions = self.batch * self.size.iter().product::<usize>();
-        self.inputs >= FEWEST_CHANNELS && positions >= FEWEST_POSITIONS
+    /// Voxels of all samples.
+    pub(super) fn positions(&self) -> usize {
+        self.batch * self.size.iter().product::<usize>()
     }
+
+    fn way(&self) -> Way {
+        if self.positions() < FEWEST_POSITIONS {
+            Way::Small
+        } else if self.inputs < FEWEST_CHANNELS {
+            Way::Direct
+        } else {
+            Way::Winograd
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    Direct,
+    Small,
+    Winograd,
 }
 
 /// `[batch, x, y, z, outputs]` from `input` `[batch, x, y, z, inputs]` and `weight`
 /// `[3, 3, 3, inputs, outputs]`; stride 1, zero padding 1.
 pub(crate) fn forward(shape: Shape, input: &[f32], weight: &[f32]) -> Vec<f32> {
-    if shape.saves_by_transforms() {
-        winograd::forward(shape, input, weight)
-    } else {
-        direct::forward(shape, input, weight)
-    }
+    let forward = match shape.way() {
+        Way::Direct => direct::forward,
+        Way::Small => small::forward,
+        Way::Winograd => winograd::forward,
+    };
+    forward(shape, input, weight)
 }
 
 /// The gradient of the weight, `[3, 3, 3, inputs, outputs]`, from the input and the output's gradient.
 pub(crate) fn weight_gradient(shape: Shape, input: &[f32], gradient: &[f32]) -> Vec<f32> {
-    if shape.saves_by_transforms() {
-        winograd::weight_gradient(shape, input, gradient)
-    } else {
-        direct::weight_gradient(shape, input, gradient)
-    }
+    let weight_gradient = match shape.way() {
+        Way::Direct => direct::weight_gradient,
+        Way::Small => small::weight_gradient,
+        Way::Winograd => winograd::weight_gradient,
+    };
+    weight_gradient(shape, input, gradient)
 }
 
 /// The gradient of the input: a convolution of the output's gradient with the mirrored, transposed filter.

@@ -1,4 +1,4 @@
-//! The 3³ convolution by its definition, without `im2col`: for few channels and for small maps.
+//! The 3³ convolution by its definition, without `im2col`: for few input channels.
 //!
 //! The volume is copied once with a border of zeros. Then the three taps along z are `3 · inputs`
 //! contiguous values, and the window of the next position begins `inputs` values later: each of the
@@ -7,20 +7,17 @@
 use rayon::prelude::*;
 
 use super::cpu::Shape;
-use crate::matrix::{Into, Matrix, Threads, multiply};
+use crate::matrix::{Into, Matrix, multiply};
 
 /// Positions one product covers: enough to fill it, few enough for its result to stay in the L2 cache.
 const POSITIONS: usize = 512;
-/// Sections of this many positions or fewer are too small to divide; the whole volume is one product.
-const SMALL_SECTION: usize = 256;
 /// Parts the weight gradient is summed in: fixed, so that the result does not depend on threads.
 const GRADIENT_PARTS: usize = 8;
 
-/// Consecutive rows (along z) of consecutive sections (along x) of one padded volume.
+/// Consecutive rows (along z) of one section of a padded volume.
 #[derive(Clone, Copy)]
 struct Block {
     section: usize,
-    sections: usize,
     row: usize,
     rows: usize,
 }
@@ -28,10 +25,6 @@ struct Block {
 impl Shape {
     fn section(&self) -> usize {
         self.size[1] * self.size[2]
-    }
-
-    fn is_small(&self) -> bool {
-        self.section() <= SMALL_SECTION
     }
 
     fn padded_row(&self) -> usize {
@@ -65,23 +58,12 @@ impl Shape {
     fn blocks(&self, section: usize) -> impl Iterator<Item = Block> + use<> {
         let y_size = self.size[1];
         let step = (POSITIONS / self.padded_row()).max(1);
-        (0..y_size).step_by(step).map(move |row| Block {
-            section,
-            sections: 1,
-            row,
-            rows: step.min(y_size - row),
-        })
-    }
-
-    /// One sample as a single block.
-    fn whole(&self, sample: usize) -> Block {
-        let [sections, rows, _] = self.size;
-        Block { section: sample * sections, sections, row: 0, rows }
+        (0..y_size).step_by(step).map(move |row| Block { section, row, rows: step.min(y_size - row) })
     }
 
     /// Positions from the first to the last voxel of a block, border included.
-    fn positions(&self, block: Block) -> usize {
-        (block.sections - 1) * self.padded_section() + (block.rows - 1) * self.padded_row() + self.size[2]
+    fn reach(&self, block: Block) -> usize {
+        (block.rows - 1) * self.padded_row() + self.size[2]
     }
 
     /// Where the window of the first position of a block begins, in padded positions.
@@ -93,17 +75,14 @@ impl Shape {
     /// The input windows of a block for tap `[x, y]`: `[positions, 3 · inputs]`.
     fn windows<'a>(&self, padded: &'a [f32], block: Block, tap: usize) -> Matrix<'a> {
         let at = self.window(block) + tap / 3 * self.padded_section() + tap % 3 * self.padded_row();
-        let (positions, c) = (self.positions(block), self.inputs);
+        let (positions, c) = (self.reach(block), self.inputs);
         Matrix::rows(&padded[at * c..], positions, 3 * c, c)
     }
 
     /// Calls `f(voxel row of the block, its first position in the block)` for each row along z.
     fn for_each_row(&self, block: Block, mut f: impl FnMut(usize, usize)) {
-        for section in 0..block.sections {
-            for row in 0..block.rows {
-                let voxel = section * self.section() + row * self.size[2];
-                f(voxel, section * self.padded_section() + row * self.padded_row());
-            }
+        for row in 0..block.rows {
+            f(row * self.size[2], row * self.padded_row());
         }
     }
 }
@@ -113,20 +92,13 @@ impl Shape {
 pub(crate) fn forward(shape: Shape, input: &[f32], weight: &[f32]) -> Vec<f32> {
     let padded = shape.padded(input);
     let mut out = vec![0.0; shape.batch * shape.size[0] * shape.section() * shape.outputs];
-    if shape.is_small() {
-        let mut scratch = Vec::new();
-        for (sample, out) in out.chunks_mut(shape.size[0] * shape.section() * shape.outputs).enumerate() {
-            forward_block(shape, &padded, weight, shape.whole(sample), Threads::All, &mut scratch, out);
+    let section_values = shape.section() * shape.outputs;
+    out.par_chunks_mut(section_values).enumerate().for_each_init(Vec::new, |scratch, (section, out)| {
+        for block in shape.blocks(section) {
+            let out = &mut out[block.row * shape.size[2] * shape.outputs..];
+            forward_block(shape, &padded, weight, block, scratch, out);
         }
-    } else {
-        let section_values = shape.section() * shape.outputs;
-        out.par_chunks_mut(section_values).enumerate().for_each_init(Vec::new, |scratch, (section, out)| {
-            for block in shape.blocks(section) {
-                let out = &mut out[block.row * shape.size[2] * shape.outputs..];
-                forward_block(shape, &padded, weight, block, Threads::One, scratch, out);
-            }
-        });
-    }
+    });
     out
 }
 
@@ -135,17 +107,16 @@ fn forward_block(
     padded: &[f32],
     weight: &[f32],
     block: Block,
-    threads: Threads,
     scratch: &mut Vec<f32>,
     out: &mut [f32],
 ) {
     let co = shape.outputs;
     let filter_size = 3 * shape.inputs * co;
-    scratch.resize(shape.positions(block) * co, 0.0);
+    scratch.resize(shape.reach(block) * co, 0.0);
     for tap in 0..9 {
         let mode = if tap == 0 { Into::Replace } else { Into::Add };
         let filter = Matrix::rows(&weight[tap * filter_size..], 3 * shape.inputs, co, co);
-        multiply(scratch, co, mode, 1.0, shape.windows(padded, block, tap), filter, threads);
+        multiply(scratch, co, mode, 1.0, shape.windows(padded, block, tap), filter);
     }
     let row = shape.size[2] * co;
     shape.for_each_row(block, |voxel, position| {
@@ -157,23 +128,6 @@ fn forward_block(
 pub(crate) fn weight_gradient(shape: Shape, input: &[f32], gradient: &[f32]) -> Vec<f32> {
     let padded = shape.padded(input);
     let weight_size = 27 * shape.inputs * shape.outputs;
-    let volume = shape.size[0] * shape.section() * shape.outputs;
-    if shape.is_small() {
-        let mut sum = vec![0.0; weight_size];
-        let mut scratch = Vec::new();
-        for (sample, gradient) in gradient.chunks(volume).enumerate() {
-            add_weight_gradient(
-                shape,
-                &padded,
-                gradient,
-                shape.whole(sample),
-                Threads::All,
-                &mut scratch,
-                &mut sum,
-            );
-        }
-        return sum;
-    }
     let sections = shape.batch * shape.size[0];
     let part = sections.div_ceil(GRADIENT_PARTS);
     let parts: Vec<Vec<f32>> = (0..sections.div_ceil(part))
@@ -185,15 +139,7 @@ pub(crate) fn weight_gradient(shape: Shape, input: &[f32], gradient: &[f32]) -> 
                 for block in shape.blocks(section) {
                     let voxel = section * shape.section() + block.row * shape.size[2];
                     let gradient = &gradient[voxel * shape.outputs..];
-                    add_weight_gradient(
-                        shape,
-                        &padded,
-                        gradient,
-                        block,
-                        Threads::One,
-                        &mut scratch,
-                        &mut sum,
-                    );
+                    add_weight_gradient(shape, &padded, gradient, block, &mut scratch, &mut sum);
                 }
             }
             sum
@@ -214,7 +160,6 @@ fn add_weight_gradient(
     padded: &[f32],
     gradient: &[f32],
     block: Block,
-    threads: Threads,
     scratch: &mut Vec<f32>,
     sum: &mut [f32],
 ) {
@@ -222,14 +167,14 @@ fn add_weight_gradient(
     let (row, filter_size) = (shape.size[2] * co, 3 * shape.inputs * co);
     // Positions on the border must not contribute: their gradient is zero.
     scratch.clear();
-    scratch.resize(shape.positions(block) * co, 0.0);
+    scratch.resize(shape.reach(block) * co, 0.0);
     shape.for_each_row(block, |voxel, position| {
         scratch[position * co..position * co + row].copy_from_slice(&gradient[voxel * co..voxel * co + row]);
     });
-    let gradient = Matrix::rows(scratch, shape.positions(block), co, co);
+    let gradient = Matrix::rows(scratch, shape.reach(block), co, co);
     for tap in 0..9 {
         let windows = shape.windows(padded, block, tap).transposed();
         let sum = &mut sum[tap * filter_size..(tap + 1) * filter_size];
-        multiply(sum, co, Into::Add, 1.0, windows, gradient, threads);
+        multiply(sum, co, Into::Add, 1.0, windows, gradient);
     }
 }

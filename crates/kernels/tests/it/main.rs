@@ -4,6 +4,7 @@
 mod activation;
 mod attention;
 mod conv3d;
+mod linear;
 mod norm;
 mod random;
 mod slopes;

@@ -2,7 +2,7 @@
 
 use bipvl_kernels::{
     AttentionInput, WindowAttentionInput, Windows, add_leaky_relu, attention, conv3d, gelu, instance_norm,
-    layer_norm, window_attention,
+    layer_norm, linear, window_attention,
 };
 use burn::tensor::Tensor;
 
@@ -48,6 +48,16 @@ fn convolution() {
         check("input", input.clone(), |input| weighed(conv3d(input, weight.clone())));
         check("weight", weight.clone(), |weight| weighed(conv3d(input.clone(), weight)));
     }
+}
+
+#[test]
+fn linear_layer() {
+    let (input, weight) = (random([3, 4, 9], 1, &device()), random([9, 5], 2, &device()));
+    let bias = random([5], 3, &device());
+    let run = |input, weight, bias| weighed(linear(input, weight, Some(bias)));
+    check("input", input.clone(), |input| run(input, weight.clone(), bias.clone()));
+    check("weight", weight.clone(), |weight| run(input.clone(), weight, bias.clone()));
+    check("bias", bias.clone(), |bias| run(input.clone(), weight.clone(), bias));
 }
 
 #[test]

@@ -9,7 +9,6 @@ mod two_way;
 use bipvl_kernels::{AttentionInput, attention};
 use burn::{
     module::Module,
-    nn::Linear,
     tensor::{Tensor, activation::relu},
 };
 use serde::{Deserialize, Serialize};
@@ -17,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use pre_norm::{PreNorm, PreNormSide};
 pub use two_way::{TextOutput, TwoWay, TwoWayLayer};
 
-use super::init::Initializer;
+use super::{init::Initializer, layers::Linear};
 
 /// Sizes and form of every fusion block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

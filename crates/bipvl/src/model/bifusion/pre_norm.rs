@@ -10,12 +10,12 @@
 //! hold: cross-attention at half the width, and a perceptron with ReLU. Text tokens are not scaled to length
 //! 1, because the layer norm does that work.
 
-use burn::{module::Module, nn::Linear, tensor::Tensor};
+use burn::{module::Module, tensor::Tensor};
 
 use super::{FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, project};
 use crate::model::{
     init::Initializer,
-    layers::{EPSILON, LayerNorm},
+    layers::{EPSILON, LayerNorm, Linear},
 };
 
 /// Both sides to themselves, then text to image, then image to text.

@@ -3,12 +3,12 @@
 //! Text tokens are the queries `q`, vision tokens the keys `k`, and the projected text as it entered, `p`,
 //! serves as position code of the queries.
 
-use burn::{module::Module, nn::Linear, tensor::Tensor};
+use burn::{module::Module, tensor::Tensor};
 
 use super::{FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, project};
 use crate::model::{
     init::Initializer,
-    layers::{EPSILON, LayerNorm},
+    layers::{EPSILON, LayerNorm, Linear},
 };
 
 /// Layers of the two-way transformer.

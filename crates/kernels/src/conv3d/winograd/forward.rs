@@ -86,7 +86,8 @@ impl WithSimd for Forward<'_> {
                     multiply_panel(simd, panels, inputs, left, right, into);
                 }
                 let columns = [panel * width, panels.filled(panel, outputs)];
-                let mut output = Outputs { size: map.size, outputs, columns, plane, values: output };
+                let mut output =
+                    Outputs { size: map.size, channels: outputs, columns, plane, values: output };
                 for tile in 0..block.rows * along_z {
                     let place = [block.x, block.y + tile / along_z, tile % along_z];
                     output.add(simd, &products[tile * width..], stride * width, place);
@@ -99,7 +100,7 @@ impl WithSimd for Forward<'_> {
 /// Where the products of one plane of points go.
 struct Outputs<'a> {
     size: [usize; 3],
-    outputs: usize,
+    channels: usize,
     /// First channel of the panel, and how many it has.
     columns: [usize; 2],
     plane: usize,
@@ -158,7 +159,7 @@ impl Outputs<'_> {
             if !is_part || 2 * place[0] + x >= x_size {
                 continue;
             }
-            let at = ((x * y_size + y) * z_size + z) * self.outputs + channels[0];
+            let at = ((x * y_size + y) * z_size + z) * self.channels + channels[0];
             let output = &mut self.values[at..at + channels[1]];
             let is_first = self.plane == x;
             let value = match (is_first, x == 1 && self.plane > 1) {
