@@ -8,7 +8,9 @@ use bipvl::{
     model::{Merging, Preset},
 };
 use bipvl_metrics::Convention;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+
+use crate::commands::bench::Measure;
 
 /// Segments 3-D medical scans, guided by a description of each class in words.
 ///
@@ -52,6 +54,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Tell what a run or a preset is: classes, descriptions, parameters, and what it needs.
     Info(InfoArgs),
+    /// Measure how fast this program computes, and how much memory it needs.
+    Bench(BenchArgs),
 }
 
 #[derive(Debug, Args)]
@@ -223,4 +227,34 @@ pub(crate) struct InfoArgs {
     /// Write JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// What to measure; all when none is named. vision-F-S and train-F-S: Swin UNETR of feature size F on a
+    /// window of side S; text-window, text-window-cached, text-train, text-train-paper: the whole network;
+    /// file: from a CT to a label map; score: Dice, HD95 and NSD of 15 classes.
+    #[arg(value_name = "MEASURE")]
+    pub(crate) measures: Vec<Measure>,
+    /// Write JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Repetitions, after one for warmth; fewer when they would take longer than a minute.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+    /// Small sizes, to see that all works; the times say nothing.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Make the one measure in this process.
+    #[arg(long, hide = true)]
+    pub(crate) here: bool,
+    /// Weights under the names of MONAI and Hugging Face, to compute as another program does.
+    #[arg(long, value_name = "FILE", hide = true, requires = "here")]
+    pub(crate) weights: Option<PathBuf>,
+    /// What to compute with: tensors, or a CT for `file`.
+    #[arg(long, value_name = "FILE", hide = true, requires = "here")]
+    pub(crate) input: Option<PathBuf>,
+    /// Where to write what was computed.
+    #[arg(long, value_name = "FILE", hide = true, requires = "here")]
+    pub(crate) output: Option<PathBuf>,
 }

@@ -11,6 +11,7 @@ pub mod init;
 pub mod layers;
 pub mod preset;
 pub mod published;
+pub mod swin_unetr;
 pub mod text_encoder;
 pub mod vision_encoder;
 pub mod weights;

@@ -4,11 +4,9 @@ use std::path::Path;
 
 use bipvl::model::{
     Merging, SwinVersion, VisionConfig,
-    decoder::{Decoder, DecoderInput},
     init::Initializer,
-    layers::normalize,
-    published::{Form, Imported, Name, export, import, monai},
-    vision_encoder::VisionEncoder,
+    published::{Form, Imported, Name, export, fill_from, import, monai},
+    swin_unetr::SwinUnetr,
     weights::{NamedWeights, apply, collect, load, save},
 };
 use burn::tensor::{Device, Tensor, TensorData};
@@ -32,62 +30,32 @@ fn config(version: SwinVersion, merging: Merging) -> VisionConfig {
     }
 }
 
-/// Both modules of the vision side, and their tensors by our names.
-fn untrained(config: &VisionConfig) -> (VisionEncoder, Decoder, NamedWeights) {
-    let mut init = Initializer::new(0, &Device::flex());
-    let (encoder, decoder) =
-        (VisionEncoder::new(&mut init, config), Decoder::new(&mut init, config, OUTPUTS));
-    let all = prefixed("vision_encoder.", collect(&encoder)).chain(prefixed("decoder.", collect(&decoder)));
-    let all = all.collect();
-    (encoder, decoder, all)
-}
-
-fn prefixed(
-    prefix: &str,
-    weights: NamedWeights,
-) -> impl Iterator<Item = (String, bipvl::model::weights::Weights)> {
-    weights.into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
+/// The network, and its tensors by our names.
+fn untrained(config: &VisionConfig) -> (SwinUnetr, NamedWeights) {
+    let network = SwinUnetr::new(&mut Initializer::new(0, &Device::flex()), config, OUTPUTS);
+    let weights = collect(&network);
+    (network, weights)
 }
 
 /// The tensors that the Python twin sets, by MONAI's names.
 fn published(config: &VisionConfig) -> NamedWeights {
-    let (_, _, ours) = untrained(config);
+    let (_, ours) = untrained(config);
     let shapes = export(&monai::names(config), ours);
     shapes.into_iter().map(|(name, tensor)| (name.clone(), filled(&name, &tensor.shape))).collect()
-}
-
-fn part(weights: &NamedWeights, prefix: &str) -> NamedWeights {
-    let ours =
-        |(name, tensor): (&String, _)| Some((name.strip_prefix(prefix)?.to_owned(), Clone::clone(tensor)));
-    weights.iter().filter_map(ours).collect()
-}
-
-/// Swin UNETR without any text: stages, skips, decoder.
-fn logits(encoder: &VisionEncoder, decoder: &Decoder, image: Tensor<5>) -> Tensor<5> {
-    let mut map = encoder.embed_patches(image.clone());
-    let mut skips = vec![normalize(map.clone())];
-    for stage in &encoder.stages {
-        map = stage.forward(map);
-        skips.push(normalize(map.clone()));
-    }
-    let bottleneck = skips.pop().unwrap();
-    let skips = skips.try_into().unwrap();
-    decoder.forward(DecoderInput { image, skips, bottleneck }).logits
 }
 
 fn check(version: SwinVersion, merging: Merging, patch: [usize; 3]) {
     let config = config(version, merging);
     let file = Path::new("formula");
-    let (encoder, decoder, expected) = untrained(&config);
+    let (network, expected) = untrained(&config);
     let (weights, report) = import(&monai::names(&config), published(&config), &expected, file).unwrap();
     assert!(report.missing.is_empty() && report.unused.is_empty(), "{report:?}");
-    let encoder = apply(encoder, part(&weights, "vision_encoder."), file).unwrap();
-    let decoder = apply(decoder, part(&weights, "decoder."), file).unwrap();
+    let network = apply(network, weights, file).unwrap();
 
     let [x, y, z] = patch;
-    let image = uniform("image", &[1, x, y, z, 1], 1.0);
+    let image = uniform("image", &[1, 1, x, y, z], 1.0);
     let image = Tensor::<5>::from_data(TensorData::new(image.values, image.shape), &Device::flex());
-    let found = logits(&encoder, &decoder, image);
+    let found = network.forward(image).permute([0, 2, 3, 4, 1]);
     let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/swin_unetr.safetensors");
     let (reference, _) = load(&reference).unwrap();
     let name = format!("{version:?}_{merging:?}_{x}x{y}x{z}").to_lowercase();
@@ -125,7 +93,7 @@ fn what_is_exported_is_imported_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("monai.safetensors");
         let config = config(version, Merging::Repeated);
-        let (_, _, ours) = untrained(&config);
+        let (_, ours) = untrained(&config);
         save(&file, &export(&monai::names(&config), ours.clone()), &[]).unwrap();
         let (imported, report) = Imported::from_monai(&file, Merging::Repeated).unwrap();
         assert_eq!(imported.weights, ours);
@@ -162,7 +130,7 @@ fn self_supervised_weights_lack_a_decoder_and_have_other_names() {
 #[test]
 fn a_wrong_shape_is_refused_by_name() {
     let config = config(SwinVersion::V1, Merging::Repeated);
-    let (_, _, ours) = untrained(&config);
+    let (_, ours) = untrained(&config);
     let mut published = published(&config);
     published.insert("encoder2.layer.conv1.conv.weight".to_owned(), filled("wrong", &[12, 10, 3, 3, 3]));
     let names: Vec<Name> = monai::names(&config);
@@ -171,4 +139,33 @@ fn a_wrong_shape_is_refused_by_name() {
     let expected = "some.pt: expected encoder2.layer.conv1.conv.weight of shape [12, 12, 3, 3, 3], \
                     found [12, 10, 3, 3, 3]";
     assert_eq!(error, expected);
+}
+
+#[test]
+fn a_file_fills_a_network_tensor_by_tensor_as_an_import_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("monai.safetensors");
+    let config = config(SwinVersion::V2, Merging::Complete);
+    let (_, ours) = untrained(&config);
+    let names = monai::names(&config);
+    save(&file, &export(&names, ours.clone()), &[]).unwrap();
+    let blank = SwinUnetr::new(&mut Initializer::blank(&Device::flex()), &config, OUTPUTS);
+    let bytes = std::fs::read(&file).unwrap();
+    let filled = fill_from(blank.clone(), &names, &bytes, &file).unwrap();
+    assert_eq!(collect(&filled), ours);
+
+    let mut lacking = export(&names, ours.clone());
+    lacking.remove("out.conv.conv.bias");
+    save(&file, &lacking, &[]).unwrap();
+    let error = fill_from(blank.clone(), &names, &std::fs::read(&file).unwrap(), &file).unwrap_err();
+    let expected = "monai.safetensors: expected out.conv.conv.bias for a place of shape [2], found none";
+    assert!(error.to_string().ends_with(expected), "{error}");
+
+    let mut more = export(&names, ours);
+    more.insert("head".to_owned(), crate::formula::filled("head", &[2]));
+    save(&file, &more, &[]).unwrap();
+    let error = fill_from(blank, &names, &std::fs::read(&file).unwrap(), &file).unwrap_err().to_string();
+    let count = names.len();
+    let expected = format!("expected the {count} tensors of this architecture, found {}", count + 1);
+    assert!(error.ends_with(&expected), "{error}");
 }

@@ -36,6 +36,7 @@ fn the_help_of_every_command_names_its_flags() {
         ("import", &["--out", "--merging", "<SOURCE>"]),
         ("export", &["--out", "<RUN>"]),
         ("info", &["--preset", "--json", "[RUN]"]),
+        ("bench", &["--json", "--repeat", "--quick", "[MEASURE]"]),
     ] {
         let outcome = scene.bipvl(&[command, "--help"]).succeeds();
         assert!(outcome.stderr.is_empty());
@@ -48,7 +49,7 @@ fn the_help_of_every_command_names_its_flags() {
 #[test]
 fn the_help_names_every_command() {
     let help = empty().bipvl(&["--help"]).succeeds().stdout;
-    for command in ["demo", "train", "predict", "evaluate", "import", "export", "info", "help"] {
+    for command in ["demo", "train", "predict", "evaluate", "import", "export", "info", "bench", "help"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in\n{help}");
     }
 }
@@ -75,6 +76,8 @@ fn wrong_arguments_are_refused_with_a_hint() {
         (&["info", "run", "--preset", "tiny"], "cannot be used with"),
         (&["info", "--preset", "huge"], "expected one of paper, small, tiny, found \"huge\""),
         (&["info", "--preset", "tiny", "--threads", "x"], "invalid value 'x'"),
+        (&["bench", "--repeat", "0"], "0 is not in 1.."),
+        (&["bench", "vision-7-9"], "expected one of vision-48-96, "),
         (&["demo", "--steps", "-3"], "invalid value '-3'"),
     ] {
         scene.bipvl(args).refuses_saying(&[part, "--help"]);

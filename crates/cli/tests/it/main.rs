@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the lint knows tests, but not the functions that help them")]
 
 mod bad_input;
+mod bench;
 mod help;
 mod resume;
 mod scene;

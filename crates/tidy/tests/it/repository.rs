@@ -6,7 +6,7 @@ use std::{
 };
 
 /// What is kept under version control; results of a demo or a run in the root are none of our business.
-const FOLDERS: [&str; 6] = [".ci", "configs", "crates", "descriptions", "docs", "tests"];
+const FOLDERS: [&str; 7] = [".ci", "benches", "configs", "crates", "descriptions", "docs", "tests"];
 
 /// One text file.
 pub(crate) struct SourceFile {

@@ -1,10 +1,12 @@
 //! Weights that others published: their names and layouts against ours, in both directions.
 
 pub mod bert;
+mod in_place;
 mod imported;
 pub mod monai;
 
 pub use imported::{Imported, Sizes, to_monai};
+pub use in_place::{fill_from, whole_names};
 
 use std::path::Path;
 

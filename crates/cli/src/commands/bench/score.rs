@@ -1,0 +1,77 @@
+//! Dice, HD95 and NSD of two label maps.
+
+use std::path::Path;
+
+use anyhow::Result;
+use bipvl::model::weights::{Weights, save};
+use bipvl_metrics::{CaseScores, ClassLabel, Settings, score_case};
+use bipvl_volume::{Grid, LabelMap};
+use ndarray::Array3;
+
+use super::{Work, source::Source, text::CLASSES};
+
+const SHAPE: [usize; 3] = [256, 256, 160];
+const QUICK_SHAPE: [usize; 3] = [48, 48, 32];
+const SPACING: [f64; 3] = [1.0, 1.0, 2.0];
+/// Classes side by side along x and y.
+const CELLS: [usize; 2] = [5, 3];
+/// Half axes of a class as shares of the shape.
+const RADII: [f64; 3] = [0.08, 0.13, 0.35];
+/// How many voxels the prediction lies beside the reference.
+const SHIFT: [usize; 3] = [2, 1, 1];
+
+/// A pair of label maps and what became of it.
+pub(super) struct Scoring {
+    prediction: LabelMap,
+    reference: LabelMap,
+    classes: Vec<ClassLabel>,
+    scores: Option<CaseScores>,
+}
+
+impl Scoring {
+    pub(super) fn new(source: &Source, quick: bool) -> Result<Self> {
+        let shape = if quick { QUICK_SHAPE } else { SHAPE };
+        let label_map = |name, shift: [usize; 3]| -> Result<LabelMap> {
+            let voxels = match source.tensor(name, &shape)? {
+                Some(values) => {
+                    Array3::from_shape_fn(shape, |(x, y, z)| values[(x * shape[1] + y) * shape[2] + z] as u16)
+                }
+                None => Array3::from_shape_fn(shape, |(x, y, z)| {
+                    class_at(std::array::from_fn(|axis| {
+                        ([x, y, z][axis] + shift[axis]) as f64 / shape[axis] as f64
+                    }))
+                }),
+            };
+            Ok(LabelMap::new(voxels, Grid::with_spacing(shape, SPACING)))
+        };
+        let (prediction, reference) = (label_map("prediction", SHIFT)?, label_map("reference", [0; 3])?);
+        let classes =
+            (1..=CLASSES as u16).map(|label| ClassLabel { name: label.to_string(), label }).collect();
+        Ok(Self { prediction, reference, classes, scores: None })
+    }
+}
+
+/// The label at a place given as shares of the shape: one ellipsoid in each cell.
+fn class_at(place: [f64; 3]) -> u16 {
+    let cell: [usize; 2] =
+        std::array::from_fn(|axis| ((place[axis] * CELLS[axis] as f64) as usize).min(CELLS[axis] - 1));
+    let middle = |axis: usize| cell.get(axis).map_or(0.5, |cell| (*cell as f64 + 0.5) / CELLS[axis] as f64);
+    let distance: f64 = (0..3).map(|axis| ((place[axis] - middle(axis)) / RADII[axis]).powi(2)).sum();
+    if distance < 1.0 { (1 + cell[0] * CELLS[1] + cell[1]) as u16 } else { 0 }
+}
+
+impl Work for Scoring {
+    fn run(&mut self) -> Result<()> {
+        let settings = Settings::default();
+        self.scores = Some(score_case("pair", &self.prediction, &self.reference, &self.classes, &settings)?);
+        Ok(())
+    }
+
+    fn save(&self, path: &Path) -> Result<()> {
+        let scores = self.scores.iter().flat_map(|scores| scores.classes.values());
+        let column = |score: Option<f64>| score.map_or(f32::NAN, |score| score as f32);
+        let values = scores.flat_map(|class| [class.dice, class.hd95_mm, class.nsd].map(column)).collect();
+        let scores = Weights { shape: vec![CLASSES, 3], values };
+        Ok(save(path, &[("scores".to_owned(), scores)].into(), &[])?)
+    }
+}

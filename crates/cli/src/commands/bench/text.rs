@@ -1,0 +1,182 @@
+//! The whole network with its text: a window forward, and an update of all weights.
+
+use std::path::Path;
+
+use anyhow::Result;
+use bipvl::{
+    model::{
+        BiPvlSeg, BiPvlSegConfig, Bottleneck, EncodedText, Merging, Preset, TextInput,
+        init::Initializer,
+        published::whole_names,
+        weights::{Weights, save},
+    },
+    train::{
+        Trainee,
+        loss::{LossConfig, LossWeights, Losses as AllLosses},
+        optimizer::{AdamW, AdamWConfig},
+    },
+};
+use burn::tensor::{Device, Int, Tensor};
+
+use super::{
+    Work,
+    source::{Source, labels, tokens},
+    vision::{LEARNING_RATE, Losses},
+};
+
+pub(super) const CLASSES: usize = 15;
+/// A title and five concepts.
+const CONCEPTS: usize = 6;
+/// Tokens of the text of a class, and of one of its sentences.
+const FULL_TOKENS: usize = 48;
+const CONCEPT_TOKENS: usize = 12;
+/// Of a vocabulary made of descriptions.
+const WORDS: usize = 600;
+
+/// Sizes of a whole network and its training patch.
+#[derive(Clone, Debug)]
+pub(super) struct Scene {
+    pub(super) config: BiPvlSegConfig,
+    pub(super) patch: [usize; 3],
+    batch: usize,
+    clip_norm: f64,
+}
+
+impl Scene {
+    pub(super) fn paper() -> Self {
+        Self::of(Preset::Paper, 1, 0.0)
+    }
+
+    pub(super) fn tiny() -> Self {
+        Self::of(Preset::Tiny, 2, 1.0)
+    }
+
+    /// A network that a processor takes through a whole CT in a minute: feature size 12 in patches of 96³.
+    pub(super) fn narrow() -> Self {
+        let mut scene = Self::of(Preset::Small, 1, 0.0);
+        scene.config.vision.feature_size = 12;
+        scene.config.fusion.heads = 4;
+        scene.patch = Preset::Paper.patch();
+        scene
+    }
+
+    /// A preset as MONAI 1.6 merges patches, without dropout, so that every program computes the same.
+    fn of(preset: Preset, batch: usize, clip_norm: f64) -> Self {
+        let mut config = preset.config(1);
+        config.vision.merging = Merging::Complete;
+        config.bottleneck = Bottleneck::Fused;
+        config.text.hidden_dropout_prob = 0.0;
+        if config.text.vocab_size == 0 {
+            config.text.vocab_size = WORDS;
+        }
+        Self { config, patch: preset.patch(), batch, clip_norm }
+    }
+
+    pub(super) fn network(&self, source: &Source, device: &Device) -> Result<BiPvlSeg> {
+        let network = self.config.init(CLASSES, self.patch, &mut source.initializer(device));
+        source.filled(network, &whole_names(&self.config))
+    }
+
+    pub(super) fn text(&self, device: &Device) -> TextInput {
+        let words = self.config.text.vocab_size;
+        TextInput {
+            full: tokens([CLASSES, FULL_TOKENS], words, device),
+            concepts: tokens([CLASSES * CONCEPTS, CONCEPT_TOKENS], words, device),
+            num_concepts: CONCEPTS,
+        }
+    }
+
+    fn image(&self, source: &Source, device: &Device) -> Result<Tensor<5>> {
+        let [x, y, z] = self.patch;
+        source.image([self.batch, 1, x, y, z], device)
+    }
+}
+
+/// When the text passes the layers before the first exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// For every window.
+    Each,
+    /// Once, before the first window.
+    Once,
+}
+
+/// A window forward.
+pub(super) struct Window {
+    network: BiPvlSeg,
+    text: TextInput,
+    encoded: Option<EncodedText>,
+    image: Tensor<5>,
+    logits: Option<Tensor<5>>,
+}
+
+impl Window {
+    pub(super) fn new(source: &Source, scene: &Scene, encoding: Encoding) -> Result<Self> {
+        let device = Device::flex();
+        let network = scene.network(source, &device)?;
+        let text = scene.text(&device);
+        let encoded = (encoding == Encoding::Once).then(|| network.encode_text(&text, None));
+        let image = scene.image(source, &device)?;
+        Ok(Self { network, text, encoded, image, logits: None })
+    }
+}
+
+impl Work for Window {
+    fn run(&mut self) -> Result<()> {
+        self.logits = None;
+        let encoded = self.encoded.clone().unwrap_or_else(|| self.network.encode_text(&self.text, None));
+        self.logits = Some(self.network.segment(self.image.clone(), &encoded));
+        Ok(())
+    }
+
+    fn save(&self, path: &Path) -> Result<()> {
+        let logits = self.logits.iter().map(|logits| ("logits".to_owned(), Weights::of(logits.clone())));
+        Ok(save(path, &logits.collect(), &[])?)
+    }
+}
+
+/// Updates of all weights: forward, three losses, backward, `AdamW`.
+pub(super) struct Training {
+    trainee: Trainee,
+    optimizer: AdamW,
+    text: TextInput,
+    image: Tensor<5>,
+    labels: Tensor<4, Int>,
+    losses: Losses,
+}
+
+impl Training {
+    pub(super) fn new(source: &Source, scene: &Scene) -> Result<Self> {
+        let device = Device::flex().autodiff();
+        let model = scene.network(source, &device)?;
+        let trainee = Trainee { model, loss_weights: LossWeights::new(&Initializer::blank(&device)) };
+        let [x, y, z] = scene.patch;
+        let optimizer = AdamWConfig { clip_norm: scene.clip_norm, ..AdamWConfig::default() };
+        Ok(Self {
+            trainee,
+            optimizer: AdamW::new(optimizer),
+            text: scene.text(&device),
+            image: scene.image(source, &device)?,
+            labels: labels([scene.batch, x, y, z], CLASSES + 1, &device),
+            losses: Losses::default(),
+        })
+    }
+}
+
+impl Work for Training {
+    fn run(&mut self) -> Result<()> {
+        let config = LossConfig::default();
+        let output = self.trainee.model.forward(self.image.clone(), &self.text, None);
+        let losses = AllLosses::of(&output, self.labels.clone(), &config, None);
+        let total = self.trainee.loss_weights.total(&losses, config.weighting);
+        self.losses.push(&total);
+        // Nothing of the graph but what `total` holds on to may live on through the backward pass.
+        drop((output, losses));
+        self.trainee = self.optimizer.step(self.trainee.clone(), &total.backward(), LEARNING_RATE);
+        Ok(())
+    }
+
+    fn save(&self, path: &Path) -> Result<()> {
+        self.losses.save(path)
+    }
+}

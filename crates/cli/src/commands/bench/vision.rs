@@ -1,0 +1,141 @@
+//! Swin UNETR without text: a window forward, and an update of the weights.
+
+use std::path::Path;
+
+use anyhow::Result;
+use bipvl::{
+    model::{
+        Merging, SwinVersion, VisionConfig,
+        published::monai,
+        swin_unetr::SwinUnetr,
+        weights::{Weights, save},
+    },
+    train::{
+        loss::segmentation::dice_and_cross_entropy,
+        optimizer::{AdamW, AdamWConfig},
+    },
+};
+use burn::tensor::{Device, Int, Tensor};
+
+use super::{
+    Work,
+    measure::Size,
+    operations::swin_unetr_gflop,
+    source::{Source, labels},
+};
+
+/// Background and thirteen classes, as many as abdominal data sets have.
+const OUTPUTS: usize = 14;
+/// Backward takes each multiplication twice: for the input and for the weights.
+const FORWARDS_PER_STEP: f64 = 3.0;
+pub(super) const LEARNING_RATE: f64 = 1e-4;
+
+fn config(size: Size) -> VisionConfig {
+    VisionConfig {
+        channels: 1,
+        feature_size: size.feature_size,
+        depths: [2; 4],
+        heads: [3, 6, 12, 24],
+        attention_window: 7,
+        version: SwinVersion::V1,
+        merging: Merging::Complete,
+    }
+}
+
+fn network(source: &Source, size: Size, device: &Device) -> Result<SwinUnetr> {
+    let config = config(size);
+    let network = SwinUnetr::new(&mut source.initializer(device), &config, OUTPUTS);
+    source.filled(network, &monai::names(&config))
+}
+
+/// A window forward.
+pub(super) struct Forward {
+    network: SwinUnetr,
+    image: Tensor<5>,
+    logits: Option<Tensor<5>>,
+    gflop: f64,
+}
+
+impl Forward {
+    pub(super) fn new(source: &Source, size: Size) -> Result<Self> {
+        let device = Device::flex();
+        let Size { side, .. } = size;
+        let network = network(source, size, &device)?;
+        let image = source.image([1, 1, side, side, side], &device)?;
+        let gflop = swin_unetr_gflop(&config(size), OUTPUTS, side);
+        Ok(Self { network, image, logits: None, gflop })
+    }
+}
+
+impl Work for Forward {
+    fn run(&mut self) -> Result<()> {
+        self.logits = None;
+        self.logits = Some(self.network.forward(self.image.clone()));
+        Ok(())
+    }
+
+    fn save(&self, path: &Path) -> Result<()> {
+        let logits = self.logits.iter().map(|logits| ("logits".to_owned(), Weights::of(logits.clone())));
+        Ok(save(path, &logits.collect(), &[])?)
+    }
+
+    fn gflop(&self) -> Option<f64> {
+        Some(self.gflop)
+    }
+}
+
+/// Updates of the weights: forward, loss, backward, `AdamW`.
+pub(super) struct Training {
+    network: SwinUnetr,
+    optimizer: AdamW,
+    image: Tensor<5>,
+    labels: Tensor<4, Int>,
+    losses: Losses,
+    gflop: f64,
+}
+
+impl Training {
+    pub(super) fn new(source: &Source, size: Size) -> Result<Self> {
+        let device = Device::flex().autodiff();
+        let Size { side, .. } = size;
+        let network = network(source, size, &device)?;
+        let image = source.image([1, 1, side, side, side], &device)?;
+        let labels = labels([1, side, side, side], OUTPUTS, &device);
+        let optimizer = AdamW::new(AdamWConfig::default());
+        let gflop = FORWARDS_PER_STEP * swin_unetr_gflop(&config(size), OUTPUTS, side);
+        Ok(Self { network, optimizer, image, labels, losses: Losses::default(), gflop })
+    }
+}
+
+impl Work for Training {
+    fn run(&mut self) -> Result<()> {
+        let logits = self.network.forward(self.image.clone());
+        let loss = dice_and_cross_entropy(logits, self.labels.clone());
+        self.losses.push(&loss);
+        self.network = self.optimizer.step(self.network.clone(), &loss.backward(), LEARNING_RATE);
+        Ok(())
+    }
+
+    fn save(&self, path: &Path) -> Result<()> {
+        self.losses.save(path)
+    }
+
+    fn gflop(&self) -> Option<f64> {
+        Some(self.gflop)
+    }
+}
+
+/// The loss before every update.
+#[derive(Default)]
+pub(super) struct Losses(Vec<f32>);
+
+impl Losses {
+    pub(super) fn push(&mut self, loss: &Tensor<1>) {
+        self.0.push(loss.clone().into_scalar());
+    }
+
+    pub(super) fn save(&self, path: &Path) -> Result<()> {
+        let losses = Weights { shape: vec![self.0.len()], values: self.0.clone() };
+        Ok(save(path, &[("losses".to_owned(), losses)].into(), &[])?)
+    }
+}
