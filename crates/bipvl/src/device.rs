@@ -17,29 +17,40 @@ pub enum DeviceKind {
 
 /// Why there is no such device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "--device {kind}: expected a program built with `--features {kind}`, found one without; use --device cpu or build again"
-)]
-pub struct MissingDevice {
-    kind: DeviceKind,
+pub enum MissingDevice {
+    /// The program does not know it.
+    #[error(
+        "--device {0}: expected a program built with `--features {0}`, found one without; use --device cpu or build again"
+    )]
+    NotBuilt(DeviceKind),
+    /// The machine does not have it.
+    #[error(
+        "--device {0}: expected a graphics card with a working {0} driver, found none; use --device cpu or install the driver"
+    )]
+    NotFound(DeviceKind),
 }
 
 impl DeviceKind {
-    /// The device, without autodiff.
+    /// The first device of this kind, without autodiff.
     ///
     /// # Errors
     ///
-    /// When this program was built without it.
+    /// When this program was built without it, or the machine has none.
     pub fn open(self) -> Result<Device, MissingDevice> {
         match self {
             Self::Cpu => Ok(Device::flex()),
             #[cfg(feature = "vulkan")]
-            Self::Vulkan => Ok(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
+            Self::Vulkan => self.first_of(burn::tensor::DeviceType::Vulkan),
             #[cfg(feature = "cuda")]
-            Self::Cuda => Ok(Device::cuda(0)),
+            Self::Cuda => self.first_of(burn::tensor::DeviceType::Cuda),
             #[cfg(not(all(feature = "vulkan", feature = "cuda")))]
-            kind => Err(MissingDevice { kind }),
+            kind => Err(MissingDevice::NotBuilt(kind)),
         }
+    }
+
+    #[cfg(any(feature = "vulkan", feature = "cuda"))]
+    fn first_of(self, kind: burn::tensor::DeviceType) -> Result<Device, MissingDevice> {
+        Device::enumerate(kind).into_iter().next().ok_or(MissingDevice::NotFound(self))
     }
 }
 

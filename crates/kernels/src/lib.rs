@@ -12,6 +12,7 @@
 #![allow(clippy::inline_always, reason = "only an inlined body is compiled with its caller's instructions")]
 
 mod activation;
+mod adamw;
 mod attention;
 mod conv3d;
 mod extension;
@@ -25,6 +26,7 @@ mod vector;
 mod window_attention;
 
 pub use activation::{add_leaky_relu, gelu};
+pub use adamw::{AdamWState, AdamWStep, adamw};
 pub use attention::{AttentionInput, attention};
 pub use conv3d::conv3d;
 pub use linear::linear;

@@ -4,6 +4,8 @@
 
 use multiversion::multiversion;
 
+use crate::adamw::AdamWStep;
+
 /// Partial results of a reduction: one vector register of AVX-512.
 const LANES: usize = 16;
 
@@ -322,5 +324,24 @@ pub(crate) fn layer_norm_gradient(
     let (slope, product) = (slope / count, product / count);
     for (((into, &value), &gradient), &gamma) in into.iter_mut().zip(row).zip(gradient).zip(gamma) {
         *into = scale * (gradient * gamma - slope - (value - mean) * scale * product);
+    }
+}
+
+/// One step of AdamW, in place.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn adamw(
+    weights: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    gradient: &[f32],
+    step: AdamWStep,
+) {
+    let AdamWStep { beta1, beta2, epsilon, kept, step_size, seen } = step;
+    let moments = first.iter_mut().zip(second);
+    for ((weight, (first, second)), &gradient) in weights.iter_mut().zip(moments).zip(gradient) {
+        *first = first.mul_add(beta1, gradient * (1.0 - beta1));
+        *second = second.mul_add(beta2, gradient * gradient * (1.0 - beta2));
+        let spread = (*second / seen).sqrt() + epsilon;
+        *weight = weight.mul_add(kept, -(*first / spread * step_size));
     }
 }

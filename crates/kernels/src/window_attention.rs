@@ -2,6 +2,8 @@
 //! are read where they lie in the map, never cut out, rolled or padded in memory.
 
 mod cpu;
+mod forward;
+mod gradient;
 mod windows;
 
 use burn::{
@@ -137,7 +139,7 @@ impl AttentionInWindows for Flex {
     ) -> FloatTensor<Self> {
         let [batch, x, y, z, channels] = dims(&qkv);
         let input = OnCpu::new([qkv, padding, bias_table], windows);
-        tensor(cpu::forward(&input.shape, input.slices()), [batch, x, y, z, channels / 3])
+        tensor(forward::forward(&input.shape, input.slices()), [batch, x, y, z, channels / 3])
     }
 
     fn attend_in_windows_gradient(
@@ -150,7 +152,7 @@ impl AttentionInWindows for Flex {
         let shapes = (dims::<5>(&qkv), dims::<1>(&padding), dims::<2>(&bias_table));
         let input = OnCpu::new([qkv, padding, bias_table], windows);
         let gradient = Contiguous::of(gradient);
-        let gradients = cpu::backward(&input.shape, input.slices(), gradient.values());
+        let gradients = gradient::backward(&input.shape, input.slices(), gradient.values());
         (
             tensor(gradients.qkv, shapes.0),
             tensor(gradients.padding, shapes.1),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bipvl_kernels::{AdamWState, AdamWStep, adamw};
 use burn::{
     module::{Module, ModuleMapper, Param},
     tensor::{Device, Gradients, Tensor, TensorData},
@@ -104,16 +105,21 @@ impl AdamW {
     ) -> Tensor<1> {
         let AdamWConfig { beta1, beta2, epsilon, weight_decay, .. } = self.config;
         let (first, second) = match self.moments.remove(name) {
-            Some(Moments { first, second }) => (first * beta1, second * beta2),
+            Some(Moments { first, second }) => (first, second),
             None => (gradient.zeros_like(), gradient.zeros_like()),
         };
-        let first = first + gradient.clone() * (1.0 - beta1);
-        let second = second + gradient.square() * (1.0 - beta2);
-        let step_size = learning_rate / (1.0 - beta1.powi(self.steps));
-        let spread = (second.clone() / (1.0 - beta2.powi(self.steps))).sqrt() + epsilon;
-        let moved = weights * (1.0 - learning_rate * weight_decay) - first.clone() / spread * step_size;
+        let step = AdamWStep {
+            beta1: beta1 as f32,
+            beta2: beta2 as f32,
+            epsilon: epsilon as f32,
+            kept: (1.0 - learning_rate * weight_decay) as f32,
+            step_size: (learning_rate / (1.0 - beta1.powi(self.steps))) as f32,
+            seen: (1.0 - beta2.powi(self.steps)) as f32,
+        };
+        let AdamWState { weights, first, second } =
+            adamw(AdamWState { weights, first, second }, gradient, step);
         self.moments.insert(name.to_owned(), Moments { first, second });
-        moved
+        weights
     }
 }
 
@@ -141,7 +147,8 @@ impl ModuleMapper for Step<'_> {
             let shape = weights.dims();
             let count = shape.iter().product::<usize>();
             let plain = weights.inner().reshape([count]);
-            let gradient = gradient.reshape([count]) * self.scale;
+            let gradient = gradient.reshape([count]);
+            let gradient = if self.scale < 1.0 { gradient * self.scale } else { gradient };
             let moved = self.optimizer.update(&name, plain, gradient, self.learning_rate);
             Tensor::from_inner(moved.reshape(shape)).require_grad()
         })

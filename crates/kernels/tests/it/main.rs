@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "the lint knows tests, but not the functions that help them")]
 
 mod activation;
+mod adamw;
 mod attention;
 mod conv3d;
 mod linear;

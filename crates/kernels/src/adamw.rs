@@ -1,0 +1,97 @@
+//! One step of AdamW in one pass over weights, gradient and moments.
+
+use burn::{
+    backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor},
+    tensor::Tensor,
+};
+use rayon::prelude::*;
+
+use crate::{
+    extension::{Contiguous, on_cpu, tensor_like},
+    vector,
+};
+
+/// Values one task works on: they fit the L2 cache with their moments.
+const CHUNK: usize = 1 << 15;
+
+/// The constants of one step.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamWStep {
+    /// Share of the mean gradient that is kept.
+    pub beta1: f32,
+    /// Share of the mean squared gradient that is kept.
+    pub beta2: f32,
+    /// Keeps the division finite.
+    pub epsilon: f32,
+    /// What is left of a weight after its decay.
+    pub kept: f32,
+    /// The rate over the part of the mean gradient that has been seen so far, `rate / (1 − β₁ᵗ)`.
+    pub step_size: f32,
+    /// The part of the mean squared gradient that has been seen so far, `1 − β₂ᵗ`.
+    pub seen: f32,
+}
+
+/// Weights and moments, flat.
+#[derive(Clone, Debug)]
+pub struct AdamWState {
+    /// The weights.
+    pub weights: Tensor<1>,
+    /// Mean of the gradients.
+    pub first: Tensor<1>,
+    /// Mean of the squared gradients.
+    pub second: Tensor<1>,
+}
+
+/// Weights and moments after one step along `gradient` (Loshchilov and Hutter, 2019, algorithm 2); nothing
+/// here is tracked.
+pub fn adamw(state: AdamWState, gradient: Tensor<1>, step: AdamWStep) -> AdamWState {
+    let AdamWState { weights, first, second } = state;
+    if on_cpu(&weights) {
+        let [weights, gradient, first, second] =
+            [weights, gradient, first, second].map(Tensor::into_dispatch);
+        let (weights, first, second) = Dispatch::adamw_of(weights, gradient, first, second, step);
+        let [weights, first, second] = [weights, first, second].map(Tensor::from_dispatch);
+        return AdamWState { weights, first, second };
+    }
+    let first = first * step.beta1 + gradient.clone() * (1.0 - step.beta1);
+    let second = second * step.beta2 + gradient.square() * (1.0 - step.beta2);
+    let spread = (second.clone() / step.seen).sqrt() + step.epsilon;
+    let weights = weights * step.kept - first.clone() / spread * step.step_size;
+    AdamWState { weights, first, second }
+}
+
+#[backend_extension(Flex)]
+trait AdamW: Backend {
+    fn adamw_of(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+impl AdamW for Flex {
+    fn adamw_of(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let [weights, gradient, first, second] = [weights, gradient, first, second].map(Contiguous::of);
+        let mut moved = weights.values().to_vec();
+        let mut firsts = first.values().to_vec();
+        let mut seconds = second.values().to_vec();
+        moved
+            .par_chunks_mut(CHUNK)
+            .zip(firsts.par_chunks_mut(CHUNK))
+            .zip(seconds.par_chunks_mut(CHUNK))
+            .zip(gradient.values().par_chunks(CHUNK))
+            .for_each(|(((weights, first), second), gradient)| {
+                vector::adamw(weights, first, second, gradient, step);
+            });
+        let [moved, firsts, seconds] = [moved, firsts, seconds].map(|values| tensor_like(values, &weights));
+        (moved, firsts, seconds)
+    }
+}
