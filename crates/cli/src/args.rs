@@ -131,6 +131,10 @@ pub(crate) struct PredictArgs {
     /// How overlapping patches are weighted; the run's own when not given.
     #[arg(long, value_enum)]
     pub(crate) blending: Option<BlendingArg>,
+    /// Pass every patch through the network; else patches that are one and the same constant, such as air,
+    /// share one pass. The label maps are the same.
+    #[arg(long)]
+    pub(crate) every_window: bool,
     /// Where to compute: cpu, vulkan or cuda.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub(crate) device: DeviceKind,

@@ -1,5 +1,6 @@
 //! Progress bars with the time left, on the standard error and only when that is a terminal.
 
+use bipvl::infer::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar over `length` things called `what`.
@@ -7,4 +8,11 @@ pub(crate) fn bar(what: &str, length: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:>12} {bar:30} {pos}/{len}  {eta} left  {msg}")
         .expect("the template is valid");
     ProgressBar::new(length as u64).with_style(style).with_prefix(what.to_owned())
+}
+
+/// Says beside a bar over cases how far the one called `case` has come.
+pub(crate) fn patches(bar: &ProgressBar, case: &str) -> impl FnMut(Progress) {
+    let (bar, case) = (bar.clone(), case.to_owned());
+    bar.set_message(case.clone());
+    move |progress| bar.set_message(format!("{case}: {} of {} patches", progress.done, progress.total))
 }

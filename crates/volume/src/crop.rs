@@ -90,3 +90,8 @@ pub fn crop_pad<T: Clone>(volume: &Volume<T>, bounds: &Bounds, fill: T) -> Volum
     }
     Volume::new(voxels, volume.grid().cropped(bounds))
 }
+
+/// [`crop_pad`] of a volume that is needed no more: bounds of the whole give it back as it is.
+pub fn into_cropped<T: Clone>(volume: Volume<T>, bounds: &Bounds, fill: T) -> Volume<T> {
+    if *bounds == Bounds::whole(volume.grid().shape()) { volume } else { crop_pad(&volume, bounds, fill) }
+}

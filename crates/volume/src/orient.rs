@@ -115,6 +115,11 @@ pub fn to_ras<T: Clone>(volume: &Volume<T>) -> Volume<T> {
     reorient(volume, Orientation::RAS)
 }
 
+/// [`to_ras`] of a volume that is needed no more: one that is in RAS already is given back as it is.
+pub fn into_ras<T: Clone>(volume: Volume<T>) -> Volume<T> {
+    if Orientation::of(volume.grid()) == Orientation::RAS { volume } else { to_ras(&volume) }
+}
+
 /// The rotation (or reflection) nearest to the voxel axes' directions.
 fn polar_rotation(grid: &Grid) -> Matrix3<f64> {
     let mut directions: Matrix3<f64> = grid.affine().fixed_view::<3, 3>(0, 0).into_owned();

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use bipvl_volume::{
-    Bounds, Grid, LabelMap, Outside, Volume, crop_pad,
+    Bounds, Grid, LabelMap, Outside, Volume, into_cropped, into_ras,
     nifti::{read_image, read_labels},
-    resample, resample_labels, to_ras,
+    resample, resample_labels,
 };
 use ndarray::{Array3, Array4, Axis};
 use serde::{Deserialize, Serialize};
@@ -96,22 +96,29 @@ impl Recipe {
 
     /// Prepares the channels of one case, which share a grid.
     ///
+    /// It takes them away, so that no more of them is in memory than it needs.
+    ///
     /// # Panics
     ///
     /// When there is no channel or the channels have different grids.
-    pub fn prepare(&self, channels: &[Volume<f32>]) -> Prepared {
+    pub fn prepare(&self, channels: Vec<Volume<f32>>) -> Prepared {
         let channels: Vec<Volume<f32>> =
-            channels.iter().map(|channel| self.prepare_channel(channel)).collect();
+            channels.into_iter().map(|channel| self.prepare_channel(channel)).collect();
         let grid = channels.first().expect("a case has at least one channel").grid();
         assert!(channels.iter().all(|channel| channel.grid().is_same_as(grid)), "channels share a grid");
-        let whole = Bounds { start: [0; 3], shape: grid.shape() };
         let foreground = if self.crop_foreground { foreground(&channels) } else { None };
-        let bounds = foreground.unwrap_or(whole).at_least(self.patch);
-        let cropped: Vec<Volume<f32>> =
-            channels.iter().map(|channel| crop_pad(channel, &bounds, 0.0)).collect();
-        let views: Vec<_> = cropped.iter().map(|channel| channel.voxels().view()).collect();
-        let image = ndarray::stack(Axis(0), &views).expect("all channels were cropped alike");
-        Prepared { image, grid: cropped[0].grid().clone() }
+        let bounds = foreground.unwrap_or(Bounds::whole(grid.shape())).at_least(self.patch);
+        let grid = grid.cropped(&bounds);
+        let cropped: Vec<Array3<f32>> =
+            channels.into_iter().map(|channel| into_cropped(channel, &bounds, 0.0).into_voxels()).collect();
+        let image = match <[Array3<f32>; 1]>::try_from(cropped) {
+            Ok([only]) => only.insert_axis(Axis(0)),
+            Err(several) => {
+                let views: Vec<_> = several.iter().map(|channel| channel.view()).collect();
+                ndarray::stack(Axis(0), &views).expect("all channels were cropped alike")
+            }
+        };
+        Prepared { image, grid }
     }
 
     /// Reads and prepares a case of a data set; the labels become class indices on the prepared grid,
@@ -144,13 +151,13 @@ impl Recipe {
                 label.to_string(),
             ));
         }
-        let prepared = self.prepare(&channels);
+        let prepared = self.prepare(channels);
         let classes = class_indices(&labels, &dataset.labels, &prepared.grid);
         Ok((prepared, classes))
     }
 
-    fn prepare_channel(&self, channel: &Volume<f32>) -> Volume<f32> {
-        let mut channel = to_ras(channel);
+    fn prepare_channel(&self, channel: Volume<f32>) -> Volume<f32> {
+        let mut channel = into_ras(channel);
         if let Some(spacing) = self.spacing {
             let grid = channel.grid().respaced(spacing);
             if !grid.is_same_as(channel.grid()) {

@@ -1,8 +1,18 @@
 //! Where patches stand, and how overlapping logits are weighted and added.
 
-use ndarray::{Array3, Array4, ArrayView4, Axis, Slice, Zip};
+use std::ops::Range;
+
+use ndarray::{Array3, ArrayView4, Slice};
 use serde::{Deserialize, Serialize};
 
+use super::{
+    columns::{Column, Stand, columns},
+    ring::{Ring, Slab},
+    sharing::Logits,
+};
+
+/// Bytes for the logits that are being added up; a volume that needs more is cut.
+const MEMORY: usize = 512 << 20;
 /// Deviation of the Gaussian importance map as a share of the patch, as in MONAI and nnU-Net.
 const SIGMA: f64 = 0.125;
 /// Smallest importance, so that the corner of a volume is never divided by zero; MONAI's.
@@ -24,56 +34,88 @@ pub struct SlidingWindow {
     patch: [usize; 3],
     overlap: f64,
     importance: Array3<f32>,
+    memory: usize,
 }
 
 impl SlidingWindow {
     /// Patches of `patch` voxels whose neighbors share `overlap` of each side (0 to less than 1).
     pub fn new(patch: [usize; 3], overlap: f64, blending: Blending) -> Self {
         assert!((0.0..1.0).contains(&overlap), "overlap is a share below 1");
-        Self { patch, overlap, importance: importance_map(patch, blending) }
+        Self { patch, overlap, importance: importance_map(patch, blending), memory: MEMORY }
     }
 
-    /// Runs `segment` on every patch of a volume `[channels, x, y, z]`, whose sides are at least the patch's,
-    /// and averages the `outputs` channels it gives, weighted by importance.
-    pub fn cover(
+    /// The same with other memory for logits; it changes the time that is needed, but no bit of the result.
+    #[must_use]
+    pub fn within(self, bytes: usize) -> Self {
+        Self { memory: bytes, ..self }
+    }
+
+    /// Plans how a volume of `shape`, whose sides are at least the patch's, is covered with patches that
+    /// give `outputs` logits a voxel.
+    pub fn plan(&self, shape: [usize; 3], outputs: usize) -> Coverage<'_> {
+        let axes = std::array::from_fn(|axis| Stand {
+            length: shape[axis],
+            patch: self.patch[axis],
+            starts: starts(shape[axis], self.patch[axis], self.overlap),
+        });
+        let area = self.memory / Ring::bytes_per_voxel(outputs, self.patch[0]);
+        let columns = columns(&axes[1], &axes[2], area);
+        Coverage { window: self, axes, outputs, columns }
+    }
+}
+
+/// How one volume is covered.
+#[derive(Debug)]
+pub struct Coverage<'a> {
+    window: &'a SlidingWindow,
+    axes: [Stand; 3],
+    outputs: usize,
+    columns: Vec<Column>,
+}
+
+impl Coverage<'_> {
+    /// How many patches are segmented; one that reaches into several columns counts for each.
+    pub fn patches(&self) -> usize {
+        self.columns.iter().map(|column| self.starts(column).len()).sum()
+    }
+
+    /// Runs `segment` on every patch of `volume`, `[channels, x, y, z]`, averages the logits it gives,
+    /// weighted by importance, and hands them to `receive` row by row of x, column by column.
+    ///
+    /// Patches go in the order of x, y and z of their first voxels, so that each voxel is the same sum in
+    /// the same order however the volume is cut.
+    pub fn run(
         &self,
         volume: ArrayView4<f32>,
-        outputs: usize,
-        mut segment: impl FnMut(ArrayView4<f32>) -> Array4<f32>,
-    ) -> Array4<f32> {
-        let (_, x, y, z) = volume.dim();
-        let mut sums = Array4::zeros((outputs, x, y, z));
-        let mut weights = Array3::<f32>::zeros((x, y, z));
-        for start in self.starts([x, y, z]) {
-            let place = |axis: usize| Slice::from(start[axis]..start[axis] + self.patch[axis]);
-            let logits = segment(volume.slice_each_axis(|axis| match axis.axis.index() {
-                0 => Slice::from(..),
-                axis => place(axis - 1),
-            }));
-            for (mut sum, logits) in sums.outer_iter_mut().zip(logits.outer_iter()) {
-                let sum = sum.slice_each_axis_mut(|axis| place(axis.axis.index()));
-                Zip::from(sum).and(logits).and(&self.importance).for_each(|s, l, i| *s += l * i);
+        mut segment: impl FnMut(ArrayView4<f32>) -> Logits,
+        mut receive: impl FnMut(&Slab),
+    ) {
+        let [x, y, z] = &self.axes;
+        for column in &self.columns {
+            let held = [y.with_neighbor(&column.y), z.with_neighbor(&column.z)];
+            let mut ring = Ring::new(column, held, self.outputs, x.patch);
+            for start in self.starts(column) {
+                ring.finish_before(start[0], &mut receive);
+                let logits = segment(volume.slice_each_axis(|axis| match axis.axis.index() {
+                    0 => Slice::from(..),
+                    axis => Slice::from(self.place(start, axis - 1)),
+                }));
+                ring.add(start, logits.view(), self.window.importance.view());
             }
-            let mut weights = weights.slice_each_axis_mut(|axis| place(axis.axis.index()));
-            weights += &self.importance;
+            ring.finish_before(x.length, &mut receive);
         }
-        for mut sum in sums.axis_iter_mut(Axis(0)) {
-            sum /= &weights;
-        }
-        sums
     }
 
-    /// First voxels of all patches, x slowest.
-    fn starts(&self, shape: [usize; 3]) -> Vec<[usize; 3]> {
-        let [xs, ys, zs]: [Vec<usize>; 3] =
-            std::array::from_fn(|axis| starts(shape[axis], self.patch[axis], self.overlap));
-        let mut all = Vec::with_capacity(xs.len() * ys.len() * zs.len());
-        for &x in &xs {
-            for &y in &ys {
-                all.extend(zs.iter().map(|&z| [x, y, z]));
-            }
-        }
-        all
+    fn place(&self, start: [usize; 3], axis: usize) -> Range<usize> {
+        start[axis]..start[axis] + self.axes[axis].patch
+    }
+
+    /// First voxels of all patches that reach a column, x slowest.
+    fn starts(&self, column: &Column) -> Vec<[usize; 3]> {
+        let [x, y, z] = &self.axes;
+        let (ys, zs): (Vec<_>, Vec<_>) = (y.reaching(&column.y).collect(), z.reaching(&column.z).collect());
+        let section = || ys.iter().flat_map(|&y| zs.iter().map(move |&z| (y, z)));
+        x.starts.iter().flat_map(|&x| section().map(move |(y, z)| [x, y, z])).collect()
     }
 }
 
@@ -100,30 +142,12 @@ fn importance_map(patch: [usize; 3], blending: Blending) -> Array3<f32> {
 mod tests {
     use super::*;
 
-    /// A weighted mean of equal float32 values.
-    const TOLERANCE: f32 = 1e-5;
-
     #[test]
     fn patches_cover_a_volume_and_the_last_ends_with_it() {
         assert_eq!(starts(96, 96, 0.25), [0]);
         assert_eq!(starts(97, 96, 0.25), [0, 1]);
         assert_eq!(starts(240, 96, 0.75), [0, 24, 48, 72, 96, 120, 144]);
         assert_eq!(starts(100, 32, 0.5), [0, 16, 32, 48, 64, 68]);
-    }
-
-    #[test]
-    fn an_identity_predictor_gives_the_volume_back() {
-        let volume =
-            Array4::from_shape_fn((2, 9, 7, 5), |(c, x, y, z)| (c * 600 + x * 60 + y * 8 + z) as f32);
-        for (blending, overlap) in
-            [(Blending::Constant, 0.25), (Blending::Gaussian, 0.5), (Blending::Gaussian, 0.75)]
-        {
-            let window = SlidingWindow::new([4, 4, 4], overlap, blending);
-            let covered = window.cover(volume.view(), 2, |patch| patch.to_owned());
-            for (found, expected) in covered.iter().zip(&volume) {
-                assert!((found - expected).abs() <= TOLERANCE * expected.abs().max(1.0));
-            }
-        }
     }
 
     #[test]

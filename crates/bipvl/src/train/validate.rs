@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::Task;
 use crate::{
-    infer::{Predictor, PredictorInput, restore},
+    infer::{Predictor, PredictorInput},
     model::BiPvlSeg,
 };
 
@@ -39,7 +39,7 @@ pub fn validate(model: BiPvlSeg, task: &Task) -> Validation {
     let mut sums = vec![(0.0, 0usize); labels.len()];
     for case in &task.validation_cases {
         let sample = case.crop([0; 3], case.grid().shape());
-        let prediction = restore(predictor.logits(sample.image.view()), case.grid(), case.grid(), &labels);
+        let prediction = predictor.segment(sample.image.view(), case.grid(), case.grid(), &mut |_| ());
         let reference = Volume::new(sample.labels.mapv(u16::from), case.grid().clone());
         for ((sum, count), overlap) in sums.iter_mut().zip(overlaps(&prediction, &reference, &labels)) {
             if overlap.reference > 0 {

@@ -20,9 +20,12 @@ mod preprocessing;
 mod preprocessing_reference;
 mod published;
 mod reference;
+mod sharing;
+mod slabs;
 mod sliding_window_reference;
 mod tokenizing;
 mod training_step_reference;
+mod whole;
 
 use std::path::PathBuf;
 

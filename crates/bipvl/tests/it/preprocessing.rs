@@ -32,21 +32,21 @@ fn close(found: &[f32], expected: &[f32]) {
 #[test]
 fn a_window_is_clipped_to_zero_and_one() {
     let window = Intensity::Window { low: -100.0, high: 100.0 };
-    let prepared = recipe(window).prepare(&[row(&[-500.0, -50.0, 0.0, 100.0, 900.0, -100.0])]);
+    let prepared = recipe(window).prepare(vec![row(&[-500.0, -50.0, 0.0, 100.0, 900.0, -100.0])]);
     close(prepared.image.as_slice().unwrap(), &[0.25, 0.5, 1.0, 1.0]);
     assert_eq!(prepared.grid.voxel_to_world([0.0; 3]), [1.0, 0.0, 0.0], "the first voxel was cropped away");
 }
 
 #[test]
 fn z_scores_are_taken_over_voxels_that_are_not_zero() {
-    let prepared = recipe(Intensity::ZScore).prepare(&[row(&[0.0, 1.0, 0.0, 3.0, 0.0])]);
+    let prepared = recipe(Intensity::ZScore).prepare(vec![row(&[0.0, 1.0, 0.0, 3.0, 0.0])]);
     close(prepared.image.as_slice().unwrap(), &[-1.0, 0.0, 1.0]);
 }
 
 #[test]
 fn z_scores_of_one_value_are_zero_and_of_nothing_too() {
     for intensities in [[5.0; 4], [0.0; 4]] {
-        let prepared = recipe(Intensity::ZScore).prepare(&[row(&intensities)]);
+        let prepared = recipe(Intensity::ZScore).prepare(vec![row(&intensities)]);
         close(prepared.image.as_slice().unwrap(), &[0.0; 4]);
     }
 }
@@ -54,14 +54,14 @@ fn z_scores_of_one_value_are_zero_and_of_nothing_too() {
 #[test]
 fn channels_are_normalized_apart_and_cropped_together() {
     let prepared =
-        recipe(Intensity::ZScore).prepare(&[row(&[0.0, 1.0, 3.0, 0.0]), row(&[0.0, 0.0, 10.0, 30.0])]);
+        recipe(Intensity::ZScore).prepare(vec![row(&[0.0, 1.0, 3.0, 0.0]), row(&[0.0, 0.0, 10.0, 30.0])]);
     close(prepared.image.as_slice().unwrap(), &[-1.0, 1.0, 0.0, 0.0, -1.0, 1.0]);
 }
 
 #[test]
 fn small_volumes_are_padded_on_both_sides() {
     let recipe = Recipe { patch: [6, 2, 1], ..recipe(Intensity::Window { low: 0.0, high: 1.0 }) };
-    let prepared = recipe.prepare(&[row(&[1.0, 1.0, 1.0])]);
+    let prepared = recipe.prepare(vec![row(&[1.0, 1.0, 1.0])]);
     assert_eq!(prepared.image.dim(), (1, 6, 2, 1));
     // Three voxels are missing along x: one is put before, two behind; along y one behind.
     close(&prepared.image.slice(s![0, .., 0, 0]).to_vec(), &[0.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
@@ -81,7 +81,7 @@ fn every_prepared_voxel_is_where_it_was() {
     let voxels = Array3::from_shape_fn(shape, |(i, j, k)| (1 + i * 42 + j * 7 + k) as f32);
     let source = Volume::new(voxels, Grid::new(shape, affine));
     let recipe = Recipe { patch: [8, 8, 8], ..recipe(Intensity::Window { low: 0.0, high: 1000.0 }) };
-    let prepared = recipe.prepare(std::slice::from_ref(&source));
+    let prepared = recipe.prepare(vec![source.clone()]);
     let mut seen = 0;
     for ((x, y, z), intensity) in prepared.image.index_axis(Axis(0), 0).indexed_iter() {
         let number = (f64::from(*intensity) * 1000.0).round() as usize;
@@ -105,7 +105,7 @@ fn respacing_keeps_a_ramp_along_the_world() {
     let source = Volume::new(voxels, Grid::with_spacing(shape, [2.0; 3]));
     let recipe =
         Recipe { spacing: Some([1.0, 2.0, 2.0]), ..recipe(Intensity::Window { low: 0.0, high: 100.0 }) };
-    let prepared = recipe.prepare(&[source]);
+    let prepared = recipe.prepare(vec![source]);
     assert!((prepared.grid.spacing()[0] - 1.0).abs() < ROUNDING);
     for ((x, y, z), intensity) in prepared.image.index_axis(Axis(0), 0).indexed_iter() {
         let world = prepared.grid.voxel_to_world([x, y, z].map(|i| i as f64))[0].clamp(0.0, 30.0);

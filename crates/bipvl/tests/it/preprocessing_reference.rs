@@ -47,7 +47,7 @@ fn real_files_are_prepared_as_by_monai() {
         let intensity = window.map_or(Intensity::ZScore, |[low, high]| Intensity::Window { low, high });
         let recipe = Recipe { spacing, intensity, crop_foreground: true, patch };
         let channels = read_channels(&[data.join(image)]).unwrap();
-        prepared.assert_same(&recipe.prepare(&channels));
+        prepared.assert_same(&recipe.prepare(channels));
     }
 }
 

@@ -5,6 +5,8 @@ use bipvl::infer::{Blending, SlidingWindow};
 use ndarray::{Array3, Array4, ArrayView4, Axis, stack};
 use serde::Deserialize;
 
+use crate::whole::gather;
+
 /// Logits below 2, blended in float32 by both implementations.
 const FLOAT32: f64 = 1e-5;
 /// As in the script.
@@ -27,7 +29,8 @@ fn patches_stand_and_blend_as_by_monai() {
     assert_eq!(cases.len(), 7);
     for Expected { patch, overlap, blending, sums, samples } in cases {
         let window = SlidingWindow::new(patch, overlap, blending);
-        let logits = window.cover(draw_volume().view(), 2, predict).mapv(f64::from);
+        let logits =
+            gather(&window, draw_volume().view(), 2, |patch| predict(patch).into_shared()).mapv(f64::from);
         for (logits, sum) in logits.outer_iter().zip(sums) {
             let difference = (logits.sum() - sum).abs() / logits.len() as f64;
             assert!(

@@ -70,7 +70,8 @@ fn segment(run: &Run, cases: &[Case], device: &Device) -> Result<Vec<Pair>> {
     let mut pairs = Vec::with_capacity(cases.len());
     for case in cases {
         let prediction = folder.join(format!("{}.nii.gz", case.id));
-        write_labels(&prediction, &predictor.predict_files(&case.images)?)?;
+        let mut watch = progress::patches(&bar, &case.id);
+        write_labels(&prediction, &predictor.predict_files(&case.images, &mut watch)?)?;
         let reference = case.labels.clone().context("a validation case has labels")?;
         pairs.push(Pair { case: case.id.clone(), prediction, reference });
         bar.inc(1);

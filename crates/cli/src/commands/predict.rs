@@ -6,9 +6,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bipvl::run::Run;
+use bipvl::{
+    infer::{Passes, Predictor, Progress},
+    run::Run,
+};
 use bipvl_volume::nifti::write_labels;
 use indexmap::IndexMap;
+use indicatif::ProgressBar;
 
 use crate::{args::PredictArgs, progress};
 
@@ -21,6 +25,9 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     let mut config = run.config.infer;
     config.overlap = args.overlap.unwrap_or(config.overlap);
     config.blending = args.blending.map_or(config.blending, Into::into);
+    if args.every_window {
+        config.passes = Passes::Every;
+    }
     if !(0.0..1.0).contains(&config.overlap) {
         bail!("--overlap: expected at least 0 and below 1, found {}", config.overlap);
     }
@@ -31,11 +38,12 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     let bar = progress::bar("segmenting", inputs.len());
     let mut failed = 0;
     for (name, files) in &inputs {
-        bar.set_message(name.clone());
         let path = args.out.join(format!("{name}.nii.gz"));
-        let written = predictor.predict_files(files).and_then(|labels| Ok(write_labels(&path, &labels)?));
-        match written {
-            Ok(()) => tracing::info!("{}", path.display()),
+        match segment(&predictor, name, files, &path, &bar) {
+            Ok(Progress { shared: 0, .. }) => tracing::info!("{}", path.display()),
+            Ok(Progress { shared, total, .. }) => {
+                tracing::info!("{}: {shared} of {total} patches shared a pass", path.display());
+            }
             Err(error) => {
                 failed += 1;
                 bar.suspend(|| tracing::error!("{error:#}"));
@@ -48,6 +56,24 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
         bail!("{failed} of {} scans could not be segmented", inputs.len());
     }
     Ok(())
+}
+
+/// Writes the label map of one scan, and says how many patches that took.
+fn segment(
+    predictor: &Predictor,
+    name: &str,
+    files: &[PathBuf],
+    path: &Path,
+    bar: &ProgressBar,
+) -> Result<Progress> {
+    let mut watch = progress::patches(bar, name);
+    let mut last = Progress::default();
+    let labels = predictor.predict_files(files, &mut |progress| {
+        last = progress;
+        watch(progress);
+    })?;
+    write_labels(path, &labels)?;
+    Ok(last)
 }
 
 /// Groups the files by the scan they belong to, in the order of their names.

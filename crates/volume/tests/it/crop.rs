@@ -1,6 +1,6 @@
 //! Cropping and padding can be counted by hand and undone.
 
-use bipvl_volume::{Bounds, Grid, Volume, crop_pad};
+use bipvl_volume::{Bounds, Grid, Volume, crop_pad, into_cropped};
 use ndarray::{Array3, array};
 use proptest::prelude::*;
 
@@ -84,4 +84,14 @@ proptest! {
         prop_assert_eq!(back.grid(), volume.grid());
         prop_assert!(back.voxels().iter().zip(volume.voxels()).all(|(a, b)| a == b || *a == -1));
     }
+}
+
+#[test]
+fn bounds_of_the_whole_copy_nothing_and_others_crop() {
+    let voxels = Array3::from_shape_fn([2, 3, 4], |(x, y, z)| 12 * x + 4 * y + z);
+    let volume = Volume::new(voxels, Grid::with_spacing([2, 3, 4], [1.0, 2.0, 3.0]));
+    let bounds = Bounds { start: [1, -1, 0], shape: [1, 5, 4] };
+    assert_eq!(into_cropped(volume.clone(), &bounds, 0), crop_pad(&volume, &bounds, 0));
+    let place = volume.voxels().as_ptr();
+    assert_eq!(into_cropped(volume, &Bounds::whole([2, 3, 4]), 0).voxels().as_ptr(), place);
 }

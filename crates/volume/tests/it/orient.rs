@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bipvl_volume::{Affine, Grid, Orientation, Volume, reorient, to_ras};
+use bipvl_volume::{Affine, Grid, Orientation, Volume, into_ras, reorient, to_ras};
 use nalgebra::{Rotation3, Vector3};
 use ndarray::Array3;
 use proptest::prelude::*;
@@ -132,4 +132,16 @@ proptest! {
             prop_assert!((0..3).all(|axis| (a[axis] - b[axis]).abs() < WORLD_TOLERANCE_MM));
         }
     }
+}
+
+#[test]
+fn a_volume_in_ras_is_given_back_and_any_other_is_turned() {
+    let voxels = Array3::from_shape_fn([2, 3, 4], |(x, y, z)| 12 * x + 4 * y + z);
+    let volume = Volume::new(voxels, Grid::with_spacing([2, 3, 4], [1.0, 2.0, 3.0]));
+    let place = volume.voxels().as_ptr();
+    for orientation in ["LPS", "SRA"] {
+        let turned = reorient(&volume, orientation.parse::<Orientation>().unwrap());
+        assert_eq!(into_ras(turned), volume, "{orientation}");
+    }
+    assert_eq!(into_ras(volume).voxels().as_ptr(), place, "not copied");
 }

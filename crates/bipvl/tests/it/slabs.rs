@@ -1,0 +1,189 @@
+//! Slab by slab is bit for bit what the whole volume at once gives, however it is cut and wherever it lies.
+
+use std::ops::Range;
+
+use bipvl::{
+    data::{Intensity, Prepared, Recipe},
+    infer::{Blending, Column, Logits, Restorer, Slab, SlidingWindow},
+};
+use bipvl_volume::{Affine, Grid, Placement, Volume};
+use nalgebra::Matrix4;
+use ndarray::{Array3, Array4, ArrayView4, array};
+use proptest::prelude::*;
+
+use crate::whole::{cover, gather, restore};
+
+/// A weighted mean of equal float32 values.
+const TOLERANCE: f32 = 1e-5;
+const LABELS: [u16; 3] = [4, 1, 300];
+
+/// Logits that depend on the voxel, on its place in the patch and on the class, with ties among them.
+fn network(outputs: usize) -> impl Fn(ArrayView4<f32>) -> Logits {
+    move |patch| {
+        let (_, x, y, z) = patch.dim();
+        Array4::from_shape_fn((outputs, x, y, z), |(class, x, y, z)| {
+            let place = (7 * x + 13 * y + 29 * z + 5 * class * (x + y + 3)) % 17;
+            patch[[0, x, y, z]] * (1.3 - class as f32) + place as f32 / 17.0
+        })
+        .into_shared()
+    }
+}
+
+/// The importance map, as the network of one patch shows it: the sums are never divided.
+fn importance(patch: [usize; 3], blending: Blending) -> Array3<f32> {
+    const SIGMA: f64 = 0.125;
+    let bell = |axis: usize, index: usize| {
+        let distance = index as f64 - (patch[axis] as f64 - 1.0) / 2.0;
+        (-0.5 * (distance / (SIGMA * patch[axis] as f64)).powi(2)).exp()
+    };
+    Array3::from_shape_fn(patch, |(x, y, z)| match blending {
+        Blending::Constant => 1.0,
+        Blending::Gaussian => ((bell(0, x) * bell(1, y) * bell(2, z)) as f32).max(1e-3),
+    })
+}
+
+/// A file: any of the 48 orientations, three spacings, an origin, and a shear.
+fn stored(shape: [usize; 3], orientation: usize, spacing: [f64; 3], shear: f64) -> Volume<f32> {
+    const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    let mut affine: Affine = Matrix4::zeros();
+    for (axis, world) in ORDERS[orientation / 8].into_iter().enumerate() {
+        let sign = if (orientation >> axis) & 1 == 1 { -1.0 } else { 1.0 };
+        affine[(world, axis)] = sign * spacing[axis];
+        affine[(world, 3)] = 3.5 - 7.25 * axis as f64;
+    }
+    affine[(3, 3)] = 1.0;
+    affine[((ORDERS[orientation / 8][0] + 1) % 3, 0)] = shear;
+    let voxels = Array3::from_shape_fn(shape, |(x, y, z)| ((5 * x + 3 * y + 11 * z + x * y * z) % 7) as f32);
+    Volume::new(voxels.mapv(|value| (value - 2.0).max(0.0)), Grid::new(shape, affine))
+}
+
+#[derive(Clone, Debug)]
+struct Setting {
+    shape: [usize; 3],
+    orientation: usize,
+    spacing: [f64; 3],
+    shear: f64,
+    recipe: Recipe,
+    overlap: f64,
+    blending: Blending,
+    classes: usize,
+    bytes: usize,
+}
+
+fn settings() -> impl Strategy<Value = Setting> {
+    let spacing = || prop::array::uniform3(prop::sample::select(vec![0.5, 0.8, 1.0, 1.7, 2.5]));
+    let recipe = (prop::option::of(spacing()), any::<bool>(), prop::array::uniform3(1_usize..7)).prop_map(
+        |(spacing, crop_foreground, patch)| Recipe {
+            spacing,
+            intensity: Intensity::Window { low: 0.0, high: 5.0 },
+            crop_foreground,
+            patch,
+        },
+    );
+    let file =
+        (prop::array::uniform3(1_usize..12), 0_usize..48, spacing(), prop::sample::select(vec![0.0, 0.3]));
+    let window = (
+        prop::sample::select(vec![0.0, 0.25, 0.5, 0.8]),
+        prop::sample::select(vec![Blending::Gaussian, Blending::Constant]),
+        0_usize..4,
+        prop_oneof![Just(0), 100_usize..20_000, Just(usize::MAX)],
+    );
+    (file, recipe, window).prop_map(
+        |((shape, orientation, spacing, shear), recipe, (overlap, blending, classes, bytes))| Setting {
+            shape,
+            orientation,
+            spacing,
+            shear,
+            recipe,
+            overlap,
+            blending,
+            classes,
+            bytes,
+        },
+    )
+}
+
+proptest! {
+    // Each case goes the whole way twice; so many take two or three seconds.
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn logits_and_labels_are_those_of_the_whole_volume(setting in settings()) {
+        let Setting { shape, orientation, spacing, shear, recipe, overlap, blending, classes, bytes } = setting;
+        let file = stored(shape, orientation, spacing, shear);
+        let onto = file.grid().clone();
+        let Prepared { image, grid } = recipe.prepare(vec![file]);
+        let (outputs, labels) = (classes + 1, &LABELS[..classes]);
+        let window = SlidingWindow::new(recipe.patch, overlap, blending).within(bytes);
+
+        let importance = importance(recipe.patch, blending);
+        let whole = cover(image.view(), outputs, importance.view(), overlap, network(outputs));
+        let gathered = gather(&window, image.view(), outputs, network(outputs));
+        let bits = |logits: &Array4<f32>| logits.mapv(f32::to_bits);
+        prop_assert_eq!(bits(&gathered), bits(&whole));
+
+        let mut restorer = Restorer::new(&grid, &onto, labels);
+        let plan = window.plan(grid.shape(), outputs);
+        let mut patches = 0;
+        plan.run(image.view(), |patch| { patches += 1; network(outputs)(patch) }, |slab| restorer.receive(slab));
+        prop_assert_eq!(patches, plan.patches());
+        prop_assert_eq!(restorer.into_labels(), restore(&whole, &grid, &onto, labels));
+    }
+}
+
+#[test]
+fn what_the_recipe_makes_is_aligned_with_its_file_but_for_sheared_ones() {
+    for (shear, spacing, is_aligned) in [
+        (0.0, None, true),
+        (0.0, Some([0.7, 1.0, 3.0]), true),
+        (0.3, None, true),
+        (0.3, Some([0.7, 1.0, 3.0]), false),
+    ] {
+        for orientation in 0..48 {
+            let file = stored([5, 6, 7], orientation, [1.0, 0.8, 2.5], shear);
+            let onto = file.grid().clone();
+            let intensity = Intensity::Window { low: 0.0, high: 5.0 };
+            let recipe = Recipe { spacing, intensity, crop_foreground: true, patch: [4, 8, 4] };
+            let placement = Placement::new(&recipe.prepare(vec![file]).grid, &onto);
+            let found = matches!(placement, Placement::Aligned { .. });
+            assert_eq!(found, is_aligned, "orientation {orientation}, shear {shear}, {spacing:?}");
+        }
+    }
+}
+
+#[test]
+fn an_identity_predictor_gives_the_volume_back() {
+    let volume = Array4::from_shape_fn((2, 9, 7, 5), |(c, x, y, z)| (c * 600 + x * 60 + y * 8 + z) as f32);
+    for (blending, overlap, bytes) in [
+        (Blending::Constant, 0.25, usize::MAX),
+        (Blending::Gaussian, 0.5, 1000),
+        (Blending::Gaussian, 0.75, 0),
+    ] {
+        let window = SlidingWindow::new([4, 4, 4], overlap, blending).within(bytes);
+        let covered = gather(&window, volume.view(), 2, |patch| patch.to_owned().into_shared());
+        for (found, expected) in covered.iter().zip(&volume) {
+            assert!((found - expected).abs() <= TOLERANCE * expected.abs().max(1.0));
+        }
+    }
+}
+
+#[test]
+fn classes_get_their_labels_and_what_is_out_of_reach_is_background() {
+    // Two voxels of 1 mm; the file's grid has four, of which the outer two are not reached.
+    let grid = Grid::with_spacing([2, 1, 1], [1.0; 3]);
+    let mut onto = *Grid::with_spacing([4, 1, 1], [1.0; 3]).affine();
+    onto[(0, 3)] = -1.0;
+    let onto = Grid::new([4, 1, 1], onto);
+    let rows: [Array3<f32>; 2] = [array![[[0.0]], [[1.0]], [[-1.0]]], array![[[0.0]], [[-1.0]], [[2.0]]]];
+    let column = Column { y: whole(), z: whole() };
+    let mut restorer = Restorer::new(&grid, &onto, &[7, 9]);
+    let [first, second] = rows.each_ref().map(|row| row.view());
+    restorer.receive(&Slab { x: 0, column: &column, rows: [first, first] });
+    restorer.receive(&Slab { x: 1, column: &column, rows: [first, second] });
+    assert_eq!(restorer.into_labels().voxels().iter().copied().collect::<Vec<_>>(), [0, 7, 9, 0]);
+}
+
+/// An axis of one voxel.
+fn whole() -> Range<usize> {
+    0..1
+}

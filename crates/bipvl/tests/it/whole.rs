@@ -1,0 +1,84 @@
+//! Prediction as a textbook has it: all logits of a volume at once. The witness of what goes slab by slab.
+
+use bipvl::infer::{Logits, SlidingWindow};
+use bipvl_volume::{Grid, LabelMap, Outside, Volume, resample};
+use ndarray::{Array3, Array4, ArrayView3, ArrayView4, Axis, Zip, s};
+
+/// The logits of a whole volume `[channels, x, y, z]`, gathered from the slabs of a sliding window.
+pub(crate) fn gather(
+    window: &SlidingWindow,
+    volume: ArrayView4<f32>,
+    outputs: usize,
+    segment: impl FnMut(ArrayView4<f32>) -> Logits,
+) -> Array4<f32> {
+    let (_, x, y, z) = volume.dim();
+    let mut logits = Array4::from_elem((outputs, x, y, z), f32::NAN);
+    window.plan([x, y, z], outputs).run(volume, segment, |slab| {
+        let column = slab.column;
+        let own = s![.., ..column.y.len(), ..column.z.len()];
+        logits.slice_mut(s![.., slab.x, column.y.clone(), column.z.clone()]).assign(&slab.rows[1].slice(own));
+        // The row before is still what it was when it was the second.
+        let before = slab.x.saturating_sub(1);
+        assert_eq!(
+            logits.slice(s![.., before, column.y.clone(), column.z.clone()]),
+            slab.rows[0].slice(own),
+            "row {before}"
+        );
+    });
+    logits
+}
+
+/// Sums all patches into one array and divides by all weights at the end.
+pub(crate) fn cover(
+    volume: ArrayView4<f32>,
+    outputs: usize,
+    importance: ArrayView3<f32>,
+    overlap: f64,
+    mut segment: impl FnMut(ArrayView4<f32>) -> Logits,
+) -> Array4<f32> {
+    let (_, x, y, z) = volume.dim();
+    let (px, py, pz) = importance.dim();
+    let starts = |length: usize, patch: usize| {
+        let step = ((patch as f64 * (1.0 - overlap)) as usize).max(1);
+        (0..=(length - patch).div_ceil(step)).map(move |index| (index * step).min(length - patch))
+    };
+    let mut sums = Array4::<f32>::zeros((outputs, x, y, z));
+    let mut weights = Array3::<f32>::zeros((x, y, z));
+    for i in starts(x, px) {
+        for j in starts(y, py) {
+            for k in starts(z, pz) {
+                let place = s![.., i..i + px, j..j + py, k..k + pz];
+                let logits = segment(volume.slice(place));
+                for (mut sum, logits) in sums.slice_mut(place).outer_iter_mut().zip(logits.outer_iter()) {
+                    Zip::from(&mut sum).and(&logits).and(&importance).for_each(|s, l, i| *s += l * i);
+                }
+                let mut weights = weights.slice_mut(s![i..i + px, j..j + py, k..k + pz]);
+                weights += &importance;
+            }
+        }
+    }
+    for mut sum in sums.axis_iter_mut(Axis(0)) {
+        sum /= &weights;
+    }
+    sums
+}
+
+/// Resamples the whole logits class by class and takes the first best.
+pub(crate) fn restore(logits: &Array4<f32>, grid: &Grid, onto: &Grid, labels: &[u16]) -> LabelMap {
+    let placed = |class: usize| {
+        let volume = Volume::new(logits.index_axis(Axis(0), class).to_owned(), grid.clone());
+        let outside = if class == 0 { f32::MAX } else { f32::MIN };
+        let is_same = grid.is_same_as(onto);
+        if is_same { volume } else { resample(&volume, onto, Outside::Fill(outside)) }.into_voxels()
+    };
+    let mut best = placed(0);
+    let mut decided = Array3::<u16>::zeros(onto.shape());
+    for (class, label) in (1..).zip(labels) {
+        Zip::from(&mut best).and(&mut decided).and(&placed(class)).for_each(|best, decided, logit| {
+            if logit > best {
+                (*best, *decided) = (*logit, *label);
+            }
+        });
+    }
+    Volume::new(decided, onto.clone())
+}
