@@ -70,14 +70,14 @@ fn predictor(source: &Source, scene: &Scene) -> Result<Predictor> {
         recipe: Recipe::for_modality(Modality::Ct, scene.patch),
         channels: 1,
         labels: (1..=CLASSES as u16).collect(),
-        config: InferConfig { overlap: OVERLAP, blending: Blending::Gaussian },
+        config: InferConfig { overlap: OVERLAP, blending: Blending::Gaussian, ..InferConfig::default() },
         device,
     }))
 }
 
 impl Work for Segmentation {
     fn run(&mut self) -> Result<()> {
-        let labels = self.predictor.predict_files(std::slice::from_ref(&self.ct))?;
+        let labels = self.predictor.predict_files(std::slice::from_ref(&self.ct), &mut |_| ())?;
         Ok(write_labels(&self.labels(), &labels)?)
     }
 
