@@ -171,6 +171,8 @@ fn update(task: &Task, state: Checkpoint, samples: &[Sample]) -> Result<(Checkpo
         let found = format!("{} at step {}; try a lower learning_rate", loss.total, step + 1);
         return Err(Error::content(&task.last, "a finite loss", found));
     }
+    // Nothing of the graph but what `total` holds on to may live on through the backward pass.
+    drop((output, losses));
     let rate = learning_rate(task.config.learning_rate, step, task.config.steps, task.config.warmup_steps);
     let trainee = optimizer.step(trainee, &total.backward(), rate);
     let step = step + 1;
