@@ -1,6 +1,7 @@
 //! Multi-head attention in tiles: scores of a few queries at a time, never the whole matrix.
 
 mod cpu;
+mod forward;
 
 use burn::{
     backend::{
@@ -145,7 +146,7 @@ impl Attention for Flex {
         mask: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         let on_cpu = OnCpu::new([query, key, value, bias, mask]);
-        on_cpu.by_token(cpu::forward(on_cpu.shape, on_cpu.slices()), on_cpu.shape.queries)
+        on_cpu.by_token(forward::forward(on_cpu.shape, on_cpu.slices()), on_cpu.shape.queries)
     }
 
     fn attend_gradient(

@@ -1,4 +1,4 @@
-//! Attention on slices. Results are laid out `[heads, batch, tokens, width]`, so that every task owns a
+//! The gradients of attention, on slices. Results are laid out `[heads, batch, tokens, width]`, so that every task owns a
 //! contiguous piece.
 
 use rayon::prelude::*;
@@ -117,22 +117,6 @@ impl Shape {
     }
 }
 
-/// `softmax(query · keyᵀ / √width + bias + mask) · value`, `[heads, batch, queries, width]`.
-pub(crate) fn forward(shape: Shape, input: Slices) -> Vec<f32> {
-    let task = shape.queries * shape.width;
-    let mut out = vec![0.0; shape.heads * shape.batch * task];
-    out.par_chunks_mut(task).enumerate().for_each_init(Vec::new, |scores, (index, out)| {
-        for tile in shape.tiles(index % shape.batch, index / shape.batch) {
-            shape.probabilities(input, tile, scores);
-            let weights = Matrix::rows(scores, tile.rows, shape.keys, shape.keys);
-            let out = &mut out[tile.first * shape.width..];
-            let value = shape.key_rows(input.value, tile);
-            multiply(out, shape.width, Into::Replace, 1.0, weights, value);
-        }
-    });
-    out
-}
-
 /// Pieces of the gradients of one sample and head.
 struct Pieces<'a> {
     query: &'a mut [f32],
@@ -141,7 +125,7 @@ struct Pieces<'a> {
     bias: &'a mut [f32],
 }
 
-/// The gradients of [`forward`]; probabilities are computed again instead of kept.
+/// The gradients; probabilities are computed again instead of kept.
 pub(crate) fn backward(shape: Shape, input: Slices, gradient: &[f32]) -> AttentionGradients {
     let (of_query, of_key) = (shape.queries * shape.width, shape.keys * shape.width);
     let zeros = |task: usize| vec![0.0; shape.heads * shape.batch * task];
