@@ -274,7 +274,6 @@ class File(WholeTask):
                 t.Spacingd("image", pixdim=(1.5, 1.5, 2.0), mode="bilinear"),
                 t.ScaleIntensityRanged("image", -175, 250, 0, 1, clip=True),
                 t.CropForegroundd("image", source_key="image"),
-                t.SpatialPadd("image", self.size().patch),
             ]
         )
 
