@@ -1,4 +1,4 @@
-//! The gradients: probabilities are computed again instead of kept.
+//! The gradients.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -34,7 +34,7 @@ impl PartSums {
     }
 }
 
-/// The gradients of [`forward`]; probabilities are computed again instead of kept.
+/// The gradients; probabilities are computed again instead of kept.
 pub(super) fn backward(shape: &Shape, input: Slices, gradient: &[f32]) -> WindowGradients {
     let call = Call::new(shape, input);
     let windows = shape.batch * shape.windows.count();
