@@ -5,6 +5,7 @@ use bipvl_volume::{
     nifti::{read_grid, read_image, read_labels},
     phantom, reorient,
 };
+use ndarray::{Array3, s};
 use serde_json::{Value, json};
 
 use crate::scene::{CASES, SHAPE, SPACING, Scene, decathlon, new_phantom, placed};
@@ -108,6 +109,24 @@ fn a_file_and_a_folder_give_the_same_predictions_again_and_again() {
     assert!(scene.bytes("predictions/one.nii.gz") == first);
     let labels = read_labels(&scene.path("predictions/one.nii.gz")).unwrap();
     assert!(labels.voxels().iter().all(|label| *label <= 4));
+}
+
+#[test]
+fn air_is_seen_once_and_the_label_map_stays_the_same() {
+    let scene = Scene::trained();
+    // Something at both ends, so that the air between them is not cropped away.
+    let mut voxels = Array3::from_elem([128, 32, 32], -1000.0);
+    for x in [2, 125] {
+        voxels.slice_mut(s![x, 4..28, 4..28]).fill(50.0);
+    }
+    scene.write("long.nii", &Volume::new(voxels, Grid::with_spacing([128, 32, 32], SPACING)));
+    let outcome = scene.predict("long.nii").succeeds();
+    assert!(outcome.stderr.contains("patches shared a pass"), "{}", outcome.stderr);
+    let shared = scene.bytes("predictions/long.nii.gz");
+    let arguments = ["predict", "--model", "run", "--out", "predictions", "--every-window", "long.nii"];
+    let outcome = scene.bipvl(&arguments).succeeds();
+    assert_eq!(outcome.stderr, " INFO predictions/long.nii.gz\n");
+    assert!(scene.bytes("predictions/long.nii.gz") == shared);
 }
 
 #[test]
