@@ -14,21 +14,21 @@ use crate::{
 /// Values one task works on: they fit the L2 cache with their moments.
 const CHUNK: usize = 1 << 15;
 
-/// The constants of one step.
+/// The constants of one step, in float64: in float32, `1 − β₂` would be wrong in its fifth digit.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamWStep {
     /// Share of the mean gradient that is kept.
-    pub beta1: f32,
+    pub beta1: f64,
     /// Share of the mean squared gradient that is kept.
-    pub beta2: f32,
+    pub beta2: f64,
     /// Keeps the division finite.
-    pub epsilon: f32,
+    pub epsilon: f64,
     /// What is left of a weight after its decay.
-    pub kept: f32,
+    pub kept: f64,
     /// The rate over the part of the mean gradient that has been seen so far, `rate / (1 − β₁ᵗ)`.
-    pub step_size: f32,
+    pub step_size: f64,
     /// The part of the mean squared gradient that has been seen so far, `1 − β₂ᵗ`.
-    pub seen: f32,
+    pub seen: f64,
 }
 
 /// Weights and moments, flat.

@@ -336,11 +336,14 @@ pub(crate) fn adamw(
     gradient: &[f32],
     step: AdamWStep,
 ) {
-    let AdamWStep { beta1, beta2, epsilon, kept, step_size, seen } = step;
+    let (beta1, fresh1) = (step.beta1 as f32, (1.0 - step.beta1) as f32);
+    let (beta2, fresh2) = (step.beta2 as f32, (1.0 - step.beta2) as f32);
+    let [epsilon, kept, step_size, seen] =
+        [step.epsilon, step.kept, step.step_size, step.seen].map(|constant| constant as f32);
     let moments = first.iter_mut().zip(second);
     for ((weight, (first, second)), &gradient) in weights.iter_mut().zip(moments).zip(gradient) {
-        *first = first.mul_add(beta1, gradient * (1.0 - beta1));
-        *second = second.mul_add(beta2, gradient * gradient * (1.0 - beta2));
+        *first = first.mul_add(beta1, gradient * fresh1);
+        *second = second.mul_add(beta2, gradient * gradient * fresh2);
         let spread = (*second / seen).sqrt() + epsilon;
         *weight = weight.mul_add(kept, -(*first / spread * step_size));
     }

@@ -109,12 +109,12 @@ impl AdamW {
             None => (gradient.zeros_like(), gradient.zeros_like()),
         };
         let step = AdamWStep {
-            beta1: beta1 as f32,
-            beta2: beta2 as f32,
-            epsilon: epsilon as f32,
-            kept: (1.0 - learning_rate * weight_decay) as f32,
-            step_size: (learning_rate / (1.0 - beta1.powi(self.steps))) as f32,
-            seen: (1.0 - beta2.powi(self.steps)) as f32,
+            beta1,
+            beta2,
+            epsilon,
+            kept: 1.0 - learning_rate * weight_decay,
+            step_size: learning_rate / (1.0 - beta1.powi(self.steps)),
+            seen: 1.0 - beta2.powi(self.steps),
         };
         let AdamWState { weights, first, second } =
             adamw(AdamWState { weights, first, second }, gradient, step);
