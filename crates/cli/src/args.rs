@@ -134,7 +134,7 @@ pub(crate) struct PredictArgs {
     /// Pass every patch through the network; else patches that are one and the same constant, such as air,
     /// share one pass. The label maps are the same.
     #[arg(long)]
-    pub(crate) every_window: bool,
+    pub(crate) every_patch: bool,
     /// Where to compute: cpu, vulkan or cuda.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub(crate) device: DeviceKind,

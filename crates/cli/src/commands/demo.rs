@@ -64,7 +64,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         inputs: vec![path("data/imagesTs")],
         overlap: None,
         blending: None,
-        every_window: false,
+        every_patch: false,
         device: DeviceKind::Cpu,
     })?;
 

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     let mut config = run.config.infer;
     config.overlap = args.overlap.unwrap_or(config.overlap);
     config.blending = args.blending.map_or(config.blending, Into::into);
-    if args.every_window {
+    if args.every_patch {
         config.passes = Passes::Every;
     }
     if !(0.0..1.0).contains(&config.overlap) {

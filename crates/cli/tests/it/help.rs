@@ -31,10 +31,7 @@ fn the_help_of_every_command_names_its_flags() {
                 "--device",
             ],
         ),
-        (
-            "predict",
-            &["--model", "--out", "--overlap", "--blending", "--every-window", "--device", "<INPUT>"],
-        ),
+        ("predict", &["--model", "--out", "--overlap", "--blending", "--every-patch", "--device", "<INPUT>"]),
         ("evaluate", &["--pred", "--ref", "--json", "--convention", "--tolerance-mm", "--dataset"]),
         ("import", &["--out", "--merging", "<SOURCE>"]),
         ("export", &["--out", "<RUN>"]),

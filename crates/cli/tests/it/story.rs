@@ -123,7 +123,7 @@ fn air_is_seen_once_and_the_label_map_stays_the_same() {
     let outcome = scene.predict("long.nii").succeeds();
     assert!(outcome.stderr.contains("patches shared a pass"), "{}", outcome.stderr);
     let shared = scene.bytes("predictions/long.nii.gz");
-    let arguments = ["predict", "--model", "run", "--out", "predictions", "--every-window", "long.nii"];
+    let arguments = ["predict", "--model", "run", "--out", "predictions", "--every-patch", "long.nii"];
     let outcome = scene.bipvl(&arguments).succeeds();
     assert_eq!(outcome.stderr, " INFO predictions/long.nii.gz\n");
     assert!(scene.bytes("predictions/long.nii.gz") == shared);

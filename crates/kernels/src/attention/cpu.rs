@@ -1,5 +1,5 @@
-//! The gradients of attention, on slices. Results are laid out `[heads, batch, tokens, width]`, so that every task owns a
-//! contiguous piece.
+//! The gradients of attention, on slices. Results are laid out `[heads, batch, tokens, width]`, so that
+//! every task owns a contiguous piece.
 
 use rayon::prelude::*;
 

@@ -76,7 +76,8 @@ impl<'a> Task<'a> {
     #[inline(always)]
     fn gather(&mut self) {
         let (columns, stride) = (self.keys.columns(), self.values.columns());
-        let Room { mut key_columns, mut value, .. } = std::mem::take(self.room);
+        let mut room = std::mem::take(self.room);
+        let Room { key_columns, value, .. } = &mut room;
         key_columns.clear();
         key_columns.resize(self.shape.width * columns, 0.0);
         for (column, row) in self.rows(self.input.key, self.shape.keys).enumerate() {
@@ -90,7 +91,7 @@ impl<'a> Task<'a> {
         for (into, row) in value.chunks_exact_mut(stride).zip(rows) {
             into[..row.len()].copy_from_slice(row);
         }
-        *self.room = Room { key_columns, value, ..Room::default() };
+        *self.room = room;
     }
 
     /// The scores of `count` queries before the product: bias and mask.
