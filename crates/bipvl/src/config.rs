@@ -2,11 +2,13 @@
 
 use std::{fs, path::Path};
 
+use bipvl_metrics::ClassLabels;
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::{
-    data::{AugmentConfig, Dataset, Modality, Recipe},
+    data::{AugmentConfig, Dataset, Labeling, Modality, Recipe, Regions, check_regions},
     error::{Error, Result},
     infer::InferConfig,
     model::{BiPvlSegConfig, PATCH_MULTIPLE, PRESETS, Preset},
@@ -46,10 +48,47 @@ pub struct DataConfig {
     pub modality: Modality,
     /// Channel names in order.
     pub channels: Vec<String>,
-    /// Class names in the order of their labels.
+    /// Class names in the order of their labels, or of the regions.
     pub classes: Vec<String>,
-    /// The label of each class in files.
+    /// The labels in files but the background's: each is one class, but for regions.
     pub labels: Vec<u16>,
+    /// Where classes overlap: the labels of each, the one that it writes first. A class that holds another comes
+    /// before it.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub regions: Regions,
+}
+
+impl DataConfig {
+    /// How the labels in files stand for the classes.
+    pub fn labeling(&self) -> Labeling {
+        if self.regions.is_empty() {
+            return Labeling::Exclusive(self.labels.clone());
+        }
+        Labeling::Overlapping(self.regions.values().cloned().collect())
+    }
+
+    /// The labels that each class is scored by.
+    pub fn class_labels(&self) -> Vec<ClassLabels> {
+        let labeling = self.labeling();
+        let named = self.classes.iter().cloned().zip(labeling.classes());
+        named.map(|(name, labels)| ClassLabels { name, labels: labels.to_vec() }).collect()
+    }
+
+    fn check(&self, path: &Path) -> Result<()> {
+        if self.regions.is_empty() {
+            return Ok(());
+        }
+        check_regions(path, &self.regions, &self.labels)?;
+        if !self.regions.keys().eq(&self.classes) {
+            let names: Vec<&str> = self.regions.keys().map(String::as_str).collect();
+            return Err(Error::content(
+                path,
+                format!("data.classes of {names:?}"),
+                format!("{:?}", self.classes),
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Config {
@@ -64,6 +103,7 @@ impl Config {
                 channels: dataset.channels.clone(),
                 classes: dataset.classes.clone(),
                 labels: dataset.labels.clone(),
+                regions: dataset.regions.clone(),
             },
             preprocess: Recipe::for_modality(dataset.modality, preset.patch()),
             model: preset.config(dataset.channels.len()),
@@ -73,7 +113,7 @@ impl Config {
     }
 
     /// The defaults of the preset that a user's file names (`tiny` when it names none), with the file's own
-    /// values over them.
+    /// values over them. Regions that the file lists become the classes.
     ///
     /// # Errors
     ///
@@ -88,7 +128,10 @@ impl Config {
         })?;
         let defaults = Table::try_from(Self::new(preset, dataset)).expect("the defaults are valid TOML");
         let merged = merge(defaults, user);
-        let config: Self = Value::Table(merged).try_into().map_err(invalid)?;
+        let mut config: Self = Value::Table(merged).try_into().map_err(invalid)?;
+        if !config.data.regions.is_empty() {
+            config.data.classes = config.data.regions.keys().cloned().collect();
+        }
         config.check(path)?;
         Ok(config)
     }
@@ -133,6 +176,7 @@ impl Config {
     pub fn check(&self, path: &Path) -> Result<()> {
         let refuse = |expected: String, found: String| Err(Error::content(path, expected, found));
         self.fold(path)?;
+        self.data.check(path)?;
         self.preprocess.check(path)?;
         self.train.augment.check(path)?;
         if !(0.0..=1.0).contains(&self.train.foreground_share) {
@@ -251,12 +295,12 @@ fn what_is_wrong(error: &toml::de::Error, text: &str) -> String {
     }
 }
 
-/// Values of `user` over those of `defaults`, table by table; tables that choose one of several forms
-/// (the intensities) are replaced whole.
+/// Values of `user` over those of `defaults`, table by table; tables that mean something as a whole (the form of
+/// the intensities, the regions) are replaced whole.
 fn merge(mut defaults: Table, user: Table) -> Table {
     for (key, value) in user {
         match (defaults.remove(&key), value) {
-            (Some(Value::Table(old)), Value::Table(new)) if key != "intensity" => {
+            (Some(Value::Table(old)), Value::Table(new)) if key != "intensity" && key != "regions" => {
                 defaults.insert(key, Value::Table(merge(old, new)));
             }
             (_, new) => {

@@ -139,7 +139,9 @@ impl Run {
     /// When the data set is not the run's, or one of both parts is empty.
     pub fn split(&self, dataset: &Dataset) -> Result<Split> {
         let data = &self.config.data;
-        if (&dataset.classes, &dataset.labels) != (&data.classes, &data.labels) {
+        // Regions may be the run's own, of a data set that has but plain labels.
+        let has_classes = !data.regions.is_empty() || dataset.classes == data.classes;
+        if !has_classes || dataset.labels != data.labels {
             let expected = format!("the run's classes {:?} with labels {:?}", data.classes, data.labels);
             let found = format!("{:?} with {:?}", dataset.classes, dataset.labels);
             return Err(Error::content(&dataset.root.join("dataset.json"), expected, found));
@@ -178,6 +180,7 @@ impl Run {
             model,
             recipe: preprocess,
             infer,
+            labeling: data.labeling().prepared(&data.labels),
             classes: data.classes,
             imported: options.imported,
             training_cases: Arc::new(training_cases),
@@ -202,7 +205,7 @@ impl Run {
             text: &self.text(device),
             recipe: self.config.preprocess.clone(),
             channels: data.channels.len(),
-            labels: data.labels.clone(),
+            labeling: data.labeling(),
             config: infer,
             device: device.clone(),
         }))
@@ -219,8 +222,8 @@ impl Run {
 
     /// The network before its weights are read.
     fn blank_model(&self, device: &Device) -> BiPvlSeg {
-        let (classes, patch) = (self.config.data.classes.len(), self.config.preprocess.patch);
-        self.config.model.init(classes, patch, &mut Initializer::blank(device))
+        let Config { data, preprocess, model, .. } = &self.config;
+        model.init(data.labeling().outputs(), preprocess.patch, &mut Initializer::blank(device))
     }
 
     fn text(&self, device: &Device) -> TextInput {

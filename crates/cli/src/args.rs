@@ -174,7 +174,8 @@ pub(crate) struct EvaluateArgs {
     /// Distance within which surfaces agree, for NSD.
     #[arg(long, value_name = "T", default_value_t = 2.0, allow_negative_numbers = true)]
     pub(crate) tolerance_mm: f64,
-    /// `dataset.json` with the names of the classes; else the one beside --ref, else the labels found.
+    /// `dataset.json` or configuration (`.toml`) with the classes and their labels; else the `dataset.json`
+    /// beside --ref, else the labels found.
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: Option<PathBuf>,
 }

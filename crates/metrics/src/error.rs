@@ -34,17 +34,23 @@ pub enum Error {
         /// The class's name.
         name: String,
     },
-    /// Two classes share a name or a label.
+    /// A class stands for nothing.
+    #[error("class {name:?}: expected at least one label, found none")]
+    WithoutLabel {
+        /// The class's name.
+        name: String,
+    },
+    /// Two classes share a name, or have the same labels.
     #[error(
-        "expected classes with names and labels of their own, found {first:?} and {second:?} (label {label})"
+        "expected classes with names and labels of their own, found {first:?} and {second:?} (labels {labels:?})"
     )]
     ClassesShare {
         /// The name of the class listed first.
         first: String,
         /// The name of the class listed second.
         second: String,
-        /// The label of the class listed second.
-        label: u16,
+        /// The labels of the class listed second.
+        labels: Vec<u16>,
     },
     /// The tolerance of NSD is no length.
     #[error("expected a finite tolerance of 0 mm or more, found {tolerance_mm}")]

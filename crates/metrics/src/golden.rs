@@ -5,7 +5,7 @@ use bipvl_volume::{Grid, LabelMap};
 use ndarray::Array3;
 
 use crate::surface::{Elements, Surface, SurfaceDistances, surface_distances, surfaces};
-use crate::{ClassLabel, ClassScores, Convention, Overlap, Settings, State, overlaps, score_case};
+use crate::{ClassLabels, ClassScores, Convention, Overlap, Settings, State, overlaps, score_case};
 
 /// Sums of a thousand f64 terms may differ in their last digits with the order of the terms.
 const SUMMATION: f64 = 1e-12;
@@ -47,7 +47,7 @@ fn surface(elements: Elements, label_map: &LabelMap) -> Surface {
 }
 
 fn scores(convention: Convention, tolerance_mm: f64) -> ClassScores {
-    let classes = [ClassLabel { name: "ellipsoid".to_owned(), label: 1 }];
+    let classes = [ClassLabels { name: "ellipsoid".to_owned(), labels: vec![1] }];
     let settings = Settings { convention, tolerance_mm };
     let case = score_case("golden", &prediction(), &reference(), &classes, &settings).unwrap();
     case.classes["ellipsoid"]
@@ -60,7 +60,7 @@ fn assert_close(found: f64, expected: f64, tolerance: f64) {
 
 #[test]
 fn voxels_are_counted() {
-    let overlap = overlaps(&prediction(), &reference(), &[1])[0];
+    let overlap = overlaps(&prediction(), &reference(), &[&[1]])[0];
     assert_eq!((overlap.reference, overlap.prediction), (1323, 1045));
     assert_close(overlap.dice().unwrap(), 0.749_155_405_405_405_4, SUMMATION);
     assert_close(overlap.iou().unwrap(), 0.598_919_648_885_887_9, SUMMATION);

@@ -8,13 +8,13 @@
 //! does not exist is `None`, and a mean counts the missed classes beside its value.
 //!
 //! ```
-//! use bipvl_metrics::{ClassLabel, Scores, Settings, score_case};
+//! use bipvl_metrics::{ClassLabels, Scores, Settings, score_case};
 //! use bipvl_volume::{Grid, LabelMap};
 //! use ndarray::Array3;
 //!
 //! let grid = Grid::with_spacing([4, 4, 4], [1.0, 1.0, 2.5]);
 //! let reference = LabelMap::new(Array3::from_elem([4, 4, 4], 1), grid);
-//! let classes = [ClassLabel { name: "liver".to_owned(), label: 1 }];
+//! let classes = [ClassLabels { name: "liver".to_owned(), labels: vec![1] }];
 //! let settings = Settings::default();
 //! let case = score_case("case_01", &reference, &reference, &classes, &settings)?;
 //! assert_eq!(Scores::new(&settings, vec![case]).mean_dice(), Some(1.0));
@@ -28,6 +28,7 @@ mod corners;
 mod distance_transform;
 mod edges;
 mod error;
+mod layers;
 mod overlap;
 mod rows;
 mod score;
@@ -40,4 +41,4 @@ pub use aggregate::{ClassMeans, Mean, Scores};
 pub use convention::{Convention, State};
 pub use error::Error;
 pub use overlap::{Overlap, overlaps};
-pub use score::{CaseScores, ClassLabel, ClassScores, Settings, score_case};
+pub use score::{CaseScores, ClassLabels, ClassScores, Settings, score_case};

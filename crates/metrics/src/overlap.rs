@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::classes::ClassIndices;
 use crate::convention::State;
+use crate::layers::by_layer;
 
 /// How many voxels of one class the prediction, the reference and both hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,12 +49,17 @@ impl Overlap {
     }
 }
 
-/// The overlap of each of `labels`, in their order.
+/// The overlap of each of `classes`, which are sets of labels, in their order.
 ///
 /// # Panics
 ///
-/// When the shapes differ.
-pub fn overlaps(prediction: &LabelMap, reference: &LabelMap, labels: &[u16]) -> Vec<Overlap> {
+/// When the shapes differ or a class has no label.
+pub fn overlaps(prediction: &LabelMap, reference: &LabelMap, classes: &[&[u16]]) -> Vec<Overlap> {
+    by_layer(prediction, reference, classes, overlaps_of_labels)
+}
+
+/// The overlap of each of `labels`, in their order.
+fn overlaps_of_labels(prediction: &LabelMap, reference: &LabelMap, labels: &[u16]) -> Vec<Overlap> {
     let (prediction, reference) = (prediction.voxels(), reference.voxels());
     assert_eq!(prediction.shape(), reference.shape(), "label maps to compare must have one shape");
     let classes = ClassIndices::new(labels);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::convention::{Convention, State};
+use crate::layers::by_layer;
 use crate::overlap::overlaps;
 use crate::surface::surface_distances;
 
@@ -58,36 +59,40 @@ impl Default for Settings {
 /// A class to score.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ClassLabel {
+pub struct ClassLabels {
     /// The class's name.
     pub name: String,
-    /// Its label in both label maps; never 0, which is background.
-    pub label: u16,
+    /// Its labels in both label maps, each voxel of any of them being the class's; never 0, which is
+    /// background. Classes may overlap.
+    pub labels: Vec<u16>,
 }
 
 /// Scores `prediction` against `reference`, one class after the other in the order of `classes`. Labels
 /// that no class has count as background.
 ///
+/// A class of several labels is scored as their union, and a voxel counts for every class that has its label.
 /// Spacing is that of the reference's grid; its axes are taken to be perpendicular.
 ///
 /// # Errors
 ///
-/// When the grids differ, when their spacing is not positive, when a class has label 0, when two classes
-/// share a name or a label, or when the tolerance is negative or not finite.
+/// When the grids differ, when their spacing is not positive, when a class has label 0 or none, when two
+/// classes have one name or the same labels, or when the tolerance is negative or not finite.
 pub fn score_case(
     case: &str,
     prediction: &LabelMap,
     reference: &LabelMap,
-    classes: &[ClassLabel],
+    classes: &[ClassLabels],
     settings: &Settings,
 ) -> Result<CaseScores, Error> {
     check_settings(settings)?;
     check_classes(classes)?;
     check_grids(case, prediction.grid(), reference.grid())?;
-    let labels: Vec<u16> = classes.iter().map(|class| class.label).collect();
+    let sets: Vec<&[u16]> = classes.iter().map(|class| class.labels.as_slice()).collect();
     let convention = settings.convention;
-    let overlaps = overlaps(prediction, reference, &labels);
-    let distances = surface_distances(convention.elements(), prediction, reference, &labels);
+    let overlaps = overlaps(prediction, reference, &sets);
+    let distances = by_layer(prediction, reference, &sets, |prediction, reference, labels| {
+        surface_distances(convention.elements(), prediction, reference, labels)
+    });
     let scores = overlaps
         .into_iter()
         .zip(&distances)
@@ -108,21 +113,29 @@ fn check_settings(settings: &Settings) -> Result<(), Error> {
     }
 }
 
-fn check_classes(classes: &[ClassLabel]) -> Result<(), Error> {
+fn check_classes(classes: &[ClassLabels]) -> Result<(), Error> {
     for (class_index, class) in classes.iter().enumerate() {
-        if class.label == 0 {
+        if class.labels.is_empty() {
+            return Err(Error::WithoutLabel { name: class.name.clone() });
+        }
+        if class.labels.contains(&0) {
             return Err(Error::BackgroundClass { name: class.name.clone() });
         }
-        let shares = |other: &&ClassLabel| other.name == class.name || other.label == class.label;
+        let shares = |other: &&ClassLabels| other.name == class.name || is_same_set(other, class);
         if let Some(other) = classes[..class_index].iter().find(shares) {
             return Err(Error::ClassesShare {
                 first: other.name.clone(),
                 second: class.name.clone(),
-                label: class.label,
+                labels: class.labels.clone(),
             });
         }
     }
     Ok(())
+}
+
+fn is_same_set(one: &ClassLabels, other: &ClassLabels) -> bool {
+    let holds = |one: &ClassLabels, other: &ClassLabels| other.labels.iter().all(|l| one.labels.contains(l));
+    holds(one, other) && holds(other, one)
 }
 
 fn check_grids(case: &str, prediction: &Grid, reference: &Grid) -> Result<(), Error> {

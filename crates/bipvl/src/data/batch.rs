@@ -9,7 +9,7 @@ use super::Sample;
 pub struct Batch {
     /// Prepared intensities, `[batch, channels, x, y, z]`.
     pub image: Tensor<5>,
-    /// Class indices, `[batch, x, y, z]`: 0 is background, 1 the first class.
+    /// Class indices, `[batch, x, y, z]`, as in [`Sample`].
     pub labels: Tensor<4, Int>,
 }
 

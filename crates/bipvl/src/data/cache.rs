@@ -168,7 +168,7 @@ impl CachedCase {
 
 fn build(path: &Path, recipe: &Recipe, dataset: &Dataset, case: &Case, fingerprint: &str) -> Result<()> {
     let (prepared, labels) = recipe.prepare_case(dataset, case)?;
-    let lists = VoxelLists::of(&prepared.image, &labels, dataset.classes.len());
+    let lists = VoxelLists::of(&prepared.image, &labels, dataset.labels.len());
     let image: Vec<u8> =
         prepared.image.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
     let affine: Vec<u8> =

@@ -10,6 +10,10 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::{
+    classes::Classes,
+    regions::{Regions, labels_of, nnunet_regions},
+};
 use crate::error::{Error, Result};
 
 /// Class indices are stored in a byte, and 0 is background.
@@ -26,10 +30,12 @@ pub struct Dataset {
     pub modality: Modality,
     /// The names of the channels, in order.
     pub channels: Vec<String>,
-    /// The names of the classes in the order of their labels.
+    /// The names of the classes in the order of their labels, or of the regions.
     pub classes: Vec<String>,
-    /// The label of each class in the files; the network's class index is 1 + the position here.
+    /// The labels in the files; a class index is 1 + the position here. Each is one class, but for regions.
     pub labels: Vec<u16>,
+    /// The labels of each class where classes overlap; none where they exclude each other.
+    pub regions: Regions,
     /// The cases to train on, sorted by id.
     pub cases: Vec<Case>,
 }
@@ -77,39 +83,23 @@ impl Dataset {
             let found = if root.is_dir() { "a folder without it" } else { "no such folder" };
             return Err(Error::content(root, "the folder of a data set, with dataset.json in it", found));
         }
-        let content = read_json(&path)?;
-        let description = JsonFile { path: &path, content: &content };
-        let (classes, labels) = description.classes()?;
+        let description = JsonFile::read(&path)?;
+        let Classes { names, labels, regions } = description.classes()?;
         let (channels, cases) =
             if description.is_nnunet() { description.nnunet(root)? } else { description.decathlon(root)? };
-        let own_name = content.get("name").and_then(Value::as_str);
+        let own_name = description.content.get("name").and_then(Value::as_str);
         let folder_name = || root.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self {
             root: root.to_owned(),
             name: own_name.map_or_else(folder_name, str::to_owned),
             modality: Modality::of(&channels),
             channels,
-            classes,
+            classes: names,
             labels,
+            regions,
             cases: description.sorted(cases)?,
         })
     }
-}
-
-/// The names of the classes in the order of their labels, and the labels, from a `dataset.json` of any name;
-/// no case is looked for.
-///
-/// # Errors
-///
-/// When the file cannot be read or its labels are malformed.
-pub fn read_classes(path: &Path) -> Result<(Vec<String>, Vec<u16>)> {
-    let content = read_json(path)?;
-    JsonFile { path, content: &content }.classes()
-}
-
-fn read_json(path: &Path) -> Result<Value> {
-    let text = fs::read(path).map_err(|source| Error::io(path, source))?;
-    serde_json::from_slice(&text).map_err(|error| Error::content(path, "JSON", error.to_string()))
 }
 
 /// Fold `index` of `num_folds`: the cases are sorted by id and shuffled by the seed; after that the `i`-th
@@ -134,12 +124,21 @@ pub fn fold(cases: &[Case], index: usize, num_folds: usize, seed: u64) -> Split 
 }
 
 /// The content of a `dataset.json` and where it came from.
-struct JsonFile<'a> {
+pub(super) struct JsonFile<'a> {
     path: &'a Path,
-    content: &'a Value,
+    /// The order of the keys is in this alone.
+    text: String,
+    content: Value,
 }
 
-impl JsonFile<'_> {
+impl<'a> JsonFile<'a> {
+    pub(super) fn read(path: &'a Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        let content =
+            serde_json::from_str(&text).map_err(|error| Error::content(path, "JSON", error.to_string()))?;
+        Ok(Self { path, text, content })
+    }
+
     fn is_nnunet(&self) -> bool {
         self.content.get("channel_names").is_some()
     }
@@ -198,7 +197,27 @@ impl JsonFile<'_> {
         Ok((label, name.clone()))
     }
 
-    fn classes(&self) -> Result<(Vec<String>, Vec<u16>)> {
+    pub(super) fn classes(&self) -> Result<Classes> {
+        if !self.has_regions()? {
+            let (names, labels) = self.single_classes()?;
+            return Ok(Classes { names, labels, regions: Regions::new() });
+        }
+        let regions = nnunet_regions(self.path, &self.text)?;
+        let labels = labels_of(&regions);
+        if labels.len() > MAX_CLASSES {
+            return Err(self.wrong(&format!("at most {MAX_CLASSES} labels"), labels.len()));
+        }
+        Ok(Classes { names: regions.keys().cloned().collect(), labels, regions })
+    }
+
+    /// nnU-Net's rule: one class of several labels makes regions of all.
+    fn has_regions(&self) -> Result<bool> {
+        let is_region = |labels: &Value| labels.as_array().is_some_and(|labels| labels.len() > 1);
+        Ok(self.is_nnunet() && self.object("labels")?.values().any(is_region))
+    }
+
+    /// Classes of one label each, in the order of the labels.
+    fn single_classes(&self) -> Result<(Vec<String>, Vec<u16>)> {
         let entries = self.object("labels")?.iter();
         let mut labels: Vec<(u16, String)> = if self.is_nnunet() {
             entries.map(|entry| self.nnunet_class(entry)).collect::<Result<_>>()?

@@ -7,18 +7,24 @@
 mod augment;
 mod batch;
 mod cache;
+mod classes;
 mod dataset;
+mod labeling;
 mod loader;
 mod patch;
 mod preprocess;
+mod regions;
 
 pub use augment::{AugmentConfig, Augmentation};
 pub use batch::Batch;
 pub use cache::{CachedCase, build_cache};
-pub use dataset::{Case, Dataset, Modality, Split, fold, read_classes};
+pub use classes::read_classes;
+pub use dataset::{Case, Dataset, Modality, Split, fold};
+pub use labeling::Labeling;
 pub use loader::{Loader, LoaderConfig};
 pub use patch::VoxelLists;
 pub use preprocess::{Intensity, Prepared, Recipe, read_channels};
+pub use regions::{Regions, check_regions};
 
 use ndarray::{Array3, Array4};
 
@@ -27,6 +33,7 @@ use ndarray::{Array3, Array4};
 pub struct Sample {
     /// Prepared intensities, `[channels, x, y, z]`.
     pub image: Array4<f32>,
-    /// Class indices, `[x, y, z]`: 0 is background, 1 the first class.
+    /// Class indices, `[x, y, z]`: 0 is background, 1 the first label, which is the first class where classes
+    /// exclude each other.
     pub labels: Array3<u8>,
 }

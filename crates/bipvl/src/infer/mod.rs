@@ -20,7 +20,7 @@ use ndarray::ArrayView4;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::{Prepared, Recipe, read_channels},
+    data::{Labeling, Prepared, Recipe, read_channels},
     error::{Error, Result},
     model::{BiPvlSeg, EncodedText, TextInput},
 };
@@ -73,7 +73,7 @@ pub struct Predictor {
     text: EncodedText,
     recipe: Recipe,
     channels: usize,
-    labels: Vec<u16>,
+    labeling: Labeling,
     window: SlidingWindow,
     passes: Passes,
     device: Device,
@@ -90,8 +90,8 @@ pub struct PredictorInput<'a> {
     pub recipe: Recipe,
     /// Input channels of a case.
     pub channels: usize,
-    /// The label of each class in files.
-    pub labels: Vec<u16>,
+    /// The labels that the classes have in the label maps to make.
+    pub labeling: Labeling,
     /// How a volume is covered.
     pub config: InferConfig,
     /// Where the model is.
@@ -101,10 +101,10 @@ pub struct PredictorInput<'a> {
 impl Predictor {
     /// Encodes the text up to the first exchange; that part is the same for every patch.
     pub fn new(input: PredictorInput) -> Self {
-        let PredictorInput { model, text, recipe, channels, labels, config, device } = input;
+        let PredictorInput { model, text, recipe, channels, labeling, config, device } = input;
         let encoded = model.encode_text(text, None);
         let window = SlidingWindow::new(recipe.patch, config.overlap, config.blending);
-        Self { model, text: encoded, recipe, channels, labels, window, passes: config.passes, device }
+        Self { model, text: encoded, recipe, channels, labeling, window, passes: config.passes, device }
     }
 
     /// Segments one case; the label map is on the grid of its first channel. `progress` hears of every patch.
@@ -141,8 +141,8 @@ impl Predictor {
         onto: &Grid,
         progress: &mut dyn FnMut(Progress),
     ) -> LabelMap {
-        let coverage = self.window.plan(grid.shape(), self.labels.len() + 1);
-        let mut restorer = Restorer::new(grid, onto, &self.labels);
+        let coverage = self.window.plan(grid.shape(), self.labeling.outputs());
+        let mut restorer = Restorer::new(grid, onto, &self.labeling);
         let mut sharing = Sharing::new(|patch| self.logits(patch));
         let mut state = Progress { total: coverage.patches(), ..Progress::default() };
         let segment = |patch: ArrayView4<f32>| {
@@ -158,14 +158,15 @@ impl Predictor {
         restorer.into_labels()
     }
 
-    /// Logits of one patch `[channels, x, y, z]` → `[classes + 1, x, y, z]`.
+    /// Logits of one patch `[channels, x, y, z]` → `[outputs, x, y, z]`.
     fn logits(&self, patch: ArrayView4<f32>) -> Logits {
         let (channels, x, y, z) = patch.dim();
         let values: Vec<f32> = patch.iter().copied().collect();
         let data = TensorData::new(values, [1, channels, x, y, z]);
         let logits = self.model.segment(Tensor::from_data(data, &self.device), &self.text);
         let [_, outputs, ..] = logits.dims();
+        assert_eq!(outputs, self.labeling.outputs(), "the network is one for these classes");
         let values = logits.into_data().try_to_vec().expect("logits are float32");
-        Logits::from_shape_vec((outputs, x, y, z), values).expect("one logit per voxel and class")
+        Logits::from_shape_vec((outputs, x, y, z), values).expect("one logit per voxel and output")
     }
 }

@@ -13,7 +13,7 @@ use super::{init::Initializer, layers::Linear};
 pub struct ClassEmbeddingHead {
     /// Keeps the width.
     pub hidden: Linear,
-    /// To one channel per class and background.
+    /// To one channel per class, and background where classes exclude each other.
     pub output: Linear,
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Inside, feature maps are channels-last, `[batch, x, y, z, channels]`; the doors of [`BiPvlSeg`] take and
 //! give `[batch, channels, x, y, z]`. B is the batch, K the classes, M the concepts of a class, L the tokens
-//! of a text.
+//! of a text, C the channels of the logits: the K classes, behind a channel of the background where classes
+//! exclude each other.
 
 pub mod bifusion;
 pub mod decoder;
@@ -62,9 +63,9 @@ pub enum Bottleneck {
 }
 
 impl BiPvlSegConfig {
-    /// Draws first weights for `classes` foreground classes and training patches of `patch` voxels.
-    pub fn init(&self, classes: usize, patch: [usize; 3], init: &mut Initializer) -> BiPvlSeg {
-        let (hidden, outputs) = (self.text.hidden_size, classes + 1);
+    /// Draws first weights for logits of `outputs` channels and training patches of `patch` voxels.
+    pub fn init(&self, outputs: usize, patch: [usize; 3], init: &mut Initializer) -> BiPvlSeg {
+        let hidden = self.text.hidden_size;
         let deepest = self.vision.width(STAGES);
         let exchanges = match self.bottleneck {
             Bottleneck::Fused => STAGES,
@@ -113,9 +114,9 @@ pub struct BiPvlSeg {
 /// Everything that the losses read.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// `[B, K + 1, x, y, z]`
+    /// `[B, C, x, y, z]`
     pub logits: Tensor<5>,
-    /// The class embeddings as a small map, `[B, K + 1, x/32, y/32, z/32]`.
+    /// The class embeddings as a small map, `[B, C, x/32, y/32, z/32]`.
     pub class_embedding: Tensor<5>,
     /// Each class embedding in the shared space, without background, `[B, K, shared]`.
     pub vision_embedding: Tensor<3>,
@@ -145,7 +146,7 @@ impl BiPvlSeg {
         let class_embedding = channels_first(self.class_embedding.forward(decoded.bottleneck));
         Output {
             logits: channels_first(decoded.logits),
-            vision_embedding: self.project_vision(class_embedding.clone()),
+            vision_embedding: self.project_vision(class_embedding.clone(), text.num_classes()),
             concept_embedding: self.project_concepts(concepts, text.num_concepts),
             class_embedding,
         }
@@ -158,7 +159,7 @@ impl BiPvlSeg {
         EncodedText { tokens: self.text_encoder.stage(0, embedded, &mask, noise), mask }
     }
 
-    /// Logits alone, `[B, K + 1, x, y, z]`; what training needs beside them is not computed.
+    /// Logits alone, `[B, C, x, y, z]`; what training needs beside them is not computed.
     pub fn segment(&self, image: Tensor<5>, text: &EncodedText) -> Tensor<5> {
         channels_first(self.see(image, text, None).logits)
     }
@@ -203,11 +204,11 @@ impl BiPvlSeg {
         self.decoder.forward(DecoderInput { image, skips, bottleneck: normalize(map) })
     }
 
-    /// `[B, K + 1, x, y, z]` → `[B, K, shared]`; background has no text and is left out.
-    fn project_vision(&self, class_embedding: Tensor<5>) -> Tensor<3> {
+    /// `[B, C, x, y, z]` → `[B, K, shared]`; background, where it has a channel, has no text and is left out.
+    fn project_vision(&self, class_embedding: Tensor<5>, classes: usize) -> Tensor<3> {
         let [batch, outputs, x, y, z] = class_embedding.dims();
         let flat = class_embedding.reshape([batch, outputs, x * y * z]);
-        self.alignment.vision.forward(flat.slice([0..batch, 1..outputs, 0..x * y * z]))
+        self.alignment.vision.forward(flat.slice([0..batch, outputs - classes..outputs, 0..x * y * z]))
     }
 
     /// `[K·M, hidden]` → `[K, M, shared]`

@@ -75,6 +75,11 @@ impl TextInput {
             num_concepts: text.num_concepts,
         }
     }
+
+    /// How many classes the texts are of.
+    pub fn num_classes(&self) -> usize {
+        self.full.ids.dims()[0]
+    }
 }
 
 impl TokenTensors {

@@ -20,7 +20,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::{AugmentConfig, Batch, CachedCase, Loader, LoaderConfig, Recipe, Sample},
+    data::{AugmentConfig, Batch, CachedCase, Labeling, Loader, LoaderConfig, Recipe, Sample},
     error::{Error, Result},
     infer::InferConfig,
     model::{
@@ -79,6 +79,8 @@ pub struct Task {
     pub infer: InferConfig,
     /// Class names.
     pub classes: Vec<String>,
+    /// The labels that the classes have in prepared cases.
+    pub labeling: Labeling,
     /// The classes' texts, on the device.
     pub text: TextInput,
     /// Published weights to begin with.
@@ -164,7 +166,7 @@ fn update(task: &Task, state: Checkpoint, samples: &[Sample]) -> Result<(Checkpo
     let batch = Batch::new(samples, &task.device.clone().autodiff());
     let mut noise = Noise::new(task.config.seed, step as u64);
     let output = trainee.model.forward(batch.image, &task.text, Some(&mut noise));
-    let losses = Losses::of(&output, batch.labels, &task.config.loss, Some(&mut noise));
+    let losses = Losses::of(&output, batch.labels, &task.labeling, &task.config.loss, Some(&mut noise));
     let total = trainee.loss_weights.total(&losses, task.config.loss.weighting);
     let loss = values(&losses, &total);
     if !loss.total.is_finite() {
@@ -206,7 +208,7 @@ fn values(losses: &Losses, total: &Tensor<1>) -> LossValues {
 
 impl Task {
     fn trainee(&self, mut init: Initializer) -> Trainee {
-        let model = self.model.init(self.classes.len(), self.recipe.patch, &mut init);
+        let model = self.model.init(self.labeling.outputs(), self.recipe.patch, &mut init);
         Trainee { model, loss_weights: LossWeights::new(&init) }
     }
 

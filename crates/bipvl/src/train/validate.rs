@@ -26,22 +26,22 @@ impl Validation {
 
 /// Scores a model without autodiff on the validation cases of a task.
 pub fn validate(model: BiPvlSeg, task: &Task) -> Validation {
-    let labels: Vec<u16> = (1..=task.classes.len() as u16).collect();
     let predictor = Predictor::new(PredictorInput {
         model,
         text: &task.text,
         recipe: task.recipe.clone(),
         channels: task.model.vision.channels,
-        labels: labels.clone(),
+        labeling: task.labeling.clone(),
         config: task.infer,
         device: task.device.clone(),
     });
-    let mut sums = vec![(0.0, 0usize); labels.len()];
+    let classes = task.labeling.classes();
+    let mut sums = vec![(0.0, 0usize); classes.len()];
     for case in &task.validation_cases {
         let sample = case.crop([0; 3], case.grid().shape());
         let prediction = predictor.segment(sample.image.view(), case.grid(), case.grid(), &mut |_| ());
         let reference = Volume::new(sample.labels.mapv(u16::from), case.grid().clone());
-        for ((sum, count), overlap) in sums.iter_mut().zip(overlaps(&prediction, &reference, &labels)) {
+        for ((sum, count), overlap) in sums.iter_mut().zip(overlaps(&prediction, &reference, &classes)) {
             if overlap.reference > 0 {
                 *sum += overlap.dice().unwrap_or(0.0);
                 *count += 1;

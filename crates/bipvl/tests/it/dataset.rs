@@ -101,7 +101,8 @@ fn faulty_data_sets_are_refused_by_name() {
     refused(with(decathlon(), "labels", json!([])), &DECATHLON_FILES, &["an object under \"labels\""]);
     refused(with(decathlon(), "training", json!(["a.nii.gz"])), &DECATHLON_FILES, &["\"image\""]);
     refused(with(decathlon(), "modality", json!({"1": "CT"})), &DECATHLON_FILES, &["\"modality\""]);
-    refused(with(nnunet(), "labels", json!({"whole": [1, 2]})), &NNUNET_FILES, &["\"whole\"", "[1,2]"]);
+    refused(with(nnunet(), "labels", json!({"whole": [1, 2]})), &NNUNET_FILES, &["\"regions_class_order\""]);
+    refused(with(nnunet(), "labels", json!({"whole": [1]})), &NNUNET_FILES, &["\"whole\"", "[1]"]);
     refused(with(nnunet(), "labels", json!({"one": 1, "same": 1})), &NNUNET_FILES, &["1 twice"]);
 }
 

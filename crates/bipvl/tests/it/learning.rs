@@ -1,6 +1,7 @@
 //! A narrow network learns one phantom by heart.
 
 use bipvl::{
+    data::Labeling,
     model::init::{Initializer, Noise},
     train::{
         loss::{LossConfig, LossWeights, Losses},
@@ -25,14 +26,15 @@ fn learn(seed: u64) -> Vec<f32> {
     let image = Tensor::<5>::from_data(TensorData::new(image, [1, 1, 32, 32, 32]), &device);
     let labels = Tensor::<4, Int>::from_data(TensorData::new(labels, [1, 32, 32, 32]), &device);
     let mut init = Initializer::new(seed, &device);
-    let mut model = narrow().init(3, [32; 3], &mut init);
+    let mut model = narrow().init(4, [32; 3], &mut init);
+    let labeling = Labeling::Exclusive(vec![1, 2, 3]);
     let (config, weights) = (LossConfig::default(), LossWeights::new(&init));
     let (text, mut optimizer) = (text(&device), AdamW::new(AdamWConfig::default()));
     (0..STEPS)
         .map(|step| {
             let mut noise = Noise::new(seed, step);
             let output = model.forward(image.clone(), &text, Some(&mut noise));
-            let losses = Losses::of(&output, labels.clone(), &config, Some(&mut noise));
+            let losses = Losses::of(&output, labels.clone(), &labeling, &config, Some(&mut noise));
             let gradients = weights.total(&losses, config.weighting).backward();
             model = optimizer.step(model.clone(), &gradients, 3e-3);
             losses.segmentation.into_scalar()

@@ -1,6 +1,7 @@
 //! Every loss, in every form, and their weighted sum against PyTorch and MONAI: values and gradients.
 
 use bipvl::{
+    data::Labeling,
     model::Output,
     train::loss::{
         ConceptWeights, HardNegatives, LossConfig, LossWeighting, LossWeights, Losses, alignment::alignment,
@@ -88,7 +89,8 @@ fn every_form_of_the_alignment_equals_pytorch() {
 fn compare_total(mode: &str, config: LossConfig) {
     let (reference, output) = (reference("losses"), output());
     let weights = LossWeights { log_sigma: Param::from_tensor(made("log_sigma", [3], &device())) };
-    let losses = Losses::of(&output, labels(), &config, None);
+    let labeling = Labeling::Exclusive((1..=CLASSES as u16).collect());
+    let losses = Losses::of(&output, labels(), &labeling, &config, None);
     let total = weights.total(&losses, config.weighting);
     assert_near(total.clone(), &reference, &format!("total.{mode}.value"), TOLERANCE);
     let gradients = total.backward();

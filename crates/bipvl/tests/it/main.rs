@@ -20,6 +20,7 @@ mod preprocessing;
 mod preprocessing_reference;
 mod published;
 mod reference;
+mod regions;
 mod sharing;
 mod slabs;
 mod sliding_window_reference;

@@ -1,6 +1,7 @@
 //! The whole network: sizes, shapes, batches, gradients.
 
 use bipvl::{
+    data::Labeling,
     model::{
         BiPvlSeg, BiPvlSegConfig, Bottleneck, Preset, SwinVersion, TextInput,
         bifusion::FusionForm,
@@ -23,6 +24,8 @@ use ndarray::Array2;
 /// The whole network in float32, in another order of summation.
 const TOLERANCE: f32 = 1e-4;
 const CLASSES: usize = 3;
+/// Background, and the classes.
+const OUTPUTS: usize = CLASSES + 1;
 
 /// A network narrow enough for a test.
 pub(crate) fn narrow() -> BiPvlSegConfig {
@@ -51,7 +54,7 @@ pub(crate) fn text(device: &Device) -> TextInput {
 }
 
 fn model(device: &Device, patch: [usize; 3]) -> BiPvlSeg {
-    narrow().init(CLASSES, patch, &mut Initializer::new(1, device))
+    narrow().init(OUTPUTS, patch, &mut Initializer::new(1, device))
 }
 
 fn image(shape: [usize; 5], device: &Device) -> Tensor<5> {
@@ -144,15 +147,16 @@ impl burn::module::ModuleVisitor for WithoutGradient<'_> {
     }
 }
 
-fn expect_that_every_tensor_learns(config: BiPvlSegConfig) {
+fn expect_that_every_tensor_learns(config: BiPvlSegConfig, labeling: &Labeling) {
     let device = Device::flex().autodiff();
     let patch = [64, 32, 32];
-    let model = config.init(CLASSES, patch, &mut Initializer::new(1, &device));
+    let model = config.init(labeling.outputs(), patch, &mut Initializer::new(1, &device));
     let text = text(&device);
     let weights = LossWeights::new(&Initializer::new(0, &device));
     let labels = Tensor::<1, Int>::arange(0..64 * 32 * 32, &device).div_scalar(7).remainder_scalar(4);
     let output = model.forward(image([1, 1, 64, 32, 32], &device), &text, None);
-    let losses = Losses::of(&output, labels.reshape([1, 64, 32, 32]), &LossConfig::default(), None);
+    let labels = labels.reshape([1, 64, 32, 32]);
+    let losses = Losses::of(&output, labels, labeling, &LossConfig::default(), None);
     let gradients = weights.total(&losses, LossWeighting::Released).backward();
 
     let mut visitor = WithoutGradient { gradients: &gradients, path: Vec::new(), found: Vec::new() };
@@ -163,10 +167,13 @@ fn expect_that_every_tensor_learns(config: BiPvlSegConfig) {
 
 #[test]
 fn every_tensor_learns() {
-    expect_that_every_tensor_learns(narrow());
+    let exclusive = Labeling::Exclusive(vec![1, 2, 3]);
+    expect_that_every_tensor_learns(narrow(), &exclusive);
+    let nested = Labeling::Overlapping(vec![vec![1, 2, 3], vec![2, 3], vec![3]]);
+    expect_that_every_tensor_learns(narrow(), &nested);
     let mut turned = BiPvlSegConfig { bottleneck: Bottleneck::Unfused, ..narrow() };
     turned.fusion.form = FusionForm::PreNorm;
-    expect_that_every_tensor_learns(turned);
+    expect_that_every_tensor_learns(turned, &exclusive);
 }
 
 #[test]
@@ -174,7 +181,7 @@ fn weights_go_into_a_module_by_name_and_come_out_again() {
     let device = Device::flex();
     let file = std::path::Path::new("some.safetensors");
     let first = model(&device, [32; 3]);
-    let other = narrow().init(CLASSES, [32; 3], &mut Initializer::new(2, &device));
+    let other = narrow().init(OUTPUTS, [32; 3], &mut Initializer::new(2, &device));
     let named = collect(&first);
     assert_ne!(named, collect(&other));
     let filled = apply(other, named.clone(), file).unwrap();
@@ -184,7 +191,7 @@ fn weights_go_into_a_module_by_name_and_come_out_again() {
     missing.remove("decoder.logits.bias");
     let error = apply(filled.clone(), missing, file).unwrap_err().to_string();
     assert_eq!(error, "some.safetensors: expected a tensor named decoder.logits.bias, found none");
-    let wider = narrow().init(CLASSES + 1, [32; 3], &mut Initializer::new(2, &device));
+    let wider = narrow().init(OUTPUTS + 1, [32; 3], &mut Initializer::new(2, &device));
     let error = apply(wider, named, file).unwrap_err().to_string();
     assert!(error.contains("class_embedding.output.bias of shape [5], found [4]"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! Patches of one constant share a pass through the real network, and not a bit changes.
 
 use bipvl::{
-    data::{Intensity, Recipe},
+    data::{Intensity, Labeling, Recipe},
     infer::{
         Blending, InferConfig, Logits, Passes, Predictor, PredictorInput, Progress, Sharing, SlidingWindow,
     },
@@ -37,11 +37,11 @@ fn recipe() -> Recipe {
 fn predict(passes: Passes) -> (LabelMap, Progress) {
     let device = Device::flex();
     let predictor = Predictor::new(PredictorInput {
-        model: narrow().init(LABELS.len(), PATCH, &mut Initializer::new(1, &device)),
+        model: narrow().init(LABELS.len() + 1, PATCH, &mut Initializer::new(1, &device)),
         text: &text(&device),
         recipe: recipe(),
         channels: 1,
-        labels: LABELS.to_vec(),
+        labeling: Labeling::Exclusive(LABELS.to_vec()),
         config: InferConfig { overlap: 0.25, blending: Blending::Gaussian, passes },
         device,
     });
@@ -67,7 +67,7 @@ fn a_scan_with_air_gets_the_same_labels_with_fewer_passes() {
 #[test]
 fn shared_logits_are_those_of_the_network_bit_for_bit() {
     let device = Device::flex();
-    let model = narrow().init(LABELS.len(), PATCH, &mut Initializer::new(1, &device));
+    let model = narrow().init(LABELS.len() + 1, PATCH, &mut Initializer::new(1, &device));
     let text = model.encode_text(&text(&device), None);
     let network = |patch: ArrayView4<f32>| {
         let (_, x, y, z) = patch.dim();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bipvl::{
-    data::{Intensity, Prepared, Recipe},
+    data::{Intensity, Labeling, Prepared, Recipe},
     infer::{Blending, Column, Logits, Restorer, Slab, SlidingWindow},
 };
 use bipvl_volume::{Affine, Grid, Placement, Volume};
@@ -67,6 +67,7 @@ struct Setting {
     overlap: f64,
     blending: Blending,
     classes: usize,
+    overlap_each_other: bool,
     bytes: usize,
 }
 
@@ -85,11 +86,15 @@ fn settings() -> impl Strategy<Value = Setting> {
     let window = (
         prop::sample::select(vec![0.0, 0.25, 0.5, 0.8]),
         prop::sample::select(vec![Blending::Gaussian, Blending::Constant]),
-        0_usize..4,
+        (0_usize..4, any::<bool>()),
         prop_oneof![Just(0), 100_usize..20_000, Just(usize::MAX)],
     );
     (file, recipe, window).prop_map(
-        |((shape, orientation, spacing, shear), recipe, (overlap, blending, classes, bytes))| Setting {
+        |(
+            (shape, orientation, spacing, shear),
+            recipe,
+            (overlap, blending, (classes, overlap_each_other), bytes),
+        )| Setting {
             shape,
             orientation,
             spacing,
@@ -98,9 +103,21 @@ fn settings() -> impl Strategy<Value = Setting> {
             overlap,
             blending,
             classes,
+            overlap_each_other,
             bytes,
         },
     )
+}
+
+impl Setting {
+    /// Up to three classes that exclude each other, or one to three that do not.
+    fn labeling(&self) -> Labeling {
+        if self.overlap_each_other {
+            let regions = LABELS[..self.classes.max(1)].iter().map(|label| vec![*label]);
+            return Labeling::Overlapping(regions.collect());
+        }
+        Labeling::Exclusive(LABELS[..self.classes].to_vec())
+    }
 }
 
 proptest! {
@@ -109,11 +126,12 @@ proptest! {
 
     #[test]
     fn logits_and_labels_are_those_of_the_whole_volume(setting in settings()) {
-        let Setting { shape, orientation, spacing, shear, recipe, overlap, blending, classes, bytes } = setting;
+        let labeling = setting.labeling();
+        let Setting { shape, orientation, spacing, shear, recipe, overlap, blending, bytes, .. } = setting;
         let file = stored(shape, orientation, spacing, shear);
         let onto = file.grid().clone();
         let Prepared { image, grid } = recipe.prepare(vec![file]);
-        let (outputs, labels) = (classes + 1, &LABELS[..classes]);
+        let outputs = labeling.outputs();
         let window = SlidingWindow::new(recipe.patch, overlap, blending).within(bytes);
 
         let importance = importance(recipe.patch, blending);
@@ -122,12 +140,12 @@ proptest! {
         let bits = |logits: &Array4<f32>| logits.mapv(f32::to_bits);
         prop_assert_eq!(bits(&gathered), bits(&whole));
 
-        let mut restorer = Restorer::new(&grid, &onto, labels);
+        let mut restorer = Restorer::new(&grid, &onto, &labeling);
         let plan = window.plan(grid.shape(), outputs);
         let mut patches = 0;
         plan.run(image.view(), |patch| { patches += 1; network(outputs)(patch) }, |slab| restorer.receive(slab));
         prop_assert_eq!(patches, plan.patches());
-        prop_assert_eq!(restorer.into_labels(), restore(&whole, &grid, &onto, labels));
+        prop_assert_eq!(restorer.into_labels(), restore(&whole, &grid, &onto, &labeling));
     }
 }
 
@@ -175,12 +193,29 @@ fn classes_get_their_labels_and_what_is_out_of_reach_is_background() {
     onto[(0, 3)] = -1.0;
     let onto = Grid::new([4, 1, 1], onto);
     let rows: [Array3<f32>; 2] = [array![[[0.0]], [[1.0]], [[-1.0]]], array![[[0.0]], [[-1.0]], [[2.0]]]];
+    let labeling = Labeling::Exclusive(vec![7, 9]);
     let column = Column { y: whole(), z: whole() };
-    let mut restorer = Restorer::new(&grid, &onto, &[7, 9]);
+    let mut restorer = Restorer::new(&grid, &onto, &labeling);
     let [first, second] = rows.each_ref().map(|row| row.view());
     restorer.receive(&Slab { x: 0, column: &column, rows: [first, first] });
     restorer.receive(&Slab { x: 1, column: &column, rows: [first, second] });
     assert_eq!(restorer.into_labels().voxels().iter().copied().collect::<Vec<_>>(), [0, 7, 9, 0]);
+}
+
+#[test]
+fn regions_are_decided_where_the_voxels_of_the_file_lie_and_in_their_order() {
+    // Two voxels of 2 mm and, halfway between and on them, three of 1 mm.
+    let grid = Grid::with_spacing([2, 1, 1], [2.0, 1.0, 1.0]);
+    let onto = Grid::with_spacing([3, 1, 1], [1.0; 3]);
+    let labeling = Labeling::Overlapping(vec![vec![1, 2], vec![2]]);
+    // The whole: 1 and −3, so −1 halfway. The part: −1 and 1, so 0 halfway, which is enough.
+    let rows: [Array3<f32>; 2] = [array![[[1.0]], [[-1.0]]], array![[[-3.0]], [[1.0]]]];
+    let column = Column { y: whole(), z: whole() };
+    let mut restorer = Restorer::new(&grid, &onto, &labeling);
+    let [first, second] = rows.each_ref().map(|row| row.view());
+    restorer.receive(&Slab { x: 0, column: &column, rows: [first, first] });
+    restorer.receive(&Slab { x: 1, column: &column, rows: [first, second] });
+    assert_eq!(restorer.into_labels().voxels().iter().copied().collect::<Vec<_>>(), [1, 2, 2]);
 }
 
 /// An axis of one voxel.

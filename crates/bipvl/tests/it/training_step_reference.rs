@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bipvl::{
+    data::Labeling,
     model::{
         BiPvlSegConfig, Bottleneck, Merging, SwinVersion, TextConfig, TextInput, VisionConfig,
         bifusion::{FusionConfig, FusionForm},
@@ -95,7 +96,7 @@ fn names(ours: &NamedWeights) -> Vec<Name> {
 /// The network and its loss weights, filled as the twin fills them.
 fn trainee(device: &Device) -> Trainee {
     let mut init = Initializer::blank(device);
-    let model = config().init(CLASSES, PATCH, &mut init);
+    let model = config().init(CLASSES + 1, PATCH, &mut init);
     let trainee = Trainee { model, loss_weights: LossWeights::new(&init) };
     let ours = collect(&trainee);
     let names = names(&ours);
@@ -147,9 +148,10 @@ fn five_updates_of_the_whole_network_give_the_losses_and_weights_of_pytorch() {
     let mut trainee = trainee(&device);
     let mut optimizer = AdamW::new(AdamWConfig { epsilon: EPSILON, ..AdamWConfig::default() });
     let config = LossConfig::default();
+    let labeling = Labeling::Exclusive((1..=CLASSES as u16).collect());
     for step in 1..=STEPS {
         let output = trainee.model.forward(image.clone(), &text, None);
-        let losses = Losses::of(&output, labels.clone(), &config, None);
+        let losses = Losses::of(&output, labels.clone(), &labeling, &config, None);
         let total = trainee.loss_weights.total(&losses, config.weighting);
         let Losses { segmentation, class_embedding, alignment } = losses;
         let found =

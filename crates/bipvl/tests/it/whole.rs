@@ -1,6 +1,9 @@
 //! Prediction as a textbook has it: all logits of a volume at once. The witness of what goes slab by slab.
 
-use bipvl::infer::{Logits, SlidingWindow};
+use bipvl::{
+    data::Labeling,
+    infer::{Logits, SlidingWindow},
+};
 use bipvl_volume::{Grid, LabelMap, Outside, Volume, resample};
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, Axis, Zip, s};
 
@@ -63,20 +66,42 @@ pub(crate) fn cover(
     sums
 }
 
-/// Resamples the whole logits class by class and takes the first best.
-pub(crate) fn restore(logits: &Array4<f32>, grid: &Grid, onto: &Grid, labels: &[u16]) -> LabelMap {
-    let placed = |class: usize| {
-        let volume = Volume::new(logits.index_axis(Axis(0), class).to_owned(), grid.clone());
-        let outside = if class == 0 { f32::MAX } else { f32::MIN };
+/// Resamples the whole logits channel by channel and decides.
+pub(crate) fn restore(logits: &Array4<f32>, grid: &Grid, onto: &Grid, labeling: &Labeling) -> LabelMap {
+    let placed = |channel: usize, outside: f32| {
+        let volume = Volume::new(logits.index_axis(Axis(0), channel).to_owned(), grid.clone());
         let is_same = grid.is_same_as(onto);
         if is_same { volume } else { resample(&volume, onto, Outside::Fill(outside)) }.into_voxels()
     };
-    let mut best = placed(0);
+    match labeling {
+        Labeling::Exclusive(labels) => first_best(placed, labels, onto),
+        Labeling::Overlapping(regions) => last_likely(placed, regions, onto),
+    }
+}
+
+/// The label of the first of the highest logits.
+fn first_best(placed: impl Fn(usize, f32) -> Array3<f32>, labels: &[u16], onto: &Grid) -> LabelMap {
+    let mut best = placed(0, f32::MAX);
     let mut decided = Array3::<u16>::zeros(onto.shape());
     for (class, label) in (1..).zip(labels) {
-        Zip::from(&mut best).and(&mut decided).and(&placed(class)).for_each(|best, decided, logit| {
-            if logit > best {
-                (*best, *decided) = (*logit, *label);
+        Zip::from(&mut best).and(&mut decided).and(&placed(class, f32::MIN)).for_each(
+            |best, decided, logit| {
+                if logit > best {
+                    (*best, *decided) = (*logit, *label);
+                }
+            },
+        );
+    }
+    Volume::new(decided, onto.clone())
+}
+
+/// The first label of the last region with a probability of at least ½.
+fn last_likely(placed: impl Fn(usize, f32) -> Array3<f32>, regions: &[Vec<u16>], onto: &Grid) -> LabelMap {
+    let mut decided = Array3::<u16>::zeros(onto.shape());
+    for (channel, region) in regions.iter().enumerate() {
+        Zip::from(&mut decided).and(&placed(channel, f32::MIN)).for_each(|decided, logit| {
+            if *logit >= 0.0 {
+                *decided = region[0];
             }
         });
     }

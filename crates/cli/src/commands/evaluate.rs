@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use bipvl::data::read_classes;
-use bipvl_metrics::{ClassLabel, Scores, Settings, score_case};
+use bipvl_metrics::{ClassLabels, Scores, Settings, score_case};
 use bipvl_volume::{nifti::read_labels, replace_file};
 
 use super::predict::name_of;
@@ -37,7 +37,7 @@ pub(crate) struct Pair {
 }
 
 /// Scores pairs of files.
-pub(crate) fn score(pairs: &[Pair], classes: &[ClassLabel], settings: &Settings) -> Result<Scores> {
+pub(crate) fn score(pairs: &[Pair], classes: &[ClassLabels], settings: &Settings) -> Result<Scores> {
     let bar = progress::bar("scoring", pairs.len());
     let mut cases = Vec::with_capacity(pairs.len());
     for pair in pairs {
@@ -98,13 +98,12 @@ fn label_maps(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// Names from a `dataset.json`, or the numbers of all labels that occur.
-fn classes(args: &EvaluateArgs, pairs: &[Pair]) -> Result<Vec<ClassLabel>> {
+/// Classes of a `dataset.json` or of a configuration, or the numbers of all labels that occur.
+fn classes(args: &EvaluateArgs, pairs: &[Pair]) -> Result<Vec<ClassLabels>> {
     let beside = args.reference.parent().map(|folder| folder.join("dataset.json"));
     let file = args.dataset.clone().or_else(|| beside.filter(|path| path.exists()));
     if let Some(file) = file {
-        let (names, labels) = read_classes(&file)?;
-        return Ok(names.into_iter().zip(labels).map(|(name, label)| ClassLabel { name, label }).collect());
+        return Ok(read_classes(&file)?);
     }
     let mut labels = BTreeSet::new();
     for pair in pairs {
@@ -112,5 +111,6 @@ fn classes(args: &EvaluateArgs, pairs: &[Pair]) -> Result<Vec<ClassLabel>> {
             labels.extend(read_labels(path)?.voxels().iter().copied().filter(|label| *label > 0));
         }
     }
-    Ok(labels.into_iter().map(|label| ClassLabel { name: label.to_string(), label }).collect())
+    let class = |label: u16| ClassLabels { name: label.to_string(), labels: vec![label] };
+    Ok(labels.into_iter().map(class).collect())
 }

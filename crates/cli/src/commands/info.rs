@@ -3,6 +3,7 @@
 use anyhow::Result;
 use bipvl::{
     config::Config,
+    data::Labeling,
     model::{BiPvlSegConfig, Preset, init::Initializer, weights::collect},
     run::Run,
     text::Descriptions,
@@ -14,7 +15,7 @@ use serde::Serialize;
 use crate::args::InfoArgs;
 
 /// Classes that a preset is counted with when there is no run.
-const EXAMPLE_CLASSES: usize = 15;
+const EXAMPLE_CLASSES: u16 = 15;
 /// Bytes of one weight, of its gradient and of its two moments.
 const WEIGHT_BYTES: usize = 4;
 const TRAINING_BYTES: usize = 16;
@@ -52,17 +53,19 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
 
 fn of_run(run: Run) -> Info {
     let (config, descriptions) = (run.config, run.descriptions);
-    let info = count(&config.preset, &config.model, config.data.classes.len(), config.preprocess.patch);
+    let Config { preset, data, model, preprocess, .. } = &config;
+    let info = count(preset, model, &data.labeling(), preprocess.patch);
     Info { config: Some(config), descriptions: Some(descriptions), ..info }
 }
 
 fn of_preset(preset: Preset) -> Info {
-    count(&preset.to_string(), &preset.config(1), EXAMPLE_CLASSES, preset.patch())
+    let labeling = Labeling::Exclusive((1..=EXAMPLE_CLASSES).collect());
+    count(&preset.to_string(), &preset.config(1), &labeling, preset.patch())
 }
 
 /// Counts the parameters of each module of a network.
-fn count(preset: &str, config: &BiPvlSegConfig, classes: usize, patch: [usize; 3]) -> Info {
-    let model = config.init(classes, patch, &mut Initializer::blank(&Device::flex()));
+fn count(preset: &str, config: &BiPvlSegConfig, labeling: &Labeling, patch: [usize; 3]) -> Info {
+    let model = config.init(labeling.outputs(), patch, &mut Initializer::blank(&Device::flex()));
     let mut parameters = IndexMap::new();
     for (name, weights) in collect(&model) {
         let module = name.split('.').next().unwrap_or_default().to_owned();
@@ -71,7 +74,7 @@ fn count(preset: &str, config: &BiPvlSegConfig, classes: usize, patch: [usize; 3
     let total: usize = parameters.values().sum();
     Info {
         preset: preset.to_owned(),
-        classes,
+        classes: labeling.classes().len(),
         patch,
         parameters,
         total_parameters: total,

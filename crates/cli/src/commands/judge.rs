@@ -8,7 +8,7 @@ use bipvl::{
     data::{Case, read_channels},
     run::Run,
 };
-use bipvl_metrics::{ClassLabel, Scores, Settings};
+use bipvl_metrics::{ClassLabels, Scores, Settings};
 use bipvl_volume::{
     nifti::{read_labels, write_labels},
     replace_file,
@@ -33,7 +33,7 @@ const PICTURES: usize = 8;
 /// Judges a run; `settings` are rows that the report adds to its own.
 pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&str, String)]) -> Result<()> {
     let pairs = segment(run, cases, device)?;
-    let classes = class_labels(run);
+    let classes = run.config.data.class_labels();
     let scores = score(&pairs, &classes, &Settings::default())?;
     write_scores(&run.path("scores.json"), &scores)?;
     let table = table::markdown(&scores, &run.config.data.classes);
@@ -47,6 +47,7 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
         ("seed".to_owned(), run.config.train.seed.to_string()),
         ("validation fold".to_owned(), run.config.data.fold.clone()),
     ]);
+    rows.extend(classes.iter().filter_map(region_in_words));
     let report = Report {
         title: format!("{}: {} validation cases", run.config.data.name, cases.len()),
         settings: rows,
@@ -59,6 +60,12 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
     print_table(&scores, &run.config.data.classes);
     tracing::info!("report in {}", run.path("report.html").display());
     Ok(())
+}
+
+/// A row on a class that is the union of several labels.
+fn region_in_words(class: &ClassLabels) -> Option<(String, String)> {
+    let labels: Vec<String> = class.labels.iter().map(u16::to_string).collect();
+    (labels.len() > 1).then(|| (class.name.clone(), format!("the labels {} together", labels.join(", "))))
 }
 
 /// Writes a label map for each case.
@@ -80,12 +87,6 @@ fn segment(run: &Run, cases: &[Case], device: &Device) -> Result<Vec<Pair>> {
     Ok(pairs)
 }
 
-fn class_labels(run: &Run) -> Vec<ClassLabel> {
-    let data = &run.config.data;
-    let named = data.classes.iter().zip(&data.labels);
-    named.map(|(name, label)| ClassLabel { name: name.clone(), label: *label }).collect()
-}
-
 /// The curves of the report as files of their own.
 fn write_curves(run: &Run, history: &History, classes: &[String]) -> Result<()> {
     let losses =
@@ -103,7 +104,7 @@ fn draw_worst(
     cases: &[Case],
     pairs: &[Pair],
     scores: &Scores,
-    classes: &[ClassLabel],
+    classes: &[ClassLabels],
 ) -> Result<Vec<Overlay>> {
     let mean = |index: usize| {
         let dice: Vec<f64> = scores.cases[index].classes.values().filter_map(|class| class.dice).collect();

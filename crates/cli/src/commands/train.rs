@@ -28,8 +28,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let device = args.device.open()?;
     let time_budget = time_budget(args.max_minutes)?;
     let dataset = Dataset::open(&args.data)?;
-    let imported = imported(args, dataset.classes.len() + 1)?;
+    let mut imported = imported(args)?;
     let run = if args.resume { Run::open(&args.out)? } else { begin(args, &dataset, &imported)? };
+    fit_outputs(&mut imported, run.config.data.labeling().outputs());
     let split = run.split(&dataset)?;
     let (train, val) = (split.train.len(), split.val.len());
     tracing::info!("{}: {train} cases train, {val} validate, run in {}", dataset.name, args.out.display());
@@ -60,8 +61,6 @@ fn time_budget(minutes: Option<f64>) -> Result<Option<Duration>> {
 
 /// A new run with the configuration that the flags ask for.
 fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Run> {
-    let descriptions = Descriptions::read(&args.descriptions)?;
-    let descriptions = descriptions.for_classes(&args.descriptions, &dataset.classes)?;
     let mut config = match &args.config {
         Some(file) => Config::from_user_file(file, dataset)?,
         None => Config::new(args.preset.unwrap_or(Preset::Tiny), dataset),
@@ -72,32 +71,38 @@ fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<R
     }
     config.train.steps = args.steps.unwrap_or(config.train.steps);
     config.train.seed = args.seed.unwrap_or(config.train.seed);
+    let descriptions = Descriptions::read(&args.descriptions)?;
+    let descriptions = descriptions.for_classes(&args.descriptions, &config.data.classes)?;
     Ok(Run::create(&args.out, config, descriptions, imported)?)
 }
 
 /// Published weights that the flags ask to begin with.
-fn imported(args: &TrainArgs, outputs: usize) -> Result<Vec<Imported>> {
+fn imported(args: &TrainArgs) -> Result<Vec<Imported>> {
     let mut all = Vec::new();
     if let Some(folder) = &args.text_encoder {
         all.push(Imported::from_bert(folder)?.0);
     }
     if let Some(file) = &args.weights {
-        let mut weights = Imported::load(file)?;
+        let weights = Imported::load(file)?;
         if matches!(weights.sizes, Sizes::Text(_)) {
             bail!(
                 "{}: expected weights of a vision side, found a text encoder; use --text-encoder",
                 file.display()
             );
         }
-        if weights.fit_outputs(outputs) {
-            tracing::warn!(
-                "{}: its logits are not for {outputs} channels; that layer begins anew",
-                file.display()
-            );
-        }
         all.push(weights);
     }
     Ok(all)
+}
+
+/// Leaves out the last layer of weights that are for other classes.
+fn fit_outputs(imported: &mut [Imported], outputs: usize) {
+    for weights in imported {
+        if weights.fit_outputs(outputs) {
+            let file = weights.source.display();
+            tracing::warn!("{file}: its logits are not for {outputs} channels; that layer begins anew");
+        }
+    }
 }
 
 /// Prepares the cases and finds the weights.

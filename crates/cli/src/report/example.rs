@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use bipvl_metrics::{CaseScores, ClassLabel, ClassScores, Convention, Scores, Settings, State};
+use bipvl_metrics::{CaseScores, ClassLabels, ClassScores, Convention, Scores, Settings, State};
 use bipvl_volume::{Grid, LabelMap, Volume};
 use indexmap::IndexMap;
 use ndarray::Array3;
@@ -43,8 +43,8 @@ pub(super) fn class_names() -> Vec<String> {
     ORGANS.map(|organ| organ.0.to_owned()).to_vec()
 }
 
-pub(super) fn classes() -> Vec<ClassLabel> {
-    (1..).zip(class_names()).map(|(label, name)| ClassLabel { name, label }).collect()
+pub(super) fn classes() -> Vec<ClassLabels> {
+    (1..).zip(class_names()).map(|(label, name)| ClassLabels { name, labels: vec![label] }).collect()
 }
 
 /// A body with four organs; the prediction is off by `shift` voxels along x and y.

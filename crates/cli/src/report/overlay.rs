@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::ops::Range;
 
 use anyhow::{Context, Result, ensure};
-use bipvl_metrics::ClassLabel;
+use bipvl_metrics::ClassLabels;
 use bipvl_volume::{LabelMap, Volume, to_ras};
 use image::{ImageFormat, Rgb, RgbImage, imageops};
 use ndarray::{Array3, Axis};
@@ -34,7 +34,7 @@ pub(crate) struct OverlayCase<'a> {
     /// The expert's.
     pub(crate) reference: &'a LabelMap,
     /// The classes to draw, in the order of the report.
-    pub(crate) classes: &'a [ClassLabel],
+    pub(crate) classes: &'a [ClassLabels],
 }
 
 /// A drawn case.
@@ -106,11 +106,11 @@ fn check(case: &OverlayCase<'_>) -> Result<()> {
     Ok(())
 }
 
-/// 1 for the first class, 2 for the second, 0 for all else.
-fn classes_of(labels: &LabelMap, classes: &[ClassLabel]) -> LabelMap {
-    labels.map(|&label| {
-        (1..).zip(classes).find_map(|(number, class)| (class.label == label).then_some(number)).unwrap_or(0)
-    })
+/// 1 for the first class, 2 for the second, 0 for all else; of classes that overlap, the last, which lies inside
+/// the others.
+fn classes_of(labels: &LabelMap, classes: &[ClassLabels]) -> LabelMap {
+    let number = |label: &u16| classes.iter().rposition(|class| class.labels.contains(label));
+    labels.map(|label| number(label).map_or(0, |class_index| class_index as u16 + 1))
 }
 
 /// For each axis the index with most disagreement, or most reference, or the middle.
@@ -275,8 +275,16 @@ mod tests {
     fn labels_are_numbered_in_the_order_of_the_classes() {
         let grid = Grid::with_spacing([4, 1, 1], [1.0; 3]);
         let labels = Volume::new(Array3::from_shape_vec([4, 1, 1], vec![0, 7, 3, 9]).unwrap(), grid);
-        let classes = [("a", 7), ("b", 3)].map(|(name, label)| ClassLabel { name: name.to_owned(), label });
-        assert_eq!(classes_of(&labels, &classes).into_voxels().into_raw_vec_and_offset().0, [0, 1, 2, 0]);
+        let numbers = |classes: &[(&str, &[u16])]| {
+            let class = |(name, labels): &(&str, &[u16])| ClassLabels {
+                name: (*name).to_owned(),
+                labels: labels.to_vec(),
+            };
+            let classes: Vec<ClassLabels> = classes.iter().map(class).collect();
+            classes_of(&labels, &classes).into_voxels().into_raw_vec_and_offset().0
+        };
+        assert_eq!(numbers(&[("a", &[7]), ("b", &[3])]), [0, 1, 2, 0]);
+        assert_eq!(numbers(&[("a", &[7, 3, 9]), ("b", &[3])]), [0, 1, 2, 1]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod bad_input;
 mod bench;
 mod help;
+mod regions;
 mod resume;
 mod scene;
 mod story;

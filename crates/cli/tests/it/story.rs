@@ -209,7 +209,9 @@ fn names_are_read_from_the_file_that_was_given() {
     };
     evaluate("names.json").succeeds();
     assert_keys(&scene.json("scores.json")["mean"], &["left one"]);
-    evaluate("config.toml").fails_saying(&["config.toml: expected JSON, found "]);
+    scene.write_text("names.txt", "left one");
+    evaluate("names.txt").fails_saying(&["names.txt: expected JSON, found "]);
+    evaluate("config.toml").fails_saying(&["config.toml: expected data.regions, or data.classes"]);
 }
 
 #[test]

@@ -6,9 +6,10 @@ mod means;
 mod properties;
 mod random_masks;
 mod refusals;
+mod regions;
 mod shapes;
 
-use bipvl_metrics::{CaseScores, ClassLabel, ClassScores, Convention, Settings, score_case};
+use bipvl_metrics::{CaseScores, ClassLabels, ClassScores, Convention, Settings, score_case};
 use bipvl_volume::{Grid, LabelMap};
 use ndarray::Array3;
 
@@ -19,8 +20,9 @@ fn mask(shape: [usize; 3], spacing: [f64; 3], is_inside: impl Fn([usize; 3]) -> 
 }
 
 /// One class per name, labels counted from 1.
-fn classes(names: &[&str]) -> Vec<ClassLabel> {
-    names.iter().zip(1..).map(|(name, label)| ClassLabel { name: (*name).to_owned(), label }).collect()
+fn classes(names: &[&str]) -> Vec<ClassLabels> {
+    let class = |(name, label): (&&str, u16)| ClassLabels { name: (*name).to_owned(), labels: vec![label] };
+    names.iter().zip(1..).map(class).collect()
 }
 
 /// The case in which label 1 is the liver.

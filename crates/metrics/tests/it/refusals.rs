@@ -1,10 +1,10 @@
 //! What is refused, and in which words.
 
-use bipvl_metrics::{ClassLabel, Convention, Settings, score_case};
+use bipvl_metrics::{ClassLabels, Convention, Settings, score_case};
 
 use crate::{classes, mask};
 
-fn refusal(prediction_spacing: [f64; 3], classes: &[ClassLabel], settings: &Settings) -> String {
+fn refusal(prediction_spacing: [f64; 3], classes: &[ClassLabels], settings: &Settings) -> String {
     let prediction = mask([4, 5, 6], prediction_spacing, |_| true);
     let reference = mask([4, 5, 6], [1.0; 3], |_| true);
     score_case("amos_0004", &prediction, &reference, classes, settings).expect_err("refused").to_string()
@@ -42,7 +42,7 @@ fn a_spacing_of_0_is_refused() {
 
 #[test]
 fn background_is_no_class() {
-    let background = [ClassLabel { name: "background".to_owned(), label: 0 }];
+    let background = [ClassLabels { name: "background".to_owned(), labels: vec![0] }];
     assert_eq!(
         refusal([1.0; 3], &background, &Settings::default()),
         "class \"background\": expected a label above 0, which is background, found 0"
@@ -50,10 +50,19 @@ fn background_is_no_class() {
 }
 
 #[test]
+fn a_class_without_labels_is_refused() {
+    let empty = [ClassLabels { name: "tumor".to_owned(), labels: Vec::new() }];
+    let message = refusal([1.0; 3], &empty, &Settings::default());
+    assert_eq!(message, "class \"tumor\": expected at least one label, found none");
+}
+
+#[test]
 fn classes_that_share_a_name_or_a_label_are_refused() {
     let mut shared = classes(&["liver", "spleen"]);
-    shared[1].label = 1;
-    for classes in [shared, classes(&["liver", "liver"])] {
+    shared[1].labels = vec![1];
+    let mut turned = classes(&["tumor", "core"]);
+    (turned[0].labels, turned[1].labels) = (vec![1, 2], vec![2, 1]);
+    for classes in [shared, turned, classes(&["liver", "liver"])] {
         let message = refusal([1.0; 3], &classes, &Settings::default());
         assert!(message.starts_with("expected classes with names and labels of their own"), "{message}");
     }

@@ -13,12 +13,13 @@ use ndarray::{Array3, ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 
 use super::ring::Slab;
+use crate::data::Labeling;
 
 /// Receives logits on one grid, slab by slab, and decides labels on another.
 #[derive(Debug)]
 pub struct Restorer<'a> {
     way: Way,
-    labels: &'a [u16],
+    decision: Decision<'a>,
     decided: LabelMap,
 }
 
@@ -30,65 +31,74 @@ enum Way {
 }
 
 impl<'a> Restorer<'a> {
-    /// From logits on `grid`, background first, to the `labels` of the other classes on the grid `onto`.
-    pub fn new(grid: &Grid, onto: &Grid, labels: &'a [u16]) -> Self {
+    /// From logits on `grid` to labels on the grid `onto`.
+    pub fn new(grid: &Grid, onto: &Grid, labeling: &'a Labeling) -> Self {
         let way = if grid.is_same_as(onto) { Way::Same } else { Way::Between(Placement::new(grid, onto)) };
-        Self { way, labels, decided: Volume::new(Array3::zeros(onto.shape()), onto.clone()) }
+        let decision = Decision { labeling, written: labeling.written() };
+        Self { way, decision, decided: Volume::new(Array3::zeros(onto.shape()), onto.clone()) }
     }
 
     /// Decides the voxels whose logits lie between the two rows of a slab, or on the second, and inside its
     /// column.
     pub fn receive(&mut self, slab: &Slab) {
-        let decided = self.decided.voxels_mut().view_mut();
+        let (decided, decision) = (self.decided.voxels_mut().view_mut(), &self.decision);
         match &self.way {
-            Way::Same => decide_in_place(decided, self.labels, slab),
+            Way::Same => decide_in_place(decided, decision, slab),
             Way::Between(Placement::Aligned { axes, taps }) => {
-                aligned::decide(decided.permuted_axes(*axes), taps, self.labels, slab);
+                aligned::decide(decided.permuted_axes(*axes), taps, decision, slab);
             }
             Way::Between(placement @ Placement::Oblique { to_source, .. }) => {
-                oblique::decide(decided, placement, to_source, self.labels, slab);
+                oblique::decide(decided, placement, to_source, decision, slab);
             }
         }
     }
 
-    /// The most likely class of each voxel, as its label in files; background where no logits reach.
+    /// The label of each voxel; background where no logits reach.
     pub fn into_labels(self) -> LabelMap {
         self.decided
     }
 }
 
-fn decide_in_place(decided: ArrayViewMut3<u16>, labels: &[u16], slab: &Slab) {
+fn decide_in_place(decided: ArrayViewMut3<u16>, decision: &Decision, slab: &Slab) {
     let Range { start, end } = slab.column.y;
     let mut section = decided.slice_move(s![slab.x, start..end, slab.column.z.clone()]);
     section.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(y, mut line)| {
         let row = slab.rows[1].slice(s![.., y, ..line.len()]);
-        let mut best = Best::new(row.row(0).iter().copied());
-        for (class, label) in (1..).zip(labels) {
-            best.offer(*label, row.row(class).iter().copied());
+        let mut best = Best::new(line.len());
+        for (channel, logits) in row.outer_iter().enumerate() {
+            best.offer(decision, channel, logits.iter().copied());
         }
         line.iter_mut().zip(best.labels).for_each(|(voxel, label)| *voxel = label);
     });
 }
 
-/// The best logits so far of a line of voxels, and whose they are; the first of equal ones stays.
+/// Asks the channels of the logits one after the other.
+#[derive(Debug)]
+struct Decision<'a> {
+    labeling: &'a Labeling,
+    /// The label that each channel writes.
+    written: Vec<u16>,
+}
+
+/// The logits that last took the voxels of a line, and the labels that they wrote.
 struct Best {
     logits: Vec<f32>,
     labels: Vec<u16>,
 }
 
 impl Best {
-    /// The logits of the background.
-    fn new(background: impl Iterator<Item = f32>) -> Self {
-        let logits: Vec<f32> = background.collect();
-        Self { labels: vec![0; logits.len()], logits }
+    /// Background, before any channel is asked.
+    fn new(length: usize) -> Self {
+        Self { logits: vec![f32::NEG_INFINITY; length], labels: vec![0; length] }
     }
 
-    /// The logits of the class with this label.
-    fn offer(&mut self, label: u16, logits: impl Iterator<Item = f32>) {
+    /// Asks a channel.
+    fn offer(&mut self, decision: &Decision, channel: usize, logits: impl Iterator<Item = f32>) {
+        let label = decision.written[channel];
         for ((best, decided), logit) in self.logits.iter_mut().zip(&mut self.labels).zip(logits) {
-            let is_better = logit > *best;
-            *best = if is_better { logit } else { *best };
-            *decided = if is_better { label } else { *decided };
+            let takes = decision.labeling.takes(logit, *best);
+            *best = if takes { logit } else { *best };
+            *decided = if takes { label } else { *decided };
         }
     }
 }

@@ -7,14 +7,14 @@ use nalgebra::Vector4;
 use ndarray::{ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 
-use super::super::ring::Slab;
+use super::{super::ring::Slab, Decision};
 
 /// Decides the voxels of a slab.
 pub(super) fn decide(
     decided: ArrayViewMut3<u16>,
     placement: &Placement,
     to_source: &Affine,
-    labels: &[u16],
+    decision: &Decision,
     slab: &Slab,
 ) {
     let shape = decided.dim().into();
@@ -24,7 +24,7 @@ pub(super) fn decide(
         for ((y, z), voxel) in section.indexed_iter_mut() {
             let taps = placement.taps([x, ys.start + y, zs.start + z]);
             if is_between(&taps, slab) {
-                *voxel = label(taps, labels, slab);
+                *voxel = label(taps, decision, slab);
             }
         }
     });
@@ -61,21 +61,21 @@ fn is_between(taps: &[Tap; 3], slab: &Slab) -> bool {
         && slab.column.z.contains(&z.low)
 }
 
-/// The label of the highest logit at a place; the first of equal ones.
-fn label([x, y, z]: [Tap; 3], labels: &[u16], slab: &Slab) -> u16 {
+/// The label of a place.
+fn label([x, y, z]: [Tap; 3], decision: &Decision, slab: &Slab) -> u16 {
     let rows = [&slab.rows[usize::from(x.low == slab.x)], &slab.rows[1]];
-    let logit = |class: usize| {
+    let logit = |channel: usize| {
         let at = |row: usize, y: usize, z: usize| {
-            f64::from(rows[row][[class, y - slab.column.y.start, z - slab.column.z.start]])
+            f64::from(rows[row][[channel, y - slab.column.y.start, z - slab.column.z.start]])
         };
         let along_z = |row, y| z.between(at(row, y, z.low), at(row, y, z.high));
         let along_y = |row| y.between(along_z(row, y.low), along_z(row, y.high));
         x.between(along_y(0), along_y(1)) as f32
     };
-    let (mut best, mut decided) = (logit(0), 0);
-    for (class, label) in (1..).zip(labels) {
-        let logit = logit(class);
-        if logit > best {
+    let (mut best, mut decided) = (f32::NEG_INFINITY, 0);
+    for (channel, label) in decision.written.iter().enumerate() {
+        let logit = logit(channel);
+        if decision.labeling.takes(logit, best) {
             (best, decided) = (logit, *label);
         }
     }

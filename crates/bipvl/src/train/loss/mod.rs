@@ -12,9 +12,14 @@ use serde::{Deserialize, Serialize};
 
 pub use alignment::{ConceptWeights, HardNegatives};
 
-use crate::model::{
-    Output,
-    init::{Initializer, Noise},
+use segmentation::masks;
+
+use crate::{
+    data::Labeling,
+    model::{
+        Output,
+        init::{Initializer, Noise},
+    },
 };
 
 /// Where figure and release disagree about the losses (paper.md section 11, rows 7 to 9).
@@ -44,7 +49,7 @@ pub enum LossWeighting {
 /// The losses of one step, each a tensor of one value.
 #[derive(Clone, Debug)]
 pub struct Losses {
-    /// Dice and cross-entropy of the logits.
+    /// Dice and cross-entropy of the logits; binary where classes overlap.
     pub segmentation: Tensor<1>,
     /// Class embeddings against the logits.
     pub class_embedding: Tensor<1>,
@@ -53,23 +58,29 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// All three for one batch; `labels` are `[batch, x, y, z]`.
+    /// All three for one batch; `labels` are `[batch, x, y, z]`, and `labeling` says what they are of.
     pub fn of(
         output: &Output,
         labels: Tensor<4, Int>,
+        labeling: &Labeling,
         config: &LossConfig,
         noise: Option<&mut Noise>,
     ) -> Self {
-        let vision = output.vision_embedding.clone();
-        let concepts = output.concept_embedding.clone();
-        Self {
-            segmentation: segmentation::dice_and_cross_entropy(output.logits.clone(), labels),
-            class_embedding: class_embedding::supervision(
-                output.class_embedding.clone(),
-                output.logits.clone(),
+        let (logits, embedding) = (output.logits.clone(), output.class_embedding.clone());
+        assert_eq!(logits.dims()[1], labeling.outputs(), "the logits are those of the classes");
+        let (segmentation, class_embedding) = match labeling {
+            Labeling::Exclusive(_) => (
+                segmentation::dice_and_cross_entropy(logits.clone(), labels),
+                class_embedding::supervision(embedding, logits),
             ),
-            alignment: alignment::alignment(vision, concepts, config, noise),
-        }
+            Labeling::Overlapping(regions) => (
+                segmentation::dice_and_binary_cross_entropy(logits.clone(), masks(labels, regions)),
+                class_embedding::supervision_of_each(embedding, logits),
+            ),
+        };
+        let (vision, concepts) = (output.vision_embedding.clone(), output.concept_embedding.clone());
+        let alignment = alignment::alignment(vision, concepts, config, noise);
+        Self { segmentation, class_embedding, alignment }
     }
 }
 

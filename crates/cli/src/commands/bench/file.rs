@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use super::{
     Work,
     source::Source,
-    text::{CLASSES, Scene},
+    text::{Scene, labeling},
 };
 
 /// Of the drawn CT.
@@ -69,7 +69,7 @@ fn predictor(source: &Source, scene: &Scene) -> Result<Predictor> {
         text: &scene.text(&device),
         recipe: Recipe::for_modality(Modality::Ct, scene.patch),
         channels: 1,
-        labels: (1..=CLASSES as u16).collect(),
+        labeling: labeling(),
         config: InferConfig { overlap: OVERLAP, blending: Blending::Gaussian, ..InferConfig::default() },
         device,
     }))

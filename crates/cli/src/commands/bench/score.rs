@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use bipvl::model::weights::{Weights, save};
-use bipvl_metrics::{CaseScores, ClassLabel, Settings, score_case};
+use bipvl_metrics::{CaseScores, ClassLabels, Settings, score_case};
 use bipvl_volume::{Grid, LabelMap};
 use ndarray::Array3;
 
@@ -24,7 +24,7 @@ const SHIFT: [usize; 3] = [2, 1, 1];
 pub(super) struct Scoring {
     prediction: LabelMap,
     reference: LabelMap,
-    classes: Vec<ClassLabel>,
+    classes: Vec<ClassLabels>,
     scores: Option<CaseScores>,
 }
 
@@ -45,8 +45,8 @@ impl Scoring {
             Ok(LabelMap::new(voxels, Grid::with_spacing(shape, SPACING)))
         };
         let (prediction, reference) = (label_map("prediction", SHIFT)?, label_map("reference", [0; 3])?);
-        let classes =
-            (1..=CLASSES as u16).map(|label| ClassLabel { name: label.to_string(), label }).collect();
+        let class = |label: u16| ClassLabels { name: label.to_string(), labels: vec![label] };
+        let classes = (1..=CLASSES as u16).map(class).collect();
         Ok(Self { prediction, reference, classes, scores: None })
     }
 }

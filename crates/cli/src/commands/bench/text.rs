@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use bipvl::{
+    data::Labeling,
     model::{
         BiPvlSeg, BiPvlSegConfig, Bottleneck, EncodedText, Merging, Preset, TextInput,
         init::Initializer,
@@ -73,7 +74,7 @@ impl Scene {
     }
 
     pub(super) fn network(&self, source: &Source, device: &Device) -> Result<BiPvlSeg> {
-        let network = self.config.init(CLASSES, self.patch, &mut source.initializer(device));
+        let network = self.config.init(labeling().outputs(), self.patch, &mut source.initializer(device));
         source.filled(network, &whole_names(&self.config))
     }
 
@@ -135,6 +136,11 @@ impl Work for Window {
     }
 }
 
+/// Each class is one label.
+pub(super) fn labeling() -> Labeling {
+    Labeling::Exclusive((1..=CLASSES as u16).collect())
+}
+
 /// Updates of all weights: forward, three losses, backward, `AdamW`.
 pub(super) struct Training {
     trainee: Trainee,
@@ -167,7 +173,7 @@ impl Work for Training {
     fn run(&mut self) -> Result<()> {
         let config = LossConfig::default();
         let output = self.trainee.model.forward(self.image.clone(), &self.text, None);
-        let losses = AllLosses::of(&output, self.labels.clone(), &config, None);
+        let losses = AllLosses::of(&output, self.labels.clone(), &labeling(), &config, None);
         let total = self.trainee.loss_weights.total(&losses, config.weighting);
         self.losses.push(&total);
         // Nothing of the graph but what `total` holds on to may live on through the backward pass.
