@@ -246,6 +246,12 @@ pub(crate) struct BenchArgs {
     /// Repetitions, after one for warmth; fewer when they would take longer than a minute.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u32).range(1..))]
     pub(crate) repeat: u32,
+    /// Classes of the text measures, 1 to 255; 15 when not given.
+    #[arg(long, value_name = "K", value_parser = value_parser!(u16).range(1..=255))]
+    pub(crate) classes: Option<u16>,
+    /// Tokens of the text of each class of the text measures, 16 to 512; 48 when not given.
+    #[arg(long, value_name = "L", value_parser = value_parser!(u16).range(16..=512))]
+    pub(crate) tokens: Option<u16>,
     /// Small sizes, to see that all works; the times say nothing.
     #[arg(long)]
     pub(crate) quick: bool,

@@ -24,12 +24,14 @@ use super::{
     vision::{LEARNING_RATE, Losses},
 };
 
+/// As many as AMOS22 has.
 pub(super) const CLASSES: usize = 15;
 /// A title and five concepts.
 const CONCEPTS: usize = 6;
-/// Tokens of the text of a class, and of one of its sentences.
-const FULL_TOKENS: usize = 48;
-const CONCEPT_TOKENS: usize = 12;
+/// Tokens of the text of a class when nothing else is asked for.
+const TOKENS: usize = 48;
+/// A sentence has so much less than the text it is a part of.
+const SENTENCES_PER_TEXT: usize = 4;
 /// Of a vocabulary made of descriptions.
 const WORDS: usize = 600;
 
@@ -38,6 +40,9 @@ const WORDS: usize = 600;
 pub(super) struct Scene {
     pub(super) config: BiPvlSegConfig,
     pub(super) patch: [usize; 3],
+    classes: usize,
+    /// Of the text of a class.
+    tokens: usize,
     batch: usize,
     clip_norm: f64,
 }
@@ -69,19 +74,29 @@ impl Scene {
         if config.text.vocab_size == 0 {
             config.text.vocab_size = WORDS;
         }
-        Self { config, patch: preset.patch(), batch, clip_norm }
+        Self { config, patch: preset.patch(), classes: CLASSES, tokens: TOKENS, batch, clip_norm }
+    }
+
+    /// The same with another number of classes, and texts of another length.
+    pub(super) fn with_text(self, classes: Option<u16>, tokens: Option<u16>) -> Self {
+        Self {
+            classes: classes.map_or(self.classes, usize::from),
+            tokens: tokens.map_or(self.tokens, usize::from),
+            ..self
+        }
     }
 
     pub(super) fn network(&self, source: &Source, device: &Device) -> Result<BiPvlSeg> {
-        let network = self.config.init(CLASSES, self.patch, &mut source.initializer(device));
+        let network = self.config.init(self.classes, self.patch, &mut source.initializer(device));
         source.filled(network, &whole_names(&self.config))
     }
 
     pub(super) fn text(&self, device: &Device) -> TextInput {
         let words = self.config.text.vocab_size;
+        let of_sentence = self.tokens.div_ceil(SENTENCES_PER_TEXT);
         TextInput {
-            full: tokens([CLASSES, FULL_TOKENS], words, device),
-            concepts: tokens([CLASSES * CONCEPTS, CONCEPT_TOKENS], words, device),
+            full: tokens([self.classes, self.tokens], words, device),
+            concepts: tokens([self.classes * CONCEPTS, of_sentence], words, device),
             num_concepts: CONCEPTS,
         }
     }
@@ -157,7 +172,7 @@ impl Training {
             optimizer: AdamW::new(optimizer),
             text: scene.text(&device),
             image: scene.image(source, &device)?,
-            labels: labels([scene.batch, x, y, z], CLASSES + 1, &device),
+            labels: labels([scene.batch, x, y, z], scene.classes + 1, &device),
             losses: Losses::default(),
         })
     }
