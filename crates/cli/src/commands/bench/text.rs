@@ -81,7 +81,7 @@ impl Scene {
         let words = self.config.text.vocab_size;
         TextInput {
             full: tokens([CLASSES, FULL_TOKENS], words, device),
-            concepts: tokens([CLASSES * CONCEPTS, CONCEPT_TOKENS], words, device),
+            concepts: Some(tokens([CLASSES * CONCEPTS, CONCEPT_TOKENS], words, device)),
             num_concepts: CONCEPTS,
         }
     }
