@@ -9,7 +9,7 @@ use crate::{
     data::{AugmentConfig, Dataset, Modality, Recipe},
     error::{Error, Result},
     infer::InferConfig,
-    model::{BiPvlSegConfig, PATCH_MULTIPLE, PRESETS, Preset},
+    model::{BiPvlSegConfig, Bottleneck, PATCH_MULTIPLE, PRESETS, Preset, bifusion::Exchange},
     train::{TrainConfig, loss::LossConfig, optimizer::AdamWConfig},
 };
 
@@ -190,7 +190,13 @@ impl Config {
             check(&format!("model.vision.heads in stage {}", stage + 1), *heads, vision.width(stage))?;
         }
         check("model.text.num_attention_heads", text.num_attention_heads, text.hidden_size)?;
-        check("model.fusion.heads", fusion.heads, vision.feature_size)
+        check("model.fusion.heads", fusion.heads, vision.feature_size)?;
+        if (fusion.exchange, self.model.bottleneck) == (Exchange::Late, Bottleneck::Unfused) {
+            let expected =
+                "model.bottleneck of \"fused\" for an exchange that is \"late\", since it is there";
+            return Err(Error::content(path, expected, "\"unfused\""));
+        }
+        Ok(())
     }
 
     /// Whether the constants of the optimizer can lead anywhere.

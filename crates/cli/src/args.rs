@@ -10,7 +10,7 @@ use bipvl::{
 use bipvl_metrics::Convention;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
-use crate::commands::bench::Measure;
+use crate::commands::{ablate::Row, bench::Measure};
 
 /// Segments 3-D medical scans, guided by a description of each class in words.
 ///
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Train a model on a folder of labeled scans.
     Train(Box<TrainArgs>),
+    /// Train the method with one part at a time left out or replaced, and compare.
+    Ablate(Box<AblateArgs>),
     /// Segment scans with a trained model.
     Predict(PredictArgs),
     /// Score label maps against a reference.
@@ -111,6 +113,53 @@ pub(crate) struct TrainArgs {
     /// Where to compute: cpu, vulkan or cuda.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub(crate) device: DeviceKind,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AblateArgs {
+    /// Data set folder, as for `bipvl train`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// What each class looks like, in words: TOML, or a CSV table. The other texts are made of it by rule.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) descriptions: PathBuf,
+    /// Folder for the runs, DIR/ROW/seed-N, and the table: ablation.html, ablation.md, ablation.json. What is done
+    /// there is not done again, and what was interrupted goes on.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Rows of the table, such as full,vision-only,late; all when not given.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Row::named)]
+    pub(crate) rows: Vec<&'static Row>,
+    /// Runs of each row, with the seed of the configuration and those after it.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u64).range(1..))]
+    pub(crate) seeds: u64,
+    /// Size of the network: paper, small or tiny.
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    pub(crate) preset: Option<Preset>,
+    /// TOML file with values that replace those of the preset it names: the full method, whose parts are varied.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Hugging Face folder of a small BERT, all-MiniLM-L6-v2 for example, for the row minilm.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) minilm: Option<PathBuf>,
+    /// Hugging Face folder of a BERT, for the row bert.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bert: Option<PathBuf>,
+    /// Fold that validates: K of N, K from 0.
+    #[arg(long, value_name = "K/N")]
+    pub(crate) val_fold: Option<String>,
+    /// Updates of the weights in each run.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) steps: Option<usize>,
+    /// Stop each run early after so many minutes of training.
+    #[arg(long, value_name = "M", allow_negative_numbers = true)]
+    pub(crate) max_minutes: Option<f64>,
+    /// Where to compute: cpu, vulkan or cuda.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub(crate) device: DeviceKind,
+    /// Do one run in this process, without the table: ROW/seed-N.
+    #[arg(long, hide = true)]
+    pub(crate) only: Option<String>,
 }
 
 #[derive(Debug, Args)]

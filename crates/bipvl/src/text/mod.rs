@@ -5,9 +5,11 @@
 
 mod description;
 mod tokenizer;
+mod variant;
 
 pub use description::{Concept, Description, Descriptions};
 pub use tokenizer::Tokenizer;
+pub use variant::Variant;
 
 use ndarray::Array2;
 

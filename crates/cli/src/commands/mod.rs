@@ -1,5 +1,6 @@
 //! One file per command: glue between the flags, the method, and what a person sees.
 
+pub(crate) mod ablate;
 pub(crate) mod bench;
 pub(crate) mod demo;
 pub(crate) mod evaluate;

@@ -9,7 +9,7 @@ mod html;
 mod letters;
 pub(crate) mod overlay;
 mod palette;
-mod rows;
+pub(crate) mod rows;
 mod section;
 mod smoothing;
 pub(crate) mod table;

@@ -31,6 +31,24 @@ fn the_help_of_every_command_names_its_flags() {
                 "--device",
             ],
         ),
+        (
+            "ablate",
+            &[
+                "--data",
+                "--descriptions",
+                "--out",
+                "--rows",
+                "--seeds",
+                "--preset",
+                "--config",
+                "--minilm",
+                "--bert",
+                "--val-fold",
+                "--steps",
+                "--max-minutes",
+                "--device",
+            ],
+        ),
         ("predict", &["--model", "--out", "--overlap", "--blending", "--every-patch", "--device", "<INPUT>"]),
         ("evaluate", &["--pred", "--ref", "--json", "--convention", "--tolerance-mm", "--dataset"]),
         ("import", &["--out", "--merging", "<SOURCE>"]),
@@ -49,7 +67,9 @@ fn the_help_of_every_command_names_its_flags() {
 #[test]
 fn the_help_names_every_command() {
     let help = empty().bipvl(&["--help"]).succeeds().stdout;
-    for command in ["demo", "train", "predict", "evaluate", "import", "export", "info", "bench", "help"] {
+    for command in
+        ["demo", "train", "ablate", "predict", "evaluate", "import", "export", "info", "bench", "help"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in\n{help}");
     }
 }

@@ -1,9 +1,9 @@
 //! `bipvl bench`: measures time and memory of each operation, in a process of its own.
 
-mod clock;
+pub(super) mod clock;
 mod file;
 mod measure;
-mod operations;
+pub(super) mod operations;
 mod outcome;
 mod score;
 mod source;

@@ -96,7 +96,7 @@ impl Scene {
         let of_sentence = self.tokens.div_ceil(SENTENCES_PER_TEXT);
         TextInput {
             full: tokens([self.classes, self.tokens], words, device),
-            concepts: tokens([self.classes * CONCEPTS, of_sentence], words, device),
+            concepts: Some(tokens([self.classes * CONCEPTS, of_sentence], words, device)),
             num_concepts: CONCEPTS,
         }
     }
