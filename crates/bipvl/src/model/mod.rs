@@ -21,7 +21,7 @@ use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 
 pub use preset::{PRESETS, Preset};
-pub use text_encoder::{TextConfig, TextInput};
+pub use text_encoder::{TextConfig, TextInput, TokenTensors};
 pub use vision_encoder::{Merging, PATCH_MULTIPLE, SwinVersion, VisionConfig};
 
 use bifusion::{BiFusion, FusionConfig, FusionInput, TextAfterwards};
@@ -152,9 +152,14 @@ impl BiPvlSeg {
     }
 
     /// The part of the text encoder that comes before the first exchange: once per text, not per patch.
-    pub fn encode_text(&self, text: &TextInput, mut noise: Option<&mut Noise>) -> EncodedText {
-        let mask = text.full.mask.clone();
-        let embedded = self.text_encoder.embeddings.forward(text.full.ids.clone(), noise.as_deref_mut());
+    pub fn encode_text(&self, text: &TextInput, noise: Option<&mut Noise>) -> EncodedText {
+        self.encode_full(&text.full, noise)
+    }
+
+    /// The same from the whole text of each class, which is all that a segmentation reads.
+    pub fn encode_full(&self, full: &TokenTensors, mut noise: Option<&mut Noise>) -> EncodedText {
+        let mask = full.mask.clone();
+        let embedded = self.text_encoder.embeddings.forward(full.ids.clone(), noise.as_deref_mut());
         EncodedText { tokens: self.text_encoder.stage(0, embedded, &mask, noise), mask }
     }
 

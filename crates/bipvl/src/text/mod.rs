@@ -4,9 +4,12 @@
 //! the descriptions of all classes into one [`ClassText`], which is all the network sees of the text.
 
 mod description;
+mod synonyms;
 mod tokenizer;
+pub mod variants;
 
 pub use description::{Concept, Description, Descriptions};
+pub use synonyms::Synonyms;
 pub use tokenizer::Tokenizer;
 
 use ndarray::Array2;
