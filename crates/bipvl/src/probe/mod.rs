@@ -87,9 +87,8 @@ impl<'a> Probe<'a> {
         let (prepared, onto) = self.predictor.prepare_files(&case.images)?;
         let path = case.labels.as_ref().ok_or_else(|| Error::content(image, "a reference", "none"))?;
         let reference = read_reference(path, &onto, image)?;
-        let segment = |text| {
-            self.predictor.segment_by(text, prepared.image.view(), &prepared.grid, &onto, &mut |_| ())
-        };
+        let segment =
+            |text| self.predictor.segment_by(text, prepared.image.view(), &prepared.grid, &onto, &mut |_| ());
         let trained = segment(&self.questions[0].encoded);
         for (place, (question, key)) in self.questions.iter().zip(keys).enumerate() {
             if answers.get(key).is_none() {

@@ -128,9 +128,8 @@ fn compare(
     bootstrap: &Bootstrap,
     score: impl Fn(&Answer) -> Option<f64>,
 ) -> Compared {
-    let scores = |place: usize| -> Vec<f64> {
-        answers.iter().filter_map(|case| score(&case[place])).collect()
-    };
+    let scores =
+        |place: usize| -> Vec<f64> { answers.iter().filter_map(|case| score(&case[place])).collect() };
     let (own, trained) = (scores(place), scores(0));
     Compared {
         dice: (!own.is_empty()).then(|| mean(own.iter().copied())),

@@ -8,3 +8,4 @@ mod help;
 mod resume;
 mod scene;
 mod story;
+mod text;
