@@ -12,6 +12,7 @@ pub mod text;
 pub mod model;
 pub mod train;
 pub mod infer;
+pub mod probe;
 pub mod device;
 pub mod error;
 pub mod run;

@@ -20,7 +20,7 @@ use crate::{
         init::Initializer,
         published::{Imported, Sizes},
     },
-    text::{Descriptions, Tokenizer},
+    text::{Descriptions, Tokenizer, Tokens},
     train::{Task, checkpoint::load_model, loss::Aligned},
 };
 
@@ -223,6 +223,16 @@ impl Run {
             config: infer,
             device: device.clone(),
         }))
+    }
+
+    /// The whole texts of the classes as the network reads them, `[classes, tokens]`.
+    pub fn tokens(&self, texts: &[String]) -> Tokens {
+        self.tokenizer.encode(texts)
+    }
+
+    /// How many of these texts are longer than what the network reads of them.
+    pub fn count_cut(&self, texts: &[String]) -> usize {
+        texts.iter().filter(|text| self.tokenizer.cuts(text)).count()
     }
 
     /// The network with its best weights.

@@ -6,6 +6,7 @@ use bipvl::{
     device::DeviceKind,
     infer::Blending,
     model::{Merging, Preset},
+    text::variants::Kind,
 };
 use bipvl_metrics::Convention;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// Score label maps against a reference.
     Evaluate(EvaluateArgs),
+    /// Measure how much a trained model depends on its text: paraphrases, typos, swapped sides, nonsense.
+    Probe(ProbeArgs),
     /// Take published weights: a MONAI Swin UNETR, or a Hugging Face BERT.
     Import(ImportArgs),
     /// Give the vision side of a run as a MONAI Swin UNETR.
@@ -174,6 +177,21 @@ pub(crate) struct PredictArgs {
     /// that end in _0000, _0001 and so on.
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
+    /// Write these classes only, names separated by commas: those of the run, or other names for the same organ
+    /// (`hepar` for `liver`; `kidney` for both). All classes are decided together as always, then the voxels of
+    /// those not named become background: a voxel of the spleen is not given to the liver because only the
+    /// liver was asked for.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(crate) classes: Vec<String>,
+    /// Descriptions (TOML, or a CSV table) that replace those of the run, without training; of all classes or of
+    /// some. A class that the file does not describe keeps its trained text. The concepts need not be those of the
+    /// run. `bipvl probe` tells how much the model heeds its text.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) descriptions: Option<PathBuf>,
+    /// Other names for organs, beside the built-in ones: TOML tables `[single]` and `[paired]` of entries such as
+    /// `"kidney" = ["nyre"]`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) synonyms: Option<PathBuf>,
     /// Shared part of neighboring patches, 0 to less than 1; the run's own when not given.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     pub(crate) overlap: Option<f64>,
@@ -226,6 +244,52 @@ pub(crate) struct EvaluateArgs {
     /// `dataset.json` with the names of the classes; else the one beside --ref, else the labels found.
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    /// Folder of the trained run.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) model: PathBuf,
+    /// Data set folder with labels, as for `bipvl train`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Folder for probe.json, probe.md, probe.html and the answers so far, from which the same command goes on
+    /// after it was stopped; the folder `probe` of the run when not given.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Which cases of the data set.
+    #[arg(long, value_enum, default_value_t = CasesArg::Val)]
+    pub(crate) cases: CasesArg,
+    /// Only so many cases, the first by name.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    pub(crate) max_cases: Option<u32>,
+    /// What is done to the text, separated by commas; all when not given: names, paraphrase, typos, sides, dropped,
+    /// shuffled, absent, nonsense, empty.
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub(crate) only: Vec<Kind>,
+    /// Descriptions that say the same in other words, TOML or CSV, of all classes or some; may be given several
+    /// times. They are counted as paraphrases, beside those made by rule.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) paraphrases: Vec<PathBuf>,
+    /// Other names for organs, as for `bipvl predict`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) synonyms: Option<PathBuf>,
+    /// What every random choice follows from: typos, shuffling, nonsense, intervals.
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) seed: u64,
+    /// Where to compute: cpu, vulkan or cuda.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub(crate) device: DeviceKind,
+}
+
+/// Cases of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CasesArg {
+    /// Those that the run was validated on; the data set must be the run's.
+    Val,
+    /// All with labels. It may be another data set that has the run's classes, under other names or labels too.
+    All,
 }
 
 #[derive(Debug, Args)]

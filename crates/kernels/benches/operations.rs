@@ -108,12 +108,20 @@ fn main() {
     let (large, small) = (map(96, 48), map(48, 48));
     let values = 2 * 96usize.pow(3) * 48;
     let of_its_own = |map: &Tensor<5>| map.clone() * 1.0;
-    measure_on("instance norm, 48 at 96³", 5 * values / 2, values, || of_its_own(&large), |map| {
-        instance_norm(map, 1e-5, 0.01)
-    });
-    measure_on("sum and leaky ReLU, 48 at 96³", values, 3 * values / 2, || of_its_own(&large), |map| {
-        add_leaky_relu(map, large.clone(), 0.01)
-    });
+    measure_on(
+        "instance norm, 48 at 96³",
+        5 * values / 2,
+        values,
+        || of_its_own(&large),
+        |map| instance_norm(map, 1e-5, 0.01),
+    );
+    measure_on(
+        "sum and leaky ReLU, 48 at 96³",
+        values,
+        3 * values / 2,
+        || of_its_own(&large),
+        |map| add_leaky_relu(map, large.clone(), 0.01),
+    );
     let filter = random([48, 8 * 48]);
     measure("upsampling and join, 48 at 96³", 48 * values, 3 * values / 2, || {
         upsample_join(small.clone(), filter.clone(), large.clone())

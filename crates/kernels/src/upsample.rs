@@ -50,10 +50,13 @@ fn by_burn(map: Tensor<5>, weight: Tensor<2>, skip: Tensor<5>) -> Tensor<5> {
     let [batch, x, y, z, inputs] = map.dims();
     let outputs = weight.dims()[1] / CUBE;
     let cubes = map.reshape([batch * x * y * z, inputs]).matmul(weight);
-    let up = cubes
-        .reshape([batch, x, y, z, 2, 2, 2, outputs])
-        .permute([0, 1, 4, 2, 5, 3, 6, 7])
-        .reshape([batch, 2 * x, 2 * y, 2 * z, outputs]);
+    let up = cubes.reshape([batch, x, y, z, 2, 2, 2, outputs]).permute([0, 1, 4, 2, 5, 3, 6, 7]).reshape([
+        batch,
+        2 * x,
+        2 * y,
+        2 * z,
+        outputs,
+    ]);
     Tensor::cat(vec![up, skip], 4)
 }
 

@@ -14,11 +14,11 @@ mod preprocess;
 
 pub use augment::{AugmentConfig, Augmentation};
 pub use batch::Batch;
-pub use cache::{CachedCase, build_cache};
+pub use cache::{CachedCase, build_cache, stamp};
 pub use dataset::{Case, Dataset, Modality, Split, fold, read_classes};
 pub use loader::{Loader, LoaderConfig};
 pub use patch::VoxelLists;
-pub use preprocess::{Intensity, Prepared, Recipe, read_channels};
+pub use preprocess::{Intensity, Prepared, Recipe, read_channels, read_reference};
 
 use ndarray::{Array3, Array4};
 

@@ -138,11 +138,7 @@ impl Recipe {
         let Some(path) = &case.labels else {
             return Err(Error::content(file, "labels to learn from", "none"));
         };
-        let labels = read_labels(path)?;
-        if !labels.grid().is_same_as(channels[0].grid()) {
-            let expected = format!("the grid of {} ({})", file.display(), describe(channels[0].grid()));
-            return Err(Error::content(path, expected, describe(labels.grid())));
-        }
+        let labels = read_reference(path, channels[0].grid(), file)?;
         let unknown = labels.voxels().iter().find(|label| **label != 0 && !dataset.labels.contains(label));
         if let Some(label) = unknown {
             return Err(Error::content(
@@ -187,6 +183,20 @@ pub fn read_channels(images: &[PathBuf]) -> Result<Vec<Volume<f32>>> {
         channels.extend(read);
     }
     Ok(channels)
+}
+
+/// Reads the reference of a case, which lies on the grid of its image; `image` is the file to name.
+///
+/// # Errors
+///
+/// When the file cannot be read or is on another grid.
+pub fn read_reference(path: &Path, grid: &Grid, image: &Path) -> Result<LabelMap> {
+    let labels = read_labels(path)?;
+    if labels.grid().is_same_as(grid) {
+        return Ok(labels);
+    }
+    let expected = format!("the grid of {} ({})", image.display(), describe(grid));
+    Err(Error::content(path, expected, describe(labels.grid())))
 }
 
 impl Intensity {

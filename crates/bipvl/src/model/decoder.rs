@@ -59,7 +59,9 @@ impl Decoder {
     pub fn forward(&self, input: DecoderInput) -> DecoderOutput {
         let bottleneck = self.bottleneck.forward(input.bottleneck);
         let [first, second, third, fourth] = input.skips;
-        let [deepest, up_blocks @ ..] = &self.up_blocks[..] else { unreachable!("there is a block per stage") };
+        let [deepest, up_blocks @ ..] = &self.up_blocks[..] else {
+            unreachable!("there is a block per stage")
+        };
         let mut map = deepest.forward(bottleneck.clone(), fourth);
         let skips = [input.image, first, second, third].into_iter().zip(&self.skip_blocks);
         for (block, (skip, skip_block)) in up_blocks.iter().zip(skips.rev()) {

@@ -18,13 +18,16 @@ mod model;
 mod optimizer_reference;
 mod preprocessing;
 mod preprocessing_reference;
+mod probe;
 mod published;
 mod reference;
 mod sharing;
 mod slabs;
 mod sliding_window_reference;
+mod synonyms;
 mod tokenizing;
 mod training_step_reference;
+mod variants;
 mod whole;
 
 use std::path::PathBuf;

@@ -9,5 +9,7 @@ pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod judge;
 pub(crate) mod predict;
+pub(crate) mod probe;
 pub(crate) mod run_log;
 pub(crate) mod train;
+pub(crate) mod wording;

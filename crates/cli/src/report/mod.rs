@@ -9,6 +9,7 @@ mod html;
 mod letters;
 pub(crate) mod overlay;
 mod palette;
+pub(crate) mod probe;
 pub(crate) mod rows;
 mod section;
 mod smoothing;

@@ -49,7 +49,36 @@ fn the_help_of_every_command_names_its_flags() {
                 "--device",
             ],
         ),
-        ("predict", &["--model", "--out", "--overlap", "--blending", "--every-patch", "--device", "<INPUT>"]),
+        (
+            "predict",
+            &[
+                "--model",
+                "--out",
+                "--classes",
+                "--descriptions",
+                "--synonyms",
+                "--overlap",
+                "--blending",
+                "--every-patch",
+                "--device",
+                "<INPUT>",
+            ],
+        ),
+        (
+            "probe",
+            &[
+                "--model",
+                "--data",
+                "--out",
+                "--cases",
+                "--max-cases",
+                "--only",
+                "--paraphrases",
+                "--synonyms",
+                "--seed",
+                "--device",
+            ],
+        ),
         ("evaluate", &["--pred", "--ref", "--json", "--convention", "--tolerance-mm", "--dataset"]),
         ("import", &["--out", "--merging", "<SOURCE>"]),
         ("export", &["--out", "<RUN>"]),
@@ -67,9 +96,10 @@ fn the_help_of_every_command_names_its_flags() {
 #[test]
 fn the_help_names_every_command() {
     let help = empty().bipvl(&["--help"]).succeeds().stdout;
-    for command in
-        ["demo", "train", "ablate", "predict", "evaluate", "import", "export", "info", "bench", "help"]
-    {
+    for command in [
+        "demo", "train", "ablate", "predict", "evaluate", "probe", "import", "export", "info", "bench",
+        "help",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in\n{help}");
     }
 }

@@ -9,3 +9,4 @@ mod help;
 mod resume;
 mod scene;
 mod story;
+mod text;

@@ -55,9 +55,7 @@ pub(super) fn forward(shape: Shape, map: &[f32], weight: &[f32], skip: &[f32]) -
     let filter = linear::Shape { rows: shape.rows(), inputs, outputs };
     let filters: Vec<Vec<f32>> = (0..CUBE)
         .map(|corner| {
-            linear::pack(filter, panels, |input, output| {
-                weight[(input * CUBE + corner) * outputs + output]
-            })
+            linear::pack(filter, panels, |input, output| weight[(input * CUBE + corner) * outputs + output])
         })
         .collect();
     let mut output = vec![0.0; CUBE * shape.rows() * joined];

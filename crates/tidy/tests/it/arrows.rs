@@ -3,11 +3,12 @@
 use crate::repository::{SourceFile, assert_none, files};
 
 /// Rooms of `bipvl`, and the paths below `crate` that each may name besides its own and `error`.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("data", &[]),
     ("text", &[]),
     ("model", &["text::ClassText", "text::Tokens"]),
     ("infer", &["data", "text", "model"]),
+    ("probe", &["data", "text", "infer", "model::EncodedText"]),
     ("train", &["data", "text", "model", "infer"]),
     ("device", &[]),
     ("error", &[]),
