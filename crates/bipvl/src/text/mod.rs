@@ -6,7 +6,7 @@
 mod description;
 mod tokenizer;
 
-pub use description::{Concept, Description, Descriptions};
+pub use description::{Concept, Description, Descriptions, PAPER_CONCEPTS};
 pub use tokenizer::Tokenizer;
 
 use ndarray::Array2;

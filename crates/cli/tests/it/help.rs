@@ -14,6 +14,21 @@ fn the_help_of_every_command_names_its_flags() {
     for (command, flags) in [
         ("demo", &["--out", "--steps"][..]),
         (
+            "describe",
+            &[
+                "--data",
+                "--out",
+                "--from",
+                "--cases",
+                "--endpoint",
+                "--model",
+                "--key-env",
+                "--timeout-s",
+                "--check",
+                "--text-encoder",
+            ],
+        ),
+        (
             "train",
             &[
                 "--data",
@@ -49,7 +64,9 @@ fn the_help_of_every_command_names_its_flags() {
 #[test]
 fn the_help_names_every_command() {
     let help = empty().bipvl(&["--help"]).succeeds().stdout;
-    for command in ["demo", "train", "predict", "evaluate", "import", "export", "info", "bench", "help"] {
+    for command in
+        ["demo", "describe", "train", "predict", "evaluate", "import", "export", "info", "bench", "help"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in\n{help}");
     }
 }

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bench;
+mod describing;
 mod help;
 mod resume;
 mod scene;
