@@ -9,6 +9,7 @@
 pub mod config;
 pub mod data;
 pub mod text;
+pub mod describe;
 pub mod model;
 pub mod train;
 pub mod infer;

@@ -43,6 +43,8 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Draw phantoms, train, predict, evaluate, and write a report: the whole story in a few minutes.
     Demo(DemoArgs),
+    /// Write a description of every class of a data set, or look through descriptions.
+    Describe(DescribeArgs),
     /// Train a model on a folder of labeled scans.
     Train(Box<TrainArgs>),
     /// Train the method with one part at a time left out or replaced, and compare.
@@ -71,6 +73,53 @@ pub(crate) struct DemoArgs {
     /// Updates of the weights; fewer are faster and worse.
     #[arg(long, value_name = "N", default_value_t = 150, allow_negative_numbers = true)]
     pub(crate) steps: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DescribeArgs {
+    /// Data set folder; with --check, the descriptions are compared with its classes and its modality.
+    #[arg(long, value_name = "DIR", required_unless_present = "check")]
+    pub(crate) data: Option<PathBuf>,
+    /// New file for the descriptions, TOML. Read it before you train: it is only as good as its source.
+    #[arg(long, value_name = "FILE", required_unless_present = "check")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where the sentences come from; knowledge where the class is known and statistics where it is not, when
+    /// not given.
+    #[arg(long, value_enum, value_name = "SOURCE")]
+    pub(crate) from: Option<DescribeSource>,
+    /// How many cases are measured, evenly spaced in the list.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
+    pub(crate) cases: u32,
+    /// Server with the chat protocol of `OpenAI`, such as `http://localhost:11434/v1`. It is told the names of the
+    /// classes and of the data set, its channels and its modality, and nothing else.
+    #[arg(long, value_name = "URL", required_if_eq("from", "endpoint"), requires = "model")]
+    pub(crate) endpoint: Option<String>,
+    /// Model of that server.
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
+    pub(crate) model: Option<String>,
+    /// Environment variable that holds the key of that server; none is sent when it is not set.
+    #[arg(long, value_name = "NAME", default_value = "BIPVL_API_KEY")]
+    pub(crate) key_env: String,
+    /// Seconds that an answer of that server may take.
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = value_parser!(u64).range(1..))]
+    pub(crate) timeout_s: u64,
+    /// Look through this file instead, and say what is wrong in it. The exit code is 1 when there are errors.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "from", "endpoint"])]
+    pub(crate) check: Option<PathBuf>,
+    /// Hugging Face folder whose vocabulary counts the tokens; else their number is estimated.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) text_encoder: Option<PathBuf>,
+}
+
+/// Where descriptions come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DescribeSource {
+    /// Built-in texts about common organs.
+    Knowledge,
+    /// Measures of the labels: size, form, place, brightness.
+    Statistics,
+    /// The server of --endpoint.
+    Endpoint,
 }
 
 #[derive(Debug, Args)]

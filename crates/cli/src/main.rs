@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     limit_threads(cli.threads);
     let result = match cli.command {
         Command::Demo(args) => commands::demo::run(&args),
+        Command::Describe(args) => commands::describe::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Ablate(args) => commands::ablate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),

@@ -9,7 +9,7 @@ use super::Synonyms;
 use crate::error::{Error, Result};
 
 /// The five concepts of the paper, in its order; columns of a table that name one of them get its name.
-const PAPER_CONCEPTS: [&str; 5] = ["shape", "location", "appearance", "contour", "texture"];
+pub const PAPER_CONCEPTS: [&str; 5] = ["shape", "location", "appearance", "contour", "texture"];
 
 /// The descriptions of all classes, in the order of the network's classes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,15 +52,25 @@ impl Descriptions {
     /// When the file cannot be read, names no class, names one twice, leaves a text empty, or when the
     /// classes do not all have the same concepts.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        let mut descriptions = if is_table(path) {
-            read_csv(path, &text)?
-        } else {
-            read_toml(path, &text, "a description of classes")?
-        };
+        let mut descriptions = Self::read_draft(path)?;
         descriptions.check_texts(path)?;
         descriptions.align_concepts(path)?;
         Ok(descriptions)
+    }
+
+    /// Reads a file as [`Descriptions::read`] does, without a look at its texts: for whoever wants to know all that
+    /// is wrong with them.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or has another form.
+    pub fn read_draft(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        if is_table(path) {
+            read_csv(path, &text)
+        } else {
+            read_toml(path, &text, "a description of classes")
+        }
     }
 
     /// The descriptions in the order of a data set's classes, under the data set's names.

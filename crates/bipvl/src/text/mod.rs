@@ -9,7 +9,7 @@ mod tokenizer;
 mod variant;
 pub mod variants;
 
-pub use description::{Concept, Description, Descriptions};
+pub use description::{Concept, Description, Descriptions, PAPER_CONCEPTS};
 pub use synonyms::Synonyms;
 pub use tokenizer::Tokenizer;
 pub use variant::Variant;

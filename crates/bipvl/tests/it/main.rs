@@ -8,6 +8,7 @@ mod bifusion_reference;
 mod cache;
 mod checkpoints;
 mod dataset;
+mod describing;
 mod descriptions;
 mod drawn;
 mod formula;

@@ -3,6 +3,7 @@
 pub(crate) mod ablate;
 pub(crate) mod bench;
 pub(crate) mod demo;
+pub(crate) mod describe;
 pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod import;

@@ -14,6 +14,21 @@ fn the_help_of_every_command_names_its_flags() {
     for (command, flags) in [
         ("demo", &["--out", "--steps"][..]),
         (
+            "describe",
+            &[
+                "--data",
+                "--out",
+                "--from",
+                "--cases",
+                "--endpoint",
+                "--model",
+                "--key-env",
+                "--timeout-s",
+                "--check",
+                "--text-encoder",
+            ],
+        ),
+        (
             "train",
             &[
                 "--data",
@@ -97,8 +112,8 @@ fn the_help_of_every_command_names_its_flags() {
 fn the_help_names_every_command() {
     let help = empty().bipvl(&["--help"]).succeeds().stdout;
     for command in [
-        "demo", "train", "ablate", "predict", "evaluate", "probe", "import", "export", "info", "bench",
-        "help",
+        "demo", "describe", "train", "ablate", "predict", "evaluate", "probe", "import", "export", "info",
+        "bench", "help",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in\n{help}");
     }

@@ -5,6 +5,7 @@
 mod ablate;
 mod bad_input;
 mod bench;
+mod describing;
 mod help;
 mod resume;
 mod scene;

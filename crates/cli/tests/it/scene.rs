@@ -147,7 +147,8 @@ impl Scene {
         self.write_text(name, &text.replace(old, new));
     }
 
-    fn describe(&self, classes: &[&str]) {
+    /// Writes `descriptions.toml` for these classes.
+    pub(crate) fn describe(&self, classes: &[&str]) {
         let class = |name: &&str| {
             format!(
                 "[[class]]\nname = \"{name}\"\ntitle = \"The {name} in a CT image\"\n\n[class.concepts]\n\
