@@ -52,7 +52,16 @@ impl Descriptions {
     /// classes do not all have the same concepts.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        let mut descriptions = if is_table(path) { read_csv(path, &text)? } else { read_toml(path, &text)? };
+        Self::parse(&text, path)
+    }
+
+    /// [`Descriptions::read`] of a text; `path` names it in messages, and its extension says its form.
+    ///
+    /// # Errors
+    ///
+    /// As [`Descriptions::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        let mut descriptions = if is_table(path) { read_csv(path, text)? } else { read_toml(path, text)? };
         descriptions.check_texts(path)?;
         descriptions.align_concepts(path)?;
         Ok(descriptions)
