@@ -1,6 +1,7 @@
 //! One file per command: glue between the flags, the method, and what a person sees.
 
 pub(crate) mod bench;
+pub(crate) mod data;
 pub(crate) mod demo;
 pub(crate) mod evaluate;
 pub(crate) mod export;

@@ -13,10 +13,12 @@ fn the_help_of_every_command_names_its_flags() {
     let scene = empty();
     for (command, flags) in [
         ("demo", &["--out", "--steps"][..]),
+        ("data", &["check"]),
         (
             "train",
             &[
                 "--data",
+                "--experiment",
                 "--descriptions",
                 "--out",
                 "--preset",
@@ -49,7 +51,9 @@ fn the_help_of_every_command_names_its_flags() {
 #[test]
 fn the_help_names_every_command() {
     let help = empty().bipvl(&["--help"]).succeeds().stdout;
-    for command in ["demo", "train", "predict", "evaluate", "import", "export", "info", "bench", "help"] {
+    for command in
+        ["demo", "data", "train", "predict", "evaluate", "import", "export", "info", "bench", "help"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in\n{help}");
     }
 }

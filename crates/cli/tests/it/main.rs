@@ -4,7 +4,9 @@
 
 mod bad_input;
 mod bench;
+mod experiments;
 mod help;
+mod layouts;
 mod resume;
 mod scene;
 mod story;
