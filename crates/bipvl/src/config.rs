@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::{
-    data::{AugmentConfig, Dataset, Modality, Recipe},
+    data::{AugmentConfig, Dataset, Modality, Recipe, Relabel, SplitConfig, Wanted},
     error::{Error, Result},
     infer::InferConfig,
     model::{BiPvlSegConfig, Bottleneck, PATCH_MULTIPLE, PRESETS, Preset, bifusion::Exchange},
@@ -50,6 +50,24 @@ pub struct DataConfig {
     pub classes: Vec<String>,
     /// The label of each class in files.
     pub labels: Vec<u16>,
+    /// Labels in files that count as others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relabel: Vec<Relabel>,
+    /// Which cases are put aside.
+    #[serde(default)]
+    pub split: SplitConfig,
+}
+
+impl DataConfig {
+    /// How to read the folder again.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            modality: Some(self.modality),
+            classes: Some(self.classes.clone()),
+            labels: Some(self.labels.clone()),
+            relabel: self.relabel.clone(),
+        }
+    }
 }
 
 impl Config {
@@ -64,6 +82,8 @@ impl Config {
                 channels: dataset.channels.clone(),
                 classes: dataset.classes.clone(),
                 labels: dataset.labels.clone(),
+                relabel: dataset.relabel.clone(),
+                split: SplitConfig::default(),
             },
             preprocess: Recipe::for_modality(dataset.modality, preset.patch()),
             model: preset.config(dataset.channels.len()),
@@ -80,8 +100,17 @@ impl Config {
     /// When the file cannot be read, has unknown keys, or its values do not fit together.
     pub fn from_user_file(path: &Path, dataset: &Dataset) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        let invalid = |error| Error::content(path, "a configuration", what_is_wrong(&error, &text));
-        let user: Table = toml::from_str(&text).map_err(invalid)?;
+        Self::from_user_text(&text, path, dataset)
+    }
+
+    /// [`Config::from_user_file`] of a text, which `path` names in messages.
+    ///
+    /// # Errors
+    ///
+    /// When it has unknown keys, or its values do not fit together.
+    pub fn from_user_text(text: &str, path: &Path, dataset: &Dataset) -> Result<Self> {
+        let invalid = |error| Error::content(path, "a configuration", what_is_wrong(&error, text));
+        let user: Table = toml::from_str(text).map_err(invalid)?;
         let name = user.get("preset").and_then(Value::as_str).unwrap_or("tiny");
         let preset = name.parse().map_err(|_: String| {
             Error::content(path, format!("a preset of {}", PRESETS.join(", ")), format!("\"{name}\""))
@@ -91,6 +120,22 @@ impl Config {
         let config: Self = Value::Table(merged).try_into().map_err(invalid)?;
         config.check(path)?;
         Ok(config)
+    }
+
+    /// What a user's configuration says of its data set, which is read before the rest makes sense.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no TOML, or says something else where it speaks of the data; `path` names it.
+    pub fn wanted(text: &str, path: &Path) -> Result<Wanted> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct User {
+            data: Wanted,
+        }
+        let user: User = toml::from_str(text)
+            .map_err(|error| Error::content(path, "a configuration", what_is_wrong(&error, text)))?;
+        Ok(user.data)
     }
 
     /// Reads the configuration of a run.

@@ -12,7 +12,7 @@ use burn::tensor::Device;
 
 use crate::{
     config::{Config, SPLIT_SEED},
-    data::{Dataset, Split, build_cache, fold},
+    data::{Dataset, Fold, Split, build_cache},
     error::{Error, Result},
     infer::{InferConfig, Predictor, PredictorInput},
     model::{
@@ -150,7 +150,7 @@ impl Run {
         self.path("best.safetensors")
     }
 
-    /// The cases of a data set that train and those that validate.
+    /// The cases of a data set that train, those that validate and those that test.
     ///
     /// # Errors
     ///
@@ -160,15 +160,11 @@ impl Run {
         if (&dataset.classes, &dataset.labels) != (&data.classes, &data.labels) {
             let expected = format!("the run's classes {:?} with labels {:?}", data.classes, data.labels);
             let found = format!("{:?} with {:?}", dataset.classes, dataset.labels);
-            return Err(Error::content(&dataset.root.join("dataset.json"), expected, found));
+            return Err(Error::content(&dataset.layout.index(&dataset.root), expected, found));
         }
-        let (index, count) = self.config.fold(&self.path("config.toml"))?;
-        let labeled: Vec<_> = dataset.cases.iter().filter(|case| case.labels.is_some()).cloned().collect();
-        if labeled.len() < count {
-            let expected = format!("at least {count} cases with labels, one for each fold");
-            return Err(Error::content(&dataset.root, expected, labeled.len().to_string()));
-        }
-        Ok(fold(&labeled, index, count, SPLIT_SEED))
+        let path = self.path("config.toml");
+        let (index, count) = self.config.fold(&path)?;
+        Split::of(dataset, &data.split, Fold { index, count }, SPLIT_SEED, &path)
     }
 
     /// Prepares the cases of a split and gathers all that the training needs; `progress` hears how many

@@ -11,7 +11,10 @@ use bipvl::{
 use bipvl_metrics::Convention;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
-use crate::commands::{ablate::Row, bench::Measure};
+use crate::{
+    commands::{ablate::Row, bench::Measure},
+    experiments::Experiment,
+};
 
 /// Segments 3-D medical scans, guided by a description of each class in words.
 ///
@@ -43,6 +46,8 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Draw phantoms, train, predict, evaluate, and write a report: the whole story in a few minutes.
     Demo(DemoArgs),
+    /// Look through a data set before a training does.
+    Data(DataArgs),
     /// Write a description of every class of a data set, or look through descriptions.
     Describe(DescribeArgs),
     /// Train a model on a folder of labeled scans.
@@ -73,6 +78,32 @@ pub(crate) struct DemoArgs {
     /// Updates of the weights; fewer are faster and worse.
     #[arg(long, value_name = "N", default_value_t = 150, allow_negative_numbers = true)]
     pub(crate) steps: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    #[command(subcommand)]
+    pub(crate) command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Tell what is in a folder and what is missing or wrong, and how to begin a training with it.
+    Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Data set folder, in a layout in which data sets are downloaded: Medical Segmentation Decathlon,
+    /// nnU-Net v2, AMOS22, MM-WHS or ACDC.
+    #[arg(value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Configuration to read the folder with; else that of each built-in experiment that fits it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -124,13 +155,16 @@ pub(crate) enum DescribeSource {
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// Data set folder with `dataset.json`, `imagesTr` and `labelsTr`, in the layout of the Medical
-    /// Segmentation Decathlon or of nnU-Net v2.
+    /// Data set folder, in a layout in which data sets are downloaded: Medical Segmentation Decathlon,
+    /// nnU-Net v2, AMOS22, MM-WHS or ACDC. `bipvl data check` looks through it.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
+    /// A built-in experiment: configuration and descriptions of a published data set.
+    #[arg(long, value_name = "NAME", value_parser = Experiment::find, conflicts_with_all = ["preset", "config"])]
+    pub(crate) experiment: Option<&'static Experiment>,
     /// What each class looks like, in words: TOML, or a CSV table.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) descriptions: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["experiment", "resume"])]
+    pub(crate) descriptions: Option<PathBuf>,
     /// Folder for the run: configuration, log, checkpoints, scores, report.
     #[arg(long, value_name = "RUN")]
     pub(crate) out: PathBuf,
@@ -160,7 +194,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub(crate) max_minutes: Option<f64>,
     /// Go on with the run in --out from its last checkpoint.
-    #[arg(long, conflicts_with_all = ["preset", "config", "text_encoder", "weights", "val_fold", "steps", "seed"])]
+    #[arg(long, conflicts_with_all = ["experiment", "preset", "config", "text_encoder", "weights", "val_fold", "steps", "seed"])]
     pub(crate) resume: bool,
     /// Where to compute: cpu, vulkan or cuda.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
@@ -172,9 +206,12 @@ pub(crate) struct AblateArgs {
     /// Data set folder, as for `bipvl train`.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
+    /// A built-in experiment: configuration and descriptions of a published data set.
+    #[arg(long, value_name = "NAME", value_parser = Experiment::find, conflicts_with_all = ["preset", "config"])]
+    pub(crate) experiment: Option<&'static Experiment>,
     /// What each class looks like, in words: TOML, or a CSV table. The other texts are made of it by rule.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) descriptions: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "experiment")]
+    pub(crate) descriptions: Option<PathBuf>,
     /// Folder for the runs, DIR/ROW/seed-N, and the table: ablation.html, ablation.md, ablation.json. What is done
     /// there is not done again, and what was interrupted goes on.
     #[arg(long, value_name = "DIR")]

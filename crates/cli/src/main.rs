@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod experiments;
 mod progress;
 mod report;
 mod tensorboard;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     limit_threads(cli.threads);
     let result = match cli.command {
         Command::Demo(args) => commands::demo::run(&args),
+        Command::Data(args) => commands::data::run(&args),
         Command::Describe(args) => commands::describe::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Ablate(args) => commands::ablate::run(&args),

@@ -200,7 +200,8 @@ fn build(path: &Path, recipe: &Recipe, dataset: &Dataset, case: &Case, fingerpri
 fn fingerprint(recipe: &Recipe, dataset: &Dataset, case: &Case) -> Result<String> {
     let mut hash = Sha256::new();
     let recipe = serde_json::to_string(recipe).expect("a recipe can always be written as text");
-    hash.update(format!("{VERSION}\n{recipe}\n{:?}\n{}\n", dataset.labels, dataset.channels.len()));
+    let Dataset { labels, relabel, channels, .. } = dataset;
+    hash.update(format!("{VERSION}\n{recipe}\n{labels:?} {relabel:?}\n{}\n", channels.len()));
     for path in case.images.iter().chain(&case.labels) {
         hash.update(stamp(path)?);
     }

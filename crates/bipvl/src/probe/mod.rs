@@ -13,7 +13,7 @@ use bipvl_metrics::overlaps;
 use bipvl_volume::{Grid, LabelMap};
 
 use crate::{
-    data::{Case, read_reference, stamp},
+    data::{Case, Relabel, check_grid, read_reference, stamp},
     error::{Error, Result},
     infer::Predictor,
     model::EncodedText,
@@ -25,6 +25,7 @@ use crate::{
 pub struct Probe<'a> {
     predictor: &'a Predictor,
     labels: &'a [u16],
+    relabel: &'a [Relabel],
     questions: Vec<Question<'a>>,
     network: String,
 }
@@ -43,6 +44,8 @@ pub struct ProbeInput<'a> {
     pub predictor: &'a Predictor,
     /// The label of each class in references.
     pub labels: &'a [u16],
+    /// Labels of references that count as others.
+    pub relabel: &'a [Relabel],
     /// The text as trained, then others.
     pub variants: &'a [Variant],
     /// The tokens of each variant, `[classes, tokens]`.
@@ -55,10 +58,10 @@ pub struct ProbeInput<'a> {
 impl<'a> Probe<'a> {
     /// Encodes all texts.
     pub fn new(input: ProbeInput<'a>) -> Self {
-        let ProbeInput { predictor, labels, variants, tokens, network } = input;
+        let ProbeInput { predictor, labels, relabel, variants, tokens, network } = input;
         let texts = variants.iter().zip(tokens);
         let encode = |(variant, tokens)| Question { variant, encoded: predictor.encode(tokens) };
-        Self { predictor, labels, questions: texts.map(encode).collect(), network }
+        Self { predictor, labels, relabel, questions: texts.map(encode).collect(), network }
     }
 
     /// The answer to each text about one case: those that `answers` knows, and else what a segmentation gives,
@@ -86,7 +89,8 @@ impl<'a> Probe<'a> {
         let image = &case.images[0];
         let (prepared, onto) = self.predictor.prepare_files(&case.images)?;
         let path = case.labels.as_ref().ok_or_else(|| Error::content(image, "a reference", "none"))?;
-        let reference = read_reference(path, &onto, image)?;
+        let reference = read_reference(path, self.relabel)?;
+        check_grid((path, reference.grid()), (image, &onto))?;
         let segment =
             |text| self.predictor.segment_by(text, prepared.image.view(), &prepared.grid, &onto, &mut |_| ());
         let trained = segment(&self.questions[0].encoded);

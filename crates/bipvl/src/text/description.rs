@@ -52,7 +52,17 @@ impl Descriptions {
     /// When the file cannot be read, names no class, names one twice, leaves a text empty, or when the
     /// classes do not all have the same concepts.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut descriptions = Self::read_draft(path)?;
+        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        Self::parse(&text, path)
+    }
+
+    /// [`Descriptions::read`] of a text; `path` names it in messages, and its extension says its form.
+    ///
+    /// # Errors
+    ///
+    /// As [`Descriptions::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        let mut descriptions = Self::parse_draft(text, path)?;
         descriptions.check_texts(path)?;
         descriptions.align_concepts(path)?;
         Ok(descriptions)
@@ -66,11 +76,11 @@ impl Descriptions {
     /// When the file cannot be read or has another form.
     pub fn read_draft(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        if is_table(path) {
-            read_csv(path, &text)
-        } else {
-            read_toml(path, &text, "a description of classes")
-        }
+        Self::parse_draft(&text, path)
+    }
+
+    fn parse_draft(text: &str, path: &Path) -> Result<Self> {
+        if is_table(path) { read_csv(path, text) } else { read_toml(path, text, "a description of classes") }
     }
 
     /// The descriptions in the order of a data set's classes, under the data set's names.

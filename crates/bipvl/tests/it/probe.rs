@@ -87,6 +87,7 @@ impl Scene {
         Probe::new(ProbeInput {
             predictor: &self.predictor,
             labels: &LABELS,
+            relabel: &[],
             variants: &self.variants.made,
             tokens: &self.tokens,
             network: network.to_owned(),

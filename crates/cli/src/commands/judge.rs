@@ -5,7 +5,8 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use bipvl::{
-    data::{Case, read_channels},
+    config::DataConfig,
+    data::{Case, read_channels, read_reference},
     run::Run,
 };
 use bipvl_metrics::{ClassLabel, Scores, Settings};
@@ -34,7 +35,8 @@ const PICTURES: usize = 8;
 pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&str, String)]) -> Result<()> {
     let pairs = segment(run, cases, device)?;
     let classes = class_labels(run);
-    let scores = score(&pairs, &classes, &Settings::default())?;
+    let relabel = &run.config.data.relabel;
+    let scores = score(&pairs, &classes, relabel, &Settings::default())?;
     write_scores(&run.path("scores.json"), &scores)?;
     let table = table::markdown(&scores, &run.config.data.classes);
     replace_file(&run.path("scores.md"), table.as_bytes())?;
@@ -45,13 +47,13 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
     rows.extend([
         ("preset".to_owned(), run.config.preset.clone()),
         ("seed".to_owned(), run.config.train.seed.to_string()),
-        ("validation fold".to_owned(), run.config.data.fold.clone()),
+        ("validation".to_owned(), validation(&run.config.data)),
     ]);
     let report = Report {
-        title: format!("{}: {} validation cases", run.config.data.name, cases.len()),
+        title: format!("{}: {} cases that did not train", run.config.data.name, cases.len()),
         settings: rows,
         classes: run.config.data.classes.clone(),
-        overlays: draw_worst(cases, &pairs, &scores, &classes)?,
+        overlays: draw_worst(run, cases, &pairs, &scores, &classes)?,
         scores: scores.clone(),
         history: Some(history),
     };
@@ -59,6 +61,15 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
     print_table(&scores, &run.config.data.classes);
     tracing::info!("report in {}", run.path("report.html").display());
     Ok(())
+}
+
+/// Which cases chose the weights.
+fn validation(data: &DataConfig) -> String {
+    if data.split.val.is_some() {
+        "as the configuration lists".to_owned()
+    } else {
+        format!("fold {}", data.fold)
+    }
 }
 
 /// Writes a label map for each case.
@@ -100,6 +111,7 @@ fn write_curves(run: &Run, history: &History, classes: &[String]) -> Result<()> 
 
 /// Pictures of the cases with the lowest mean Dice.
 fn draw_worst(
+    run: &Run,
     cases: &[Case],
     pairs: &[Pair],
     scores: &Scores,
@@ -111,10 +123,11 @@ fn draw_worst(
     };
     let mut order: Vec<usize> = (0..cases.len()).collect();
     order.sort_by(|one, other| mean(*one).total_cmp(&mean(*other)));
+    let relabel = &run.config.data.relabel;
     let draw = |index: usize| {
         let image = read_channels(&cases[index].images)?.swap_remove(0);
         let (prediction, reference) =
-            (read_labels(&pairs[index].prediction)?, read_labels(&pairs[index].reference)?);
+            (read_labels(&pairs[index].prediction)?, read_reference(&pairs[index].reference, relabel)?);
         let (image, prediction, reference) = (&image, &prediction, &reference);
         Overlay::draw(&OverlayCase { case: &cases[index].id, image, prediction, reference, classes })
     };

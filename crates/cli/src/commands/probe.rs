@@ -4,7 +4,7 @@ use std::{collections::HashSet, fs};
 
 use anyhow::{Context, Result, bail};
 use bipvl::{
-    data::{Case, Dataset, stamp},
+    data::{Case, Dataset, Relabel, stamp},
     infer::Predictor,
     probe::{Answers, Probe, ProbeInput, Summary},
     run::Run,
@@ -29,7 +29,10 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     let run = Run::open(&args.model)?;
     let device = args.device.open()?;
     let synonyms = wording::synonyms(args.synonyms.as_deref())?;
-    let dataset = Dataset::open(&args.data)?;
+    let dataset = match args.cases {
+        CasesArg::Val => Dataset::read(&args.data, &run.config.data.wanted())?,
+        CasesArg::All => Dataset::open(&args.data)?,
+    };
     let (mut cases, labels) = cases(args.cases, &run, &dataset, &synonyms)?;
     cases.truncate(args.max_cases.map_or(usize::MAX, |cases| cases as usize));
     let variants = variants(args, &run, &synonyms)?;
@@ -38,7 +41,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     let folder = args.out.clone().unwrap_or_else(|| run.path("probe"));
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut answers = Answers::open(&folder.join("answers.jsonl"))?;
-    let answers = ask(&run, &predictor, &labels, &cases, &variants, &mut answers)?;
+    let answers = ask(&run, &predictor, (&labels, &dataset.relabel), &cases, &variants, &mut answers)?;
     let bootstrap = Bootstrap::with_seed(args.seed);
     let count_cut = |texts: &[String]| run.count_cut(texts);
     let summary = Summary::of(&variants, &run.config.data.classes, &answers, bootstrap, &count_cut);
@@ -102,7 +105,7 @@ fn variants(args: &ProbeArgs, run: &Run, synonyms: &Synonyms) -> Result<Variants
 fn ask(
     run: &Run,
     predictor: &Predictor,
-    labels: &[u16],
+    (labels, relabel): (&[u16], &[Relabel]),
     cases: &[Case],
     variants: &Variants,
     answers: &mut Answers,
@@ -111,6 +114,7 @@ fn ask(
     let probe = Probe::new(ProbeInput {
         predictor,
         labels,
+        relabel,
         variants: &variants.made,
         tokens: &tokens,
         network: format!("{}{}", stamp(&run.best_checkpoint())?, run.config.to_toml()),

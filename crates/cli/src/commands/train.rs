@@ -1,6 +1,7 @@
 //! `bipvl train`: from a folder of labeled scans to a run with weights, scores and a report.
 
 use std::{
+    fs,
     path::Path,
     time::{Duration, Instant},
 };
@@ -8,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use bipvl::{
     config::Config,
-    data::{Dataset, Split},
+    data::{Dataset, Split, Wanted},
     model::{
         Preset,
         published::{Imported, Sizes},
@@ -22,22 +23,23 @@ use burn::tensor::Device;
 use super::{judge::judge, run_log::RunLog};
 use crate::{args::TrainArgs, progress};
 
-/// Trains, then judges the best weights on the validation cases.
+/// Trains, then judges the best weights on the cases put aside for that.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let began = Instant::now();
     // Before anything is written: a refused flag leaves no half-begun run.
     let device = args.device.open()?;
     let time_budget = time_budget(args.max_minutes)?;
-    let dataset = Dataset::open(&args.data)?;
+    let dataset = Dataset::read(&args.data, &wanted(args)?)?;
     let imported = imported(args, dataset.classes.len() + 1)?;
     let run = if args.resume { Run::open(&args.out)? } else { begin(args, &dataset, &imported)? };
     let split = run.split(&dataset)?;
-    let (train, val) = (split.train.len(), split.val.len());
-    tracing::info!("{}: {train} cases train, {val} validate, run in {}", dataset.name, args.out.display());
+    let [train, val, test] = [&split.train, &split.val, &split.test].map(Vec::len);
+    let (name, out) = (&dataset.name, args.out.display());
+    tracing::info!("{name}: {train} cases train, {val} validate, {test} test, run in {out}");
     learn(args.resume, &run, &dataset, &split, options(imported, time_budget, &device))?;
     judge(
         &run,
-        &split.val,
+        split.judged(),
         &device,
         &[("command", command_line()), ("minutes", format!("{:.1}", began.elapsed().as_secs_f64() / 60.0))],
     )
@@ -67,6 +69,21 @@ pub(super) fn time_budget(minutes: Option<f64>) -> Result<Option<Duration>> {
     }
 }
 
+/// What the run, the experiment or the file that the flags name says of the data set.
+pub(super) fn wanted(args: &TrainArgs) -> Result<Wanted> {
+    if args.resume {
+        return Ok(Run::open(&args.out)?.config.data.wanted());
+    }
+    Ok(match (args.experiment, &args.config) {
+        (Some(experiment), _) => experiment.wanted()?,
+        (None, Some(file)) => {
+            let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            Config::wanted(&text, file)?
+        }
+        (None, None) => Wanted::default(),
+    })
+}
+
 /// A new run with the configuration that the flags ask for.
 fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Run> {
     let (config, descriptions) = plan(args, dataset)?;
@@ -75,14 +92,19 @@ fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<R
 
 /// The configuration and the descriptions that the flags ask for.
 pub(super) fn plan(args: &TrainArgs, dataset: &Dataset) -> Result<(Config, Descriptions)> {
-    let descriptions = Descriptions::read(&args.descriptions)?;
-    let descriptions = descriptions.for_classes(&args.descriptions, &dataset.classes)?;
-    let mut config = match &args.config {
-        Some(file) => Config::from_user_file(file, dataset)?,
-        None => Config::new(args.preset.unwrap_or(Preset::Tiny), dataset),
+    let descriptions = match (&args.descriptions, args.experiment) {
+        (Some(file), _) => Descriptions::read(file)?.for_classes(file, &dataset.classes)?,
+        (None, Some(experiment)) => experiment.describe(&dataset.classes)?,
+        (None, None) => bail!("--descriptions: expected a file, found none"),
+    };
+    let mut config = match (args.experiment, &args.config) {
+        (Some(experiment), _) => experiment.configure(dataset)?,
+        (None, Some(file)) => Config::from_user_file(file, dataset)?,
+        (None, None) => Config::new(args.preset.unwrap_or(Preset::Tiny), dataset),
     };
     if let Some(fold) = &args.val_fold {
         config.data.fold.clone_from(fold);
+        config.data.split.val = None;
         config.fold(Path::new("--val-fold"))?;
     }
     config.train.steps = args.steps.unwrap_or(config.train.steps);

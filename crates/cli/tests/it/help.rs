@@ -13,6 +13,7 @@ fn the_help_of_every_command_names_its_flags() {
     let scene = empty();
     for (command, flags) in [
         ("demo", &["--out", "--steps"][..]),
+        ("data", &["check"]),
         (
             "describe",
             &[
@@ -32,6 +33,7 @@ fn the_help_of_every_command_names_its_flags() {
             "train",
             &[
                 "--data",
+                "--experiment",
                 "--descriptions",
                 "--out",
                 "--preset",
@@ -112,8 +114,8 @@ fn the_help_of_every_command_names_its_flags() {
 fn the_help_names_every_command() {
     let help = empty().bipvl(&["--help"]).succeeds().stdout;
     for command in [
-        "demo", "describe", "train", "ablate", "predict", "evaluate", "probe", "import", "export", "info",
-        "bench", "help",
+        "demo", "data", "describe", "train", "ablate", "predict", "evaluate", "probe", "import", "export",
+        "info", "bench", "help",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in\n{help}");
     }

@@ -219,6 +219,15 @@ pub(crate) fn placed<T: Clone>(volume: &Volume<T>, grid: Grid) -> Volume<T> {
     Volume::new(volume.voxels().clone(), grid)
 }
 
+/// Makes a plain file of one volume one that holds it several times, as channels.
+pub(crate) fn repeat_channels(bytes: &mut Vec<u8>, count: usize) {
+    const HEADER_BYTES: usize = 352;
+    bytes[40..42].copy_from_slice(&4_i16.to_le_bytes());
+    bytes[48..50].copy_from_slice(&(count as i16).to_le_bytes());
+    let voxels = bytes.split_off(HEADER_BYTES);
+    bytes.extend(voxels.repeat(count));
+}
+
 /// What a run of the program left.
 #[derive(Debug)]
 pub(crate) struct Outcome {

@@ -19,7 +19,7 @@ use bipvl::{data::Dataset, run::Run};
 
 use super::{
     judge::judge,
-    train::{command_line, imported, learn, options, plan, time_budget},
+    train::{command_line, imported, learn, options, plan, time_budget, wanted},
 };
 use crate::args::{AblateArgs, TrainArgs};
 use cost::Cost;
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &AblateArgs) -> Result<()> {
     // Before anything is written: a refused flag leaves no half-begun run.
     args.device.open()?;
     time_budget(args.max_minutes)?;
-    let dataset = Dataset::open(&args.data)?;
+    let dataset = Dataset::read(&args.data, &wanted(&Job { row: FULL, seed: 0 }.flags(args, None))?)?;
     let jobs = jobs(args, &dataset)?;
     let mut failed = 0;
     for (index, job) in jobs.iter().enumerate() {
@@ -108,8 +108,8 @@ fn train_elsewhere(job: Job) -> Result<()> {
 fn train_here(args: &AblateArgs, job: Job) -> Result<()> {
     let device = args.device.open()?;
     let budget = time_budget(args.max_minutes)?;
-    let dataset = Dataset::open(&args.data)?;
     let flags = job.flags(args, Some(job.seed));
+    let dataset = Dataset::read(&args.data, &wanted(&flags)?)?;
     let imported = imported(&flags, dataset.classes.len() + 1)?;
     let (config, descriptions) = plan(&flags, &dataset)?;
     let text = job.row.text().apply(&descriptions, job.seed);
@@ -125,7 +125,7 @@ fn train_here(args: &AblateArgs, job: Job) -> Result<()> {
     }
     if !run.path(REPORT).exists() {
         let row = format!("{}: {}", job.row.factor, job.row.what);
-        judge(&run, &split.val, &device, &[("command", command_line()), ("row", row)])?;
+        judge(&run, split.judged(), &device, &[("command", command_line()), ("row", row)])?;
     }
     Ok(())
 }
@@ -151,6 +151,7 @@ impl Job {
     fn flags(self, args: &AblateArgs, seed: Option<u64>) -> TrainArgs {
         TrainArgs {
             data: args.data.clone(),
+            experiment: args.experiment,
             descriptions: args.descriptions.clone(),
             out: self.folder(args),
             preset: args.preset,
