@@ -25,7 +25,7 @@ fn draw(has_rod: bool, has_crumbs: bool, plate_top: usize) -> (Array3<f32>, Arra
     let label = |(x, y, z): (usize, usize, usize)| match (x, y, z) {
         (12..=15, 4..=9, _) if (3..=plate_top).contains(&z) => 1,
         (5..=6, 7..=8, 1..=8) if has_rod => 2,
-        (9, 11, 2..=4) | (9, 11, 9) if has_crumbs => 3,
+        (9, 11, 2..=4 | 9) if has_crumbs => 3,
         _ => 0,
     };
     let labels = Array3::from_shape_fn(SHAPE, label);
@@ -94,7 +94,7 @@ fn a_box_has_the_measures_of_a_box() {
     // Half of it is 90, half 110 HU, and 0 HU is all around.
     close(&[plate.mean[0], plate.spread, plate.contrast], &[100.0, 10.0, 100.0]);
     // 1920 voxels of the body: 48 of the plate, 32 of the rod.
-    let mean = (48.0 * 100.0 + 32.0 * 40.0) / 1920.0;
+    let mean: f64 = (48.0 * 100.0 + 32.0 * 40.0) / 1920.0;
     let square = (24.0 * 90.0 * 90.0 + 24.0 * 110.0 * 110.0 + 32.0 * 40.0 * 40.0) / 1920.0;
     let deviation = (square - mean * mean).sqrt();
     close(&[plate.level[0], plate.relative_spread], &[(100.0 - mean) / deviation, 10.0 / deviation]);
