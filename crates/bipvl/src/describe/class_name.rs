@@ -95,11 +95,14 @@ impl ClassName {
     /// In words, the side in front where it stood at an end: `right kidney`.
     pub fn in_words(&self) -> String {
         let is_capitalized = |word: &str| {
-            word.chars().enumerate().all(|(index, letter)| letter.is_uppercase() == (index == 0))
+            let rest = word.chars().skip(1);
+            word.starts_with(char::is_uppercase)
+                && rest.clone().count() > 0
+                && rest.clone().all(char::is_lowercase)
         };
         let word = |index: usize| {
             let word = &self.words[index];
-            if is_capitalized(word) && word.chars().count() > 1 { word.to_lowercase() } else { word.clone() }
+            if is_capitalized(word) { word.to_lowercase() } else { word.clone() }
         };
         let last = self.words.len().saturating_sub(1);
         let moved = self.side.filter(|(index, _)| *index == 0 || *index == last);

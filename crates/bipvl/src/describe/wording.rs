@@ -239,6 +239,7 @@ fn the(class: &ClassStatistics) -> String {
 /// A number with about two digits that count.
 fn rounded(value: f64) -> String {
     match value.abs() {
+        size if size < 0.005 => "0".to_owned(),
         size if size >= 100.0 => format!("{:.0}", (value / 10.0).round() * 10.0),
         size if size >= 10.0 => format!("{value:.0}"),
         size if size >= 1.0 => format!("{value:.1}"),

@@ -1,7 +1,7 @@
 //! One request over HTTP/1.1, plain or encrypted: a JSON text there, a text back.
 //!
-//! No client crate: those that are well kept bring a second cryptography written in C, or switch on features of
-//! crates that Burn shares.
+//! No client crate: each looked at switches on features of crates that Burn is built on, or brings a large library in
+//! C. What is left of HTTP for one question is short.
 
 use std::{
     fmt::{self, Display, Formatter},
