@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::{
-    data::{AugmentConfig, Dataset, Labeling, Modality, Recipe, Regions, check_regions},
+    data::{
+        AugmentConfig, Dataset, Labeling, Modality, Recipe, Regions, Relabel, SplitConfig, Wanted,
+        check_regions,
+    },
     error::{Error, Result},
     infer::InferConfig,
-    model::{BiPvlSegConfig, PATCH_MULTIPLE, PRESETS, Preset},
+    model::{BiPvlSegConfig, Bottleneck, PATCH_MULTIPLE, PRESETS, Preset, bifusion::Exchange},
     train::{TrainConfig, loss::LossConfig, optimizer::AdamWConfig},
 };
 
@@ -52,6 +55,12 @@ pub struct DataConfig {
     pub classes: Vec<String>,
     /// The labels in files but the background's: each is one class, but for regions.
     pub labels: Vec<u16>,
+    /// Labels in files that count as others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relabel: Vec<Relabel>,
+    /// Which cases are put aside.
+    #[serde(default)]
+    pub split: SplitConfig,
     /// Where classes overlap: the labels of each, the one that it writes first. A class that holds another comes
     /// before it.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
@@ -59,12 +68,20 @@ pub struct DataConfig {
 }
 
 impl DataConfig {
+    /// How to read the folder again.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            modality: Some(self.modality),
+            classes: Some(self.classes.clone()),
+            labels: Some(self.labels.clone()),
+            regions: self.regions.clone(),
+            relabel: self.relabel.clone(),
+        }
+    }
+
     /// How the labels in files stand for the classes.
     pub fn labeling(&self) -> Labeling {
-        if self.regions.is_empty() {
-            return Labeling::Exclusive(self.labels.clone());
-        }
-        Labeling::Overlapping(self.regions.values().cloned().collect())
+        Labeling::of(&self.labels, &self.regions)
     }
 
     /// The labels that each class is scored by.
@@ -75,17 +92,11 @@ impl DataConfig {
     }
 
     fn check(&self, path: &Path) -> Result<()> {
-        if self.regions.is_empty() {
-            return Ok(());
-        }
         check_regions(path, &self.regions, &self.labels)?;
-        if !self.regions.keys().eq(&self.classes) {
+        if !self.regions.is_empty() && !self.regions.keys().eq(&self.classes) {
             let names: Vec<&str> = self.regions.keys().map(String::as_str).collect();
-            return Err(Error::content(
-                path,
-                format!("data.classes of {names:?}"),
-                format!("{:?}", self.classes),
-            ));
+            let expected = format!("data.classes of {names:?}");
+            return Err(Error::content(path, expected, format!("{:?}", self.classes)));
         }
         Ok(())
     }
@@ -103,6 +114,8 @@ impl Config {
                 channels: dataset.channels.clone(),
                 classes: dataset.classes.clone(),
                 labels: dataset.labels.clone(),
+                relabel: dataset.relabel.clone(),
+                split: SplitConfig::default(),
                 regions: dataset.regions.clone(),
             },
             preprocess: Recipe::for_modality(dataset.modality, preset.patch()),
@@ -120,8 +133,17 @@ impl Config {
     /// When the file cannot be read, has unknown keys, or its values do not fit together.
     pub fn from_user_file(path: &Path, dataset: &Dataset) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        let invalid = |error| Error::content(path, "a configuration", what_is_wrong(&error, &text));
-        let user: Table = toml::from_str(&text).map_err(invalid)?;
+        Self::from_user_text(&text, path, dataset)
+    }
+
+    /// [`Config::from_user_file`] of a text, which `path` names in messages.
+    ///
+    /// # Errors
+    ///
+    /// When it has unknown keys, or its values do not fit together.
+    pub fn from_user_text(text: &str, path: &Path, dataset: &Dataset) -> Result<Self> {
+        let invalid = |error| Error::content(path, "a configuration", what_is_wrong(&error, text));
+        let user: Table = toml::from_str(text).map_err(invalid)?;
         let name = user.get("preset").and_then(Value::as_str).unwrap_or("tiny");
         let preset = name.parse().map_err(|_: String| {
             Error::content(path, format!("a preset of {}", PRESETS.join(", ")), format!("\"{name}\""))
@@ -134,6 +156,23 @@ impl Config {
         }
         config.check(path)?;
         Ok(config)
+    }
+
+    /// What a user's configuration says of its data set, which is read before the rest makes sense.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no TOML, or says something else where it speaks of the data; `path` names it.
+    pub fn wanted(text: &str, path: &Path) -> Result<Wanted> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct User {
+            data: Wanted,
+        }
+        let user: User = toml::from_str(text)
+            .map_err(|error| Error::content(path, "a configuration", what_is_wrong(&error, text)))?;
+        user.data.check(path)?;
+        Ok(user.data)
     }
 
     /// Reads the configuration of a run.
@@ -234,7 +273,13 @@ impl Config {
             check(&format!("model.vision.heads in stage {}", stage + 1), *heads, vision.width(stage))?;
         }
         check("model.text.num_attention_heads", text.num_attention_heads, text.hidden_size)?;
-        check("model.fusion.heads", fusion.heads, vision.feature_size)
+        check("model.fusion.heads", fusion.heads, vision.feature_size)?;
+        if (fusion.exchange, self.model.bottleneck) == (Exchange::Late, Bottleneck::Unfused) {
+            let expected =
+                "model.bottleneck of \"fused\" for an exchange that is \"late\", since it is there";
+            return Err(Error::content(path, expected, "\"unfused\""));
+        }
+        Ok(())
     }
 
     /// Whether the constants of the optimizer can lead anywhere.

@@ -9,9 +9,11 @@
 pub mod config;
 pub mod data;
 pub mod text;
+pub mod describe;
 pub mod model;
 pub mod train;
 pub mod infer;
+pub mod probe;
 pub mod device;
 pub mod error;
 pub mod run;

@@ -12,7 +12,7 @@ use burn::tensor::Device;
 
 use crate::{
     config::{Config, SPLIT_SEED},
-    data::{Dataset, Split, build_cache, fold},
+    data::{Dataset, Fold, Split, build_cache},
     error::{Error, Result},
     infer::{InferConfig, Predictor, PredictorInput},
     model::{
@@ -20,8 +20,8 @@ use crate::{
         init::Initializer,
         published::{Imported, Sizes},
     },
-    text::{Descriptions, Tokenizer},
-    train::{Task, checkpoint::load_model},
+    text::{Descriptions, Tokenizer, Tokens},
+    train::{Task, checkpoint::load_model, loss::Aligned},
 };
 
 /// A run: its folder, its configuration, and the text of its classes.
@@ -29,6 +29,8 @@ use crate::{
 pub struct Run {
     /// The folder.
     pub folder: PathBuf,
+    /// The folder of the prepared cases; several runs may share one.
+    pub cache: PathBuf,
     /// As the run was started.
     pub config: Config,
     /// The classes in words.
@@ -58,7 +60,7 @@ impl Run {
     /// When the folder already holds a run, cannot be written to, or the imported sizes do not fit the data.
     pub fn create(
         folder: &Path,
-        mut config: Config,
+        config: Config,
         descriptions: Descriptions,
         imported: &[Imported],
     ) -> Result<Self> {
@@ -67,23 +69,7 @@ impl Run {
             let expected = "a folder without a run; use --resume to go on with this one, or another --out";
             return Err(Error::content(folder, expected, "config.toml"));
         }
-        let mut tokenizer = None;
-        for Imported { source, sizes, .. } in imported {
-            match sizes {
-                Sizes::Vision(vision) => config.model.vision = vision.clone(),
-                Sizes::Text(text) => {
-                    let published = Tokenizer::from_folder(source)?;
-                    check_vocabulary(source, text.vocab_size, &published)?;
-                    config.model.text = text.clone();
-                    tokenizer = Some(published);
-                }
-            }
-        }
-        let tokenizer = tokenizer.unwrap_or_else(|| {
-            let tokenizer = Tokenizer::built_in(&descriptions);
-            config.model.text.vocab_size = tokenizer.vocabulary_size();
-            tokenizer
-        });
+        let (config, tokenizer) = with_sizes(config, &descriptions, imported)?;
         config.check(&run_config)?;
         if folder.is_file() {
             return Err(Error::content(folder, "a folder for the run", "a file"));
@@ -94,6 +80,37 @@ impl Run {
         replace_file(&folder.join("descriptions.toml"), words.as_bytes())?;
         replace_file(&run_config, config.to_toml().as_bytes())?;
         Ok(Self::with(folder, config, descriptions, tokenizer))
+    }
+
+    /// Opens the run in a folder if it was begun with just these values, or begins it as [`Self::create`] does.
+    ///
+    /// # Errors
+    ///
+    /// When the folder holds a run of other values, and as [`Self::open`] and [`Self::create`].
+    pub fn open_or_create(
+        folder: &Path,
+        config: Config,
+        descriptions: Descriptions,
+        imported: &[Imported],
+    ) -> Result<Self> {
+        let path = folder.join("config.toml");
+        if !path.exists() {
+            return Self::create(folder, config, descriptions, imported);
+        }
+        let run = Self::open(folder)?;
+        let asked = with_sizes(config, &descriptions, imported)?.0.to_toml();
+        let begun = run.config.to_toml();
+        if asked != begun {
+            let mut lines = asked.lines().zip(begun.lines());
+            let (asked, begun) = lines.find(|(asked, begun)| asked != begun).unwrap_or_default();
+            let expected = format!("a run of {asked}; use another --out for other values");
+            return Err(Error::content(&path, expected, begun));
+        }
+        if run.descriptions != descriptions {
+            let expected = "the descriptions that are asked for; use another --out for others";
+            return Err(Error::content(&folder.join("descriptions.toml"), expected, "others"));
+        }
+        Ok(run)
     }
 
     /// Opens a run folder.
@@ -114,7 +131,8 @@ impl Run {
 
     fn with(folder: &Path, config: Config, descriptions: Descriptions, tokenizer: Tokenizer) -> Self {
         let tokenizer = tokenizer.with_max_tokens(config.model.text.max_position_embeddings);
-        Self { folder: folder.to_owned(), config, descriptions, tokenizer }
+        let (folder, cache) = (folder.to_owned(), folder.join("cache"));
+        Self { folder, cache, config, descriptions, tokenizer }
     }
 
     /// A file or folder of the run.
@@ -132,27 +150,23 @@ impl Run {
         self.path("best.safetensors")
     }
 
-    /// The cases of a data set that train and those that validate.
+    /// The cases of a data set that train, those that validate and those that test.
     ///
     /// # Errors
     ///
     /// When the data set is not the run's, or one of both parts is empty.
     pub fn split(&self, dataset: &Dataset) -> Result<Split> {
         let data = &self.config.data;
-        // Regions may be the run's own, of a data set that has but plain labels.
-        let has_classes = !data.regions.is_empty() || dataset.classes == data.classes;
-        if !has_classes || dataset.labels != data.labels {
+        let is_same = (&dataset.classes, &dataset.labels, &dataset.regions)
+            == (&data.classes, &data.labels, &data.regions);
+        if !is_same {
             let expected = format!("the run's classes {:?} with labels {:?}", data.classes, data.labels);
             let found = format!("{:?} with {:?}", dataset.classes, dataset.labels);
-            return Err(Error::content(&dataset.root.join("dataset.json"), expected, found));
+            return Err(Error::content(&dataset.layout.index(&dataset.root), expected, found));
         }
-        let (index, count) = self.config.fold(&self.path("config.toml"))?;
-        let labeled: Vec<_> = dataset.cases.iter().filter(|case| case.labels.is_some()).cloned().collect();
-        if labeled.len() < count {
-            let expected = format!("at least {count} cases with labels, one for each fold");
-            return Err(Error::content(&dataset.root, expected, labeled.len().to_string()));
-        }
-        Ok(fold(&labeled, index, count, SPLIT_SEED))
+        let path = self.path("config.toml");
+        let (index, count) = self.config.fold(&path)?;
+        Split::of(dataset, &data.split, Fold { index, count }, SPLIT_SEED, &path)
     }
 
     /// Prepares the cases of a split and gathers all that the training needs; `progress` hears how many
@@ -169,11 +183,10 @@ impl Run {
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Task> {
         let Config { data, preprocess, model, train, infer, .. } = self.config.clone();
-        let cache = self.path("cache");
-        let training_cases = build_cache(&cache, &preprocess, dataset, &split.train, progress)?;
+        let training_cases = build_cache(&self.cache, &preprocess, dataset, &split.train, progress)?;
         let before = split.train.len();
         let validation_cases =
-            build_cache(&cache, &preprocess, dataset, &split.val, &|done| progress(before + done))?;
+            build_cache(&self.cache, &preprocess, dataset, &split.val, &|done| progress(before + done))?;
         Ok(Task {
             text: self.text(&options.device.clone().autodiff()),
             config: train,
@@ -211,6 +224,16 @@ impl Run {
         }))
     }
 
+    /// The whole texts of the classes as the network reads them, `[classes, tokens]`.
+    pub fn tokens(&self, texts: &[String]) -> Tokens {
+        self.tokenizer.encode(texts)
+    }
+
+    /// How many of these texts are longer than what the network reads of them.
+    pub fn count_cut(&self, texts: &[String]) -> usize {
+        texts.iter().filter(|text| self.tokenizer.cuts(text)).count()
+    }
+
     /// The network with its best weights.
     ///
     /// # Errors
@@ -226,9 +249,40 @@ impl Run {
         model.init(data.labeling().outputs(), preprocess.patch, &mut Initializer::blank(device))
     }
 
-    fn text(&self, device: &Device) -> TextInput {
-        TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device)
+    /// The text of the classes as the network reads it; without the concepts where nothing is aligned.
+    pub fn text(&self, device: &Device) -> TextInput {
+        let text = TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device);
+        match self.config.train.loss.alignment {
+            Aligned::None => text.without_concepts(),
+            Aligned::Both | Aligned::Global | Aligned::Local => text,
+        }
     }
+}
+
+/// A configuration with the sizes that imported weights bring, and the tokenizer that belongs to it.
+fn with_sizes(
+    mut config: Config,
+    descriptions: &Descriptions,
+    imported: &[Imported],
+) -> Result<(Config, Tokenizer)> {
+    let mut tokenizer = None;
+    for Imported { source, sizes, .. } in imported {
+        match sizes {
+            Sizes::Vision(vision) => config.model.vision = vision.clone(),
+            Sizes::Text(text) => {
+                let published = Tokenizer::from_folder(source)?;
+                check_vocabulary(source, text.vocab_size, &published)?;
+                config.model.text = text.clone();
+                tokenizer = Some(published);
+            }
+        }
+    }
+    let tokenizer = tokenizer.unwrap_or_else(|| {
+        let tokenizer = Tokenizer::built_in(descriptions);
+        config.model.text.vocab_size = tokenizer.vocabulary_size();
+        tokenizer
+    });
+    Ok((config, tokenizer))
 }
 
 /// A tokenizer must not give ids beyond the embeddings.

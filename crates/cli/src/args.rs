@@ -6,11 +6,15 @@ use bipvl::{
     device::DeviceKind,
     infer::Blending,
     model::{Merging, Preset},
+    text::variants::Kind,
 };
 use bipvl_metrics::Convention;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
-use crate::commands::bench::Measure;
+use crate::{
+    commands::{ablate::Row, bench::Measure},
+    experiments::Experiment,
+};
 
 /// Segments 3-D medical scans, guided by a description of each class in words.
 ///
@@ -42,12 +46,20 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Draw phantoms, train, predict, evaluate, and write a report: the whole story in a few minutes.
     Demo(DemoArgs),
+    /// Look through a data set before a training does.
+    Data(DataArgs),
+    /// Write a description of every class of a data set, or look through descriptions.
+    Describe(DescribeArgs),
     /// Train a model on a folder of labeled scans.
     Train(Box<TrainArgs>),
+    /// Train the method with one part at a time left out or replaced, and compare.
+    Ablate(Box<AblateArgs>),
     /// Segment scans with a trained model.
     Predict(PredictArgs),
     /// Score label maps against a reference.
     Evaluate(EvaluateArgs),
+    /// Measure how much a trained model depends on its text: paraphrases, typos, swapped sides, nonsense.
+    Probe(ProbeArgs),
     /// Take published weights: a MONAI Swin UNETR, or a Hugging Face BERT.
     Import(ImportArgs),
     /// Give the vision side of a run as a MONAI Swin UNETR.
@@ -69,14 +81,90 @@ pub(crate) struct DemoArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    #[command(subcommand)]
+    pub(crate) command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Tell what is in a folder and what is missing or wrong, and how to begin a training with it.
+    Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Data set folder, in a layout in which data sets are downloaded: Medical Segmentation Decathlon,
+    /// nnU-Net v2, AMOS22, MM-WHS or ACDC.
+    #[arg(value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Configuration to read the folder with; else that of each built-in experiment that fits it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DescribeArgs {
+    /// Data set folder; with --check, the descriptions are compared with its classes and its modality.
+    #[arg(long, value_name = "DIR", required_unless_present = "check")]
+    pub(crate) data: Option<PathBuf>,
+    /// New file for the descriptions, TOML. Read it before you train: it is only as good as its source.
+    #[arg(long, value_name = "FILE", required_unless_present = "check")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where the sentences come from; knowledge where the class is known and statistics where it is not, when
+    /// not given.
+    #[arg(long, value_enum, value_name = "SOURCE")]
+    pub(crate) from: Option<DescribeSource>,
+    /// How many cases are measured, evenly spaced in the list.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
+    pub(crate) cases: u32,
+    /// Server with the chat protocol of `OpenAI`, such as `http://localhost:11434/v1`. It is told the names of the
+    /// classes and of the data set, its channels and its modality, and nothing else.
+    #[arg(long, value_name = "URL", required_if_eq("from", "endpoint"), requires = "model")]
+    pub(crate) endpoint: Option<String>,
+    /// Model of that server.
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
+    pub(crate) model: Option<String>,
+    /// Environment variable that holds the key of that server; none is sent when it is not set.
+    #[arg(long, value_name = "NAME", default_value = "BIPVL_API_KEY")]
+    pub(crate) key_env: String,
+    /// Seconds that an answer of that server may take.
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = value_parser!(u64).range(1..))]
+    pub(crate) timeout_s: u64,
+    /// Look through this file instead, and say what is wrong in it. The exit code is 1 when there are errors.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "from", "endpoint"])]
+    pub(crate) check: Option<PathBuf>,
+    /// Hugging Face folder whose vocabulary counts the tokens; else their number is estimated.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) text_encoder: Option<PathBuf>,
+}
+
+/// Where descriptions come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DescribeSource {
+    /// Built-in texts about common organs.
+    Knowledge,
+    /// Measures of the labels: size, form, place, brightness.
+    Statistics,
+    /// The server of --endpoint.
+    Endpoint,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// Data set folder with `dataset.json`, `imagesTr` and `labelsTr`, in the layout of the Medical
-    /// Segmentation Decathlon or of nnU-Net v2.
+    /// Data set folder, in a layout in which data sets are downloaded: Medical Segmentation Decathlon,
+    /// nnU-Net v2, AMOS22, MM-WHS or ACDC. `bipvl data check` looks through it.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
+    /// A built-in experiment: configuration and descriptions of a published data set.
+    #[arg(long, value_name = "NAME", value_parser = Experiment::find, conflicts_with_all = ["preset", "config"])]
+    pub(crate) experiment: Option<&'static Experiment>,
     /// What each class looks like, in words: TOML, or a CSV table.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) descriptions: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["experiment", "resume"])]
+    pub(crate) descriptions: Option<PathBuf>,
     /// Folder for the run: configuration, log, checkpoints, scores, report.
     #[arg(long, value_name = "RUN")]
     pub(crate) out: PathBuf,
@@ -106,11 +194,61 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub(crate) max_minutes: Option<f64>,
     /// Go on with the run in --out from its last checkpoint.
-    #[arg(long, conflicts_with_all = ["preset", "config", "text_encoder", "weights", "val_fold", "steps", "seed"])]
+    #[arg(long, conflicts_with_all = ["experiment", "preset", "config", "text_encoder", "weights", "val_fold", "steps", "seed"])]
     pub(crate) resume: bool,
     /// Where to compute: cpu, vulkan or cuda.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub(crate) device: DeviceKind,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AblateArgs {
+    /// Data set folder, as for `bipvl train`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// A built-in experiment: configuration and descriptions of a published data set.
+    #[arg(long, value_name = "NAME", value_parser = Experiment::find, conflicts_with_all = ["preset", "config"])]
+    pub(crate) experiment: Option<&'static Experiment>,
+    /// What each class looks like, in words: TOML, or a CSV table. The other texts are made of it by rule.
+    #[arg(long, value_name = "FILE", required_unless_present = "experiment")]
+    pub(crate) descriptions: Option<PathBuf>,
+    /// Folder for the runs, DIR/ROW/seed-N, and the table: ablation.html, ablation.md, ablation.json. What is done
+    /// there is not done again, and what was interrupted goes on.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Rows of the table, such as full,vision-only,late; all when not given.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Row::named)]
+    pub(crate) rows: Vec<&'static Row>,
+    /// Runs of each row, with the seed of the configuration and those after it.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u64).range(1..))]
+    pub(crate) seeds: u64,
+    /// Size of the network: paper, small or tiny.
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    pub(crate) preset: Option<Preset>,
+    /// TOML file with values that replace those of the preset it names: the full method, whose parts are varied.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Hugging Face folder of a small BERT, all-MiniLM-L6-v2 for example, for the row minilm.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) minilm: Option<PathBuf>,
+    /// Hugging Face folder of a BERT, for the row bert.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bert: Option<PathBuf>,
+    /// Fold that validates: K of N, K from 0.
+    #[arg(long, value_name = "K/N")]
+    pub(crate) val_fold: Option<String>,
+    /// Updates of the weights in each run.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) steps: Option<usize>,
+    /// Stop each run early after so many minutes of training.
+    #[arg(long, value_name = "M", allow_negative_numbers = true)]
+    pub(crate) max_minutes: Option<f64>,
+    /// Where to compute: cpu, vulkan or cuda.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub(crate) device: DeviceKind,
+    /// Do one run in this process, without the table: ROW/seed-N.
+    #[arg(long, hide = true)]
+    pub(crate) only: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -125,6 +263,21 @@ pub(crate) struct PredictArgs {
     /// that end in _0000, _0001 and so on.
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
+    /// Write these classes only, names separated by commas: those of the run, or other names for the same organ
+    /// (`hepar` for `liver`; `kidney` for both). All classes are decided together as always, then the voxels of
+    /// those not named become background: a voxel of the spleen is not given to the liver because only the
+    /// liver was asked for.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(crate) classes: Vec<String>,
+    /// Descriptions (TOML, or a CSV table) that replace those of the run, without training; of all classes or of
+    /// some. A class that the file does not describe keeps its trained text. The concepts need not be those of the
+    /// run. `bipvl probe` tells how much the model heeds its text.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) descriptions: Option<PathBuf>,
+    /// Other names for organs, beside the built-in ones: TOML tables `[single]` and `[paired]` of entries such as
+    /// `"kidney" = ["nyre"]`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) synonyms: Option<PathBuf>,
     /// Shared part of neighboring patches, 0 to less than 1; the run's own when not given.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     pub(crate) overlap: Option<f64>,
@@ -178,6 +331,52 @@ pub(crate) struct EvaluateArgs {
     /// beside --ref, else the labels found.
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    /// Folder of the trained run.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) model: PathBuf,
+    /// Data set folder with labels, as for `bipvl train`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Folder for probe.json, probe.md, probe.html and the answers so far, from which the same command goes on
+    /// after it was stopped; the folder `probe` of the run when not given.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Which cases of the data set.
+    #[arg(long, value_enum, default_value_t = CasesArg::Val)]
+    pub(crate) cases: CasesArg,
+    /// Only so many cases, the first by name.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    pub(crate) max_cases: Option<u32>,
+    /// What is done to the text, separated by commas; all when not given: names, paraphrase, typos, sides, dropped,
+    /// shuffled, absent, nonsense, empty.
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub(crate) only: Vec<Kind>,
+    /// Descriptions that say the same in other words, TOML or CSV, of all classes or some; may be given several
+    /// times. They are counted as paraphrases, beside those made by rule.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) paraphrases: Vec<PathBuf>,
+    /// Other names for organs, as for `bipvl predict`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) synonyms: Option<PathBuf>,
+    /// What every random choice follows from: typos, shuffling, nonsense, intervals.
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) seed: u64,
+    /// Where to compute: cpu, vulkan or cuda.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub(crate) device: DeviceKind,
+}
+
+/// Cases of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CasesArg {
+    /// Those that the run was validated on; the data set must be the run's.
+    Val,
+    /// All with labels. It may be another data set that has the run's classes, under other names or labels too.
+    All,
 }
 
 #[derive(Debug, Args)]
@@ -247,6 +446,12 @@ pub(crate) struct BenchArgs {
     /// Repetitions, after one for warmth; fewer when they would take longer than a minute.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u32).range(1..))]
     pub(crate) repeat: u32,
+    /// Classes of the text measures, 1 to 255; 15 when not given.
+    #[arg(long, value_name = "K", value_parser = value_parser!(u16).range(1..=255))]
+    pub(crate) classes: Option<u16>,
+    /// Tokens of the text of each class of the text measures, 16 to 512; 48 when not given.
+    #[arg(long, value_name = "L", value_parser = value_parser!(u16).range(16..=512))]
+    pub(crate) tokens: Option<u16>,
     /// Small sizes, to see that all works; the times say nothing.
     #[arg(long)]
     pub(crate) quick: bool,

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod experiments;
 mod progress;
 mod report;
 mod tensorboard;
@@ -22,9 +23,13 @@ fn main() -> ExitCode {
     limit_threads(cli.threads);
     let result = match cli.command {
         Command::Demo(args) => commands::demo::run(&args),
+        Command::Data(args) => commands::data::run(&args),
+        Command::Describe(args) => commands::describe::run(&args),
         Command::Train(args) => commands::train::run(&args),
+        Command::Ablate(args) => commands::ablate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Probe(args) => commands::probe::run(&args),
         Command::Import(args) => commands::import::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Info(args) => commands::info::run(&args),

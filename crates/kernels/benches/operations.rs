@@ -8,7 +8,7 @@ use std::{hint::black_box, time::Instant};
 
 use bipvl_kernels::{
     WindowAttentionInput, Windows, add_leaky_relu, conv3d, gelu, instance_norm, keep_freed_memory,
-    layer_norm, linear, window_attention,
+    layer_norm, linear, upsample_join, window_attention,
 };
 use burn::tensor::{Device, Distribution, Tensor};
 
@@ -26,9 +26,21 @@ fn map(side: usize, channels: usize) -> Tensor<5> {
 
 /// Prints one line; `values` are those read and written.
 fn measure<const D: usize>(name: &str, operations: usize, values: usize, run: impl Fn() -> Tensor<D>) {
+    measure_on(name, operations, values, || (), |()| run());
+}
+
+/// The same for an operation that may overwrite what it is given; making that is not timed.
+fn measure_on<I, const D: usize>(
+    name: &str,
+    operations: usize,
+    values: usize,
+    make: impl Fn() -> I,
+    run: impl Fn(I) -> Tensor<D>,
+) {
     let seconds = (0..RUNS).map(|_| {
+        let input = make();
         let began = Instant::now();
-        black_box(run());
+        black_box(run(input));
         began.elapsed().as_secs_f64()
     });
     let least = seconds.fold(f64::INFINITY, f64::min);
@@ -95,16 +107,28 @@ fn main() {
     attention(24, 6);
     let (large, small) = (map(96, 48), map(48, 48));
     let values = 2 * 96usize.pow(3) * 48;
-    measure("instance norm, 48 at 96³", 5 * values / 2, values, || instance_norm(large.clone(), 1e-5, 0.01));
-    measure("sum and leaky ReLU, 48 at 96³", values, 3 * values / 2, || {
-        add_leaky_relu(large.clone(), large.clone(), 0.01)
-    });
-    measure("join of two maps, 48 at 96³", 0, 2 * values, || {
-        Tensor::cat(vec![large.clone(), large.clone()], 4)
+    let of_its_own = |map: &Tensor<5>| map.clone() * 1.0;
+    measure_on(
+        "instance norm, 48 at 96³",
+        5 * values / 2,
+        values,
+        || of_its_own(&large),
+        |map| instance_norm(map, 1e-5, 0.01),
+    );
+    measure_on(
+        "sum and leaky ReLU, 48 at 96³",
+        values,
+        3 * values / 2,
+        || of_its_own(&large),
+        |map| add_leaky_relu(map, large.clone(), 0.01),
+    );
+    let filter = random([48, 8 * 48]);
+    measure("upsampling and join, 48 at 96³", 48 * values, 3 * values / 2, || {
+        upsample_join(small.clone(), filter.clone(), large.clone())
     });
     measure("layer norm, 48 at 48³", 6 * values / 16, values / 8, || {
         layer_norm(small.clone(), random([48]), random([48]), 1e-5)
     });
     let wide = map(48, 192);
-    measure("GELU, 192 at 48³", 20 * values / 4, values / 2, || gelu(wide.clone()));
+    measure_on("GELU, 192 at 48³", 20 * values / 4, values / 2, || of_its_own(&wide), gelu);
 }

@@ -17,7 +17,7 @@ use burn::{
 use rayon::prelude::*;
 
 use crate::{
-    extension::{Contiguous, on_cpu, tensor_like},
+    extension::{Contiguous, on_cpu, overwrite, tensor_like},
     vector,
 };
 
@@ -79,12 +79,7 @@ fn by_pairs(
 
 impl Activation for Flex {
     fn gelu_of(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        let input = Contiguous::of(input);
-        let mut out = vec![0.0; input.values().len()];
-        out.par_chunks_mut(CHUNK)
-            .zip(input.values().par_chunks(CHUNK))
-            .for_each(|(out, input)| vector::gelu(input, out));
-        tensor_like(out, &input)
+        overwrite(input, CHUNK, |_, values| vector::gelu(values))
     }
 
     fn gelu_gradient(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -92,7 +87,8 @@ impl Activation for Flex {
     }
 
     fn add_leaky(a: FloatTensor<Self>, b: FloatTensor<Self>, slope: f32) -> FloatTensor<Self> {
-        by_pairs(a, b, |a, b, out| vector::add_leaky(a, b, slope, out))
+        let b = Contiguous::of(b);
+        overwrite(a, CHUNK, |at, values| vector::add_leaky(values, &b.values()[at..], slope))
     }
 
     fn leaky_gradient(

@@ -5,6 +5,7 @@ use burn::{
     backend::{Flex, TensorMetadata, tensor::FloatTensor},
     tensor::{Device, Tensor, TensorData},
 };
+use rayon::prelude::*;
 
 /// Whether our kernels can run where this tensor lives.
 pub(crate) fn on_cpu<const D: usize>(tensor: &Tensor<D>) -> bool {
@@ -27,6 +28,10 @@ impl Contiguous {
     pub(crate) fn values(&self) -> &[f32] {
         self.0.as_slice().expect("a contiguous tensor is one slice")
     }
+
+    pub(crate) fn into_tensor(self) -> FloatTensor<Flex> {
+        self.0
+    }
 }
 
 /// A CPU tensor of these values.
@@ -37,4 +42,27 @@ pub(crate) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Flo
 /// A CPU tensor of these values, in the shape of another.
 pub(crate) fn tensor_like(values: Vec<f32>, other: &Contiguous) -> FloatTensor<Flex> {
     FloatTensor::<Flex>::from_data(TensorData::new(values, other.0.shape()))
+}
+
+/// Changes the values of a CPU tensor block by block, in parallel: in place when nobody else reads them, else
+/// on a copy. `change` learns where a block begins.
+pub(crate) fn overwrite(
+    tensor: FloatTensor<Flex>,
+    block: usize,
+    change: impl Fn(usize, &mut [f32]) + Sync,
+) -> FloatTensor<Flex> {
+    let mut input = Contiguous::of(tensor);
+    let (start, end) = input.0.layout().contiguous_offsets().expect("a contiguous tensor is one slice");
+    if let Some(storage) = input.0.try_storage_mut::<f32>() {
+        let blocks = storage[start..end].par_chunks_mut(block).enumerate();
+        blocks.for_each(|(index, values)| change(index * block, values));
+        return input.0;
+    }
+    let mut output = vec![0.0; input.values().len()];
+    let blocks = output.par_chunks_mut(block).zip(input.values().par_chunks(block)).enumerate();
+    blocks.for_each(|(index, (output, input))| {
+        output.copy_from_slice(input);
+        change(index * block, output);
+    });
+    tensor_like(output, &input)
 }

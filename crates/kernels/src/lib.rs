@@ -22,6 +22,7 @@ mod memory;
 mod norm;
 mod product;
 mod scatter;
+mod upsample;
 mod vector;
 mod window_attention;
 
@@ -32,4 +33,5 @@ pub use conv3d::conv3d;
 pub use linear::linear;
 pub use memory::{keep_freed_memory, map_file};
 pub use norm::{instance_norm, layer_norm};
+pub use upsample::upsample_join;
 pub use window_attention::{WindowAttentionInput, Windows, window_attention};

@@ -1,6 +1,6 @@
 //! A linear layer over the last axis, its bias added where the sums begin.
 
-mod cpu;
+pub(crate) mod cpu;
 
 use burn::{
     backend::{

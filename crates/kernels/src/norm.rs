@@ -17,7 +17,7 @@ use burn::{
     tensor::{Tensor, activation},
 };
 
-use crate::extension::{Contiguous, dims, on_cpu, tensor, tensor_like};
+use crate::extension::{Contiguous, dims, on_cpu, overwrite, tensor, tensor_like};
 
 /// Normalizes each channel of each sample over its voxels, then applies `leaky`, which multiplies
 /// negative values by `slope` (1 leaves them). No learned scale, no running statistics, biased variance.
@@ -87,7 +87,8 @@ impl Normalization for Flex {
     fn instance_norm_of(input: FloatTensor<Self>, epsilon: f32, slope: f32) -> FloatTensor<Self> {
         let [batch, .., channels] = dims::<5>(&input);
         let input = Contiguous::of(input);
-        tensor_like(cpu::instance_norm(input.values(), [batch, channels], epsilon, slope), &input)
+        let norm = cpu::InstanceNorm::new(input.values(), [batch, channels], epsilon, slope);
+        overwrite(input.into_tensor(), cpu::ROWS * channels, |at, rows| norm.apply(at, rows))
     }
 
     fn instance_norm_gradient(

@@ -36,12 +36,13 @@ fn erf(x: f32, tail: f32) -> f32 {
     (1.0 - sum * t * tail).copysign(x)
 }
 
-/// x · Φ(x), the exact (erf) form.
+/// x · Φ(x), the exact (erf) form, in place.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn gelu(input: &[f32], output: &mut [f32]) {
-    for (out, &x) in output.iter_mut().zip(input) {
+pub(crate) fn gelu(values: &mut [f32]) {
+    for value in values {
+        let x = *value;
         let half = exp(-0.5 * x * x);
-        *out = 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2, half));
+        *value = 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2, half));
     }
 }
 
@@ -141,12 +142,12 @@ pub(crate) fn add_scaled(sum: &mut [f32], values: &[f32], factor: f32) {
     }
 }
 
-/// `leaky(a + b)`: negative values are multiplied by `slope`.
+/// `values ← leaky(values + others)`: negative sums are multiplied by `slope`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn add_leaky(a: &[f32], b: &[f32], slope: f32, output: &mut [f32]) {
-    for ((out, &a), &b) in output.iter_mut().zip(a).zip(b) {
-        let sum = a + b;
-        *out = if sum > 0.0 { sum } else { slope * sum };
+pub(crate) fn add_leaky(values: &mut [f32], others: &[f32], slope: f32) {
+    for (value, &other) in values.iter_mut().zip(others) {
+        let sum = *value + other;
+        *value = if sum > 0.0 { sum } else { slope * sum };
     }
 }
 
@@ -170,13 +171,13 @@ pub(crate) fn add_moments(rows: &[f32], center: &[f32], sums: &mut [f32], square
     }
 }
 
-/// `leaky((x − mean) · scale)`, channel by channel.
+/// `leaky((x − mean) · scale)`, channel by channel, in place.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn normalize(rows: &[f32], mean: &[f32], scale: &[f32], slope: f32, output: &mut [f32]) {
-    for (row, out) in rows.chunks_exact(mean.len()).zip(output.chunks_exact_mut(mean.len())) {
-        for (((&value, out), &mean), &scale) in row.iter().zip(out).zip(mean).zip(scale) {
-            let normal = (value - mean) * scale;
-            *out = if normal > 0.0 { normal } else { slope * normal };
+pub(crate) fn normalize(rows: &mut [f32], mean: &[f32], scale: &[f32], slope: f32) {
+    for row in rows.chunks_exact_mut(mean.len()) {
+        for ((value, &mean), &scale) in row.iter_mut().zip(mean).zip(scale) {
+            let normal = (*value - mean) * scale;
+            *value = if normal > 0.0 { normal } else { slope * normal };
         }
     }
 }

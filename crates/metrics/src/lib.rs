@@ -22,6 +22,7 @@
 //! ```
 
 mod aggregate;
+pub mod bootstrap;
 mod classes;
 mod convention;
 mod corners;

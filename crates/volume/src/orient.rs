@@ -56,6 +56,11 @@ impl Orientation {
         }
         Self(directions.map(|direction| direction.expect("nine pairs match all three axes")))
     }
+
+    /// The world axis, 0 to 2 for x, y, z, that each voxel axis runs along.
+    pub fn world_axes(self) -> [usize; 3] {
+        self.0.map(|direction| direction.world_axis)
+    }
 }
 
 impl Display for Orientation {

@@ -200,18 +200,24 @@ fn build(path: &Path, recipe: &Recipe, dataset: &Dataset, case: &Case, fingerpri
 fn fingerprint(recipe: &Recipe, dataset: &Dataset, case: &Case) -> Result<String> {
     let mut hash = Sha256::new();
     let recipe = serde_json::to_string(recipe).expect("a recipe can always be written as text");
-    hash.update(format!("{VERSION}\n{recipe}\n{:?}\n{}\n", dataset.labels, dataset.channels.len()));
+    let Dataset { labels, relabel, channels, .. } = dataset;
+    hash.update(format!("{VERSION}\n{recipe}\n{labels:?} {relabel:?}\n{}\n", channels.len()));
     for path in case.images.iter().chain(&case.labels) {
-        let about = input_stamp(path).map_err(|source| Error::io(path, source))?;
-        hash.update(about);
+        hash.update(stamp(path)?);
     }
     Ok(format!("{:x}", hash.finalize()))
 }
 
-fn input_stamp(path: &Path) -> io::Result<String> {
-    let metadata = fs::metadata(path)?;
-    let changed = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    Ok(format!("{:?} {} {changed}\n", path.file_name(), metadata.len()))
+/// Name, length and time of change of a file: when they are as they were, so is the content.
+///
+/// # Errors
+///
+/// When the file is not there.
+pub fn stamp(path: &Path) -> Result<String> {
+    let refused = |source| Error::io(path, source);
+    let metadata = fs::metadata(path).map_err(refused)?;
+    let changed = metadata.modified().map_err(refused)?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(format!("{:?} {} {}\n", path.file_name(), metadata.len(), changed.as_nanos()))
 }
 
 fn list_name(class: usize) -> String {

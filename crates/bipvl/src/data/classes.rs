@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use bipvl_metrics::ClassLabels;
 use serde::Deserialize;
 
-use super::{dataset::JsonFile, regions::Regions};
+use super::{layout::DatasetJson, regions::Regions};
 use crate::error::{Error, Result};
 
 /// The part of a configuration that names classes.
@@ -36,7 +36,7 @@ pub(super) struct Classes {
 pub fn read_classes(path: &Path) -> Result<Vec<ClassLabels>> {
     let is_config = path.extension().is_some_and(|extension| extension == "toml");
     let Classes { names, labels, regions } =
-        if is_config { of_configuration(path)? } else { JsonFile::read(path)?.classes()? };
+        if is_config { of_configuration(path)? } else { DatasetJson::read(path)?.classes()? };
     let named = |(name, labels)| ClassLabels { name, labels };
     if regions.is_empty() {
         return Ok(names.into_iter().zip(labels.chunks(1).map(<[u16]>::to_vec)).map(named).collect());

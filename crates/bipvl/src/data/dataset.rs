@@ -1,43 +1,44 @@
-//! Lists the cases of a data set and splits them, by a written rule and a seed.
+//! A folder of cases with one set of classes.
 
 use std::{
-    fs,
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-use rand::{SeedableRng, seq::SliceRandom};
-use rand_chacha::ChaCha8Rng;
+use bipvl_volume::{LabelMap, nifti::read_labels};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::{
-    classes::Classes,
-    regions::{Regions, labels_of, nnunet_regions},
-};
+use super::{Labeling, Layout, Regions, check_regions, regions::labels_of};
 use crate::error::{Error, Result};
 
 /// Class indices are stored in a byte, and 0 is background.
-const MAX_CLASSES: usize = 255;
+pub(super) const MAX_CLASSES: usize = 255;
 
 /// A folder of cases with one set of classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
     /// The folder.
     pub root: PathBuf,
+    /// How files are arranged in it.
+    pub layout: Layout,
     /// The data set's name for itself, else the folder's.
     pub name: String,
     /// What the volumes were taken with.
     pub modality: Modality,
     /// The names of the channels, in order.
     pub channels: Vec<String>,
-    /// The names of the classes in the order of their labels, or of the regions.
+    /// The names of the classes in the order of the network.
     pub classes: Vec<String>,
     /// The labels in the files; a class index is 1 + the position here. Each is one class, but for regions.
     pub labels: Vec<u16>,
     /// The labels of each class where classes overlap; none where they exclude each other.
     pub regions: Regions,
-    /// The cases to train on, sorted by id.
+    /// Labels of the files that count as others.
+    pub relabel: Vec<Relabel>,
+    /// The cases to train and validate on, sorted by id.
     pub cases: Vec<Case>,
+    /// Cases that the data set itself puts aside for the test, sorted by id.
+    pub test: Vec<Case>,
 }
 
 /// One volume, with or without its labels.
@@ -61,238 +62,220 @@ pub enum Modality {
     Mr,
 }
 
-/// The two parts of a fold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Split {
-    /// The cases to train on.
-    pub train: Vec<Case>,
-    /// The cases to validate on.
-    pub val: Vec<Case>,
+/// A label of the files that counts as another: of a second part of a class, or a slip of the annotators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Relabel {
+    /// The label in the files.
+    pub from: u16,
+    /// The label of a class, or 0 for background.
+    pub to: u16,
 }
 
-impl Dataset {
-    /// Reads the `dataset.json` of a folder laid out like the Medical Segmentation Decathlon
-    /// (`modality`, `training`) or nnU-Net version 2 (`channel_names`, `file_ending`), and finds the files.
+/// What a configuration says of its data set; what it leaves open is read from the folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Wanted {
+    /// Which cases, where a folder holds both; else what the volumes were taken with.
+    pub modality: Option<Modality>,
+    /// The names of the classes, with `labels`.
+    pub classes: Option<Vec<String>>,
+    /// The label of each class in the files, with `classes`.
+    pub labels: Option<Vec<u16>>,
+    /// Sets of labels that are the classes instead, where these overlap.
+    pub regions: Regions,
+    /// Labels of the files that count as others.
+    pub relabel: Vec<Relabel>,
+}
+
+impl Wanted {
+    /// Whether the regions fit together, before it is known which labels the files hold.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, a key is missing or malformed, or a case lacks a file.
+    /// As [`check_regions`]; `path` is named.
+    pub fn check(&self, path: &Path) -> Result<()> {
+        check_regions(path, &self.regions, &labels_of(&self.regions))
+    }
+}
+
+impl Dataset {
+    /// Reads a folder in the layout in which a data set is downloaded; [`Layout`] lists those that are known.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::read`].
     pub fn open(root: &Path) -> Result<Self> {
-        let path = root.join("dataset.json");
-        if !path.is_file() {
-            let found = if root.is_dir() { "a folder without it" } else { "no such folder" };
-            return Err(Error::content(root, "the folder of a data set, with dataset.json in it", found));
+        Self::read(root, &Wanted::default())
+    }
+
+    /// Reads a folder as a configuration wants it.
+    ///
+    /// # Errors
+    ///
+    /// When no layout fits, a file that describes the data set is malformed, classes and labels do not fit
+    /// together, there is no case, or a case lacks a file.
+    pub fn read(root: &Path, wanted: &Wanted) -> Result<Self> {
+        let dataset = Self::list(root, wanted)?;
+        let index = dataset.layout.index(root);
+        if dataset.cases.is_empty() {
+            return Err(Error::content(&index, "at least one case", "none"));
         }
-        let description = JsonFile::read(&path)?;
-        let Classes { names, labels, regions } = description.classes()?;
-        let (channels, cases) =
-            if description.is_nnunet() { description.nnunet(root)? } else { description.decathlon(root)? };
-        let own_name = description.content.get("name").and_then(Value::as_str);
+        match &dataset.missing()[..] {
+            [] => Ok(dataset),
+            [file, others @ ..] => {
+                let found = match others.len() {
+                    0 => "no such file".to_owned(),
+                    count => format!("no such file, and {count} more are missing"),
+                };
+                Err(Error::content(&index, format!("the file {}", file.display()), found))
+            }
+        }
+    }
+
+    /// Lists what should be in the folder, without looking whether it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::read`], but for missing files and no cases.
+    pub fn list(root: &Path, wanted: &Wanted) -> Result<Self> {
+        let layout = Layout::of(root)?;
+        let listing = layout.list(root, wanted.modality)?;
+        let index = layout.index(root);
+        let (classes, labels, regions) = match (&wanted.classes, &wanted.labels) {
+            (_, labels) if !wanted.regions.is_empty() => {
+                let names = wanted.regions.keys().cloned().collect();
+                (names, labels.clone().unwrap_or(listing.labels), wanted.regions.clone())
+            }
+            (Some(classes), Some(labels)) => (classes.clone(), labels.clone(), Regions::new()),
+            (None, None) => (listing.classes, listing.labels, listing.regions),
+            _ => {
+                let expected = "data.classes and data.labels in the configuration, or neither";
+                return Err(Error::content(root, expected, "one of them"));
+            }
+        };
+        if regions.is_empty() {
+            check_classes(&index, &classes, &labels)?;
+        } else {
+            check_regions(&index, &regions, &labels)?;
+        }
+        check_relabel(&index, &wanted.relabel, &labels)?;
         let folder_name = || root.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self {
             root: root.to_owned(),
-            name: own_name.map_or_else(folder_name, str::to_owned),
-            modality: Modality::of(&channels),
-            channels,
-            classes: names,
+            layout,
+            name: listing.name.unwrap_or_else(folder_name),
+            modality: wanted.modality.unwrap_or(listing.modality),
+            channels: listing.channels,
+            classes,
             labels,
             regions,
-            cases: description.sorted(cases)?,
-        })
-    }
-}
-
-/// Fold `index` of `num_folds`: the cases are sorted by id and shuffled by the seed; after that the `i`-th
-/// is for validation when `i % num_folds == index`, else for training. Both parts are sorted by id.
-///
-/// # Panics
-///
-/// When there is no such fold.
-pub fn fold(cases: &[Case], index: usize, num_folds: usize, seed: u64) -> Split {
-    assert!(index < num_folds, "there is no fold {index} of {num_folds}");
-    let mut shuffled = cases.to_vec();
-    shuffled.sort_by(|one, other| one.id.cmp(&other.id));
-    shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    let (val, train): (Vec<_>, Vec<_>) =
-        shuffled.into_iter().enumerate().partition(|(position, _)| position % num_folds == index);
-    let sorted = |part: Vec<(usize, Case)>| {
-        let mut cases: Vec<Case> = part.into_iter().map(|(_, case)| case).collect();
-        cases.sort_by(|one, other| one.id.cmp(&other.id));
-        cases
-    };
-    Split { train: sorted(train), val: sorted(val) }
-}
-
-/// The content of a `dataset.json` and where it came from.
-pub(super) struct JsonFile<'a> {
-    path: &'a Path,
-    /// The order of the keys is in this alone.
-    text: String,
-    content: Value,
-}
-
-impl<'a> JsonFile<'a> {
-    pub(super) fn read(path: &'a Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        let content =
-            serde_json::from_str(&text).map_err(|error| Error::content(path, "JSON", error.to_string()))?;
-        Ok(Self { path, text, content })
-    }
-
-    fn is_nnunet(&self) -> bool {
-        self.content.get("channel_names").is_some()
-    }
-
-    fn decathlon(&self, root: &Path) -> Result<(Vec<String>, Vec<Case>)> {
-        let training = self.get("training")?.as_array();
-        let training = training.ok_or_else(|| self.wrong("a list under \"training\"", "something else"))?;
-        let cases = training.iter().map(|entry| {
-            let file = |key: &str| {
-                let name = entry.get(key).and_then(Value::as_str);
-                let name = name.ok_or_else(|| self.wrong(&format!("\"{key}\" in every case"), entry))?;
-                self.existing(root.join(name.trim_start_matches("./")))
-            };
-            let image = file("image")?;
-            Ok(Case { id: id_of(&image), images: vec![image], labels: Some(file("label")?) })
-        });
-        let cases = cases.collect::<Result<Vec<_>>>()?;
-        Ok((self.channels("modality")?, cases))
-    }
-
-    fn nnunet(&self, root: &Path) -> Result<(Vec<String>, Vec<Case>)> {
-        let channels = self.channels("channel_names")?;
-        let ending = self.get("file_ending")?;
-        let ending = ending.as_str().ok_or_else(|| self.wrong("a text under \"file_ending\"", ending))?;
-        let folder = root.join("labelsTr");
-        let mut cases = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(|source| Error::io(&folder, source))? {
-            let entry = entry.map_err(|source| Error::io(&folder, source))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let Some(id) = name.strip_suffix(ending).filter(|id| !id.starts_with('.')) else { continue };
-            let images = (0..channels.len()).map(|channel| {
-                self.existing(root.join("imagesTr").join(format!("{id}_{channel:04}{ending}")))
-            });
-            cases.push(Case {
-                id: id.to_owned(),
-                images: images.collect::<Result<_>>()?,
-                labels: Some(entry.path()),
-            });
-        }
-        Ok((channels, cases))
-    }
-
-    /// Name and label as the Decathlon writes them: `{"1": name}`.
-    fn decathlon_class(&self, (label, name): (&String, &Value)) -> Result<(u16, String)> {
-        let name = name.as_str().ok_or_else(|| self.wrong("a name for every label", name))?;
-        let label = label.parse().map_err(|_| self.wrong("labels from 0 to 65535", label))?;
-        Ok((label, name.to_owned()))
-    }
-
-    /// Name and label as nnU-Net writes them: `{name: 1}`.
-    fn nnunet_class(&self, (name, label): (&String, &Value)) -> Result<(u16, String)> {
-        let label = label
-            .as_u64()
-            .and_then(|label| u16::try_from(label).ok())
-            .ok_or_else(|| self.wrong(&format!("one label from 0 to 65535 for \"{name}\""), label))?;
-        Ok((label, name.clone()))
-    }
-
-    pub(super) fn classes(&self) -> Result<Classes> {
-        if !self.has_regions()? {
-            let (names, labels) = self.single_classes()?;
-            return Ok(Classes { names, labels, regions: Regions::new() });
-        }
-        let regions = nnunet_regions(self.path, &self.text)?;
-        let labels = labels_of(&regions);
-        if labels.len() > MAX_CLASSES {
-            return Err(self.wrong(&format!("at most {MAX_CLASSES} labels"), labels.len()));
-        }
-        Ok(Classes { names: regions.keys().cloned().collect(), labels, regions })
-    }
-
-    /// nnU-Net's rule: one class of several labels makes regions of all.
-    fn has_regions(&self) -> Result<bool> {
-        let is_region = |labels: &Value| labels.as_array().is_some_and(|labels| labels.len() > 1);
-        Ok(self.is_nnunet() && self.object("labels")?.values().any(is_region))
-    }
-
-    /// Classes of one label each, in the order of the labels.
-    fn single_classes(&self) -> Result<(Vec<String>, Vec<u16>)> {
-        let entries = self.object("labels")?.iter();
-        let mut labels: Vec<(u16, String)> = if self.is_nnunet() {
-            entries.map(|entry| self.nnunet_class(entry)).collect::<Result<_>>()?
-        } else {
-            entries.map(|entry| self.decathlon_class(entry)).collect::<Result<_>>()?
-        };
-        labels.retain(|(label, _)| *label != 0);
-        labels.sort();
-        if labels.is_empty() || labels.len() > MAX_CLASSES {
-            let expected = format!("from 1 to {MAX_CLASSES} classes besides the background");
-            return Err(self.wrong(&expected, labels.len()));
-        }
-        if let Some(pair) = labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(self.wrong("another label for every class", format!("{} twice", pair[0].0)));
-        }
-        let mut names: Vec<&String> = labels.iter().map(|(_, name)| name).collect();
-        names.sort();
-        if let Some([name, _]) = names.array_windows().find(|[one, other]| one == other) {
-            return Err(self.wrong("another name for every class", format!("\"{name}\" twice")));
-        }
-        Ok(labels.into_iter().map(|(label, name)| (name, label)).unzip())
-    }
-
-    fn sorted(&self, mut cases: Vec<Case>) -> Result<Vec<Case>> {
-        cases.sort_by(|one, other| one.id.cmp(&other.id));
-        if cases.is_empty() {
-            return Err(self.wrong("at least one case", "none"));
-        }
-        if let Some(pair) = cases.windows(2).find(|pair| pair[0].id == pair[1].id) {
-            return Err(self.wrong("each case once", format!("\"{}\" twice", pair[0].id)));
-        }
-        Ok(cases)
-    }
-
-    /// The names under `{"0": name, "1": name}`, by number.
-    fn channels(&self, key: &str) -> Result<Vec<String>> {
-        let numbered = self.object(key)?;
-        let names =
-            (0..numbered.len()).map(|channel| numbered.get(&channel.to_string()).and_then(Value::as_str));
-        let names: Option<Vec<String>> = names.map(|name| name.map(str::to_owned)).collect();
-        names.filter(|names| !names.is_empty()).ok_or_else(|| {
-            self.wrong(&format!("names \"0\", \"1\", … under \"{key}\""), Value::Object(numbered.clone()))
+            relabel: wanted.relabel.clone(),
+            cases: sorted(&index, listing.cases)?,
+            test: sorted(&index, listing.test)?,
         })
     }
 
-    fn get(&self, key: &str) -> Result<&Value> {
-        self.content.get(key).ok_or_else(|| self.wrong(&format!("the key \"{key}\""), "none"))
+    /// How the labels in the files stand for the classes.
+    pub fn labeling(&self) -> Labeling {
+        Labeling::of(&self.labels, &self.regions)
     }
 
-    fn object(&self, key: &str) -> Result<&Map<String, Value>> {
-        let value = self.get(key)?;
-        value.as_object().ok_or_else(|| self.wrong(&format!("an object under \"{key}\""), value))
+    /// Files that a case names and that are not there.
+    pub fn missing(&self) -> Vec<&Path> {
+        let files =
+            self.cases.iter().chain(&self.test).flat_map(|case| case.images.iter().chain(&case.labels));
+        files.map(PathBuf::as_path).filter(|file| !file.is_file()).collect()
     }
+}
 
-    fn existing(&self, file: PathBuf) -> Result<PathBuf> {
-        if file.is_file() {
-            return Ok(file);
-        }
-        Err(self.wrong(&format!("the file {}", file.display()), "no such file"))
-    }
-
-    fn wrong(&self, expected: &str, found: impl ToString) -> Error {
-        Error::content(self.path, expected, found.to_string())
+impl Case {
+    /// Cases of one patient share what stands before `_frame` in their ids: the two phases of ACDC.
+    pub fn patient(&self) -> &str {
+        self.id.split_once("_frame").map_or(&self.id, |(patient, _)| patient)
     }
 }
 
 impl Modality {
     /// A channel that calls itself CT is one; everything else is magnetic resonance.
-    fn of(channels: &[String]) -> Self {
+    pub(super) fn of(channels: &[String]) -> Self {
         let is_ct = |name: &String| name.contains("CT") || name.eq_ignore_ascii_case("ct");
         if channels.iter().any(is_ct) { Self::Ct } else { Self::Mr }
     }
+
+    /// `CT` or `MR`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ct => "CT",
+            Self::Mr => "MR",
+        }
+    }
 }
 
-fn id_of(file: &Path) -> String {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    name.trim_end_matches(".gz").trim_end_matches(".nii").to_owned()
+/// Reads the reference of a case; labels count as what `relabel` says.
+///
+/// # Errors
+///
+/// When the file is no label map.
+pub fn read_reference(path: &Path, relabel: &[Relabel]) -> Result<LabelMap> {
+    let mut labels = read_labels(path)?;
+    if !relabel.is_empty() {
+        let counts_as: BTreeMap<u16, u16> = relabel.iter().map(|rule| (rule.from, rule.to)).collect();
+        labels.voxels_mut().mapv_inplace(|label| counts_as.get(&label).copied().unwrap_or(label));
+    }
+    Ok(labels)
+}
+
+/// Whether every class has a name and a label of its own.
+pub(super) fn check_classes(path: &Path, classes: &[String], labels: &[u16]) -> Result<()> {
+    let wrong = |expected: &str, found: String| Err(Error::content(path, expected, found));
+    if labels.is_empty() || labels.len() > MAX_CLASSES {
+        let expected = format!("from 1 to {MAX_CLASSES} classes besides the background");
+        return wrong(&expected, labels.len().to_string());
+    }
+    if classes.len() != labels.len() {
+        return wrong("a label for every class", format!("{} for {}", labels.len(), classes.len()));
+    }
+    if labels.contains(&0) {
+        return wrong("labels of classes from 1 on", "0, the background".to_owned());
+    }
+    if let Some(label) = twice(labels) {
+        return wrong("another label for every class", format!("{label} twice"));
+    }
+    match twice(classes) {
+        Some(name) => wrong("another name for every class", format!("\"{name}\" twice")),
+        None => Ok(()),
+    }
+}
+
+/// Whether every relabeled label is no class and counts as one, or as background.
+fn check_relabel(path: &Path, relabel: &[Relabel], labels: &[u16]) -> Result<()> {
+    let wrong = |expected: &str, found: u16| Err(Error::content(path, expected, found.to_string()));
+    let from: Vec<u16> = relabel.iter().map(|rule| rule.from).collect();
+    if let Some(label) = twice(&from) {
+        return wrong("each label relabeled once", *label);
+    }
+    for Relabel { from, to } in relabel {
+        if *from == 0 || labels.contains(from) {
+            return wrong("labels to relabel that are no class's and not 0", *from);
+        }
+        if *to != 0 && !labels.contains(to) {
+            return wrong(&format!("that {from} counts as a class's label or 0"), *to);
+        }
+    }
+    Ok(())
+}
+
+fn sorted(path: &Path, mut cases: Vec<Case>) -> Result<Vec<Case>> {
+    cases.sort_by(|one, other| one.id.cmp(&other.id));
+    match cases.array_windows().find(|[one, other]| one.id == other.id) {
+        Some([case, _]) => Err(Error::content(path, "each case once", format!("\"{}\" twice", case.id))),
+        None => Ok(cases),
+    }
+}
+
+fn twice<T: Ord>(values: &[T]) -> Option<&T> {
+    let mut sorted: Vec<&T> = values.iter().collect();
+    sorted.sort();
+    sorted.array_windows().find(|[one, other]| one == other).map(|[one, _]| *one)
 }

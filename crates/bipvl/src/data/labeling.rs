@@ -1,5 +1,7 @@
 //! How labels stand for classes: one each, or regions of several that overlap.
 
+use super::Regions;
+
 /// How the labels of a voxel and its classes hang together, both ways.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Labeling {
@@ -13,6 +15,29 @@ pub enum Labeling {
 }
 
 impl Labeling {
+    /// Of a data set with these `labels`, and with regions where its classes overlap.
+    pub fn of(labels: &[u16], regions: &Regions) -> Self {
+        if regions.is_empty() {
+            return Self::Exclusive(labels.to_vec());
+        }
+        Self::Overlapping(regions.values().cloned().collect())
+    }
+
+    /// The same with another label for each class to write. A class with label 0 makes background of the voxels
+    /// that it wins from others, and writes nothing where classes overlap.
+    ///
+    /// # Panics
+    ///
+    /// When there are more or fewer labels than classes.
+    #[must_use]
+    pub fn writing(&self, labels: &[u16]) -> Self {
+        assert_eq!(labels.len(), self.classes().len(), "each class has a label");
+        match self {
+            Self::Exclusive(_) => Self::Exclusive(labels.to_vec()),
+            Self::Overlapping(_) => Self::Overlapping(labels.iter().map(|label| vec![*label]).collect()),
+        }
+    }
+
     /// The channels of the logits.
     pub fn outputs(&self) -> usize {
         match self {
@@ -37,13 +62,13 @@ impl Labeling {
         }
     }
 
-    /// Whether a channel with this logit takes a voxel from the channels before it, of which `best` was the last
-    /// to take it.
-    pub fn takes(&self, logit: f32, best: f32) -> bool {
+    /// Whether a channel that writes `label` takes a voxel with this logit from the channels before it, of which
+    /// one with the logit `best` was the last to take it.
+    pub fn takes(&self, label: u16, logit: f32, best: f32) -> bool {
         match self {
             Self::Exclusive(_) => logit > best,
             // A logit of 0 is a probability of ½.
-            Self::Overlapping(_) => logit >= 0.0,
+            Self::Overlapping(_) => label != 0 && logit >= 0.0,
         }
     }
 
@@ -74,7 +99,7 @@ mod tests {
     fn decide(labeling: &Labeling, logits: &[f32]) -> u16 {
         let (mut best, mut decided) = (f32::NEG_INFINITY, 0);
         for (logit, label) in logits.iter().zip(labeling.written()) {
-            if labeling.takes(*logit, best) {
+            if labeling.takes(label, *logit, best) {
                 (best, decided) = (*logit, label);
             }
         }
@@ -116,6 +141,15 @@ mod tests {
         ] {
             assert_eq!(decide(&labeling, &logits), label, "{logits:?}");
         }
+    }
+
+    #[test]
+    fn a_class_that_writes_0_leaves_voxels_to_the_others_only_where_classes_overlap() {
+        let exclusive = Labeling::Exclusive(vec![7, 4]).writing(&[0, 4]);
+        assert_eq!(decide(&exclusive, &[1.0, 3.0, 2.0]), 0);
+        let regions = kidney().writing(&[1, 0, 2]);
+        assert_eq!(decide(&regions, &[9.0, 9.0, -9.0]), 1);
+        assert_eq!(decide(&regions, &[9.0, 9.0, 9.0]), 2);
     }
 
     #[test]

@@ -1,30 +1,37 @@
 //! From cases on disk to batches of tensors.
 //!
-//! [`Dataset`] lists the cases and splits them, [`Recipe`] prepares their voxels, [`build_cache`] keeps
-//! the prepared cases on disk, [`Loader`] cuts augmented patches out of them, and [`Batch`] makes tensors
+//! [`Dataset`] lists the cases of a folder in one of several [`Layout`]s, [`Check`] tells what is wrong with
+//! them, [`Split`] shares them out, [`Recipe`] prepares their voxels, [`build_cache`] keeps the prepared cases on disk, [`Loader`] cuts augmented patches out of them, and [`Batch`] makes tensors
 //! of the patches.
 
 mod augment;
 mod batch;
 mod cache;
+mod check;
 mod classes;
 mod dataset;
 mod labeling;
+mod layout;
 mod loader;
 mod patch;
 mod preprocess;
 mod regions;
+mod split;
 
 pub use augment::{AugmentConfig, Augmentation};
 pub use batch::Batch;
-pub use cache::{CachedCase, build_cache};
+pub use cache::{CachedCase, build_cache, stamp};
+pub use check::{Check, ClassCount, LabelCount};
 pub use classes::read_classes;
-pub use dataset::{Case, Dataset, Modality, Split, fold};
+pub use dataset::{Case, Dataset, Modality, Relabel, Wanted, read_reference};
 pub use labeling::Labeling;
+pub use layout::Layout;
 pub use loader::{Loader, LoaderConfig};
 pub use patch::VoxelLists;
+pub(crate) use preprocess::check_grid;
 pub use preprocess::{Intensity, Prepared, Recipe, read_channels};
 pub use regions::{Regions, check_regions};
+pub use split::{Fold, Part, Split, SplitConfig, fold};
 
 use ndarray::{Array3, Array4};
 

@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use bipvl_volume::{
-    Bounds, Grid, LabelMap, Outside, Volume, into_cropped, into_ras,
-    nifti::{read_image, read_labels},
-    resample, resample_labels,
+    Bounds, Grid, LabelMap, Outside, Volume, into_cropped, into_ras, nifti::read_image, resample,
+    resample_labels,
 };
 use ndarray::{Array3, Array4, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::{Case, Dataset, Modality};
+use super::{Case, Dataset, Modality, read_reference};
 use crate::error::{Error, Result};
 
 /// How the voxels of a case are prepared; saved with the weights, so that prediction cannot drift from
@@ -138,11 +137,8 @@ impl Recipe {
         let Some(path) = &case.labels else {
             return Err(Error::content(file, "labels to learn from", "none"));
         };
-        let labels = read_labels(path)?;
-        if !labels.grid().is_same_as(channels[0].grid()) {
-            let expected = format!("the grid of {} ({})", file.display(), describe(channels[0].grid()));
-            return Err(Error::content(path, expected, describe(labels.grid())));
-        }
+        let labels = read_reference(path, &dataset.relabel)?;
+        check_grid((path, labels.grid()), (file, channels[0].grid()))?;
         let unknown = labels.voxels().iter().find(|label| **label != 0 && !dataset.labels.contains(label));
         if let Some(label) = unknown {
             return Err(Error::content(
@@ -178,11 +174,8 @@ pub fn read_channels(images: &[PathBuf]) -> Result<Vec<Volume<f32>>> {
     let mut channels: Vec<Volume<f32>> = Vec::new();
     for path in images {
         let read = read_image(path)?;
-        if let (Some(first), Some(other)) = (channels.first(), read.first())
-            && !other.grid().is_same_as(first.grid())
-        {
-            let expected = format!("the grid of {} ({})", images[0].display(), describe(first.grid()));
-            return Err(Error::content(path, expected, describe(other.grid())));
+        if let (Some(first), Some(other)) = (channels.first(), read.first()) {
+            check_grid((path, other.grid()), (&images[0], first.grid()))?;
         }
         channels.extend(read);
     }
@@ -230,6 +223,15 @@ fn class_indices(labels: &LabelMap, known: &[u16], grid: &Grid) -> Array3<u8> {
     placed
         .voxels()
         .mapv(|label| known.iter().position(|one| *one == label).map_or(0, |class| class as u8 + 1))
+}
+
+/// Whether a file has the grid of another of its case.
+pub(crate) fn check_grid((path, grid): (&Path, &Grid), (first, expected): (&Path, &Grid)) -> Result<()> {
+    if grid.is_same_as(expected) {
+        return Ok(());
+    }
+    let expected = format!("the grid of {} ({})", first.display(), describe(expected));
+    Err(Error::content(path, expected, describe(grid)))
 }
 
 fn describe(grid: &Grid) -> String {

@@ -22,7 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     data::{Labeling, Prepared, Recipe, read_channels},
     error::{Error, Result},
-    model::{BiPvlSeg, EncodedText, TextInput},
+    model::{BiPvlSeg, EncodedText, TextInput, TokenTensors},
+    text::Tokens,
 };
 
 /// How a volume is covered with patches.
@@ -107,6 +108,27 @@ impl Predictor {
         Self { model, text: encoded, recipe, channels, labeling, window, passes: config.passes, device }
     }
 
+    /// The same predictor guided by another text: one for each class, `[classes, tokens]`.
+    #[must_use]
+    pub fn described(self, full: &Tokens) -> Self {
+        Self { text: self.encode(full), ..self }
+    }
+
+    /// The same predictor that writes these labels, one for each class ([`Labeling::writing`]).
+    ///
+    /// # Panics
+    ///
+    /// When there are more or fewer labels than classes.
+    #[must_use]
+    pub fn labeled(self, labels: Vec<u16>) -> Self {
+        Self { labeling: self.labeling.writing(&labels), ..self }
+    }
+
+    /// Another text, `[classes, tokens]`, for [`Predictor::segment_by`].
+    pub fn encode(&self, full: &Tokens) -> EncodedText {
+        self.model.encode_full(&TokenTensors::new(full, &self.device), None)
+    }
+
     /// Segments one case; the label map is on the grid of its first channel. `progress` hears of every patch.
     ///
     /// The channels are given away: only what the network sees of them stays in memory.
@@ -122,12 +144,27 @@ impl Predictor {
     ///
     /// When a file cannot be read or the case has not the channels that the model was trained on.
     pub fn predict_files(&self, images: &[PathBuf], progress: &mut dyn FnMut(Progress)) -> Result<LabelMap> {
+        Ok(self.predict(self.read(images)?, progress))
+    }
+
+    /// Reads and prepares one case, and says on which grid its files are.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or the case has not the channels that the model was trained on.
+    pub fn prepare_files(&self, images: &[PathBuf]) -> Result<(Prepared, Grid)> {
+        let channels = self.read(images)?;
+        let onto = channels[0].grid().clone();
+        Ok((self.recipe.prepare(channels), onto))
+    }
+
+    fn read(&self, images: &[PathBuf]) -> Result<Vec<Volume<f32>>> {
         let channels = read_channels(images)?;
         if channels.len() != self.channels {
             let expected = format!("{} channels, as the model was trained on", self.channels);
             return Err(Error::content(&images[0], expected, channels.len().to_string()));
         }
-        Ok(self.predict(channels, progress))
+        Ok(channels)
     }
 
     /// Segments a prepared image `[channels, x, y, z]` on `grid`; the label map is on the grid `onto`.
@@ -141,14 +178,26 @@ impl Predictor {
         onto: &Grid,
         progress: &mut dyn FnMut(Progress),
     ) -> LabelMap {
+        self.segment_by(&self.text, image, grid, onto, progress)
+    }
+
+    /// As [`Predictor::segment`], guided by another text than the predictor's own.
+    pub fn segment_by(
+        &self,
+        text: &EncodedText,
+        image: ArrayView4<f32>,
+        grid: &Grid,
+        onto: &Grid,
+        progress: &mut dyn FnMut(Progress),
+    ) -> LabelMap {
         let coverage = self.window.plan(grid.shape(), self.labeling.outputs());
         let mut restorer = Restorer::new(grid, onto, &self.labeling);
-        let mut sharing = Sharing::new(|patch| self.logits(patch));
+        let mut sharing = Sharing::new(|patch| self.logits(text, patch));
         let mut state = Progress { total: coverage.patches(), ..Progress::default() };
         let segment = |patch: ArrayView4<f32>| {
             let logits = match self.passes {
                 Passes::Shared => sharing.logits(patch),
-                Passes::Every => self.logits(patch),
+                Passes::Every => self.logits(text, patch),
             };
             state = Progress { done: state.done + 1, shared: sharing.shared(), ..state };
             progress(state);
@@ -159,11 +208,11 @@ impl Predictor {
     }
 
     /// Logits of one patch `[channels, x, y, z]` → `[outputs, x, y, z]`.
-    fn logits(&self, patch: ArrayView4<f32>) -> Logits {
+    fn logits(&self, text: &EncodedText, patch: ArrayView4<f32>) -> Logits {
         let (channels, x, y, z) = patch.dim();
         let values: Vec<f32> = patch.iter().copied().collect();
         let data = TensorData::new(values, [1, channels, x, y, z]);
-        let logits = self.model.segment(Tensor::from_data(data, &self.device), &self.text);
+        let logits = self.model.segment(Tensor::from_data(data, &self.device), text);
         let [_, outputs, ..] = logits.dims();
         assert_eq!(outputs, self.labeling.outputs(), "the network is one for these classes");
         let values = logits.into_data().try_to_vec().expect("logits are float32");

@@ -1,5 +1,6 @@
 //! The convolutional decoder: upsampling with skip connections to logits (paper.md section 2).
 
+use bipvl_kernels::upsample_join;
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
@@ -58,15 +59,14 @@ impl Decoder {
     pub fn forward(&self, input: DecoderInput) -> DecoderOutput {
         let bottleneck = self.bottleneck.forward(input.bottleneck);
         let [first, second, third, fourth] = input.skips;
-        let mut skips: Vec<Tensor<5>> = [input.image, first, second, third]
-            .into_iter()
-            .zip(&self.skip_blocks)
-            .map(|(skip, block)| block.forward(skip))
-            .collect();
-        skips.push(fourth);
-        let mut map = bottleneck.clone();
-        for (block, skip) in self.up_blocks.iter().zip(skips.into_iter().rev()) {
-            map = block.forward(map, skip);
+        let [deepest, up_blocks @ ..] = &self.up_blocks[..] else {
+            unreachable!("there is a block per stage")
+        };
+        let mut map = deepest.forward(bottleneck.clone(), fourth);
+        let skips = [input.image, first, second, third].into_iter().zip(&self.skip_blocks);
+        for (block, (skip, skip_block)) in up_blocks.iter().zip(skips.rev()) {
+            // A skip passes its block only now, so that few large maps are alive together.
+            map = block.forward(map, skip_block.forward(skip));
         }
         DecoderOutput { logits: self.logits.forward(map), bottleneck }
     }
@@ -88,15 +88,6 @@ impl UpBlock {
     }
 
     fn forward(&self, map: Tensor<5>, skip: Tensor<5>) -> Tensor<5> {
-        let [batch, x, y, z, _] = map.dims();
-        let [.., channels] = skip.dims();
-        // [batch, x, y, z, 2·2·2·channels] -> [batch, 2x, 2y, 2z, channels]
-        let up = self
-            .up
-            .forward(map)
-            .reshape([batch, x, y, z, 2, 2, 2, channels])
-            .permute([0, 1, 4, 2, 5, 3, 6, 7])
-            .reshape([batch, 2 * x, 2 * y, 2 * z, channels]);
-        self.block.forward(Tensor::cat(vec![up, skip], 4))
+        self.block.forward(upsample_join(map, self.up.weight.val(), skip))
     }
 }

@@ -111,12 +111,13 @@ impl ResidualBlock {
     /// - input: `[batch, x, y, z, inputs]`
     /// - output: `[batch, x, y, z, outputs]`
     pub fn forward(&self, input: Tensor<5>) -> Tensor<5> {
-        let hidden = instance_norm(conv3d(input.clone(), self.conv1.val()), EPSILON, SLOPE);
-        let hidden = instance_norm(conv3d(hidden, self.conv2.val()), EPSILON, NO_ACTIVATION);
         let carried = match &self.shortcut {
-            Some(shortcut) => instance_norm(shortcut.forward(input), EPSILON, NO_ACTIVATION),
-            None => input,
+            Some(shortcut) => instance_norm(shortcut.forward(input.clone()), EPSILON, NO_ACTIVATION),
+            None => input.clone(),
         };
+        // The input may be the largest map of the network: nothing but the first convolution keeps it alive.
+        let hidden = instance_norm(conv3d(input, self.conv1.val()), EPSILON, SLOPE);
+        let hidden = instance_norm(conv3d(hidden, self.conv2.val()), EPSILON, NO_ACTIVATION);
         add_leaky_relu(hidden, carried, SLOPE)
     }
 }

@@ -22,10 +22,10 @@ use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 
 pub use preset::{PRESETS, Preset};
-pub use text_encoder::{TextConfig, TextInput};
+pub use text_encoder::{TextConfig, TextInput, TokenTensors};
 pub use vision_encoder::{Merging, PATCH_MULTIPLE, SwinVersion, VisionConfig};
 
-use bifusion::{BiFusion, FusionConfig, FusionInput, TextAfterwards};
+use bifusion::{BiFusion, Exchange, FusionConfig, FusionInput, TextAfterwards};
 use decoder::{Decoder, DecoderInput, DecoderOutput};
 use heads::{AlignmentHeads, ClassEmbeddingHead};
 use init::{Initializer, Noise};
@@ -63,18 +63,34 @@ pub enum Bottleneck {
 }
 
 impl BiPvlSegConfig {
+    /// The last stage, from 1, after which both sides may meet.
+    pub fn exchanges(&self) -> usize {
+        match self.bottleneck {
+            Bottleneck::Fused => STAGES,
+            Bottleneck::Unfused => STAGES - 1,
+        }
+    }
+
     /// Draws first weights for logits of `outputs` channels and training patches of `patch` voxels.
     pub fn init(&self, outputs: usize, patch: [usize; 3], init: &mut Initializer) -> BiPvlSeg {
         let hidden = self.text.hidden_size;
         let deepest = self.vision.width(STAGES);
-        let exchanges = match self.bottleneck {
-            Bottleneck::Fused => STAGES,
-            Bottleneck::Unfused => STAGES - 1,
+        let exchanges = self.exchanges();
+        let exchange = self.fusion.exchange;
+        let meet = |stage: &usize| match exchange {
+            Exchange::None => false,
+            Exchange::Late => *stage == STAGES,
+            Exchange::BothWays | Exchange::TextToVision | Exchange::VisionToText => true,
         };
         let fusions = (1..=exchanges)
+            .filter(meet)
             .map(|stage| {
-                let last = stage == exchanges;
-                let afterwards = if last { TextAfterwards::Unread } else { TextAfterwards::Read };
+                let read = match exchange {
+                    Exchange::BothWays => stage < exchanges,
+                    Exchange::VisionToText => true,
+                    Exchange::TextToVision | Exchange::Late | Exchange::None => false,
+                };
+                let afterwards = if read { TextAfterwards::Read } else { TextAfterwards::Unread };
                 BiFusion::new(init, &self.fusion, hidden, self.vision.width(stage), afterwards)
             })
             .collect();
@@ -85,6 +101,7 @@ impl BiPvlSegConfig {
             decoder: Decoder::new(init, &self.vision, outputs),
             class_embedding: ClassEmbeddingHead::new(init, deepest, outputs),
             alignment: AlignmentHeads::new(init, bottleneck_voxels(patch), hidden, self.shared_size),
+            exchange,
         }
     }
 }
@@ -101,7 +118,7 @@ pub struct BiPvlSeg {
     pub vision_encoder: VisionEncoder,
     /// BERT stages.
     pub text_encoder: TextEncoder,
-    /// One block per stage; none after the last one if the bottleneck is not fused.
+    /// One block per stage in which both sides meet; none after the last one if the bottleneck is not fused.
     pub fusions: Vec<BiFusion>,
     /// From the bottleneck and the skips to the logits.
     pub decoder: Decoder,
@@ -109,6 +126,8 @@ pub struct BiPvlSeg {
     pub class_embedding: ClassEmbeddingHead,
     /// Into the space of the alignment loss.
     pub alignment: AlignmentHeads,
+    #[module(skip)]
+    exchange: Exchange,
 }
 
 /// Everything that the losses read.
@@ -120,17 +139,28 @@ pub struct Output {
     pub class_embedding: Tensor<5>,
     /// Each class embedding in the shared space, without background, `[B, K, shared]`.
     pub vision_embedding: Tensor<3>,
-    /// Each concept in the shared space, `[K, M, shared]`.
-    pub concept_embedding: Tensor<3>,
+    /// Each concept in the shared space, `[K, M, shared]`; `None` where nothing is aligned.
+    pub concept_embedding: Option<Tensor<3>>,
+    /// The text of each class, informed by the image, in the shared space, `[B, K, shared]`; only where the
+    /// image informs the text and not the other way round, since nothing else would read it.
+    pub informed_embedding: Option<Tensor<3>>,
 }
 
-/// A text that has passed the layers before the first exchange; it depends on no image.
+/// What of a text depends on no image, stage by stage.
 #[derive(Clone, Debug)]
 pub struct EncodedText {
-    /// `[K, L, hidden]`
-    tokens: Tensor<3>,
+    /// The text before the exchange of a stage, `[K, L, hidden]`: that of the first stage, and of the later ones
+    /// as long as no image has informed it; none where the logits depend on no text.
+    stages: Vec<Tensor<3>>,
     /// `[K, 1, L]`
     mask: Tensor<3>,
+}
+
+/// What the encoders and the decoder made of an image and a text.
+struct Seen {
+    decoded: DecoderOutput,
+    /// The text after the last exchange, `[B·K, L, hidden]`, where the block lets it out.
+    text: Option<Tensor<3>>,
 }
 
 impl BiPvlSeg {
@@ -140,68 +170,118 @@ impl BiPvlSeg {
     ///
     /// - `image`: `[B, channels, x, y, z]`, sides multiples of 32
     pub fn forward(&self, image: Tensor<5>, text: &TextInput, mut noise: Option<&mut Noise>) -> Output {
-        let encoded = self.encode_text(text, noise.as_deref_mut());
-        let decoded = self.see(image, &encoded, noise.as_deref_mut());
-        let concepts = self.text_encoder.first_tokens(&text.concepts, noise);
+        let batch = image.dims()[0];
+        let encoded = self.encode_stages(self.untouched_stages(), &text.full, noise.as_deref_mut());
+        let Seen { decoded, text: informed } = self.see(image, &encoded, noise.as_deref_mut());
+        let concepts = text.concepts.as_ref().map(|concepts| self.text_encoder.first_tokens(concepts, noise));
         let class_embedding = channels_first(self.class_embedding.forward(decoded.bottleneck));
         Output {
             logits: channels_first(decoded.logits),
             vision_embedding: self.project_vision(class_embedding.clone(), text.num_classes()),
-            concept_embedding: self.project_concepts(concepts, text.num_concepts),
+            concept_embedding: concepts.map(|concepts| self.project_concepts(concepts, text.num_concepts)),
+            informed_embedding: informed.map(|tokens| self.project_informed(tokens, batch)),
             class_embedding,
         }
     }
 
-    /// The part of the text encoder that comes before the first exchange: once per text, not per patch.
-    pub fn encode_text(&self, text: &TextInput, mut noise: Option<&mut Noise>) -> EncodedText {
-        let mask = text.full.mask.clone();
-        let embedded = self.text_encoder.embeddings.forward(text.full.ids.clone(), noise.as_deref_mut());
-        EncodedText { tokens: self.text_encoder.stage(0, embedded, &mask, noise), mask }
+    /// All that the logits need of a text and no image changes: once per text, not per patch.
+    pub fn encode_text(&self, text: &TextInput, noise: Option<&mut Noise>) -> EncodedText {
+        self.encode_full(&text.full, noise)
+    }
+
+    /// The same from the whole text of each class, which is all that a segmentation reads.
+    pub fn encode_full(&self, full: &TokenTensors, noise: Option<&mut Noise>) -> EncodedText {
+        let stages = match self.exchange {
+            Exchange::VisionToText => 0,
+            _ => self.untouched_stages(),
+        };
+        self.encode_stages(stages, full, noise)
+    }
+
+    /// Stages of the text encoder that come before the first exchange that informs the text.
+    fn untouched_stages(&self) -> usize {
+        match self.exchange {
+            Exchange::None => 0,
+            Exchange::BothWays | Exchange::VisionToText => 1,
+            Exchange::TextToVision => self.fusions.len(),
+            Exchange::Late => STAGES,
+        }
+    }
+
+    fn encode_stages(
+        &self,
+        stages: usize,
+        full: &TokenTensors,
+        mut noise: Option<&mut Noise>,
+    ) -> EncodedText {
+        let mask = full.mask.clone();
+        let mut encoded = EncodedText { stages: Vec::with_capacity(stages), mask };
+        if stages > 0 {
+            let ids = full.ids.clone();
+            let mut tokens = self.text_encoder.embeddings.forward(ids, noise.as_deref_mut());
+            for stage in 0..stages {
+                tokens = self.text_encoder.stage(stage, tokens, &encoded.mask, noise.as_deref_mut());
+                encoded.stages.push(tokens.clone());
+            }
+        }
+        encoded
     }
 
     /// Logits alone, `[B, C, x, y, z]`; what training needs beside them is not computed.
     pub fn segment(&self, image: Tensor<5>, text: &EncodedText) -> Tensor<5> {
-        channels_first(self.see(image, text, None).logits)
+        channels_first(self.see(image, text, None).decoded.logits)
+    }
+
+    /// The block in which both sides meet in a stage.
+    fn fusion(&self, stage: usize) -> Option<&BiFusion> {
+        match self.exchange {
+            Exchange::Late => self.fusions.last().filter(|_| stage == STAGES - 1),
+            _ => self.fusions.get(stage),
+        }
     }
 
     /// Both encoders side by side with an exchange after every stage that has a block, then the decoder.
     ///
     /// Skips are taken before the exchange; the bottleneck is the fused last stage (paper.md section 11,
     /// row 4).
-    fn see(&self, image: Tensor<5>, text: &EncodedText, mut noise: Option<&mut Noise>) -> DecoderOutput {
+    fn see(&self, image: Tensor<5>, text: &EncodedText, mut noise: Option<&mut Noise>) -> Seen {
         let image = channels_last(image);
         let [batch, x, y, z, _] = image.dims();
         assert!(
             [x, y, z].iter().all(|side| side.is_multiple_of(PATCH_MULTIPLE)),
             "sides are multiples of 32"
         );
-        let [classes, length, hidden] = text.tokens.dims();
+        let [classes, _, length] = text.mask.dims();
         let text_mask = text.mask.clone().reshape([1, 1, classes * length]);
-        let mut tokens = text.tokens.clone().repeat_dim(0, batch);
+        let mut informed: Option<Tensor<3>> = None;
         let mut map = self.vision_encoder.embed_patches(image.clone());
         let mut skips = vec![normalize(map.clone())];
         for (stage, vision) in self.vision_encoder.stages.iter().enumerate() {
             map = vision.forward(map);
             skips.push(normalize(map.clone()));
-            let Some(fusion) = self.fusions.get(stage) else { continue };
-            if stage > 0 {
-                tokens = self.text_encoder.stage(stage, tokens, &text.mask, noise.as_deref_mut());
-            }
+            let Some(fusion) = self.fusion(stage).filter(|_| !text.stages.is_empty()) else { continue };
+            let tokens = match (text.stages.get(stage), informed.take()) {
+                (Some(untouched), _) => untouched.clone().repeat_dim(0, batch),
+                (None, Some(tokens)) => {
+                    self.text_encoder.stage(stage, tokens, &text.mask, noise.as_deref_mut())
+                }
+                (None, None) => unreachable!("a text is untouched until a block has let it out"),
+            };
+            let hidden = tokens.dims()[2];
             let [_, x, y, z, channels] = map.dims();
             let fused = fusion.forward(FusionInput {
                 // [B·K, L, hidden] -> [B, K·L, hidden]: within a sample, all classes meet the image together.
-                text: tokens.clone().reshape([batch, classes * length, hidden]),
+                text: tokens.reshape([batch, classes * length, hidden]),
                 vision: map.reshape([batch, x * y * z, channels]),
                 text_mask: text_mask.clone(),
             });
             map = fused.vision.reshape([batch, x, y, z, channels]);
-            if let Some(text) = fused.text {
-                tokens = text.reshape([batch * classes, length, hidden]);
-            }
+            informed = fused.text.map(|text| text.reshape([batch * classes, length, hidden]));
         }
         skips.truncate(STAGES);
         let skips = skips.try_into().expect("one skip per stage");
-        self.decoder.forward(DecoderInput { image, skips, bottleneck: normalize(map) })
+        let decoded = self.decoder.forward(DecoderInput { image, skips, bottleneck: normalize(map) });
+        Seen { decoded, text: informed }
     }
 
     /// `[B, C, x, y, z]` → `[B, K, shared]`; background, where it has a channel, has no text and is left out.
@@ -215,6 +295,13 @@ impl BiPvlSeg {
     fn project_concepts(&self, concepts: Tensor<2>, num_concepts: usize) -> Tensor<3> {
         let [total, hidden] = concepts.dims();
         self.alignment.text.forward(concepts.reshape([total / num_concepts, num_concepts, hidden]))
+    }
+
+    /// The first token of each class's text, `[B·K, L, hidden]` → `[B, K, shared]`
+    fn project_informed(&self, tokens: Tensor<3>, batch: usize) -> Tensor<3> {
+        let [texts, _, hidden] = tokens.dims();
+        let first = tokens.slice([0..texts, 0..1, 0..hidden]);
+        self.alignment.text.forward(first.reshape([batch, texts / batch, hidden]))
     }
 }
 

@@ -51,8 +51,8 @@ impl TextConfig {
 pub struct TextInput {
     /// One text per class, `[classes, tokens]`.
     pub full: TokenTensors,
-    /// One text per concept of each class, `[classes · concepts, tokens]`.
-    pub concepts: TokenTensors,
+    /// One text per concept of each class, `[classes · concepts, tokens]`; `None` where nothing is aligned.
+    pub concepts: Option<TokenTensors>,
     /// Concepts per class, the title counted.
     pub num_concepts: usize,
 }
@@ -71,7 +71,7 @@ impl TextInput {
     pub fn new(text: &ClassText, device: &Device) -> Self {
         Self {
             full: TokenTensors::new(&text.full, device),
-            concepts: TokenTensors::new(&text.concepts, device),
+            concepts: Some(TokenTensors::new(&text.concepts, device)),
             num_concepts: text.num_concepts,
         }
     }
@@ -79,6 +79,12 @@ impl TextInput {
     /// How many classes the texts are of.
     pub fn num_classes(&self) -> usize {
         self.full.ids.dims()[0]
+    }
+
+    /// For a training without alignment, which alone reads the concepts.
+    #[must_use]
+    pub fn without_concepts(self) -> Self {
+        Self { concepts: None, ..self }
     }
 }
 

@@ -3,12 +3,13 @@
 use std::{collections::HashSet, fs, path::Path};
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
+use super::Synonyms;
 use crate::error::{Error, Result};
 
 /// The five concepts of the paper, in its order; columns of a table that name one of them get its name.
-const PAPER_CONCEPTS: [&str; 5] = ["shape", "location", "appearance", "contour", "texture"];
+pub const PAPER_CONCEPTS: [&str; 5] = ["shape", "location", "appearance", "contour", "texture"];
 
 /// The descriptions of all classes, in the order of the network's classes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,10 +53,34 @@ impl Descriptions {
     /// classes do not all have the same concepts.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        let mut descriptions = if is_table(path) { read_csv(path, &text)? } else { read_toml(path, &text)? };
+        Self::parse(&text, path)
+    }
+
+    /// [`Descriptions::read`] of a text; `path` names it in messages, and its extension says its form.
+    ///
+    /// # Errors
+    ///
+    /// As [`Descriptions::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        let mut descriptions = Self::parse_draft(text, path)?;
         descriptions.check_texts(path)?;
         descriptions.align_concepts(path)?;
         Ok(descriptions)
+    }
+
+    /// Reads a file as [`Descriptions::read`] does, without a look at its texts: for whoever wants to know all that
+    /// is wrong with them.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or has another form.
+    pub fn read_draft(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        Self::parse_draft(&text, path)
+    }
+
+    fn parse_draft(text: &str, path: &Path) -> Result<Self> {
+        if is_table(path) { read_csv(path, text) } else { read_toml(path, text, "a description of classes") }
     }
 
     /// The descriptions in the order of a data set's classes, under the data set's names.
@@ -88,6 +113,37 @@ impl Descriptions {
         let classes =
             renamed.map(|(row, class)| Description { class: class.clone(), ..row.clone() }).collect();
         Ok(Self { classes })
+    }
+
+    /// These descriptions with those of `others` in the place of the classes that they describe; what a name
+    /// means, `synonyms` says. The concepts of both may differ: segmentation reads each class as one text.
+    /// `path` is the file that `others` came from.
+    ///
+    /// # Errors
+    ///
+    /// When a description is of none of these classes, of several, or of one that another is of too.
+    pub fn replaced_by(&self, path: &Path, others: &Self, synonyms: &Synonyms) -> Result<Self> {
+        let classes: Vec<String> = self.classes.iter().map(|known| known.class.clone()).collect();
+        let mut replaced: Vec<Option<&Description>> = vec![None; classes.len()];
+        for other in &others.classes {
+            let found = synonyms.find_classes(&other.class, &classes);
+            let [place] = found[..] else {
+                let names: Vec<&str> = found.iter().map(|place| classes[*place].as_str()).collect();
+                let names = if names.is_empty() { "none".to_owned() } else { names.join(" and ") };
+                let expected = format!("one class for \"{}\" among {}", other.class, classes.join(", "));
+                return Err(Error::content(path, expected, names));
+            };
+            if let Some(earlier) = replaced[place].replace(other) {
+                let expected = format!("one description of the class \"{}\"", classes[place]);
+                let found = format!("\"{}\" and \"{}\"", earlier.class, other.class);
+                return Err(Error::content(path, expected, found));
+            }
+        }
+        let chosen = self.classes.iter().zip(replaced).map(|(trained, other)| Description {
+            class: trained.class.clone(),
+            ..other.unwrap_or(trained).clone()
+        });
+        Ok(Self { classes: chosen.collect() })
     }
 
     fn check_texts(&self, path: &Path) -> Result<()> {
@@ -165,10 +221,11 @@ fn is_same_name(one: &str, other: &str) -> bool {
     one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
-fn read_toml(path: &Path, text: &str) -> Result<Descriptions> {
+/// Reads what a TOML file should hold; an error names the line.
+pub(super) fn read_toml<T: DeserializeOwned>(path: &Path, text: &str, expected: &str) -> Result<T> {
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-        Error::content(path, "a description of classes", format!("line {line}: {}", error.message()))
+        Error::content(path, expected, format!("line {line}: {}", error.message()))
     })
 }
 

@@ -131,6 +131,12 @@ impl Tokenizer {
         }
     }
 
+    /// Whether a text is longer than what is read of it.
+    pub fn cuts(&self, text: &str) -> bool {
+        let encoding = self.inner.encode_fast(text, true).expect("word pieces know the unknown token");
+        !encoding.get_overflowing().is_empty()
+    }
+
     /// The two token streams of the network: each class as one text, and sentence by sentence.
     pub fn encode_classes(&self, descriptions: &Descriptions) -> ClassText {
         let full: Vec<String> = descriptions.classes.iter().map(Description::full_text).collect();

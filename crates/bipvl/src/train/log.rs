@@ -54,6 +54,6 @@ pub struct LossValues {
     pub segmentation: f32,
     /// Class-embedding supervision.
     pub class_embedding: f32,
-    /// Alignment of text and image.
+    /// Alignment of text and image; 0 where nothing is aligned.
     pub alignment: f32,
 }

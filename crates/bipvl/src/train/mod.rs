@@ -202,7 +202,7 @@ fn values(losses: &Losses, total: &Tensor<1>) -> LossValues {
         total: value(total),
         segmentation: value(&losses.segmentation),
         class_embedding: value(&losses.class_embedding),
-        alignment: value(&losses.alignment),
+        alignment: losses.alignment.as_ref().map_or(0.0, value),
     }
 }
 

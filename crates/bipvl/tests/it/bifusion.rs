@@ -1,7 +1,7 @@
 //! Properties of the fusion block: it has no position codes, and padding is never attended to.
 
 use bipvl::model::{
-    bifusion::{BiFusion, FusionConfig, FusionForm, FusionInput, FusionOutput, TextAfterwards},
+    bifusion::{BiFusion, Exchange, FusionConfig, FusionForm, FusionInput, FusionOutput, TextAfterwards},
     init::{Initializer, Noise},
     weights::collect,
 };
@@ -19,8 +19,12 @@ const VISION: usize = 10;
 const FORMS: [FusionForm; 2] = [FusionForm::TwoWay, FusionForm::PreNorm];
 
 fn block(form: FusionForm) -> BiFusion {
-    let config = FusionConfig { heads: 4, mlp_size: 16, form };
-    BiFusion::new(&mut Initializer::new(3, &Device::flex()), &config, HIDDEN, CHANNELS, TextAfterwards::Read)
+    block_of(form, Exchange::BothWays, TextAfterwards::Read)
+}
+
+fn block_of(form: FusionForm, exchange: Exchange, afterwards: TextAfterwards) -> BiFusion {
+    let config = FusionConfig { heads: 4, mlp_size: 16, form, exchange };
+    BiFusion::new(&mut Initializer::new(3, &Device::flex()), &config, HIDDEN, CHANNELS, afterwards)
 }
 
 fn tokens() -> (Tensor<3>, Tensor<3>) {
@@ -81,8 +85,47 @@ fn masked_text_tokens_are_never_attended_to() {
 }
 
 #[test]
+fn one_way_from_text_to_vision_leaves_the_text_unchanged() {
+    let (text, vision) = tokens();
+    let mask = Tensor::<3>::zeros([1, 1, TEXT], &Device::flex());
+    for form in FORMS {
+        let block = block_of(form, Exchange::TextToVision, TextAfterwards::Unread);
+        let forward = |text: &Tensor<3>| {
+            let input = FusionInput { text: text.clone(), vision: vision.clone(), text_mask: mask.clone() };
+            block.forward(input)
+        };
+        let fused = forward(&text);
+        assert!(fused.text.is_none(), "nothing replaces the text");
+        assert_differs(fused.vision.clone(), forward(&text.clone().flip([2])).vision);
+    }
+}
+
+#[test]
+fn one_way_from_vision_to_text_leaves_the_vision_unchanged_bit_for_bit() {
+    let (text, vision) = tokens();
+    let mask = Tensor::<3>::zeros([1, 1, TEXT], &Device::flex());
+    for form in FORMS {
+        let block = block_of(form, Exchange::VisionToText, TextAfterwards::Read);
+        let forward = |vision: &Tensor<3>| {
+            let input = FusionInput { text: text.clone(), vision: vision.clone(), text_mask: mask.clone() };
+            block.forward(input)
+        };
+        let fused = forward(&vision);
+        assert_eq!((fused.vision - vision.clone()).abs().max().into_scalar::<f32>(), 0.0);
+        assert_differs(fused.text.unwrap(), forward(&vision.clone().flip([2])).text.unwrap());
+    }
+}
+
+#[track_caller]
+fn assert_differs(one: Tensor<3>, other: Tensor<3>) {
+    let difference = (one - other).abs().max().into_scalar::<f32>();
+    assert!(difference > TOLERANCE, "one side hears nothing of the other");
+}
+
+#[test]
 fn the_block_of_the_paper_has_its_parameters() {
-    let config = FusionConfig { heads: 8, mlp_size: 2048, form: FusionForm::TwoWay };
+    let exchange = Exchange::BothWays;
+    let config = FusionConfig { heads: 8, mlp_size: 2048, form: FusionForm::TwoWay, exchange };
     let device = Device::flex();
     // Without projections: the text is as wide as the vision.
     let count = |channels: usize| {

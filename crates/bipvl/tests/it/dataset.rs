@@ -110,7 +110,7 @@ fn faulty_data_sets_are_refused_by_name() {
 fn a_folder_without_a_description_is_named() {
     let folder = TempDir::new().unwrap();
     let message = Dataset::open(folder.path()).unwrap_err().to_string();
-    assert!(message.contains("with dataset.json in it, found a folder without it"), "{message}");
+    assert!(message.contains("found a folder without them"), "{message}");
     fs::write(folder.path().join("dataset.json"), "{").unwrap();
     let message = Dataset::open(folder.path()).unwrap_err().to_string();
     assert!(message.contains("expected JSON"), "{message}");

@@ -4,16 +4,17 @@ use bipvl::{
     data::Labeling,
     model::{
         BiPvlSeg, BiPvlSegConfig, Bottleneck, Preset, SwinVersion, TextInput,
-        bifusion::FusionForm,
+        bifusion::{Exchange, FusionForm},
         decoder::Decoder,
         heads::{AlignmentHeads, ClassEmbeddingHead},
         init::{Initializer, Noise},
+        swin_unetr::SwinUnetr,
         text_encoder::{TextConfig, TextEncoder},
         vision_encoder::VisionEncoder,
         weights::{apply, collect},
     },
     text::{ClassText, Tokens},
-    train::loss::{LossConfig, LossWeighting, LossWeights, Losses},
+    train::loss::{Aligned, LossConfig, LossWeighting, LossWeights, Losses},
 };
 use burn::{
     module::Module,
@@ -98,7 +99,7 @@ fn any_patch_in_multiples_of_32_gives_logits_of_its_shape() {
         assert_eq!(output.logits.dims(), [2, CLASSES + 1, x, y, z]);
         assert_eq!(output.class_embedding.dims(), [2, CLASSES + 1, x / 32, y / 32, z / 32]);
         assert_eq!(output.vision_embedding.dims(), [2, CLASSES, 8]);
-        assert_eq!(output.concept_embedding.dims(), [CLASSES, 4, 8]);
+        assert_eq!(output.concept_embedding.unwrap().dims(), [CLASSES, 4, 8]);
     }
 }
 
@@ -124,7 +125,73 @@ fn segmenting_gives_the_logits_of_the_whole_forward_pass_bit_for_bit() {
     let image = image([1, 1, 32, 32, 32], &device);
     let whole = model.forward(image.clone(), &text, None).logits;
     let alone = model.segment(image, &model.encode_text(&text, None));
-    assert_eq!((whole - alone).abs().max().into_scalar::<f32>(), 0.0);
+    assert_same_bits(whole, alone);
+}
+
+#[track_caller]
+fn assert_same_bits(one: Tensor<5>, other: Tensor<5>) {
+    assert_eq!((one - other).abs().max().into_scalar::<f32>(), 0.0);
+}
+
+const FORMS: [FusionForm; 2] = [FusionForm::TwoWay, FusionForm::PreNorm];
+
+/// The narrow network with another exchange.
+fn exchanging(exchange: Exchange, form: FusionForm) -> BiPvlSegConfig {
+    let mut config = narrow();
+    config.fusion.exchange = exchange;
+    config.fusion.form = form;
+    config
+}
+
+#[test]
+fn without_an_exchange_that_informs_it_the_image_is_segmented_as_by_swin_unetr_bit_for_bit() {
+    let device = Device::flex();
+    let (text, image) = (text(&device), image([2, 1, 32, 32, 32], &device));
+    let file = std::path::Path::new("some.safetensors");
+    for (exchange, form) in [Exchange::None, Exchange::VisionToText].into_iter().zip(FORMS) {
+        let model = exchanging(exchange, form).init(OUTPUTS, [32; 3], &mut Initializer::new(1, &device));
+        let alone = SwinUnetr::new(&mut Initializer::new(2, &device), &narrow().vision, CLASSES + 1);
+        let is_vision =
+            |name: &String| ["vision_encoder.", "decoder."].iter().any(|start| name.starts_with(start));
+        let vision = collect(&model).into_iter().filter(|(name, _)| is_vision(name)).collect();
+        let expected = apply(alone, vision, file).unwrap().forward(image.clone());
+        assert_same_bits(model.forward(image.clone(), &text, None).logits, expected.clone());
+        assert_same_bits(model.segment(image.clone(), &model.encode_text(&text, None)), expected);
+    }
+}
+
+#[test]
+fn every_exchange_that_informs_the_image_hears_the_text_alike_in_training_and_prediction() {
+    let device = Device::flex();
+    let image = image([2, 1, 32, 32, 32], &device);
+    let (mut other, text) = (text(&device), text(&device));
+    other.full.ids = other.full.ids.flip([0]);
+    for exchange in [Exchange::TextToVision, Exchange::Late, Exchange::BothWays] {
+        let config = exchanging(exchange, FusionForm::TwoWay);
+        let model = config.init(OUTPUTS, [32; 3], &mut Initializer::new(1, &device));
+        let whole = model.forward(image.clone(), &text, None);
+        assert!(whole.informed_embedding.is_none());
+        assert_same_bits(whole.logits.clone(), model.segment(image.clone(), &model.encode_text(&text, None)));
+        let of_other = model.segment(image.clone(), &model.encode_text(&other, None));
+        let difference = (whole.logits - of_other).abs().max().into_scalar::<f32>();
+        assert!(difference > 0.0, "{exchange:?} does not hear the text");
+    }
+}
+
+#[test]
+fn a_text_that_no_image_informs_is_encoded_once() {
+    let device = Device::flex();
+    for (exchange, blocks) in [(Exchange::None, 0), (Exchange::Late, 1), (Exchange::TextToVision, 4)] {
+        let config = exchanging(exchange, FusionForm::TwoWay);
+        let mut model = config.init(OUTPUTS, [32; 3], &mut Initializer::new(1, &device));
+        assert_eq!(model.fusions.len(), blocks);
+        let encoded = model.encode_text(&text(&device), None);
+        let image = image([1, 1, 32, 32, 32], &device);
+        let before = model.segment(image.clone(), &encoded);
+        // No layer of the text encoder runs any more.
+        model.text_encoder.stages.clear();
+        assert_same_bits(model.segment(image, &encoded), before);
+    }
 }
 
 /// Names the tensors that receive no gradient.
@@ -147,7 +214,8 @@ impl burn::module::ModuleVisitor for WithoutGradient<'_> {
     }
 }
 
-fn expect_that_every_tensor_learns(config: BiPvlSegConfig, labeling: &Labeling) {
+/// Names of the tensors that a backward pass from these losses does not reach.
+fn without_gradient(config: &BiPvlSegConfig, labeling: &Labeling, loss: LossConfig) -> Vec<String> {
     let device = Device::flex().autodiff();
     let patch = [64, 32, 32];
     let model = config.init(labeling.outputs(), patch, &mut Initializer::new(1, &device));
@@ -155,25 +223,66 @@ fn expect_that_every_tensor_learns(config: BiPvlSegConfig, labeling: &Labeling) 
     let weights = LossWeights::new(&Initializer::new(0, &device));
     let labels = Tensor::<1, Int>::arange(0..64 * 32 * 32, &device).div_scalar(7).remainder_scalar(4);
     let output = model.forward(image([1, 1, 64, 32, 32], &device), &text, None);
-    let labels = labels.reshape([1, 64, 32, 32]);
-    let losses = Losses::of(&output, labels, labeling, &LossConfig::default(), None);
+    let losses = Losses::of(&output, labels.reshape([1, 64, 32, 32]), labeling, &loss, None);
     let gradients = weights.total(&losses, LossWeighting::Released).backward();
 
     let mut visitor = WithoutGradient { gradients: &gradients, path: Vec::new(), found: Vec::new() };
     model.visit(&mut visitor);
     weights.visit(&mut visitor);
-    assert_eq!(visitor.found, Vec::<String>::new());
+    visitor.found
+}
+
+fn expect_that_every_tensor_learns(config: &BiPvlSegConfig) {
+    assert_eq!(without_gradient(config, &exclusive(), LossConfig::default()), Vec::<String>::new());
+}
+
+/// Each class is one label.
+fn exclusive() -> Labeling {
+    Labeling::Exclusive(vec![1, 2, 3])
+}
+
+#[test]
+fn every_tensor_learns_from_regions() {
+    let nested = Labeling::Overlapping(vec![vec![1, 2, 3], vec![2, 3], vec![3]]);
+    assert_eq!(without_gradient(&narrow(), &nested, LossConfig::default()), Vec::<String>::new());
 }
 
 #[test]
 fn every_tensor_learns() {
-    let exclusive = Labeling::Exclusive(vec![1, 2, 3]);
-    expect_that_every_tensor_learns(narrow(), &exclusive);
-    let nested = Labeling::Overlapping(vec![vec![1, 2, 3], vec![2, 3], vec![3]]);
-    expect_that_every_tensor_learns(narrow(), &nested);
+    expect_that_every_tensor_learns(&narrow());
     let mut turned = BiPvlSegConfig { bottleneck: Bottleneck::Unfused, ..narrow() };
     turned.fusion.form = FusionForm::PreNorm;
-    expect_that_every_tensor_learns(turned, &exclusive);
+    expect_that_every_tensor_learns(&turned);
+}
+
+#[test]
+fn every_tensor_learns_whichever_side_hears_of_the_other() {
+    for exchange in [Exchange::None, Exchange::Late] {
+        expect_that_every_tensor_learns(&exchanging(exchange, FusionForm::TwoWay));
+    }
+    for form in FORMS {
+        expect_that_every_tensor_learns(&exchanging(Exchange::VisionToText, form));
+        expect_that_every_tensor_learns(&exchanging(Exchange::TextToVision, form));
+    }
+}
+
+#[test]
+fn without_alignment_its_heads_get_no_gradient_and_all_else_does() {
+    let none = LossConfig { alignment: Aligned::None, ..LossConfig::default() };
+    let heads = ["vision.weight", "vision.bias", "text.weight", "text.bias"];
+    let heads = heads.map(|name| format!("alignment.{name}"));
+    assert_eq!(without_gradient(&narrow(), &exclusive(), none), heads);
+}
+
+#[test]
+fn without_concepts_nothing_is_aligned_and_the_logits_stay() {
+    let device = Device::flex();
+    let (model, text) = (model(&device, [32; 3]), text(&device));
+    let image = image([1, 1, 32, 32, 32], &device);
+    let with = model.forward(image.clone(), &text, None);
+    let without = model.forward(image, &text.without_concepts(), None);
+    assert!(without.concept_embedding.is_none());
+    assert_same_bits(with.logits, without.logits);
 }
 
 #[test]
@@ -200,9 +309,10 @@ fn weights_go_into_a_module_by_name_and_come_out_again() {
 fn a_configuration_without_the_switches_means_their_defaults() {
     let config = narrow();
     let written = toml::to_string(&config).unwrap();
-    let lines = written.lines().filter(|line| !line.starts_with("bottleneck") && !line.starts_with("form"));
+    let switches = ["bottleneck", "form", "exchange"];
+    let lines = written.lines().filter(|line| !switches.iter().any(|switch| line.starts_with(switch)));
     let older = lines.collect::<Vec<_>>().join("\n");
-    assert_eq!(older.lines().count(), written.lines().count() - 2);
+    assert_eq!(older.lines().count(), written.lines().count() - switches.len());
     assert_eq!(toml::from_str::<BiPvlSegConfig>(&older).unwrap(), config);
     let turned = written.replace("fused", "unfused").replace("two_way", "pre_norm");
     let turned: BiPvlSegConfig = toml::from_str(&turned).unwrap();

@@ -12,7 +12,10 @@ use bipvl_volume::{
 use serde_json::json;
 
 use super::{evaluate, predict, train};
-use crate::args::{DemoArgs, EvaluateArgs, PredictArgs, TrainArgs};
+use crate::{
+    args::{DemoArgs, EvaluateArgs, PredictArgs, TrainArgs},
+    experiments::PHANTOM,
+};
 
 /// Phantoms to learn from; a sixth of them validate.
 const PHANTOMS: u64 = 24;
@@ -20,18 +23,14 @@ const PHANTOMS: u64 = 24;
 const NEW_PHANTOMS: u64 = 4;
 const SHAPE: [usize; 3] = [48, 48, 32];
 const SPACING: [f64; 3] = [4.0, 4.0, 5.0];
-/// What the phantoms look like, in words.
-const DESCRIPTIONS: &str = include_str!("../../../../descriptions/phantom.toml");
-/// Values that replace those of `tiny`.
-const CONFIG: &str = include_str!("../../../../configs/phantom.toml");
 
 /// The whole story on drawn bodies.
 pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     let path = |name: &str| args.out.join(name);
     tracing::info!("1 of 4: drawing {} phantoms in {}", PHANTOMS + NEW_PHANTOMS, args.out.display());
     draw_dataset(&path("data"))?;
-    replace_file(&path("descriptions.toml"), DESCRIPTIONS.as_bytes())?;
-    replace_file(&path("config.toml"), CONFIG.as_bytes())?;
+    replace_file(&path("descriptions.toml"), PHANTOM.descriptions.as_bytes())?;
+    replace_file(&path("config.toml"), PHANTOM.config.as_bytes())?;
 
     tracing::info!(
         "2 of 4: training on organs that differ only in what the text says of them, place and shape"
@@ -42,7 +41,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     }
     train::run(&TrainArgs {
         data: path("data"),
-        descriptions: path("descriptions.toml"),
+        experiment: None,
+        descriptions: Some(path("descriptions.toml")),
         out: run_folder.clone(),
         preset: None,
         config: Some(path("config.toml")),
@@ -62,6 +62,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         model: run_folder.clone(),
         out: predictions.clone(),
         inputs: vec![path("data/imagesTs")],
+        classes: Vec::new(),
+        descriptions: None,
+        synonyms: None,
         overlap: None,
         blending: None,
         every_patch: false,

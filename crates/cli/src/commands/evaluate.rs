@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bipvl::data::read_classes;
+use bipvl::data::{Relabel, read_classes, read_reference};
 use bipvl_metrics::{ClassLabels, Scores, Settings, score_case};
 use bipvl_volume::{nifti::read_labels, replace_file};
 
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     }
     let pairs = pairs(&args.pred, &args.reference)?;
     let classes = classes(args, &pairs)?;
-    let scores = score(&pairs, &classes, &settings)?;
+    let scores = score(&pairs, &classes, &[], &settings)?;
     write_scores(&args.json, &scores)?;
     let names: Vec<String> = classes.into_iter().map(|class| class.name).collect();
     print_table(&scores, &names);
@@ -36,13 +36,19 @@ pub(crate) struct Pair {
     pub(crate) reference: PathBuf,
 }
 
-/// Scores pairs of files.
-pub(crate) fn score(pairs: &[Pair], classes: &[ClassLabels], settings: &Settings) -> Result<Scores> {
+/// Scores pairs of files; labels of the references count as what `relabel` says.
+pub(crate) fn score(
+    pairs: &[Pair],
+    classes: &[ClassLabels],
+    relabel: &[Relabel],
+    settings: &Settings,
+) -> Result<Scores> {
     let bar = progress::bar("scoring", pairs.len());
     let mut cases = Vec::with_capacity(pairs.len());
     for pair in pairs {
         bar.set_message(pair.case.clone());
-        let (prediction, reference) = (read_labels(&pair.prediction)?, read_labels(&pair.reference)?);
+        let (prediction, reference) =
+            (read_labels(&pair.prediction)?, read_reference(&pair.reference, relabel)?);
         let scores = score_case(&pair.case, &prediction, &reference, classes, settings)
             .with_context(|| format!("{} against {}", pair.prediction.display(), pair.reference.display()))?;
         cases.push(scores);

@@ -120,7 +120,7 @@ fn in_words(info: &Info) -> String {
 }
 
 /// 1234567 → 1 234 567
-fn grouped(count: usize) -> String {
+pub(crate) fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let groups: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();

@@ -5,7 +5,8 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use bipvl::{
-    data::{Case, read_channels},
+    config::DataConfig,
+    data::{Case, read_channels, read_reference},
     run::Run,
 };
 use bipvl_metrics::{ClassLabels, Scores, Settings};
@@ -34,7 +35,8 @@ const PICTURES: usize = 8;
 pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&str, String)]) -> Result<()> {
     let pairs = segment(run, cases, device)?;
     let classes = run.config.data.class_labels();
-    let scores = score(&pairs, &classes, &Settings::default())?;
+    let relabel = &run.config.data.relabel;
+    let scores = score(&pairs, &classes, relabel, &Settings::default())?;
     write_scores(&run.path("scores.json"), &scores)?;
     let table = table::markdown(&scores, &run.config.data.classes);
     replace_file(&run.path("scores.md"), table.as_bytes())?;
@@ -45,14 +47,14 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
     rows.extend([
         ("preset".to_owned(), run.config.preset.clone()),
         ("seed".to_owned(), run.config.train.seed.to_string()),
-        ("validation fold".to_owned(), run.config.data.fold.clone()),
+        ("validation".to_owned(), validation(&run.config.data)),
     ]);
     rows.extend(classes.iter().filter_map(region_in_words));
     let report = Report {
-        title: format!("{}: {} validation cases", run.config.data.name, cases.len()),
+        title: format!("{}: {} cases that did not train", run.config.data.name, cases.len()),
         settings: rows,
         classes: run.config.data.classes.clone(),
-        overlays: draw_worst(cases, &pairs, &scores, &classes)?,
+        overlays: draw_worst(run, cases, &pairs, &scores, &classes)?,
         scores: scores.clone(),
         history: Some(history),
     };
@@ -66,6 +68,15 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
 fn region_in_words(class: &ClassLabels) -> Option<(String, String)> {
     let labels: Vec<String> = class.labels.iter().map(u16::to_string).collect();
     (labels.len() > 1).then(|| (class.name.clone(), format!("the labels {} together", labels.join(", "))))
+}
+
+/// Which cases chose the weights.
+fn validation(data: &DataConfig) -> String {
+    if data.split.val.is_some() {
+        "as the configuration lists".to_owned()
+    } else {
+        format!("fold {}", data.fold)
+    }
 }
 
 /// Writes a label map for each case.
@@ -101,6 +112,7 @@ fn write_curves(run: &Run, history: &History, classes: &[String]) -> Result<()> 
 
 /// Pictures of the cases with the lowest mean Dice.
 fn draw_worst(
+    run: &Run,
     cases: &[Case],
     pairs: &[Pair],
     scores: &Scores,
@@ -112,10 +124,11 @@ fn draw_worst(
     };
     let mut order: Vec<usize> = (0..cases.len()).collect();
     order.sort_by(|one, other| mean(*one).total_cmp(&mean(*other)));
+    let relabel = &run.config.data.relabel;
     let draw = |index: usize| {
         let image = read_channels(&cases[index].images)?.swap_remove(0);
         let (prediction, reference) =
-            (read_labels(&pairs[index].prediction)?, read_labels(&pairs[index].reference)?);
+            (read_labels(&pairs[index].prediction)?, read_reference(&pairs[index].reference, relabel)?);
         let (image, prediction, reference) = (&image, &prediction, &reference);
         Overlay::draw(&OverlayCase { case: &cases[index].id, image, prediction, reference, classes })
     };

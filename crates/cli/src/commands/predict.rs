@@ -9,12 +9,17 @@ use anyhow::{Context, Result, bail};
 use bipvl::{
     infer::{Passes, Predictor, Progress},
     run::Run,
+    text::Description,
 };
 use bipvl_volume::nifti::write_labels;
 use indexmap::IndexMap;
 use indicatif::ProgressBar;
 
+use super::wording;
 use crate::{args::PredictArgs, progress};
+
+/// The label of what is no class.
+const BACKGROUND: u16 = 0;
 
 /// One scan to segment: its name, and its file or one file per channel.
 type Inputs = IndexMap<String, Vec<PathBuf>>;
@@ -31,7 +36,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     if !(0.0..1.0).contains(&config.overlap) {
         bail!("--overlap: expected at least 0 and below 1, found {}", config.overlap);
     }
-    let predictor = run.predictor(config, &args.device.open()?)?;
+    let predictor = guided(args, &run, run.predictor(config, &args.device.open()?)?)?;
     let inputs = gather(&args.inputs, run.config.data.channels.len())?;
     fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
 
@@ -56,6 +61,44 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
         bail!("{failed} of {} scans could not be segmented", inputs.len());
     }
     Ok(())
+}
+
+/// The predictor with the text and the classes that the flags ask for.
+fn guided(args: &PredictArgs, run: &Run, mut predictor: Predictor) -> Result<Predictor> {
+    let synonyms = wording::synonyms(args.synonyms.as_deref())?;
+    let data = &run.config.data;
+    let classes = &data.classes;
+    if let Some(file) = &args.descriptions {
+        let descriptions = wording::replaced(run, file, &synonyms)?;
+        let texts: Vec<String> = descriptions.classes.iter().map(Description::full_text).collect();
+        let is_new = |class: &&Description| !run.descriptions.classes.contains(class);
+        let new: Vec<&Description> = descriptions.classes.iter().filter(is_new).collect();
+        let new = new.iter().map(|class| class.class.as_str()).collect::<Vec<_>>().join(", ");
+        let new = if new.is_empty() { "no class otherwise than as trained" } else { &new };
+        tracing::info!("{}: describes {new}; all else keeps its trained text", file.display());
+        wording::warn_of_cuts(run, file, &descriptions);
+        predictor = predictor.described(&run.tokens(&texts));
+    }
+    if !args.classes.is_empty() {
+        let mut labels = vec![BACKGROUND; classes.len()];
+        for name in &args.classes {
+            let found = synonyms.find_classes(name, classes);
+            if found.is_empty() {
+                bail!(
+                    "--classes: expected {} or other names for these, found \"{name}\"",
+                    classes.join(", ")
+                );
+            }
+            for place in found {
+                labels[place] = data.labeling().classes()[place][0];
+            }
+        }
+        let wanted = classes.iter().zip(&labels).filter(|(_, label)| **label != BACKGROUND);
+        let wanted: Vec<&str> = wanted.map(|(class, _)| class.as_str()).collect();
+        tracing::info!("only {}", wanted.join(", "));
+        predictor = predictor.labeled(labels);
+    }
+    Ok(predictor)
 }
 
 /// Writes the label map of one scan, and says how many patches that took.

@@ -1,6 +1,7 @@
 //! `bipvl train`: from a folder of labeled scans to a run with weights, scores and a report.
 
 use std::{
+    fs,
     path::Path,
     time::{Duration, Instant},
 };
@@ -8,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use bipvl::{
     config::Config,
-    data::{Dataset, Split},
+    data::{Dataset, Split, Wanted},
     model::{
         Preset,
         published::{Imported, Sizes},
@@ -17,41 +18,50 @@ use bipvl::{
     text::Descriptions,
     train::{Start, checkpoint::saved_step, train},
 };
+use burn::tensor::Device;
 
 use super::{judge::judge, run_log::RunLog};
 use crate::{args::TrainArgs, progress};
 
-/// Trains, then judges the best weights on the validation cases.
+/// Trains, then judges the best weights on the cases put aside for that.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let began = Instant::now();
     // Before anything is written: a refused flag leaves no half-begun run.
     let device = args.device.open()?;
     let time_budget = time_budget(args.max_minutes)?;
-    let dataset = Dataset::open(&args.data)?;
-    let mut imported = imported(args)?;
+    let dataset = Dataset::read(&args.data, &wanted(args)?)?;
+    let imported = imported(args, dataset.labeling().outputs())?;
     let run = if args.resume { Run::open(&args.out)? } else { begin(args, &dataset, &imported)? };
-    fit_outputs(&mut imported, run.config.data.labeling().outputs());
     let split = run.split(&dataset)?;
-    let (train, val) = (split.train.len(), split.val.len());
-    tracing::info!("{}: {train} cases train, {val} validate, run in {}", dataset.name, args.out.display());
-    let options = TrainingOptions {
-        imported,
-        time_budget,
-        workers: std::thread::available_parallelism().map_or(1, usize::from),
-        device: device.clone(),
-    };
-    learn(args.resume, &run, &dataset, &split, options)?;
-    let command = std::env::args().collect::<Vec<_>>().join(" ");
+    let [train, val, test] = [&split.train, &split.val, &split.test].map(Vec::len);
+    let (name, out) = (&dataset.name, args.out.display());
+    tracing::info!("{name}: {train} cases train, {val} validate, {test} test, run in {out}");
+    learn(args.resume, &run, &dataset, &split, options(imported, time_budget, &device))?;
     judge(
         &run,
-        &split.val,
+        split.judged(),
         &device,
-        &[("command", command), ("minutes", format!("{:.1}", began.elapsed().as_secs_f64() / 60.0))],
+        &[("command", command_line()), ("minutes", format!("{:.1}", began.elapsed().as_secs_f64() / 60.0))],
     )
 }
 
+/// The command as it was given, for the report.
+pub(super) fn command_line() -> String {
+    std::env::args().collect::<Vec<_>>().join(" ")
+}
+
+/// What a training on all processors needs besides its run.
+pub(super) fn options(
+    imported: Vec<Imported>,
+    time_budget: Option<Duration>,
+    device: &Device,
+) -> TrainingOptions {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    TrainingOptions { imported, time_budget, workers, device: device.clone() }
+}
+
 /// How long a training may take.
-fn time_budget(minutes: Option<f64>) -> Result<Option<Duration>> {
+pub(super) fn time_budget(minutes: Option<f64>) -> Result<Option<Duration>> {
     let Some(minutes) = minutes else { return Ok(None) };
     match Duration::try_from_secs_f64(minutes * 60.0) {
         Ok(budget) if !budget.is_zero() => Ok(Some(budget)),
@@ -59,34 +69,66 @@ fn time_budget(minutes: Option<f64>) -> Result<Option<Duration>> {
     }
 }
 
+/// What the run, the experiment or the file that the flags name says of the data set.
+pub(super) fn wanted(args: &TrainArgs) -> Result<Wanted> {
+    if args.resume {
+        return Ok(Run::open(&args.out)?.config.data.wanted());
+    }
+    Ok(match (args.experiment, &args.config) {
+        (Some(experiment), _) => experiment.wanted()?,
+        (None, Some(file)) => {
+            let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            Config::wanted(&text, file)?
+        }
+        (None, None) => Wanted::default(),
+    })
+}
+
 /// A new run with the configuration that the flags ask for.
 fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Run> {
-    let mut config = match &args.config {
-        Some(file) => Config::from_user_file(file, dataset)?,
-        None => Config::new(args.preset.unwrap_or(Preset::Tiny), dataset),
+    let (config, descriptions) = plan(args, dataset)?;
+    Ok(Run::create(&args.out, config, descriptions, imported)?)
+}
+
+/// The configuration and the descriptions that the flags ask for.
+pub(super) fn plan(args: &TrainArgs, dataset: &Dataset) -> Result<(Config, Descriptions)> {
+    let descriptions = match (&args.descriptions, args.experiment) {
+        (Some(file), _) => Descriptions::read(file)?.for_classes(file, &dataset.classes)?,
+        (None, Some(experiment)) => experiment.describe(&dataset.classes)?,
+        (None, None) => bail!("--descriptions: expected a file, found none"),
+    };
+    let mut config = match (args.experiment, &args.config) {
+        (Some(experiment), _) => experiment.configure(dataset)?,
+        (None, Some(file)) => Config::from_user_file(file, dataset)?,
+        (None, None) => Config::new(args.preset.unwrap_or(Preset::Tiny), dataset),
     };
     if let Some(fold) = &args.val_fold {
         config.data.fold.clone_from(fold);
+        config.data.split.val = None;
         config.fold(Path::new("--val-fold"))?;
     }
     config.train.steps = args.steps.unwrap_or(config.train.steps);
     config.train.seed = args.seed.unwrap_or(config.train.seed);
-    let descriptions = Descriptions::read(&args.descriptions)?;
-    let descriptions = descriptions.for_classes(&args.descriptions, &config.data.classes)?;
-    Ok(Run::create(&args.out, config, descriptions, imported)?)
+    Ok((config, descriptions))
 }
 
 /// Published weights that the flags ask to begin with.
-fn imported(args: &TrainArgs) -> Result<Vec<Imported>> {
+pub(super) fn imported(args: &TrainArgs, outputs: usize) -> Result<Vec<Imported>> {
     let mut all = Vec::new();
     if let Some(folder) = &args.text_encoder {
         all.push(Imported::from_bert(folder)?.0);
     }
     if let Some(file) = &args.weights {
-        let weights = Imported::load(file)?;
+        let mut weights = Imported::load(file)?;
         if matches!(weights.sizes, Sizes::Text(_)) {
             bail!(
                 "{}: expected weights of a vision side, found a text encoder; use --text-encoder",
+                file.display()
+            );
+        }
+        if weights.fit_outputs(outputs) {
+            tracing::warn!(
+                "{}: its logits are not for {outputs} channels; that layer begins anew",
                 file.display()
             );
         }
@@ -95,18 +137,14 @@ fn imported(args: &TrainArgs) -> Result<Vec<Imported>> {
     Ok(all)
 }
 
-/// Leaves out the last layer of weights that are for other classes.
-fn fit_outputs(imported: &mut [Imported], outputs: usize) {
-    for weights in imported {
-        if weights.fit_outputs(outputs) {
-            let file = weights.source.display();
-            tracing::warn!("{file}: its logits are not for {outputs} channels; that layer begins anew");
-        }
-    }
-}
-
 /// Prepares the cases and finds the weights.
-fn learn(resume: bool, run: &Run, dataset: &Dataset, split: &Split, options: TrainingOptions) -> Result<()> {
+pub(super) fn learn(
+    resume: bool,
+    run: &Run,
+    dataset: &Dataset,
+    split: &Split,
+    options: TrainingOptions,
+) -> Result<()> {
     let bar = progress::bar("preparing", split.train.len() + split.val.len());
     let task = run.task(dataset, split, options, &|done| bar.set_position(done as u64))?;
     bar.finish_and_clear();

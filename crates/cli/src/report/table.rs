@@ -1,4 +1,4 @@
-//! The means of each class as a table of text, for a terminal and as Markdown.
+//! Tables of text, for a terminal and as Markdown; first that of the means of each class.
 
 use bipvl_metrics::Scores;
 
@@ -6,23 +6,28 @@ use super::rows::{UNDEFINED, class_rows, number};
 
 /// The table with aligned columns, ending in a newline.
 pub(crate) fn text(scores: &Scores, classes: &[String]) -> String {
-    let table = cells(scores, classes);
-    let widths = widths(&table);
-    let rule = widths.iter().map(|&width| "─".repeat(width)).collect::<Vec<_>>().join("──");
-    let mut lines: Vec<String> =
-        table.iter().map(|row| padded(row, &widths).join("  ").trim_end().to_owned()).collect();
-    lines.insert(1, rule);
-    lines.push(String::new());
-    lines.push(summary(scores));
-    lines.join("\n") + "\n"
+    format!("{}\n{}\n", aligned(&cells(scores, classes)), summary(scores))
 }
 
 /// The table as Markdown, ending in a newline.
 pub(crate) fn markdown(scores: &Scores, classes: &[String]) -> String {
-    let table: Vec<Vec<String>> = cells(scores, classes)
-        .into_iter()
-        .map(|row| row.into_iter().map(|cell| cell.replace('|', "\\|")).collect())
-        .collect();
+    format!("{}\n{}\n", marked(&cells(scores, classes)), summary(scores))
+}
+
+/// Rows of cells, a header first, with aligned columns and a rule for a terminal; ends in a newline.
+pub(super) fn aligned(table: &[Vec<String>]) -> String {
+    let widths = widths(table);
+    let rule = widths.iter().map(|&width| "─".repeat(width)).collect::<Vec<_>>().join("──");
+    let mut lines: Vec<String> =
+        table.iter().map(|row| padded(row, &widths).join("  ").trim_end().to_owned()).collect();
+    lines.insert(1, rule);
+    lines.join("\n") + "\n"
+}
+
+/// Rows of cells, a header first, as a table of Markdown; ends in a newline.
+pub(super) fn marked(table: &[Vec<String>]) -> String {
+    let escaped = |row: &Vec<String>| row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    let table: Vec<Vec<String>> = table.iter().map(escaped).collect();
     let widths = widths(&table);
     let rule: Vec<String> = widths
         .iter()
@@ -31,9 +36,7 @@ pub(crate) fn markdown(scores: &Scores, classes: &[String]) -> String {
         .collect();
     let mut rows: Vec<Vec<String>> = table.iter().map(|row| padded(row, &widths)).collect();
     rows.insert(1, rule);
-    let mut lines: Vec<String> = rows.iter().map(|row| format!("| {} |", row.join(" | "))).collect();
-    lines.push(String::new());
-    lines.push(summary(scores));
+    let lines: Vec<String> = rows.iter().map(|row| format!("| {} |", row.join(" | "))).collect();
     lines.join("\n") + "\n"
 }
 
@@ -58,7 +61,7 @@ fn cells(scores: &Scores, classes: &[String]) -> Vec<Vec<String>> {
 }
 
 /// A name that cannot break out of its row.
-fn one_line(name: &str) -> String {
+pub(super) fn one_line(name: &str) -> String {
     name.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 

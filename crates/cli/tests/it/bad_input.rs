@@ -4,7 +4,7 @@
 use bipvl_volume::{Grid, Volume, phantom};
 use ndarray::Array3;
 
-use crate::scene::{CONFIG, Outcome, SHAPE, SPACING, Scene, new_phantom, placed, resuming};
+use crate::scene::{CONFIG, Outcome, SHAPE, SPACING, Scene, new_phantom, placed, repeat_channels, resuming};
 
 /// Bytes of a NIfTI-1 header: the magic word, and the length of the first axis.
 const MAGIC_AT: usize = 344;
@@ -283,7 +283,7 @@ fn a_scan_with_another_number_of_channels_is_named_and_others_go_on() {
     let scene = Scene::trained();
     scene.write("scans/good.nii", &new_phantom().image);
     scene.write("scans/two.nii", &new_phantom().image);
-    scene.spoil("scans/two.nii", crate::story::double_channels);
+    scene.spoil("scans/two.nii", |bytes| repeat_channels(bytes, 2));
     scene
         .predict("scans")
         .fails_saying(&["scans/two.nii: expected 1 channels, as the model was trained on, found 2"]);

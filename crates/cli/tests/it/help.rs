@@ -13,10 +13,27 @@ fn the_help_of_every_command_names_its_flags() {
     let scene = empty();
     for (command, flags) in [
         ("demo", &["--out", "--steps"][..]),
+        ("data", &["check"]),
+        (
+            "describe",
+            &[
+                "--data",
+                "--out",
+                "--from",
+                "--cases",
+                "--endpoint",
+                "--model",
+                "--key-env",
+                "--timeout-s",
+                "--check",
+                "--text-encoder",
+            ],
+        ),
         (
             "train",
             &[
                 "--data",
+                "--experiment",
                 "--descriptions",
                 "--out",
                 "--preset",
@@ -31,7 +48,54 @@ fn the_help_of_every_command_names_its_flags() {
                 "--device",
             ],
         ),
-        ("predict", &["--model", "--out", "--overlap", "--blending", "--every-patch", "--device", "<INPUT>"]),
+        (
+            "ablate",
+            &[
+                "--data",
+                "--descriptions",
+                "--out",
+                "--rows",
+                "--seeds",
+                "--preset",
+                "--config",
+                "--minilm",
+                "--bert",
+                "--val-fold",
+                "--steps",
+                "--max-minutes",
+                "--device",
+            ],
+        ),
+        (
+            "predict",
+            &[
+                "--model",
+                "--out",
+                "--classes",
+                "--descriptions",
+                "--synonyms",
+                "--overlap",
+                "--blending",
+                "--every-patch",
+                "--device",
+                "<INPUT>",
+            ],
+        ),
+        (
+            "probe",
+            &[
+                "--model",
+                "--data",
+                "--out",
+                "--cases",
+                "--max-cases",
+                "--only",
+                "--paraphrases",
+                "--synonyms",
+                "--seed",
+                "--device",
+            ],
+        ),
         ("evaluate", &["--pred", "--ref", "--json", "--convention", "--tolerance-mm", "--dataset"]),
         ("import", &["--out", "--merging", "<SOURCE>"]),
         ("export", &["--out", "<RUN>"]),
@@ -49,7 +113,10 @@ fn the_help_of_every_command_names_its_flags() {
 #[test]
 fn the_help_names_every_command() {
     let help = empty().bipvl(&["--help"]).succeeds().stdout;
-    for command in ["demo", "train", "predict", "evaluate", "import", "export", "info", "bench", "help"] {
+    for command in [
+        "demo", "data", "describe", "train", "ablate", "predict", "evaluate", "probe", "import", "export",
+        "info", "bench", "help",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in\n{help}");
     }
 }

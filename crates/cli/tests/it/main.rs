@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "the lint knows tests, but not the functions that help them")]
 
+mod ablate;
 mod bad_input;
 mod bench;
+mod describing;
+mod experiments;
 mod help;
+mod layouts;
 mod regions;
 mod resume;
 mod scene;
 mod story;
+mod text;

@@ -147,7 +147,8 @@ impl Scene {
         self.write_text(name, &text.replace(old, new));
     }
 
-    fn describe(&self, classes: &[&str]) {
+    /// Writes `descriptions.toml` for these classes.
+    pub(crate) fn describe(&self, classes: &[&str]) {
         let class = |name: &&str| {
             format!(
                 "[[class]]\nname = \"{name}\"\ntitle = \"The {name} in a CT image\"\n\n[class.concepts]\n\
@@ -216,6 +217,15 @@ pub(crate) fn new_phantom() -> Phantom {
 /// The volume on another grid of its shape.
 pub(crate) fn placed<T: Clone>(volume: &Volume<T>, grid: Grid) -> Volume<T> {
     Volume::new(volume.voxels().clone(), grid)
+}
+
+/// Makes a plain file of one volume one that holds it several times, as channels.
+pub(crate) fn repeat_channels(bytes: &mut Vec<u8>, count: usize) {
+    const HEADER_BYTES: usize = 352;
+    bytes[40..42].copy_from_slice(&4_i16.to_le_bytes());
+    bytes[48..50].copy_from_slice(&(count as i16).to_le_bytes());
+    let voxels = bytes.split_off(HEADER_BYTES);
+    bytes.extend(voxels.repeat(count));
 }
 
 /// What a run of the program left.

@@ -8,20 +8,11 @@ use bipvl_volume::{
 use ndarray::{Array3, s};
 use serde_json::{Value, json};
 
-use crate::scene::{CASES, SHAPE, SPACING, Scene, decathlon, new_phantom, placed};
+use crate::scene::{CASES, SHAPE, SPACING, Scene, decathlon, new_phantom, placed, repeat_channels};
 
 /// Trainable parameters of Swin UNETR version 2 with one input and 16 output channels, counted from the
 /// published architecture (encoder and decoder).
 const SWIN_UNETR_V2_PARAMETERS: u64 = 72_762_754;
-
-/// Makes a three-axis file a four-axis one that holds its volume twice.
-pub(crate) fn double_channels(bytes: &mut Vec<u8>) {
-    const HEADER_BYTES: usize = 352;
-    bytes[40..42].copy_from_slice(&4_i16.to_le_bytes());
-    bytes[48..50].copy_from_slice(&2_i16.to_le_bytes());
-    let voxels = bytes[HEADER_BYTES..].to_vec();
-    bytes.extend(voxels);
-}
 
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
@@ -283,7 +274,7 @@ fn two_channels_are_learned_from_files_of_four_axes() {
     let scene = Scene::new();
     let names: Vec<String> = (0..CASES).map(|seed| format!("imagesTr/case_{seed}.nii")).collect();
     for name in &names {
-        scene.spoil(&format!("data/{name}"), double_channels);
+        scene.spoil(&format!("data/{name}"), |bytes| repeat_channels(bytes, 2));
     }
     let cases: Vec<Value> = names
         .iter()
@@ -291,7 +282,7 @@ fn two_channels_are_learned_from_files_of_four_axes() {
         .collect();
     scene.write_json("data/dataset.json", &decathlon(&json!({ "0": "CT", "1": "CT again" }), &cases));
     scene.write("new.nii", &new_phantom().image);
-    scene.spoil("new.nii", double_channels);
+    scene.spoil("new.nii", |bytes| repeat_channels(bytes, 2));
     assert_eq!(read_image(&scene.path("new.nii")).unwrap().len(), 2, "the made file is sound");
     learns_and_predicts(&scene, &["new.nii"]);
 }

@@ -16,21 +16,21 @@ const PARTS: usize = 8;
 
 /// Sizes of one call.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
-    pub(super) rows: usize,
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
+pub(crate) struct Shape {
+    pub(crate) rows: usize,
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
 }
 
 /// `[rows, outputs]`; an empty bias stands for none.
-pub(super) fn forward(shape: Shape, input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+pub(crate) fn forward(shape: Shape, input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let panels = Panels::of(shape.outputs);
     let packed = pack(shape, panels, |input, output| weight[input * shape.outputs + output]);
     product(shape, panels, input, &packed, bias)
 }
 
 /// `gradient · weightᵀ`, `[rows, inputs]`.
-pub(super) fn input_gradient(shape: Shape, gradient: &[f32], weight: &[f32]) -> Vec<f32> {
+pub(crate) fn input_gradient(shape: Shape, gradient: &[f32], weight: &[f32]) -> Vec<f32> {
     let panels = Panels::of(shape.inputs);
     let Shape { rows, inputs, outputs } = shape;
     let turned = Shape { rows, inputs: outputs, outputs: inputs };
@@ -39,7 +39,7 @@ pub(super) fn input_gradient(shape: Shape, gradient: &[f32], weight: &[f32]) -> 
 }
 
 /// The weight by panels, `[panels, inputs, width]`; columns beyond the outputs are zero.
-fn pack(shape: Shape, panels: Panels, weight: impl Fn(usize, usize) -> f32 + Sync) -> Vec<f32> {
+pub(crate) fn pack(shape: Shape, panels: Panels, weight: impl Fn(usize, usize) -> f32 + Sync) -> Vec<f32> {
     let mut packed = vec![0.0; panels.columns() * shape.inputs];
     packed.par_chunks_mut(shape.inputs * panels.width).enumerate().for_each(|(panel, packed)| {
         let filled = panels.filled(panel, shape.outputs);
@@ -119,7 +119,7 @@ impl WithSimd for Block<'_> {
 }
 
 /// The gradients of weight, `[inputs, outputs]`, and bias, `[outputs]`.
-pub(super) fn weight_gradient(shape: Shape, input: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn weight_gradient(shape: Shape, input: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let Shape { rows, inputs, outputs } = shape;
     let part = rows.div_ceil(PARTS).max(1);
     let parts: Vec<[Vec<f32>; 2]> = input

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use crate::vector::{self, Normal};
 
-/// Rows one partial sum covers: fixed, so that results do not depend on threads.
-const ROWS: usize = 512;
+/// Rows one task works on and one partial sum covers: fixed, so that results do not depend on threads.
+pub(crate) const ROWS: usize = 512;
 /// Parts the gradients of a layer norm's weights are summed in: fixed for the same reason.
 const PARTS: usize = 8;
 
@@ -65,22 +65,36 @@ fn statistics(sample: &[f32], channels: usize, epsilon: f32) -> Statistics {
     Statistics { mean, scale }
 }
 
-/// `leaky((x − mean) / √(variance + ε))` per sample and channel; `shape` is `[batch, channels]`.
-pub(crate) fn instance_norm(input: &[f32], shape: [usize; 2], epsilon: f32, slope: f32) -> Vec<f32> {
-    let [batch, channels] = shape;
-    let sample = input.len() / batch;
-    let mut out = vec![0.0; input.len()];
-    for (input, out) in input.chunks(sample).zip(out.chunks_mut(sample)) {
-        let Statistics { mean, scale } = statistics(input, channels, epsilon);
-        let block = ROWS * channels;
-        input.par_chunks(block).zip(out.par_chunks_mut(block)).for_each(|(input, out)| {
-            vector::normalize(input, &mean, &scale, slope, out);
-        });
-    }
-    out
+/// `leaky((x − mean) / √(variance + ε))` per sample and channel.
+pub(crate) struct InstanceNorm {
+    samples: Vec<Statistics>,
+    /// Values of a sample.
+    size: usize,
+    slope: f32,
 }
 
-/// The gradient of the input of [`instance_norm`].
+impl InstanceNorm {
+    /// Measures an input; `shape` is `[batch, channels]`.
+    pub(crate) fn new(input: &[f32], shape: [usize; 2], epsilon: f32, slope: f32) -> Self {
+        let [batch, channels] = shape;
+        let size = input.len() / batch;
+        let samples = input.chunks(size).map(|sample| statistics(sample, channels, epsilon)).collect();
+        Self { samples, size, slope }
+    }
+
+    /// Normalizes whole rows of the input, the first of which begins at `at`.
+    pub(crate) fn apply(&self, mut at: usize, mut rows: &mut [f32]) {
+        while !rows.is_empty() {
+            let (of_sample, others) = rows.split_at_mut(rows.len().min(self.size - at % self.size));
+            let Statistics { mean, scale } = &self.samples[at / self.size];
+            vector::normalize(of_sample, mean, scale, self.slope);
+            at += of_sample.len();
+            rows = others;
+        }
+    }
+}
+
+/// The gradient of the input of [`InstanceNorm`].
 pub(crate) fn instance_norm_gradient(
     input: &[f32],
     gradient: &[f32],

@@ -5,10 +5,12 @@ mod activation;
 mod adamw;
 mod attention;
 mod conv3d;
+mod in_place;
 mod linear;
 mod norm;
 mod random;
 mod slopes;
+mod upsample;
 mod window_attention;
 
 use burn::tensor::{Device, Tensor};

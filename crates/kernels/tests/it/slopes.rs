@@ -2,7 +2,7 @@
 
 use bipvl_kernels::{
     AttentionInput, WindowAttentionInput, Windows, add_leaky_relu, attention, conv3d, gelu, instance_norm,
-    layer_norm, linear, window_attention,
+    layer_norm, linear, upsample_join, window_attention,
 };
 use burn::tensor::Tensor;
 
@@ -58,6 +58,16 @@ fn linear_layer() {
     check("input", input.clone(), |input| run(input, weight.clone(), bias.clone()));
     check("weight", weight.clone(), |weight| run(input.clone(), weight, bias.clone()));
     check("bias", bias.clone(), |bias| run(input.clone(), weight.clone(), bias));
+}
+
+#[test]
+fn upsampling() {
+    let (map, weight) = (random([1, 2, 3, 2, 6], 1, &device()), random([6, 40], 2, &device()));
+    let skip = random([1, 4, 6, 4, 3], 3, &device());
+    let run = |map, weight, skip| weighed(upsample_join(map, weight, skip));
+    check("map", map.clone(), |map| run(map, weight.clone(), skip.clone()));
+    check("weight", weight.clone(), |weight| run(map.clone(), weight, skip.clone()));
+    check("skip", skip.clone(), |skip| run(map.clone(), weight.clone(), skip));
 }
 
 #[test]

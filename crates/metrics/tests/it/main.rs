@@ -1,5 +1,6 @@
 //! What the crate promises from outside.
 
+mod bootstrap;
 mod empty_masks;
 mod json;
 mod means;

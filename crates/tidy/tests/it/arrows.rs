@@ -3,11 +3,13 @@
 use crate::repository::{SourceFile, assert_none, files};
 
 /// Rooms of `bipvl`, and the paths below `crate` that each may name besides its own and `error`.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("data", &[]),
     ("text", &[]),
+    ("describe", &["data", "text"]),
     ("model", &["text::ClassText", "text::Tokens"]),
     ("infer", &["data", "text", "model"]),
+    ("probe", &["data", "text", "infer", "model::EncodedText"]),
     ("train", &["data", "text", "model", "infer"]),
     ("device", &[]),
     ("error", &[]),
@@ -18,8 +20,8 @@ const ARROWS: [(&str, &[&str]); 8] = [
 const TOP: [&str; 2] = ["run", "lib"];
 
 /// The only files of these rooms of `bipvl` that know tensors: the two doors between voxels and tensors.
-const TENSOR_DOORS: [(&str, &[&str]); 3] =
-    [("data", &["data/batch.rs"]), ("text", &[]), ("infer", &["infer/mod.rs"])];
+const TENSOR_DOORS: [(&str, &[&str]); 4] =
+    [("data", &["data/batch.rs"]), ("text", &[]), ("describe", &[]), ("infer", &["infer/mod.rs"])];
 
 /// The only files of `model` that open files.
 const MODEL_FILES: [&str; 3] = ["model/weights.rs", "model/published/mod.rs", "model/published/bert.rs"];

@@ -63,6 +63,15 @@ pub fn read_grid(path: &Path) -> Result<Grid> {
     Ok(Header::parse(path, &source::read_head(path)?)?.grid)
 }
 
+/// Reads how many volumes the file holds, from the header alone.
+///
+/// # Errors
+///
+/// As [`read_grid`].
+pub fn read_volume_count(path: &Path) -> Result<usize> {
+    Ok(Header::parse(path, &source::read_head(path)?)?.volume_count)
+}
+
 /// Writes labels: one byte per voxel where all fit, else two. The grid comes back the same to the last
 /// bit of float32. A file of that name is replaced at once, when all is written; a name that ends with
 /// `.gz` is packed.

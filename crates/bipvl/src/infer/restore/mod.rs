@@ -96,7 +96,7 @@ impl Best {
     fn offer(&mut self, decision: &Decision, channel: usize, logits: impl Iterator<Item = f32>) {
         let label = decision.written[channel];
         for ((best, decided), logit) in self.logits.iter_mut().zip(&mut self.labels).zip(logits) {
-            let takes = decision.labeling.takes(logit, *best);
+            let takes = decision.labeling.takes(label, logit, *best);
             *best = if takes { logit } else { *best };
             *decided = if takes { label } else { *decided };
         }

@@ -75,7 +75,7 @@ fn label([x, y, z]: [Tap; 3], decision: &Decision, slab: &Slab) -> u16 {
     let (mut best, mut decided) = (f32::NEG_INFINITY, 0);
     for (channel, label) in decision.written.iter().enumerate() {
         let logit = logit(channel);
-        if decision.labeling.takes(logit, best) {
+        if decision.labeling.takes(*label, logit, best) {
             (best, decided) = (logit, *label);
         }
     }

@@ -29,6 +29,39 @@ pub struct FusionConfig {
     /// How both sides meet.
     #[serde(default)]
     pub form: FusionForm,
+    /// Which side hears of the other, and where.
+    #[serde(default)]
+    pub exchange: Exchange,
+}
+
+/// Which side hears of the other, and where; all but the default are there to be compared with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exchange {
+    /// Both of each other, in every stage: the method.
+    #[default]
+    BothWays,
+    /// The image of the text, in every stage; the text stays as it was.
+    TextToVision,
+    /// The text of the image, in every stage. The logits depend on no text; the informed text is what the
+    /// global alignment reads.
+    VisionToText,
+    /// Both of each other, once: in the last stage, when each has passed all its layers alone.
+    Late,
+    /// Neither: the network is a Swin UNETR.
+    None,
+}
+
+impl Exchange {
+    /// Whether a block lets the text ask the image.
+    pub fn informs_text(self) -> bool {
+        !matches!(self, Self::TextToVision | Self::None)
+    }
+
+    /// Whether a block lets the image ask the text.
+    pub fn informs_vision(self) -> bool {
+        !matches!(self, Self::VisionToText | Self::None)
+    }
 }
 
 /// How both sides meet (paper.md section 11, row 2).
@@ -57,7 +90,7 @@ pub struct FusionInput {
 /// Tokens of both sides after the exchange.
 #[derive(Clone, Debug)]
 pub struct FusionOutput {
-    /// `[batch, text tokens, hidden]`; `None` after the last stage, where nothing reads it.
+    /// `[batch, text tokens, hidden]`; `None` where it stays as it was or nothing reads it.
     pub text: Option<Tensor<3>>,
     /// `[batch, vision tokens, channels]`
     pub vision: Tensor<3>,

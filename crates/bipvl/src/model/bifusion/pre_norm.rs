@@ -40,10 +40,10 @@ pub struct PreNormSide {
     pub norm: LayerNorm,
     /// The side to itself.
     pub self_attention: FusionAttention,
-    /// The side asks, the other answers.
-    pub cross_attention: FusionAttention,
+    /// The side asks, the other answers; `None` where the side hears nothing of the other.
+    pub cross_attention: Option<FusionAttention>,
     /// Of the answer.
-    pub mlp: FusionMlp,
+    pub mlp: Option<FusionMlp>,
 }
 
 impl PreNorm {
@@ -58,8 +58,8 @@ impl PreNorm {
         let returns = differ && afterwards == TextAfterwards::Read;
         Self {
             project: differ.then(|| init.linear(hidden, channels)),
-            text: PreNormSide::new(init, config, channels),
-            vision: PreNormSide::new(init, config, channels),
+            text: PreNormSide::new(init, config, channels, config.exchange.informs_text()),
+            vision: PreNormSide::new(init, config, channels, config.exchange.informs_vision()),
             project_back: returns.then(|| init.linear(channels, hidden)),
             afterwards,
         }
@@ -69,9 +69,9 @@ impl PreNorm {
         let FusionInput { text, vision, text_mask } = input;
         let text = project(self.project.as_ref(), text);
         let text = self.text.attend_to_itself(text, Some(text_mask.clone()));
-        let vision = self.vision.attend_to_itself(vision, None);
-        let text = self.text.ask(text, vision.clone(), None);
-        let vision = self.vision.ask(vision, text.clone(), Some(text_mask));
+        let attended = self.vision.attend_to_itself(vision.clone(), None);
+        let text = self.text.ask(text.clone(), attended.clone(), None).unwrap_or(text);
+        let vision = self.vision.ask(attended, text.clone(), Some(text_mask)).unwrap_or(vision);
         let text = match self.afterwards {
             TextAfterwards::Read => Some(project(self.project_back.as_ref(), text)),
             TextAfterwards::Unread => None,
@@ -81,12 +81,12 @@ impl PreNorm {
 }
 
 impl PreNormSide {
-    fn new(init: &mut Initializer, config: &FusionConfig, channels: usize) -> Self {
+    fn new(init: &mut Initializer, config: &FusionConfig, channels: usize, asks: bool) -> Self {
         Self {
             norm: LayerNorm::new(init, channels, EPSILON),
             self_attention: FusionAttention::new(init, config.heads, channels, channels),
-            cross_attention: FusionAttention::new(init, config.heads, channels, channels / 2),
-            mlp: FusionMlp::new(init, channels, config.mlp_size),
+            cross_attention: asks.then(|| FusionAttention::new(init, config.heads, channels, channels / 2)),
+            mlp: asks.then(|| FusionMlp::new(init, channels, config.mlp_size)),
         }
     }
 
@@ -96,9 +96,10 @@ impl PreNormSide {
         self.self_attention.forward(tokens.clone(), tokens.clone(), tokens, mask)
     }
 
-    /// `tokens + MLP(CA(tokens; other))`; the mask is of `other`.
-    fn ask(&self, tokens: Tensor<3>, other: Tensor<3>, mask: Option<Tensor<3>>) -> Tensor<3> {
-        let answer = self.cross_attention.forward(tokens.clone(), other.clone(), other, mask);
-        tokens + self.mlp.forward(answer)
+    /// `tokens + MLP(CA(tokens; other))`, or nothing where this side does not ask; the mask is of `other`.
+    fn ask(&self, tokens: Tensor<3>, other: Tensor<3>, mask: Option<Tensor<3>>) -> Option<Tensor<3>> {
+        let (attention, mlp) = (self.cross_attention.as_ref()?, self.mlp.as_ref()?);
+        let answer = attention.forward(tokens.clone(), other.clone(), other, mask);
+        Some(tokens + mlp.forward(answer))
     }
 }

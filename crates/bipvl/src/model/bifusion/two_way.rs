@@ -1,7 +1,8 @@
 //! The fusion block of the release: a two-way transformer of two layers (paper.md 5.2).
 //!
 //! Text tokens are the queries `q`, vision tokens the keys `k`, and the projected text as it entered, `p`,
-//! serves as position code of the queries.
+//! serves as position code of the queries. Where one side alone hears of the other ([`super::Exchange`]), the
+//! layers that would inform the other are not there.
 
 use burn::{module::Module, tensor::Tensor};
 
@@ -85,27 +86,29 @@ pub struct TwoWayLayer {
     /// Text to itself.
     pub self_attention: FusionAttention,
     /// Text asks, image answers.
-    pub text_to_vision: FusionAttention,
+    pub text_to_vision: Option<FusionAttention>,
     /// Image asks, text answers.
-    pub vision_to_text: FusionAttention,
+    pub vision_to_text: Option<FusionAttention>,
     /// Of the text.
     pub text_mlp: FusionMlp,
     /// Of the image.
-    pub vision_mlp: FusionMlp,
+    pub vision_mlp: Option<FusionMlp>,
     /// In the order of their use.
     pub norms: Vec<LayerNorm>,
 }
 
 impl TwoWayLayer {
     fn new(init: &mut Initializer, config: &FusionConfig, channels: usize) -> Self {
-        let heads = config.heads;
+        let FusionConfig { heads, mlp_size, exchange, .. } = *config;
+        let (asks, answers) = (exchange.informs_text(), exchange.informs_vision());
+        let norms = 2 + usize::from(asks) + 2 * usize::from(answers);
         Self {
             self_attention: FusionAttention::new(init, heads, channels, channels),
-            text_to_vision: FusionAttention::new(init, heads, channels, channels / 2),
-            vision_to_text: FusionAttention::new(init, heads, channels, channels / 2),
-            text_mlp: FusionMlp::new(init, channels, config.mlp_size),
-            vision_mlp: FusionMlp::new(init, channels, config.mlp_size),
-            norms: (0..5).map(|_| LayerNorm::new(init, channels, EPSILON)).collect(),
+            text_to_vision: asks.then(|| FusionAttention::new(init, heads, channels, channels / 2)),
+            vision_to_text: answers.then(|| FusionAttention::new(init, heads, channels, channels / 2)),
+            text_mlp: FusionMlp::new(init, channels, mlp_size),
+            vision_mlp: answers.then(|| FusionMlp::new(init, channels, mlp_size)),
+            norms: (0..norms).map(|_| LayerNorm::new(init, channels, EPSILON)).collect(),
         }
     }
 
@@ -124,13 +127,18 @@ impl TwoWayLayer {
             let asking = q.clone() + p.clone();
             q.clone() + self.self_attention.forward(asking.clone(), asking, q, mask())
         };
-        let q = self.norms[0].forward(q);
-        let asked = self.text_to_vision.forward(q.clone() + p.clone(), k.clone(), k.clone(), None);
-        let q = self.norms[1].forward(q + asked);
-        let q = self.norms[2].forward(q.clone() + self.text_mlp.forward(q));
-        let asked = self.vision_to_text.forward(k.clone(), q.clone() + p.clone(), q.clone(), mask());
-        let k = self.norms[3].forward(k + asked);
-        let k = self.norms[4].forward(k.clone() + self.vision_mlp.forward(k));
+        let mut norms = self.norms.iter();
+        let mut norm = |tokens| norms.next().expect("one norm per sum").forward(tokens);
+        let mut q = norm(q);
+        if let Some(ask) = &self.text_to_vision {
+            let asked = ask.forward(q.clone() + p.clone(), k.clone(), k.clone(), None);
+            q = norm(q + asked);
+        }
+        let q = norm(q.clone() + self.text_mlp.forward(q));
+        let (Some(ask), Some(mlp)) = (&self.vision_to_text, &self.vision_mlp) else { return (q, k) };
+        let asked = ask.forward(k.clone(), q.clone() + p.clone(), q.clone(), mask());
+        let k = norm(k + asked);
+        let k = norm(k.clone() + mlp.forward(k));
         (q, k)
     }
 }

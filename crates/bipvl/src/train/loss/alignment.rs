@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
 use super::LossConfig;
-use crate::model::init::Noise;
+use crate::model::{Output, init::Noise};
 
 /// Temperature of every softmax.
 const TEMPERATURE: f64 = 0.2;
@@ -19,6 +19,21 @@ const HARD_NEGATIVES: usize = 3;
 const SHORTEST: f64 = 1e-12;
 /// Takes an entry out of a softmax.
 const NEVER: f64 = -1e9;
+
+/// What of the text is aligned with the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aligned {
+    /// Whole classes and single concepts. The default: the method.
+    #[default]
+    Both,
+    /// Whole classes alone.
+    Global,
+    /// Single concepts alone.
+    Local,
+    /// Nothing; the concepts are not read at all.
+    None,
+}
 
 /// Over what the weights of the concepts in the global loss are a softmax.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,23 +59,27 @@ pub enum HardNegatives {
     LeastSimilar,
 }
 
-/// `L_global + L_local`, one value.
+/// `L_global + L_local` or what the configuration leaves of them, one value.
 ///
-/// # Shapes
-///
-/// - `vision`: `[B, K, S]`, one embedding per class
-/// - `concepts`: `[K, M, S]`
-pub fn alignment(
-    vision: Tensor<3>,
-    concepts: Tensor<3>,
-    config: &LossConfig,
-    mut noise: Option<&mut Noise>,
-) -> Tensor<1> {
-    let classes = global_classes(vision.clone(), concepts.clone(), config.concept_weights);
+/// A class stands for itself in the global loss with its concepts, or with the text that the image has informed
+/// where there is one.
+pub fn alignment(output: &Output, config: &LossConfig, mut noise: Option<&mut Noise>) -> Option<Tensor<1>> {
+    let (vision, concepts) = (output.vision_embedding.clone(), output.concept_embedding.clone()?);
+    let classes = output
+        .informed_embedding
+        .clone()
+        .unwrap_or_else(|| global_classes(vision.clone(), concepts.clone(), config.concept_weights));
     let vision = normalize(add_noise(vision, noise.as_deref_mut()));
     let classes = normalize(add_noise(classes, noise.as_deref_mut()));
     let concepts = normalize(add_noise(concepts, noise));
-    global(vision.clone(), classes) + local(vision, concepts, config.hard_negatives)
+    match config.alignment {
+        Aligned::Both => {
+            Some(global(vision.clone(), classes) + local(vision, concepts, config.hard_negatives))
+        }
+        Aligned::Global => Some(global(vision, classes)),
+        Aligned::Local => Some(local(vision, concepts, config.hard_negatives)),
+        Aligned::None => None,
+    }
 }
 
 /// One text embedding per class: its concepts weighted by how well each fits the class's vision embedding.
@@ -190,6 +209,18 @@ mod tests {
         }
     }
 
+    fn align((vision, concepts): (Tensor<3>, Tensor<3>), config: LossConfig) -> f32 {
+        let unread = Tensor::zeros([1; 5], &vision.device());
+        let output = Output {
+            logits: unread.clone(),
+            class_embedding: unread,
+            vision_embedding: vision,
+            concept_embedding: Some(concepts),
+            informed_embedding: None,
+        };
+        alignment(&output, &config, None).expect("something is aligned").into_scalar()
+    }
+
     fn assert_near(found: f32, expected: f32) {
         assert!((found - expected).abs() < TOLERANCE, "expected {expected}, found {found}");
     }
@@ -228,8 +259,8 @@ mod tests {
     #[test]
     fn a_single_class_has_nothing_to_be_told_from() {
         let vision = Tensor::<3>::ones([1, 1, 4], &Device::flex());
-        let loss = alignment(vision, Tensor::ones([1, 6, 4], &Device::flex()), &LossConfig::default(), None);
-        assert_near(loss.into_scalar(), 0.0);
+        let concepts = Tensor::ones([1, 6, 4], &Device::flex());
+        assert_near(align((vision, concepts), LossConfig::default()), 0.0);
     }
 
     #[test]
@@ -239,9 +270,17 @@ mod tests {
         let vision = noise.normal([2, 4, 8], &device);
         let concepts = noise.normal([4, 6, 8], &device);
         for config in [LossConfig::default(), released()] {
-            let before: f32 = alignment(vision.clone(), concepts.clone(), &config, None).into_scalar();
-            let after = alignment(vision.clone().flip([1]), concepts.clone().flip([0]), &config, None);
-            assert_near(after.into_scalar(), before);
+            let before = align((vision.clone(), concepts.clone()), config);
+            let after = align((vision.clone().flip([1]), concepts.clone().flip([0])), config);
+            assert_near(after, before);
         }
+    }
+
+    #[test]
+    fn the_parts_make_the_whole() {
+        let part = |alignment| align(orthonormal(), LossConfig { alignment, ..LossConfig::default() });
+        assert_near(part(Aligned::Global), global_of(orthonormal()));
+        assert_near(part(Aligned::Local), local_of(orthonormal(), HardNegatives::MostSimilar));
+        assert_near(part(Aligned::Both), part(Aligned::Global) + part(Aligned::Local));
     }
 }

@@ -10,7 +10,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use alignment::{ConceptWeights, HardNegatives};
+pub use alignment::{Aligned, ConceptWeights, HardNegatives};
 
 use segmentation::masks;
 
@@ -22,10 +22,13 @@ use crate::{
     },
 };
 
-/// Where figure and release disagree about the losses (paper.md section 11, rows 7 to 9).
+/// Forms of the losses: where figure and release disagree (paper.md section 11, rows 7 to 9), and what may be
+/// left out to see what it is good for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossConfig {
+    /// What of the text is aligned with the image.
+    pub alignment: Aligned,
     /// How concepts are weighed in the global alignment.
     pub concept_weights: ConceptWeights,
     /// What concepts are told from in the local alignment.
@@ -44,6 +47,8 @@ pub enum LossWeighting {
     Released,
     /// `½ · e^(−s) · L + ½ · s`, the form of Kendall et al., which rests at half that weight.
     Kendall,
+    /// `½ · L`: the weights that the others begin with, never learned.
+    Fixed,
 }
 
 /// The losses of one step, each a tensor of one value.
@@ -53,8 +58,8 @@ pub struct Losses {
     pub segmentation: Tensor<1>,
     /// Class embeddings against the logits.
     pub class_embedding: Tensor<1>,
-    /// Text against image, global and local.
-    pub alignment: Tensor<1>,
+    /// Text against image, global and local; `None` where nothing is aligned.
+    pub alignment: Option<Tensor<1>>,
 }
 
 impl Losses {
@@ -78,9 +83,7 @@ impl Losses {
                 class_embedding::supervision_of_each(embedding, logits),
             ),
         };
-        let (vision, concepts) = (output.vision_embedding.clone(), output.concept_embedding.clone());
-        let alignment = alignment::alignment(vision, concepts, config, noise);
-        Self { segmentation, class_embedding, alignment }
+        Self { segmentation, class_embedding, alignment: alignment::alignment(output, config, noise) }
     }
 }
 
@@ -97,15 +100,18 @@ impl LossWeights {
         Self { log_sigma: init.constant([3], 0.0) }
     }
 
-    /// The sum of the weighted losses (paper.md 7.6).
+    /// The sum of the weighted losses (paper.md 7.6). A loss that is not there has no weight to learn either.
     pub fn total(&self, losses: &Losses, weighting: LossWeighting) -> Tensor<1> {
-        let all = vec![losses.segmentation.clone(), losses.class_embedding.clone(), losses.alignment.clone()];
-        let s = self.log_sigma.val();
-        let price = match weighting {
-            LossWeighting::Released => s.clone(),
-            LossWeighting::Kendall => s.clone() * 0.5,
+        let mut all = vec![losses.segmentation.clone(), losses.class_embedding.clone()];
+        all.extend(losses.alignment.clone());
+        let s = self.log_sigma.val().slice_dim(0, 0..all.len());
+        let half = Tensor::cat(all, 0) * 0.5;
+        let weighted = match weighting {
+            LossWeighting::Released => half * s.clone().neg().exp() + s,
+            LossWeighting::Kendall => half * s.clone().neg().exp() + s * 0.5,
+            LossWeighting::Fixed => half,
         };
-        (Tensor::cat(all, 0) * 0.5 * s.neg().exp() + price).sum()
+        weighted.sum()
     }
 }
 
@@ -118,7 +124,7 @@ mod tests {
     fn losses(values: [f32; 3]) -> Losses {
         let [segmentation, class_embedding, alignment] =
             values.map(|value| Tensor::from_floats([value], &Device::flex().autodiff()));
-        Losses { segmentation, class_embedding, alignment }
+        Losses { segmentation, class_embedding, alignment: Some(alignment) }
     }
 
     #[test]
@@ -147,10 +153,33 @@ mod tests {
     }
 
     #[test]
+    fn fixed_weights_stay_those_of_the_start_and_learn_nothing() {
+        let log_sigma = Tensor::from_floats([1.0, -2.0, 0.5], &Device::flex().autodiff());
+        let weights = LossWeights { log_sigma: Param::from_tensor(log_sigma) };
+        let mut losses = losses([1.5, 0.25, 3.0]);
+        losses.segmentation = losses.segmentation.require_grad();
+        let total = weights.total(&losses, LossWeighting::Fixed);
+        assert!((total.clone().into_scalar::<f32>() - 0.5 * (1.5 + 0.25 + 3.0)).abs() < 1e-6);
+        assert!(weights.log_sigma.val().grad(&total.backward()).is_none());
+    }
+
+    #[test]
+    fn an_absent_loss_costs_nothing_and_its_weight_does_not_move() {
+        let log_sigma = Tensor::from_floats([0.0, 0.0, 7.0], &Device::flex().autodiff());
+        let weights = LossWeights { log_sigma: Param::from_tensor(log_sigma) };
+        let losses = Losses { alignment: None, ..losses([1.5, 0.25, 3.0]) };
+        let total = weights.total(&losses, LossWeighting::Released);
+        assert!((total.clone().into_scalar::<f32>() - 0.5 * (1.5 + 0.25)).abs() < 1e-6);
+        let gradient = weights.log_sigma.val().grad(&total.backward()).expect("two weights are learned");
+        assert_eq!(gradient.into_data().try_to_vec::<f32>().unwrap()[2], 0.0);
+    }
+
+    #[test]
     fn a_configuration_may_turn_any_of_the_switches() {
         assert_eq!(toml::from_str::<LossConfig>("").unwrap(), LossConfig::default());
         let turned: LossConfig = toml::from_str(
             r#"
+            alignment = "local"
             concept_weights = "over_classes"
             hard_negatives = "least_similar"
             weighting = "kendall"
@@ -158,6 +187,7 @@ mod tests {
         )
         .unwrap();
         let expected = LossConfig {
+            alignment: Aligned::Local,
             concept_weights: ConceptWeights::OverClasses,
             hard_negatives: HardNegatives::LeastSimilar,
             weighting: LossWeighting::Kendall,

@@ -18,11 +18,7 @@ use bipvl_volume::{
 use burn::tensor::Device;
 use tempfile::TempDir;
 
-use super::{
-    Work,
-    source::Source,
-    text::{Scene, labeling},
-};
+use super::{Work, source::Source, text::Scene};
 
 /// Of the drawn CT.
 const SHAPE: [usize; 3] = [256, 256, 160];
@@ -69,7 +65,7 @@ fn predictor(source: &Source, scene: &Scene) -> Result<Predictor> {
         text: &scene.text(&device),
         recipe: Recipe::for_modality(Modality::Ct, scene.patch),
         channels: 1,
-        labeling: labeling(),
+        labeling: scene.labeling(),
         config: InferConfig { overlap: OVERLAP, blending: Blending::Gaussian, ..InferConfig::default() },
         device,
     }))

@@ -1,9 +1,9 @@
 //! `bipvl bench`: measures time and memory of each operation, in a process of its own.
 
-mod clock;
+pub(super) mod clock;
 mod file;
 mod measure;
-mod operations;
+pub(super) mod operations;
 mod outcome;
 mod score;
 mod source;
@@ -83,6 +83,11 @@ fn measure_elsewhere(measure: Measure, args: &BenchArgs) -> Result<Outcome> {
     command.args(["--repeat", &args.repeat.to_string()]);
     command.args(["--threads", &rayon::current_num_threads().to_string()]);
     command.args(args.quick.then_some("--quick"));
+    for (flag, number) in [("--classes", args.classes), ("--tokens", args.tokens)] {
+        if let Some(number) = number {
+            command.args([flag, &number.to_string()]);
+        }
+    }
     let output = command.stderr(Stdio::inherit()).output().with_context(|| measure.to_string())?;
     if !output.status.success() {
         bail!("{measure}: its process ended with {}", output.status);
@@ -96,7 +101,7 @@ fn measure_here(args: &BenchArgs) -> Result<()> {
     let [measure] = args.measures[..] else {
         bail!("--here: expected one measure, found {}", args.measures.len());
     };
-    let mut work = prepare(measure, &Source::new(args), args.quick)?;
+    let mut work = prepare(measure, &Source::new(args), args)?;
     let timing = clock::time(&mut *work, args.repeat)?;
     if let Some(path) = &args.output {
         work.save(path)?;
@@ -105,15 +110,17 @@ fn measure_here(args: &BenchArgs) -> Result<()> {
     Ok(())
 }
 
-fn prepare(measure: Measure, source: &Source, quick: bool) -> Result<Box<dyn Work>> {
+fn prepare(measure: Measure, source: &Source, args: &BenchArgs) -> Result<Box<dyn Work>> {
+    let quick = args.quick;
     let size = |size| if quick { Size::QUICK } else { size };
-    let paper = || if quick { Scene::tiny() } else { Scene::paper() };
+    let tiny = || Scene::tiny().with_text(args.classes, args.tokens);
+    let paper = || if quick { tiny() } else { Scene::paper().with_text(args.classes, args.tokens) };
     Ok(match measure {
         Measure::Vision(full) => Box::new(vision::Forward::new(source, size(full))?),
         Measure::Train(full) => Box::new(vision::Training::new(source, size(full))?),
         Measure::TextWindow => Box::new(text::Window::new(source, &paper(), Encoding::Each)?),
         Measure::TextWindowCached => Box::new(text::Window::new(source, &paper(), Encoding::Once)?),
-        Measure::TextTrain => Box::new(text::Training::new(source, &Scene::tiny())?),
+        Measure::TextTrain => Box::new(text::Training::new(source, &tiny())?),
         Measure::TextTrainPaper => Box::new(text::Training::new(source, &paper())?),
         Measure::File => Box::new(file::Segmentation::new(source, quick)?),
         Measure::Score => Box::new(score::Scoring::new(source, quick)?),

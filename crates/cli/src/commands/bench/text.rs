@@ -25,12 +25,14 @@ use super::{
     vision::{LEARNING_RATE, Losses},
 };
 
+/// As many as AMOS22 has.
 pub(super) const CLASSES: usize = 15;
 /// A title and five concepts.
 const CONCEPTS: usize = 6;
-/// Tokens of the text of a class, and of one of its sentences.
-const FULL_TOKENS: usize = 48;
-const CONCEPT_TOKENS: usize = 12;
+/// Tokens of the text of a class when nothing else is asked for.
+const TOKENS: usize = 48;
+/// A sentence has so much less than the text it is a part of.
+const SENTENCES_PER_TEXT: usize = 4;
 /// Of a vocabulary made of descriptions.
 const WORDS: usize = 600;
 
@@ -39,6 +41,9 @@ const WORDS: usize = 600;
 pub(super) struct Scene {
     pub(super) config: BiPvlSegConfig,
     pub(super) patch: [usize; 3],
+    classes: usize,
+    /// Of the text of a class.
+    tokens: usize,
     batch: usize,
     clip_norm: f64,
 }
@@ -70,19 +75,35 @@ impl Scene {
         if config.text.vocab_size == 0 {
             config.text.vocab_size = WORDS;
         }
-        Self { config, patch: preset.patch(), batch, clip_norm }
+        Self { config, patch: preset.patch(), classes: CLASSES, tokens: TOKENS, batch, clip_norm }
+    }
+
+    /// The same with another number of classes, and texts of another length.
+    pub(super) fn with_text(self, classes: Option<u16>, tokens: Option<u16>) -> Self {
+        Self {
+            classes: classes.map_or(self.classes, usize::from),
+            tokens: tokens.map_or(self.tokens, usize::from),
+            ..self
+        }
+    }
+
+    /// Each class is one label.
+    pub(super) fn labeling(&self) -> Labeling {
+        Labeling::Exclusive((1..=self.classes as u16).collect())
     }
 
     pub(super) fn network(&self, source: &Source, device: &Device) -> Result<BiPvlSeg> {
-        let network = self.config.init(labeling().outputs(), self.patch, &mut source.initializer(device));
+        let network =
+            self.config.init(self.labeling().outputs(), self.patch, &mut source.initializer(device));
         source.filled(network, &whole_names(&self.config))
     }
 
     pub(super) fn text(&self, device: &Device) -> TextInput {
         let words = self.config.text.vocab_size;
+        let of_sentence = self.tokens.div_ceil(SENTENCES_PER_TEXT);
         TextInput {
-            full: tokens([CLASSES, FULL_TOKENS], words, device),
-            concepts: tokens([CLASSES * CONCEPTS, CONCEPT_TOKENS], words, device),
+            full: tokens([self.classes, self.tokens], words, device),
+            concepts: Some(tokens([self.classes * CONCEPTS, of_sentence], words, device)),
             num_concepts: CONCEPTS,
         }
     }
@@ -136,11 +157,6 @@ impl Work for Window {
     }
 }
 
-/// Each class is one label.
-pub(super) fn labeling() -> Labeling {
-    Labeling::Exclusive((1..=CLASSES as u16).collect())
-}
-
 /// Updates of all weights: forward, three losses, backward, `AdamW`.
 pub(super) struct Training {
     trainee: Trainee,
@@ -148,6 +164,7 @@ pub(super) struct Training {
     text: TextInput,
     image: Tensor<5>,
     labels: Tensor<4, Int>,
+    labeling: Labeling,
     losses: Losses,
 }
 
@@ -163,7 +180,8 @@ impl Training {
             optimizer: AdamW::new(optimizer),
             text: scene.text(&device),
             image: scene.image(source, &device)?,
-            labels: labels([scene.batch, x, y, z], CLASSES + 1, &device),
+            labels: labels([scene.batch, x, y, z], scene.classes + 1, &device),
+            labeling: scene.labeling(),
             losses: Losses::default(),
         })
     }
@@ -173,7 +191,7 @@ impl Work for Training {
     fn run(&mut self) -> Result<()> {
         let config = LossConfig::default();
         let output = self.trainee.model.forward(self.image.clone(), &self.text, None);
-        let losses = AllLosses::of(&output, self.labels.clone(), &labeling(), &config, None);
+        let losses = AllLosses::of(&output, self.labels.clone(), &self.labeling, &config, None);
         let total = self.trainee.loss_weights.total(&losses, config.weighting);
         self.losses.push(&total);
         // Nothing of the graph but what `total` holds on to may live on through the backward pass.

@@ -62,7 +62,7 @@ impl Forward {
         let Size { side, .. } = size;
         let network = network(source, size, &device)?;
         let image = source.image([1, 1, side, side, side], &device)?;
-        let gflop = swin_unetr_gflop(&config(size), OUTPUTS, side);
+        let gflop = swin_unetr_gflop(&config(size), OUTPUTS, [side; 3]);
         Ok(Self { network, image, logits: None, gflop })
     }
 }
@@ -102,7 +102,7 @@ impl Training {
         let image = source.image([1, 1, side, side, side], &device)?;
         let labels = labels([1, side, side, side], OUTPUTS, &device);
         let optimizer = AdamW::new(AdamWConfig::default());
-        let gflop = FORWARDS_PER_STEP * swin_unetr_gflop(&config(size), OUTPUTS, side);
+        let gflop = FORWARDS_PER_STEP * swin_unetr_gflop(&config(size), OUTPUTS, [side; 3]);
         Ok(Self { network, optimizer, image, labels, losses: Losses::default(), gflop })
     }
 }

@@ -1,0 +1,170 @@
+//! Layouts of published data sets: what is listed, what is refused. The files are empty; nothing reads them.
+
+use std::{fs, path::Path};
+
+use bipvl::data::{Dataset, Layout, Modality, Recipe, Relabel, Wanted};
+use bipvl_volume::{Grid, LabelMap, nifti};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::drawn;
+
+fn folder(files: &[&str]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for file in files {
+        write(folder.path(), file, "");
+    }
+    folder
+}
+
+fn write(root: &Path, file: &str, text: &str) {
+    let path = root.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn of(modality: Modality) -> Wanted {
+    Wanted { modality: Some(modality), ..Wanted::default() }
+}
+
+#[track_caller]
+fn refused(root: &Path, wanted: &Wanted, words: &[&str]) {
+    let message = Dataset::read(root, wanted).unwrap_err().to_string();
+    for word in words {
+        assert!(message.contains(word), "{word:?} is not in {message:?}");
+    }
+}
+
+fn ids(cases: &[bipvl::data::Case]) -> Vec<&str> {
+    cases.iter().map(|case| case.id.as_str()).collect()
+}
+
+fn amos(training: &[&str], validation: &[&str]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let list = |part: &str, numbers: &[&str]| -> Value {
+        let pair = |number: &&str| {
+            let files = ["images", "labels"].map(|kind| format!("./{kind}{part}/amos_{number}.nii.gz"));
+            files.iter().for_each(|file| write(folder.path(), file, ""));
+            json!({ "image": files[0], "label": files[1] })
+        };
+        numbers.iter().map(pair).collect()
+    };
+    let about = json!({
+        "modality": { "0": "CT" },
+        "labels": { "0": "background", "1": "spleen" },
+        "training": list("Tr", training),
+        "validation": list("Va", validation),
+    });
+    write(folder.path(), "dataset.json", &about.to_string());
+    folder
+}
+
+#[test]
+fn amos22_has_ct_below_five_hundred_and_mr_from_there() {
+    let folder = amos(&["0001", "0499", "0500", "0600"], &["0008", "0518", "0532"]);
+    let ct = Dataset::read(folder.path(), &of(Modality::Ct)).unwrap();
+    assert_eq!((ct.layout, ct.name.as_str()), (Layout::Amos22, "AMOS22 CT"));
+    assert_eq!((ids(&ct.cases), ids(&ct.test)), (vec!["amos_0001", "amos_0499"], vec!["amos_0008"]));
+    let mr = Dataset::read(folder.path(), &of(Modality::Mr)).unwrap();
+    assert_eq!(ids(&mr.cases), ["amos_0500", "amos_0600"]);
+    assert_eq!(ids(&mr.test), ["amos_0518", "amos_0532"]);
+    assert_eq!((mr.modality, mr.channels), (Modality::Mr, vec!["MR".to_owned()]));
+    refused(folder.path(), &Wanted::default(), &["data.modality", "CT and MR"]);
+    let only_ct = amos(&["0001"], &[]);
+    assert_eq!(Dataset::open(only_ct.path()).unwrap().modality, Modality::Ct);
+    refused(only_ct.path(), &of(Modality::Mr), &["at least one case"]);
+}
+
+#[test]
+fn mmwhs_pairs_images_with_labels_and_tells_what_lacks_either() {
+    let files = [
+        "ct_train/ct_train_1001_image.nii.gz",
+        "ct_train/ct_train_1001_label.nii.gz",
+        "ct_train/ct_train_1002_image.nii",
+        "ct_train/ct_train_1002_label.nii",
+        "ct_train/.hidden_image.nii.gz",
+        "ct_train/readme.txt",
+    ];
+    let folder = folder(&files);
+    let dataset = Dataset::open(folder.path()).unwrap();
+    assert_eq!((dataset.layout, dataset.modality), (Layout::Mmwhs, Modality::Ct));
+    assert_eq!(ids(&dataset.cases), ["ct_train_1001", "ct_train_1002"]);
+    assert_eq!(dataset.cases[1].labels, Some(folder.path().join(files[3])));
+    // As the data set's description has them, but in the order of the paper's texts.
+    assert_eq!(dataset.labels, [500, 600, 420, 550, 205, 820, 850]);
+    assert_eq!(dataset.classes[2], "left atrium");
+    write(folder.path(), "ct_train/ct_train_1003_label.nii.gz", "");
+    refused(folder.path(), &Wanted::default(), &["ct_train_1003_image.nii.gz", "no such file"]);
+    refused(folder.path(), &of(Modality::Mr), &["at least one case"]);
+    write(folder.path(), "mr_train/mr_train_1001_image.nii.gz", "");
+    refused(folder.path(), &Wanted::default(), &["data.modality"]);
+}
+
+#[test]
+fn acdc_takes_the_frames_that_info_cfg_names() {
+    let own = "training/patient007";
+    let files =
+        ["patient007_frame01", "patient007_frame01_gt", "patient007_frame10", "patient007_frame10_gt"];
+    let files = files.map(|name| format!("{own}/{name}.nii.gz"));
+    let folder = folder(&files.each_ref().map(String::as_str));
+    refused(folder.path(), &Wanted::default(), &["patient007/Info.cfg"]);
+    write(folder.path(), &format!("{own}/Info.cfg"), "ED: 1\nES: ten\n");
+    refused(folder.path(), &Wanted::default(), &["Info.cfg", "\"ES\"", "found ten"]);
+    write(folder.path(), &format!("{own}/Info.cfg"), "ED: 1\r\nES: 10\r\nGroup: NOR\r\n");
+    write(folder.path(), &format!("{own}/patient007_4d.nii.gz"), "");
+    write(folder.path(), "testing/patient101/Info.cfg", "ED: 1\nES: 14\n");
+    write(folder.path(), "testing/patient101/patient101_frame01.nii.gz", "");
+    let dataset = Dataset::open(folder.path()).unwrap();
+    assert_eq!((dataset.layout, dataset.modality), (Layout::Acdc, Modality::Mr));
+    assert_eq!(ids(&dataset.cases), ["patient007_frame01", "patient007_frame10"]);
+    assert_eq!(dataset.cases[0].patient(), dataset.cases[1].patient());
+    assert_eq!(dataset.test, [], "without a reference nothing can be tested");
+    fs::remove_file(folder.path().join(&files[1])).unwrap();
+    fs::remove_file(folder.path().join(&files[2])).unwrap();
+    refused(folder.path(), &Wanted::default(), &["patient007_frame01_gt.nii.gz", "and 1 more are missing"]);
+}
+
+#[test]
+fn classes_and_labels_that_a_configuration_gives_must_fit_together() {
+    let (folder, dataset) = drawn::dataset(1);
+    let owned = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+    let wanted = |classes, labels: Option<&[u16]>, relabel: &[[u16; 2]]| Wanted {
+        modality: None,
+        classes,
+        labels: labels.map(<[u16]>::to_vec),
+        relabel: relabel.iter().map(|[from, to]| Relabel { from: *from, to: *to }).collect(),
+    };
+    let read = Dataset::read(folder.path(), &wanted(owned(&["plate"]), Some(&[4]), &[[1, 0]])).unwrap();
+    assert_eq!((read.classes, read.labels, read.cases), (vec!["plate".to_owned()], vec![4], dataset.cases));
+    let refuse = |wanted: &Wanted, words: &[&str]| refused(folder.path(), wanted, words);
+    refuse(&wanted(owned(&["plate"]), None, &[]), &["data.classes and data.labels"]);
+    refuse(&wanted(owned(&["a"]), Some(&[1, 4]), &[]), &["a label for every class", "found 2 for 1"]);
+    refuse(&wanted(owned(&["a", "b"]), Some(&[1, 1]), &[]), &["1 twice"]);
+    refuse(&wanted(owned(&["a", "a"]), Some(&[1, 2]), &[]), &["\"a\" twice"]);
+    refuse(&wanted(owned(&["a"]), Some(&[0]), &[]), &["from 1 on"]);
+    refuse(&wanted(None, None, &[[1, 4]]), &["that are no class's and not 0, found 1"]);
+    refuse(&wanted(None, None, &[[7, 5]]), &["7 counts as a class's label or 0, found 5"]);
+    refuse(&wanted(None, None, &[[7, 4], [7, 0]]), &["relabeled once, found 7"]);
+}
+
+#[test]
+fn several_labels_become_one_class() {
+    let (folder, dataset) = drawn::dataset(1);
+    let wanted = Wanted {
+        classes: Some(vec!["both".to_owned()]),
+        labels: Some(vec![4]),
+        relabel: vec![Relabel { from: 1, to: 4 }],
+        ..Wanted::default()
+    };
+    let merged = Dataset::read(folder.path(), &wanted).unwrap();
+    let recipe = Recipe { patch: [8; 3], ..Recipe::for_modality(Modality::Mr, [8; 3]) };
+    let (_, labels) = recipe.prepare_case(&merged, &merged.cases[0]).unwrap();
+    // Both boxes, counted by hand: 3 × 3 × 5 and 3 × 4 × 2 voxels.
+    assert_eq!(labels.iter().filter(|label| **label == 1).count(), 45 + 24);
+    assert!(labels.iter().all(|label| *label <= 1));
+    // A label that nobody speaks of is still an error.
+    let stray = LabelMap::new(drawn::labels() * 3, Grid::with_spacing(drawn::SHAPE, [1.0; 3]));
+    nifti::write_labels(dataset.cases[0].labels.as_ref().unwrap(), &stray).unwrap();
+    let message = recipe.prepare_case(&merged, &merged.cases[0]).unwrap_err().to_string();
+    assert!(message.contains("labels among 0 and [4], found 3"), "{message}");
+}

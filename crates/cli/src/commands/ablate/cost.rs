@@ -1,0 +1,159 @@
+//! What a run costs: parameters, operations, time and memory, measured in the process that trained it.
+
+use std::{fs, path::Path, time::Instant};
+
+use anyhow::{Context, Result};
+use bipvl::{
+    model::{init::Noise, swin_unetr::SwinUnetr, weights::collect},
+    run::Run,
+    train::loss::Aligned,
+};
+use bipvl_volume::replace_file;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::commands::bench::{clock::peak_mib, operations::window_gflop};
+
+/// Measured windows of each kind, after one for warmth.
+const WINDOWS: usize = 5;
+
+/// What one run costs.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cost {
+    /// Weights of the modules that the training reads.
+    pub(crate) parameters: usize,
+    /// Billions of multiplications and additions for one window of a prediction.
+    pub(crate) gflop_per_window: f64,
+    /// Median over the updates of the training.
+    pub(crate) seconds_per_step: Option<f64>,
+    /// Median over windows of a prediction.
+    pub(crate) seconds_per_window: f64,
+    /// What of that a window through the vision side alone does not take.
+    pub(crate) text_share: f64,
+    /// Most resident memory of the process that trained, its data included; absent where the system does not tell.
+    pub(crate) peak_mib: Option<u64>,
+}
+
+impl Cost {
+    /// Of a run that this process has just trained.
+    pub(super) fn measure(run: &Run, device: &Device) -> Result<Self> {
+        // Before anything else asks for memory.
+        let peak_mib = peak_mib();
+        let model = run.model(device)?;
+        let text = run.text(device);
+        let (config, patch) = (&run.config.model, run.config.preprocess.patch);
+        let [classes, length] = text.full.ids.dims();
+
+        let encoded = model.encode_text(&text, None);
+        let vision =
+            SwinUnetr { vision_encoder: model.vision_encoder.clone(), decoder: model.decoder.clone() };
+        let [x, y, z] = patch;
+        let image: Tensor<5> = Noise::new(0, 0).normal([1, config.vision.channels, x, y, z], device);
+        let (mut whole, mut alone) = (Vec::new(), Vec::new());
+        for round in 0..=WINDOWS {
+            let times = [
+                seconds(|| model.segment(image.clone(), &encoded)),
+                seconds(|| vision.forward(image.clone())),
+            ];
+            if round > 0 {
+                whole.push(times[0]);
+                alone.push(times[1]);
+            }
+        }
+        let whole = median(whole).unwrap_or_default();
+        let alone = median(alone).unwrap_or_default();
+        let exchange = config.fusion.exchange;
+        Ok(Self {
+            parameters: parameters(run, collect(&model).iter().map(|(name, w)| (name, w.values.len()))),
+            gflop_per_window: window_gflop(config, patch, [classes, length]),
+            seconds_per_step: median(step_seconds(&run.path("log.jsonl"))?),
+            seconds_per_window: whole,
+            // Both are the same layers where no text informs the image, and differ by chance.
+            text_share: if exchange.informs_vision() { 1.0 - alone / whole } else { 0.0 },
+            peak_mib,
+        })
+    }
+
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        serde_json::from_str(&text).with_context(|| format!("{}: the costs of a run", path.display()))
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        Ok(replace_file(path, serde_json::to_string_pretty(self)?.as_bytes())?)
+    }
+
+    /// The cost of a row whose runs cost so much: the median of each time, the most memory.
+    pub(crate) fn of_row(runs: &[Self]) -> Option<Self> {
+        let over = |value: fn(&Self) -> f64| median(runs.iter().map(value).collect());
+        Some(Self {
+            seconds_per_step: median(runs.iter().filter_map(|run| run.seconds_per_step).collect()),
+            seconds_per_window: over(|run| run.seconds_per_window)?,
+            text_share: over(|run| run.text_share)?,
+            peak_mib: runs.iter().filter_map(|run| run.peak_mib).max(),
+            ..*runs.first()?
+        })
+    }
+}
+
+/// Those of the vision side and its head always, those of the text side where something reads it.
+fn parameters<'a>(run: &Run, named: impl Iterator<Item = (&'a String, usize)>) -> usize {
+    let exchange = run.config.model.fusion.exchange;
+    let is_aligned = run.config.train.loss.alignment != Aligned::None;
+    let is_fused = exchange.informs_text() || exchange.informs_vision();
+    let is_read = |name: &str| match name.split('.').next() {
+        Some("alignment") => is_aligned,
+        Some("text_encoder") => is_aligned || is_fused,
+        _ => true,
+    };
+    named.filter(|(name, _)| is_read(name)).map(|(_, count)| count).sum()
+}
+
+/// What the log says of each update.
+fn step_seconds(log: &Path) -> Result<Vec<f64>> {
+    let text = fs::read_to_string(log).with_context(|| log.display().to_string())?;
+    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    Ok(events.filter(|event| event["event"] == "step").filter_map(|step| step["seconds"].as_f64()).collect())
+}
+
+/// How long until the values are there.
+fn seconds(window: impl FnOnce() -> Tensor<5>) -> f64 {
+    let began = Instant::now();
+    let _ = window().into_data();
+    began.elapsed().as_secs_f64()
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
+    Some(f64::midpoint(*low, *high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_stands_in_the_middle() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0, 1.0]), Some(2.0));
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
+    }
+
+    #[test]
+    fn a_row_takes_the_median_time_and_the_most_memory_of_its_runs() {
+        let run = |seconds, peak| Cost {
+            parameters: 7,
+            gflop_per_window: 0.5,
+            seconds_per_step: Some(seconds),
+            seconds_per_window: seconds * 2.0,
+            text_share: 0.25,
+            peak_mib: peak,
+        };
+        let runs = [run(1.0, Some(10)), run(5.0, None), run(2.0, Some(30))];
+        assert_eq!(Cost::of_row(&runs), Some(run(2.0, Some(30))));
+        assert_eq!(Cost::of_row(&[]), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! The rows of the table: each turns one switch of the full method, and has a name on the command line.
+
+use std::path::Path;
+
+use bipvl::{
+    config::Config,
+    model::bifusion::Exchange,
+    text::Variant,
+    train::loss::{Aligned, LossWeighting},
+};
+
+use crate::args::AblateArgs;
+
+/// One row.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// On the command line, and as the folder of its runs.
+    pub(crate) name: &'static str,
+    /// What is varied.
+    pub(crate) factor: &'static str,
+    /// What it is instead.
+    pub(crate) what: &'static str,
+    switch: Switch,
+}
+
+/// What a row changes.
+#[derive(Clone, Copy, Debug)]
+enum Switch {
+    Nothing,
+    Fusion(Exchange),
+    /// Neither fusion nor alignment: no text at all.
+    VisionOnly,
+    Alignment(Aligned),
+    Weighting(LossWeighting),
+    Text(Variant),
+    Encoder(Encoder),
+}
+
+/// A published text encoder that the user has.
+#[derive(Clone, Copy, Debug)]
+enum Encoder {
+    MiniLm,
+    Bert,
+}
+
+/// The row that all others are compared with.
+pub(super) const FULL: &Row = &ROWS[0];
+
+/// All rows, in the order of the table.
+pub(super) const ROWS: [Row; 16] = [
+    row("full", "method", "bidirectional fusion, both alignments, homoscedastic weights", Switch::Nothing),
+    row("vision-only", "fusion", "vision only: no text at all", Switch::VisionOnly),
+    row("late", "fusion", "late: once, at the bottleneck", Switch::Fusion(Exchange::Late)),
+    row("text-to-vision", "fusion", "one way, text to vision", Switch::Fusion(Exchange::TextToVision)),
+    row("vision-to-text", "fusion", "one way, vision to text", Switch::Fusion(Exchange::VisionToText)),
+    row("no-alignment", "alignment", "none", Switch::Alignment(Aligned::None)),
+    row("global-alignment", "alignment", "global", Switch::Alignment(Aligned::Global)),
+    row("local-alignment", "alignment", "local", Switch::Alignment(Aligned::Local)),
+    row("fixed-weights", "loss weighting", "fixed", Switch::Weighting(LossWeighting::Fixed)),
+    row("names", "text", "class names only", Switch::Text(Variant::Names)),
+    row("ambiguous", "text", "ambiguous: the same vague sentences for all", Switch::Text(Variant::Ambiguous)),
+    row("misaligned", "text", "misaligned: that of another class", Switch::Text(Variant::Misaligned)),
+    row("shuffled", "text", "shuffled between classes, by concept", Switch::Text(Variant::Shuffled)),
+    row("report", "text", "free-form report sentences", Switch::Text(Variant::Report)),
+    row("minilm", "text encoder", "MiniLM", Switch::Encoder(Encoder::MiniLm)),
+    row("bert", "text encoder", "BERT", Switch::Encoder(Encoder::Bert)),
+];
+
+const fn row(name: &'static str, factor: &'static str, what: &'static str, switch: Switch) -> Row {
+    Row { name, factor, what, switch }
+}
+
+impl Row {
+    /// The row of a name.
+    pub(crate) fn named(name: &str) -> Result<&'static Self, String> {
+        ROWS.iter().find(|row| row.name == name).ok_or_else(|| {
+            let names = ROWS.map(|row| row.name).join(", ");
+            format!("expected one of {names}, found \"{name}\"")
+        })
+    }
+
+    /// The configuration of the full method with the switch of this row turned.
+    pub(super) fn config(&self, mut config: Config) -> Config {
+        match self.switch {
+            Switch::Fusion(exchange) => config.model.fusion.exchange = exchange,
+            Switch::VisionOnly => {
+                config.model.fusion.exchange = Exchange::None;
+                config.train.loss.alignment = Aligned::None;
+            }
+            Switch::Alignment(aligned) => config.train.loss.alignment = aligned,
+            Switch::Weighting(weighting) => config.train.loss.weighting = weighting,
+            Switch::Nothing | Switch::Text(_) | Switch::Encoder(_) => {}
+        }
+        config
+    }
+
+    /// What this row makes of the descriptions.
+    pub(super) fn text(&self) -> Variant {
+        match self.switch {
+            Switch::Text(variant) => variant,
+            _ => Variant::Full,
+        }
+    }
+
+    /// The folder of the text encoder that this row begins with.
+    pub(super) fn text_encoder<'a>(&self, args: &'a AblateArgs) -> Option<&'a Path> {
+        match self.switch {
+            Switch::Encoder(Encoder::MiniLm) => args.minilm.as_deref(),
+            Switch::Encoder(Encoder::Bert) => args.bert.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What this row needs and has not got.
+    pub(super) fn lacks(&self, args: &AblateArgs, classes: usize) -> Option<&'static str> {
+        match self.switch {
+            Switch::Encoder(Encoder::MiniLm) if args.minilm.is_none() => Some("--minilm DIR"),
+            Switch::Encoder(Encoder::Bert) if args.bert.is_none() => Some("--bert DIR"),
+            Switch::Text(Variant::Misaligned | Variant::Shuffled) if classes < 2 => Some("two classes"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_is_found_by_its_name_and_no_two_share_one() {
+        assert_eq!(ROWS.iter().map(|row| row.name).collect::<BTreeSet<_>>().len(), ROWS.len());
+        for row in &ROWS {
+            assert_eq!(Row::named(row.name).unwrap().what, row.what);
+        }
+        assert!(Row::named("both").unwrap_err().contains("vision-only, late"));
+        assert_eq!(FULL.name, "full");
+    }
+}

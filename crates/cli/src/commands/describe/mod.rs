@@ -1,0 +1,147 @@
+//! `bipvl describe`: writes descriptions of the classes of a data set, or looks through some.
+
+mod endpoint;
+mod http;
+
+use std::{cell::OnceCell, path::Path};
+
+use anyhow::{Context, Result, bail};
+use bipvl::{
+    data::{Case, Dataset, Modality},
+    describe::{Finding, Severity, Statistics, known, lint},
+    text::{Description, Descriptions, Tokenizer},
+};
+use bipvl_volume::replace_file;
+
+use crate::args::{DescribeArgs, DescribeSource};
+use endpoint::Endpoint;
+
+/// Writes or checks, as the flags ask.
+pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
+    match (&args.check, &args.data, &args.out) {
+        (Some(file), data, _) => check(file, data.as_deref(), args),
+        (None, Some(data), Some(out)) => write(data, out, args),
+        _ => bail!("--data and --out: expected both, or --check, found neither"),
+    }
+}
+
+/// Prints what the linter finds in a file.
+#[expect(clippy::print_stdout, reason = "the findings are what the command is for")]
+fn check(file: &Path, data: Option<&Path>, args: &DescribeArgs) -> Result<()> {
+    let descriptions = Descriptions::read_draft(file)?;
+    let dataset = data.map(Dataset::open).transpose()?;
+    let findings = findings(&descriptions, dataset.as_ref().map(|dataset| dataset.modality), args)?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    fail_on_errors(file, &findings)?;
+    if let Some(dataset) = &dataset {
+        descriptions.for_classes(file, &dataset.classes)?;
+    }
+    // What a training would refuse and the linter let pass is refused here too.
+    let count = Descriptions::read(file)?.classes.len();
+    println!("{}: {count} classes, {} warnings, no errors", file.display(), findings.len());
+    Ok(())
+}
+
+fn findings(
+    descriptions: &Descriptions,
+    modality: Option<Modality>,
+    args: &DescribeArgs,
+) -> Result<Vec<Finding>> {
+    let tokenizer = args.text_encoder.as_deref().map(Tokenizer::from_folder).transpose()?;
+    Ok(lint(descriptions, modality, tokenizer.as_ref()))
+}
+
+fn fail_on_errors(file: &Path, findings: &[Finding]) -> Result<()> {
+    match findings.iter().filter(|finding| finding.severity == Severity::Error).count() {
+        0 => Ok(()),
+        count => bail!("{}: expected descriptions without errors, found {count}", file.display()),
+    }
+}
+
+/// Describes every class, writes the file, and looks through it.
+fn write(data: &Path, out: &Path, args: &DescribeArgs) -> Result<()> {
+    if out.exists() {
+        bail!("{}: expected a new file, found one; remove it, or choose another name", out.display());
+    }
+    let dataset = Dataset::open(data)?;
+    let (described, sources): (Vec<_>, Vec<_>) = describe(&dataset, args)?.into_iter().unzip();
+    let descriptions = Descriptions { classes: described };
+    let head = head(&dataset, &sources);
+    let text = toml::to_string(&descriptions).context("descriptions can be written as TOML")?;
+    replace_file(out, format!("{head}\n{text}").as_bytes())?;
+    tracing::info!("{}: {} classes; read them before you train", out.display(), sources.len());
+    let findings = findings(&descriptions, Some(dataset.modality), args)?;
+    for finding in &findings {
+        tracing::warn!("{finding}");
+    }
+    fail_on_errors(out, &findings)
+}
+
+/// The comment above the descriptions: where each comes from.
+fn head(dataset: &Dataset, sources: &[String]) -> String {
+    let mut lines = vec![format!("# Descriptions of {}, written by `bipvl describe`.", dataset.name)];
+    let mut named: Vec<&String> = Vec::new();
+    for source in sources {
+        if named.contains(&source) {
+            continue;
+        }
+        named.push(source);
+        let classes = dataset.classes.iter().zip(sources).filter(|(_, other)| *other == source);
+        let classes: Vec<&str> = classes.map(|(class, _)| class.as_str()).collect();
+        lines.push(format!("# From {source}: {}.", classes.join(", ")));
+    }
+    // A name with a line break must not end the comment.
+    lines.iter().map(|line| line.replace(['\n', '\r'], " ") + "\n").collect()
+}
+
+/// Each class in words, and where the words come from.
+fn describe(dataset: &Dataset, args: &DescribeArgs) -> Result<Vec<(Description, String)>> {
+    let endpoint = args.endpoint.as_ref().zip(args.model.as_ref());
+    let source = args.from.or(endpoint.map(|_| DescribeSource::Endpoint));
+    let endpoint = match endpoint.filter(|_| source == Some(DescribeSource::Endpoint)) {
+        Some((url, model)) => Some(Endpoint::new(url, model, &args.key_env, args.timeout_s)?),
+        None => None,
+    };
+    // Known classes need no look at any case.
+    let statistics = OnceCell::new();
+    let measured = |index: usize| -> Result<(Description, String)> {
+        if statistics.get().is_none() {
+            // Nobody else sets it.
+            let _ = statistics.set(measure(dataset, args.cases as usize)?);
+        }
+        let statistics: &Statistics = statistics.get().expect("it was set above");
+        let class = &dataset.classes[index];
+        let Some(description) = statistics.describe(index) else {
+            let count = statistics.num_cases;
+            bail!(
+                "{}: expected the class \"{class}\" in one of the {count} measured cases, found none; see --cases",
+                dataset.root.display()
+            );
+        };
+        Ok((description, format!("measures of {} cases", statistics.num_cases)))
+    };
+    let describe = |(index, class): (usize, &String)| {
+        if let Some(endpoint) = &endpoint {
+            tracing::info!("{class}: asking {}", endpoint.model());
+            let description = endpoint.describe(class, dataset)?;
+            return Ok((description, format!("the model {}", endpoint.model())));
+        }
+        let knowledge = known(class, &dataset.name, dataset.modality)
+            .map(|description| (description, "built-in knowledge".to_owned()));
+        match (source, knowledge) {
+            (None | Some(DescribeSource::Knowledge), Some(known)) => Ok(known),
+            (Some(DescribeSource::Knowledge), None) => bail!(
+                "--from knowledge: expected names of known structures, found \"{class}\"; without --from it is measured"
+            ),
+            _ => measured(index),
+        }
+    };
+    dataset.classes.iter().enumerate().map(describe).collect()
+}
+
+fn measure(dataset: &Dataset, max_cases: usize) -> Result<Statistics> {
+    let on_case = |case: &Case| tracing::info!("measuring {}", case.id);
+    Ok(Statistics::measure(dataset, max_cases, on_case)?)
+}

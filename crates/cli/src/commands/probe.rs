@@ -1,0 +1,137 @@
+//! `bipvl probe`: how much a trained run depends on its text.
+
+use std::{collections::HashSet, fs};
+
+use anyhow::{Context, Result, bail};
+use bipvl::{
+    data::{Case, Dataset, Relabel, stamp},
+    infer::Predictor,
+    probe::{Answers, Probe, ProbeInput, Summary},
+    run::Run,
+    text::{
+        Descriptions, Synonyms,
+        variants::{KINDS, Kind, Options, Variants},
+    },
+};
+use bipvl_metrics::bootstrap::Bootstrap;
+use bipvl_volume::replace_file;
+
+use super::wording;
+use crate::{
+    args::{CasesArg, ProbeArgs},
+    progress,
+    report::probe::ProbeReport,
+};
+
+/// Segments the cases under every text, compares, and writes what came out.
+#[expect(clippy::print_stdout, reason = "the table is what the command is for")]
+pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
+    let run = Run::open(&args.model)?;
+    if !run.config.data.regions.is_empty() {
+        bail!(
+            "{}: expected classes that exclude each other, found regions",
+            run.path("config.toml").display()
+        );
+    }
+    let device = args.device.open()?;
+    let synonyms = wording::synonyms(args.synonyms.as_deref())?;
+    let dataset = match args.cases {
+        CasesArg::Val => Dataset::read(&args.data, &run.config.data.wanted())?,
+        CasesArg::All => Dataset::open(&args.data)?,
+    };
+    let (mut cases, labels) = cases(args.cases, &run, &dataset, &synonyms)?;
+    cases.truncate(args.max_cases.map_or(usize::MAX, |cases| cases as usize));
+    let variants = variants(args, &run, &synonyms)?;
+    let predictor = run.predictor(run.config.infer, &device)?.labeled(labels.clone());
+
+    let folder = args.out.clone().unwrap_or_else(|| run.path("probe"));
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let mut answers = Answers::open(&folder.join("answers.jsonl"))?;
+    let answers = ask(&run, &predictor, (&labels, &dataset.relabel), &cases, &variants, &mut answers)?;
+    let bootstrap = Bootstrap::with_seed(args.seed);
+    let count_cut = |texts: &[String]| run.count_cut(texts);
+    let summary = Summary::of(&variants, &run.config.data.classes, &answers, bootstrap, &count_cut);
+
+    let report = ProbeReport { title: format!("{}: what the text does", dataset.name), summary };
+    let text = serde_json::to_string_pretty(&report.summary)?;
+    replace_file(&folder.join("probe.json"), text.as_bytes())?;
+    replace_file(&folder.join("probe.md"), report.markdown().as_bytes())?;
+    replace_file(&folder.join("probe.html"), report.html()?.as_bytes())?;
+    println!("{}", report.text());
+    tracing::info!("report in {}", folder.join("probe.html").display());
+    Ok(())
+}
+
+/// The cases, and the label that each class of the run has in them.
+fn cases(
+    which: CasesArg,
+    run: &Run,
+    dataset: &Dataset,
+    synonyms: &Synonyms,
+) -> Result<(Vec<Case>, Vec<u16>)> {
+    if which == CasesArg::Val {
+        return Ok((run.split(dataset)?.val, run.config.data.labels.clone()));
+    }
+    let label = |class: &String| match synonyms.find_classes(class, &dataset.classes)[..] {
+        [place] => Ok(dataset.labels[place]),
+        _ => bail!(
+            "{}: expected one class for the run's \"{class}\", found {}",
+            dataset.root.join("dataset.json").display(),
+            dataset.classes.join(", ")
+        ),
+    };
+    let labels: Vec<u16> = run.config.data.classes.iter().map(label).collect::<Result<_>>()?;
+    let cases: Vec<Case> = dataset.cases.iter().filter(|case| case.labels.is_some()).cloned().collect();
+    if cases.is_empty() {
+        bail!("{}: expected cases with labels, found none", dataset.root.display());
+    }
+    Ok((cases, labels))
+}
+
+/// The texts that the flags ask for.
+fn variants(args: &ProbeArgs, run: &Run, synonyms: &Synonyms) -> Result<Variants> {
+    let all = KINDS.map(|(_, kind)| kind);
+    let kinds: &[Kind] = if args.only.is_empty() { &all } else { &args.only };
+    let mut paraphrases: Vec<(String, Descriptions)> = Vec::new();
+    let mut names = HashSet::new();
+    for file in &args.paraphrases {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if !names.insert(name.clone()) {
+            bail!("--paraphrases: expected files of different names, found {} twice", file.display());
+        }
+        let descriptions = wording::replaced(run, file, synonyms)?;
+        wording::warn_of_cuts(run, file, &descriptions);
+        paraphrases.push((name, descriptions));
+    }
+    let options = Options { seed: args.seed, kinds, paraphrases: &paraphrases, synonyms };
+    Ok(Variants::of(&run.descriptions, &options))
+}
+
+/// The answers of all cases, `[cases][variants]`.
+fn ask(
+    run: &Run,
+    predictor: &Predictor,
+    (labels, relabel): (&[u16], &[Relabel]),
+    cases: &[Case],
+    variants: &Variants,
+    answers: &mut Answers,
+) -> Result<Vec<Vec<bipvl::probe::Answer>>> {
+    let tokens: Vec<_> = variants.made.iter().map(|variant| run.tokens(&variant.texts)).collect();
+    let probe = Probe::new(ProbeInput {
+        predictor,
+        labels,
+        relabel,
+        variants: &variants.made,
+        tokens: &tokens,
+        network: format!("{}{}", stamp(&run.best_checkpoint())?, run.config.to_toml()),
+    });
+    let bar = progress::bar("probing", cases.len() * variants.made.len());
+    let mut all = Vec::with_capacity(cases.len());
+    for (place, case) in cases.iter().enumerate() {
+        bar.set_message(case.id.clone());
+        all.push(probe.ask(case, answers, &mut || bar.inc(1))?);
+        bar.set_position(((place + 1) * variants.made.len()) as u64);
+    }
+    bar.finish_and_clear();
+    Ok(all)
+}

@@ -1,0 +1,277 @@
+//! Every experiment on a miniature copy of its data set: looked through, and trained for two steps.
+
+use serde_json::Value;
+use toml::{Table, Value as Toml};
+
+use crate::{
+    layouts::{self, BOX_VOXELS},
+    scene::Scene,
+};
+
+/// What makes a training one of two seconds; over the experiment's own values.
+const TINY: &str = r#"
+preset = "tiny"
+
+[preprocess]
+spacing = [3.5, 3.5, 4.0]
+patch = [32, 32, 32]
+
+[model]
+shared_size = 8
+vision = { feature_size = 4, heads = [1, 1, 2, 4], attention_window = 2 }
+text = { hidden_size = 16, num_attention_heads = 2, intermediate_size = 32, stage_layers = [1, 1, 1, 1] }
+fusion = { heads = 2, mlp_size = 16 }
+
+[train]
+steps = 2
+batch = 1
+warmup_steps = 0
+validate_every = 2
+checkpoint_every = 2
+
+[infer]
+overlap = 0.0
+"#;
+
+fn empty() -> Scene {
+    Scene::with_classes(&[])
+}
+
+/// What `bipvl data check` says of a folder, one report for each experiment that fits it.
+fn check(scene: &Scene, folder: &str) -> Vec<Value> {
+    let outcome = scene.bipvl(&["data", "check", folder, "--json"]).succeeds();
+    serde_json::from_str(&outcome.stdout).unwrap()
+}
+
+/// Text of a file of the repository.
+fn repository(folder: &str, experiment: &str) -> String {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    std::fs::read_to_string(format!("{root}/{folder}/{experiment}.toml")).unwrap()
+}
+
+fn put_over(table: &mut Table, values: Table) {
+    for (key, value) in values {
+        match (table.get_mut(&key), value) {
+            (Some(Toml::Table(old)), Toml::Table(new)) => put_over(old, new),
+            (_, new) => {
+                table.insert(key, new);
+            }
+        }
+    }
+}
+
+/// Trains an experiment for two steps with a tiny network, and gives back the configuration of the run.
+#[track_caller]
+fn learns(scene: &Scene, folder: &str, experiment: &str, more: &str) -> Table {
+    let mut config: Table = repository("configs", experiment).parse().unwrap();
+    put_over(&mut config, TINY.parse().unwrap());
+    put_over(&mut config, more.parse().unwrap());
+    scene.write_text("configs/tiny.toml", &config.to_string());
+    scene.write_text("descriptions/tiny.toml", &repository("descriptions", experiment));
+    let run = format!("run-{experiment}");
+    let outcome = scene
+        .bipvl(&[
+            "train",
+            "--data",
+            folder,
+            "--config",
+            "configs/tiny.toml",
+            "--descriptions",
+            "descriptions/tiny.toml",
+            "--out",
+            &run,
+        ])
+        .succeeds();
+    assert!(outcome.stdout.contains("mean Dice"), "{}", outcome.stdout);
+    let log = scene.text(&format!("{run}/log.jsonl"));
+    assert_eq!(log.lines().filter(|line| line.contains("\"event\":\"step\"")).count(), 2, "{log}");
+    scene.text(&format!("{run}/config.toml")).parse().unwrap()
+}
+
+/// The cases of a run that it was judged by.
+fn judged(scene: &Scene, experiment: &str) -> Vec<String> {
+    let names = scene.names(&format!("run-{experiment}/predictions"));
+    names.into_iter().map(|name| name.trim_end_matches(".nii.gz").to_owned()).collect()
+}
+
+fn voxels_of(report: &Value, class: &str) -> u64 {
+    let classes = report["classes"].as_array().unwrap();
+    let class = classes.iter().find(|known| known["name"] == class).unwrap();
+    class["voxels"].as_u64().unwrap()
+}
+
+#[test]
+fn amos22_holds_two_experiments() {
+    let scene = empty();
+    layouts::amos22(&scene);
+    let [ct, mr] = &check(&scene, "amos22")[..] else { panic!("one report for each modality") };
+    // Numbers from 500 on are MR.
+    assert_eq!((&ct["cases"], &ct["test_cases"]), (&6.into(), &1.into()));
+    assert_eq!((&mr["cases"], &mr["test_cases"]), (&5.into(), &1.into()));
+    assert_eq!(ct["command"], "bipvl train --data amos22 --experiment amos22-ct --out runs/amos22-ct");
+    assert_eq!(mr["command"], "bipvl train --data amos22 --experiment amos22-mr --out runs/amos22-mr");
+    assert_eq!(voxels_of(ct, "prostate or uterus"), 7 * BOX_VOXELS);
+    assert_eq!(ct["orientations"]["RAS"], 7);
+    assert_eq!(ct["spacing_mm"].to_string(), "[[3.0,3.0],[3.5,3.5],[4.0,4.0]]");
+    for (experiment, case) in [("amos22-ct", "amos_0008"), ("amos22-mr", "amos_0518")] {
+        let config = learns(&scene, "amos22", experiment, "data.split.val = 2");
+        assert_eq!(config["data"]["classes"][7].as_str(), Some("aorta"));
+        assert_eq!(judged(&scene, experiment), [case]);
+    }
+}
+
+#[test]
+fn mmwhs_is_split_by_name_and_its_stray_label_counts_as_left_atrium() {
+    let scene = empty();
+    layouts::mmwhs(&scene);
+    let [ct, mr] = &check(&scene, "mmwhs")[..] else { panic!("one report for each modality") };
+    assert_eq!((&ct["cases"], &ct["relabeled"].as_array().unwrap().len()), (&8.into(), &0));
+    let stray = &mr["relabeled"][0];
+    assert_eq!((&stray["label"], &stray["counts_as"]), (&421.into(), &"left atrium".into()));
+    assert_eq!(
+        (&stray["voxels"], stray["cases"].to_string()),
+        (&BOX_VOXELS.into(), "[\"mr_train_1010\"]".into())
+    );
+    assert_eq!(voxels_of(mr, "left atrium"), 9 * BOX_VOXELS);
+    assert_eq!(voxels_of(ct, "left atrium"), 8 * BOX_VOXELS);
+    for modality in ["ct", "mr"] {
+        let experiment = format!("mmwhs-{modality}");
+        let config = learns(&scene, "mmwhs", &experiment, "");
+        let labels: Vec<i64> =
+            config["data"]["labels"].as_array().unwrap().iter().filter_map(Toml::as_integer).collect();
+        // The order of the paper's descriptions: LV, RV, LA, RA, myocardium, aorta, pulmonary artery.
+        assert_eq!(labels, [500, 600, 420, 550, 205, 820, 850]);
+        let test = [1001, 1002, 1016, 1018].map(|number| format!("{modality}_train_{number}"));
+        assert_eq!(judged(&scene, &experiment), test);
+    }
+}
+
+#[test]
+fn acdc_keeps_both_phases_of_a_patient_together() {
+    let scene = empty();
+    layouts::acdc(&scene);
+    let [report] = &check(&scene, "acdc")[..] else { panic!("one report") };
+    assert_eq!((&report["cases"], &report["test_cases"]), (&6.into(), &2.into()));
+    assert_eq!(report["command"], "bipvl train --data acdc --experiment acdc --out runs/acdc");
+    learns(&scene, "acdc", "acdc", "data.split.val = 1");
+    assert_eq!(judged(&scene, "acdc"), ["patient101_frame01", "patient101_frame12"]);
+}
+
+#[test]
+fn tasks_of_the_decathlon_are_known_by_name() {
+    let scene = empty();
+    let glioma = ["background", "edema", "non-enhancing tumor", "enhancing tumour"];
+    layouts::decathlon(&scene, "BRATS", &["FLAIR", "T1w", "t1gd", "T2w"], &glioma, 3);
+    let [report] = &check(&scene, "BRATS")[..] else { panic!("one report") };
+    assert_eq!(report["command"], "bipvl train --data BRATS --experiment msd-brain --out runs/msd-brain");
+    assert_eq!(report["channels"].as_array().unwrap().len(), 4);
+
+    let hippocampus = ["background", "Anterior", "Posterior"];
+    layouts::decathlon(&scene, "Hippocampus", &["MRI"], &hippocampus, 5);
+    let [report] = &check(&scene, "Hippocampus")[..] else { panic!("one report") };
+    assert_eq!(
+        report["command"],
+        "bipvl train --data Hippocampus --experiment hippocampus --out runs/hippocampus"
+    );
+    learns(&scene, "Hippocampus", "hippocampus", "");
+    assert_eq!(judged(&scene, "hippocampus").len(), 1, "one of five folds of five cases");
+}
+
+#[test]
+fn a_built_in_experiment_needs_no_files_but_the_data() {
+    let scene = empty();
+    let classes = ["background", "right twin", "left twin", "rod", "ball"];
+    layouts::decathlon(&scene, "Phantoms", &["CT"], &classes, 5);
+    let args = ["train", "--data", "Phantoms", "--experiment", "phantom", "--out", "run", "--steps", "2"];
+    scene.bipvl(&args).succeeds();
+    assert!(scene.text("run/descriptions.toml").contains("A long thin cylinder"));
+    assert!(
+        scene.text("run/config.toml").contains("spacing = [\n    4.0"),
+        "{}",
+        scene.text("run/config.toml")
+    );
+    let args = ["train", "--data", "Phantoms", "--experiment", "phantom", "--out", "run"];
+    scene.bipvl(&[&args[..], &["--config", "x.toml"]].concat()).refuses_saying(&["--config", "--experiment"]);
+    let args = ["train", "--data", "Phantoms", "--experiment", "ghost", "--out", "run"];
+    scene.bipvl(&args).refuses_saying(&["ghost", "expected one of", "amos22-ct", "phantom"]);
+}
+
+#[test]
+fn every_configuration_is_built_in() {
+    let names: Vec<String> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    for name in names {
+        // The folder is not there, which is said only once the name is known.
+        let args = ["train", "--data", "none", "--experiment", &name, "--out", "run"];
+        empty().bipvl(&args).fails_saying(&["none: expected the folder of a data set"]);
+    }
+}
+
+#[test]
+fn everything_wrong_with_a_folder_is_told_at_once() {
+    let scene = empty();
+    layouts::decathlon(&scene, "Sound", &["MRI"], &["background", "ball", "rod", "never there"], 4);
+    let sound = scene.bipvl(&["data", "check", "Sound"]).succeeds().stdout;
+    for part in [
+        "Sound: layout of Decathlon, MR, 1 channel",
+        "4 to train",
+        "RAS in 4",
+        "no fault found",
+        "DESCRIPTIONS.toml",
+    ] {
+        assert!(sound.contains(part), "{part:?} is not in\n{sound}");
+    }
+    assert!(!sound.contains("no case holds"), "{sound}");
+
+    let labels = |voxel: u16, spacing: f64| {
+        let grid = bipvl_volume::Grid::with_spacing(layouts::SHAPE, [spacing; 3]);
+        bipvl_volume::LabelMap::new(ndarray::Array3::from_elem(layouts::SHAPE, voxel), grid)
+    };
+    std::fs::remove_file(scene.path("Sound/imagesTr/Sound_000.nii")).unwrap();
+    scene.write_labels("Sound/labelsTr/Sound_001.nii", &labels(1, 9.0));
+    scene.write_text("Sound/imagesTr/Sound_002.nii", "no scan");
+    scene.write_labels("Sound/labelsTr/Sound_000.nii", &labels(77, 3.0));
+    scene.write_labels("Sound/labelsTr/Sound_003.nii", &labels(2, 3.0));
+    let outcome = scene.bipvl(&["data", "check", "Sound"]);
+    for part in [
+        "missing: Sound/imagesTr/Sound_000.nii",
+        "Sound/labelsTr/Sound_001.nii: expected the grid of Sound/imagesTr/Sound_001.nii",
+        "Sound/imagesTr/Sound_002.nii: expected a NIfTI-1 file",
+        "Sound/labelsTr/Sound_003.nii: expected the grid of",
+        "label 77 belongs to no class: 5760 voxels in Sound_000",
+    ] {
+        assert!(outcome.stdout.contains(part), "{part:?} is not in\n{}", outcome.stdout);
+    }
+    outcome.fails_saying(&["Sound: expected a data set to train on, found 5 faults"]);
+}
+
+#[test]
+fn a_folder_of_no_known_layout_is_refused() {
+    let scene = empty();
+    scene.write_text("folder/notes.txt", "");
+    let say = ["folder: expected the folder of a data set, with dataset.json", "ct_train", "training (ACDC)"];
+    scene.bipvl(&["data", "check", "folder"]).fails_saying(&say);
+    scene.bipvl(&["data", "check", "nowhere"]).fails_saying(&["nowhere: ", "found no such folder"]);
+}
+
+#[test]
+fn a_configuration_says_how_to_read_a_folder() {
+    let scene = empty();
+    layouts::decathlon(&scene, "my set", &["MRI"], &["background", "head", "tail"], 3);
+    scene.write_text(
+        "configs/whole.toml",
+        "[data]\nclasses = [\"whole\"]\nlabels = [1]\nrelabel = [{ from = 2, to = 1 }]\n",
+    );
+    scene.write_text("descriptions/whole.toml", "");
+    let outcome = scene.bipvl(&["data", "check", "my set", "--config", "configs/whole.toml"]).succeeds();
+    let command = "bipvl train --data 'my set' --config configs/whole.toml --descriptions descriptions/whole.toml \
+                   --out runs/whole";
+    for part in ["label 2 counts as whole: 180 voxels in my set_000", command] {
+        assert!(outcome.stdout.contains(part), "{part:?} is not in\n{}", outcome.stdout);
+    }
+    scene.write_text("configs/whole.toml", "[data]\nrelabel = [{ from = 2, to = 1 }]\n");
+    let outcome = scene.bipvl(&["data", "check", "my set", "--config", "configs/whole.toml"]);
+    outcome.fails_saying(&["expected labels to relabel that are no class's and not 0, found 2"]);
+}

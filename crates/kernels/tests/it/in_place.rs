@@ -1,0 +1,36 @@
+//! Operations that overwrite what nobody else reads, and nothing that somebody does.
+
+use bipvl_kernels::{add_leaky_relu, gelu, instance_norm};
+use burn::tensor::{Device, Tensor};
+
+use crate::random::random;
+
+const SHAPE: [usize; 5] = [2, 3, 5, 4, 7];
+
+/// Runs an operation on a tensor that is also read elsewhere, and on one that is not; both must give the same
+/// bits, and the tensor that is read elsewhere must keep its values.
+fn check(run: impl Fn(Tensor<5>) -> Tensor<5>) {
+    let device = Device::flex();
+    let shared = random(SHAPE, 1, &device);
+    let from_shared = run(shared.clone());
+    shared.into_data().assert_eq(&random(SHAPE, 1, &device).into_data(), true);
+    from_shared.into_data().assert_eq(&run(random(SHAPE, 1, &device)).into_data(), true);
+}
+
+#[test]
+fn a_shared_input_is_kept_and_another_gives_the_same() {
+    check(gelu);
+    check(|input| instance_norm(input, 1e-5, 0.01));
+    check(|input| add_leaky_relu(input, random(SHAPE, 2, &Device::flex()), 0.01));
+    check(|input| add_leaky_relu(random(SHAPE, 2, &Device::flex()), input, 0.01));
+}
+
+#[test]
+fn a_part_of_a_tensor_gives_that_part() {
+    let device = Device::flex();
+    let whole = || random([6, 3, 5, 4, 7], 3, &device);
+    let (expected, shared) = (gelu(whole()).slice([2..4]).into_data(), whole());
+    gelu(shared.clone().slice([2..4])).into_data().assert_eq(&expected, true);
+    shared.into_data().assert_eq(&whole().into_data(), true);
+    gelu(whole().slice([2..4])).into_data().assert_eq(&expected, true);
+}

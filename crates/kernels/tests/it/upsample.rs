@@ -1,0 +1,48 @@
+//! Upsampling into a joined map against Burn's transposed convolution.
+
+use bipvl_kernels::upsample_join;
+use burn::tensor::{Tensor, module, ops::ConvTransposeOptions};
+use proptest::prelude::*;
+
+use crate::{assert_close, device, random::random};
+
+/// Burn's transposed convolution takes filters `[inputs, outputs, 2, 2, 2]` and maps with channels first.
+fn by_burn(map: Tensor<5>, weight: Tensor<2>, skip: Tensor<5>) -> Tensor<5> {
+    let [inputs, columns] = weight.dims();
+    let filter = weight.reshape([inputs, 2, 2, 2, columns / 8]).permute([0, 4, 1, 2, 3]);
+    let options = ConvTransposeOptions::new([2; 3], [0; 3], [0; 3], [1; 3], 1);
+    let up = module::conv_transpose3d(map.permute([0, 4, 1, 2, 3]), filter, None, options);
+    Tensor::cat(vec![up.permute([0, 2, 3, 4, 1]), skip], 4)
+}
+
+fn check(size: [usize; 4], [inputs, outputs, skipped]: [usize; 3]) {
+    let ([batch, x, y, z], device) = (size, device());
+    let map = random([batch, x, y, z, inputs], 1, &device).require_grad();
+    let weight = random([inputs, 8 * outputs], 2, &device).require_grad();
+    let skip = random([batch, 2 * x, 2 * y, 2 * z, skipped], 3, &device).require_grad();
+    let ours = upsample_join(map.clone(), weight.clone(), skip.clone());
+    let theirs = by_burn(map.clone(), weight.clone(), skip.clone());
+    assert_close("output", ours.clone(), theirs.clone());
+    let slope = random(ours.dims(), 4, &device);
+    let (ours, theirs) = ((ours * slope.clone()).sum().backward(), (theirs * slope).sum().backward());
+    assert_close("map", map.grad(&ours).unwrap(), map.grad(&theirs).unwrap());
+    assert_close("weight", weight.grad(&ours).unwrap(), weight.grad(&theirs).unwrap());
+    assert_close("skip", skip.grad(&ours).unwrap(), skip.grad(&theirs).unwrap());
+}
+
+#[test]
+fn several_tasks_and_panels_equal_burn() {
+    check([2, 5, 6, 7], [10, 70, 9]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_shape_equals_burn(
+        size in prop::array::uniform4(1usize..5),
+        channels in prop::array::uniform3(1usize..20),
+    ) {
+        check(size, channels);
+    }
+}
