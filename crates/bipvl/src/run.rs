@@ -1,5 +1,9 @@
 //! A run folder: what is where, and the trained model read back from it.
 
+mod folds;
+
+pub use folds::{Folds, runs_in};
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -29,6 +33,8 @@ use crate::{
 pub struct Run {
     /// The folder.
     pub folder: PathBuf,
+    /// The folder of the prepared cases; several runs may share one.
+    pub cache: PathBuf,
     /// As the run was started.
     pub config: Config,
     /// The classes in words.
@@ -103,7 +109,11 @@ impl Run {
     /// When one of its files cannot be read.
     pub fn open(folder: &Path) -> Result<Self> {
         if !folder.join("config.toml").is_file() {
-            let found = if folder.is_dir() { "a folder without it" } else { "no such folder" };
+            let found = match () {
+                () if Folds::are_in(folder) => "a cross-validation; its runs are fold-0, fold-1 and so on",
+                () if folder.is_dir() => "a folder without it",
+                () => "no such folder",
+            };
             return Err(Error::content(folder, "the folder of a run, with config.toml in it", found));
         }
         let config = Config::read(&folder.join("config.toml"))?;
@@ -114,7 +124,8 @@ impl Run {
 
     fn with(folder: &Path, config: Config, descriptions: Descriptions, tokenizer: Tokenizer) -> Self {
         let tokenizer = tokenizer.with_max_tokens(config.model.text.max_position_embeddings);
-        Self { folder: folder.to_owned(), config, descriptions, tokenizer }
+        let (folder, cache) = (folder.to_owned(), folder.join("cache"));
+        Self { folder, cache, config, descriptions, tokenizer }
     }
 
     /// A file or folder of the run.
@@ -167,13 +178,12 @@ impl Run {
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Task> {
         let Config { data, preprocess, model, train, infer, .. } = self.config.clone();
-        let cache = self.path("cache");
-        let training_cases = build_cache(&cache, &preprocess, dataset, &split.train, progress)?;
+        let training_cases = build_cache(&self.cache, &preprocess, dataset, &split.train, progress)?;
         let before = split.train.len();
         let validation_cases =
-            build_cache(&cache, &preprocess, dataset, &split.val, &|done| progress(before + done))?;
+            build_cache(&self.cache, &preprocess, dataset, &split.val, &|done| progress(before + done))?;
         Ok(Task {
-            text: self.text(&options.device.clone().autodiff()),
+            text: self.text(&train.recompute.autodiff(&options.device)),
             config: train,
             model,
             recipe: preprocess,
@@ -206,6 +216,43 @@ impl Run {
             config: infer,
             device: device.clone(),
         }))
+    }
+
+    /// One predictor of several runs: the logits of a patch are the mean over their networks.
+    ///
+    /// # Errors
+    ///
+    /// When a checkpoint cannot be read, or a run has not the classes and the preparation of the first.
+    ///
+    /// # Panics
+    ///
+    /// When there is no run.
+    pub fn ensemble(runs: &[Self], infer: InferConfig, device: &Device) -> Result<Predictor> {
+        let (first, others) = runs.split_first().expect("an ensemble has at least one run");
+        let mut predictor = first.predictor(infer, device)?;
+        for run in others {
+            run.check_agrees_with(first)?;
+            predictor = predictor.with_member(run.model(device)?, &run.text(device));
+        }
+        Ok(predictor)
+    }
+
+    /// Whether both runs see the same voxels and speak of the same classes.
+    fn check_agrees_with(&self, other: &Self) -> Result<()> {
+        let (ours, theirs) = (&self.config, &other.config);
+        let differs = [
+            ("data.channels", ours.data.channels == theirs.data.channels),
+            ("data.classes", ours.data.classes == theirs.data.classes),
+            ("data.labels", ours.data.labels == theirs.data.labels),
+            ("preprocess", ours.preprocess == theirs.preprocess),
+        ];
+        match differs.into_iter().find(|(_, is_same)| !is_same) {
+            Some((key, _)) => {
+                let expected = format!("the {key} of {}", other.path("config.toml").display());
+                Err(Error::content(&self.path("config.toml"), expected, "another"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The network with its best weights.

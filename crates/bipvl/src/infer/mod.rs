@@ -1,12 +1,14 @@
 //! From a volume and a text to a label map.
 
 mod columns;
+mod mirror;
 mod restore;
 mod ring;
 mod sharing;
 mod sliding_window;
 
 pub use columns::Column;
+pub use mirror::{Flip, Mirror, mean, twins};
 pub use restore::Restorer;
 pub use ring::Slab;
 pub use sharing::{Logits, Sharing};
@@ -33,6 +35,10 @@ pub struct InferConfig {
     pub overlap: f64,
     /// How overlapping logits are weighted.
     pub blending: Blending,
+    /// Axes along which patches are flipped too, for a mean of the logits; two passes for each. None unless
+    /// asked for.
+    #[serde(skip_serializing_if = "Mirror::is_none")]
+    pub mirror: Mirror,
     /// Which patches pass through the network; no part of a configuration file, since no result depends on
     /// it.
     #[serde(skip)]
@@ -62,21 +68,36 @@ pub struct Progress {
 
 impl Default for InferConfig {
     fn default() -> Self {
-        Self { overlap: 0.5, blending: Blending::Gaussian, passes: Passes::Shared }
+        Self { overlap: 0.5, blending: Blending::Gaussian, mirror: Mirror::default(), passes: Passes::Shared }
     }
 }
 
-/// A model with its text and its recipe, ready for volumes.
+/// A model with its text and its recipe, ready for volumes; or an ensemble of several, of one recipe.
 #[derive(Debug)]
 pub struct Predictor {
-    model: BiPvlSeg,
-    text: EncodedText,
+    members: Vec<Member>,
     recipe: Recipe,
     channels: usize,
     labels: Vec<u16>,
     window: SlidingWindow,
+    mirror: Mirror,
     passes: Passes,
     device: Device,
+}
+
+/// One network and what it reads.
+#[derive(Debug)]
+struct Member {
+    model: BiPvlSeg,
+    text: EncodedText,
+}
+
+impl Member {
+    /// Encodes the text up to the first exchange; that part is the same for every patch.
+    fn new(model: BiPvlSeg, text: &TextInput) -> Self {
+        let text = model.encode_text(text, None);
+        Self { model: model.for_prediction(), text }
+    }
 }
 
 /// What a predictor is made of.
@@ -99,12 +120,21 @@ pub struct PredictorInput<'a> {
 }
 
 impl Predictor {
-    /// Encodes the text up to the first exchange; that part is the same for every patch.
+    /// Of one network.
     pub fn new(input: PredictorInput) -> Self {
         let PredictorInput { model, text, recipe, channels, labels, config, device } = input;
-        let encoded = model.encode_text(text, None);
-        let window = SlidingWindow::new(recipe.patch, config.overlap, config.blending);
-        Self { model, text: encoded, recipe, channels, labels, window, passes: config.passes, device }
+        let InferConfig { overlap, blending, mirror, passes } = config;
+        let window = SlidingWindow::new(recipe.patch, overlap, blending);
+        let members = vec![Member::new(model, text)];
+        Self { members, recipe, channels, labels, window, mirror, passes, device }
+    }
+
+    /// The same with one more network of the same recipe, classes and channels, and its text: the logits of
+    /// a patch are the mean over all.
+    #[must_use]
+    pub fn with_member(mut self, model: BiPvlSeg, text: &TextInput) -> Self {
+        self.members.push(Member::new(model, text));
+        self
     }
 
     /// Segments one case; the label map is on the grid of its first channel. `progress` hears of every patch.
@@ -158,12 +188,20 @@ impl Predictor {
         restorer.into_labels()
     }
 
-    /// Logits of one patch `[channels, x, y, z]` → `[classes + 1, x, y, z]`.
+    /// Logits of one patch `[channels, x, y, z]` → `[classes + 1, x, y, z]`: the mean over the members and
+    /// over the flips.
     fn logits(&self, patch: ArrayView4<f32>) -> Logits {
+        let passes =
+            self.members.iter().flat_map(|member| self.mirror.flips().map(move |flip| (member, flip)));
+        mean(passes.map(|(member, flip)| flip.of(self.pass(member, flip.of(patch)))))
+    }
+
+    /// One pass through one network.
+    fn pass(&self, member: &Member, patch: ArrayView4<f32>) -> Logits {
         let (channels, x, y, z) = patch.dim();
         let values: Vec<f32> = patch.iter().copied().collect();
         let data = TensorData::new(values, [1, channels, x, y, z]);
-        let logits = self.model.segment(Tensor::from_data(data, &self.device), &self.text);
+        let logits = member.model.segment(Tensor::from_data(data, &self.device), &member.text);
         let [_, outputs, ..] = logits.dims();
         let values = logits.into_data().try_to_vec().expect("logits are float32");
         Logits::from_shape_vec((outputs, x, y, z), values).expect("one logit per voxel and class")

@@ -26,6 +26,8 @@ pub struct DecoderOutput {
     pub logits: Tensor<5>,
     /// The bottleneck after its residual block, `[batch, x/32, y/32, z/32, 16 · feature_size]`.
     pub bottleneck: Tensor<5>,
+    /// Logits of the coarser scales, finest first, `[batch, x/2ⁱ, y/2ⁱ, z/2ⁱ, classes]`; for training alone.
+    pub auxiliary: Vec<Tensor<5>>,
 }
 
 /// Residual blocks on the skips, and a block of upsampling per stage.
@@ -39,6 +41,8 @@ pub struct Decoder {
     pub up_blocks: Vec<UpBlock>,
     /// To one channel per class and background.
     pub logits: Linear,
+    /// The same from the map of half the resolution, of a quarter and so on; none unless asked for.
+    pub auxiliary: Vec<Linear>,
 }
 
 impl Decoder {
@@ -51,7 +55,16 @@ impl Decoder {
         let mut up_blocks: Vec<UpBlock> =
             (0..STAGES).rev().map(|stage| UpBlock::new(init, width(stage + 1), width(stage))).collect();
         up_blocks.push(UpBlock::new(init, width(0), width(0)));
-        Self { skip_blocks, bottleneck, up_blocks, logits: init.linear(width(0), outputs) }
+        let logits = init.linear(width(0), outputs);
+        Self { skip_blocks, bottleneck, up_blocks, logits, auxiliary: Vec::new() }
+    }
+
+    /// The same with logits at so many coarser `scales` (up to four).
+    #[must_use]
+    pub fn supervised(mut self, init: &mut Initializer, config: &VisionConfig, scales: usize) -> Self {
+        let [_, outputs] = self.logits.weight.dims();
+        self.auxiliary = (0..scales).map(|scale| init.linear(config.width(scale), outputs)).collect();
+        self
     }
 
     /// From the bottleneck up to the logits.
@@ -65,10 +78,17 @@ impl Decoder {
             .collect();
         skips.push(fourth);
         let mut map = bottleneck.clone();
-        for (block, skip) in self.up_blocks.iter().zip(skips.into_iter().rev()) {
+        let mut auxiliary = Vec::new();
+        for (scale, (block, skip)) in
+            (0..=STAGES).rev().zip(self.up_blocks.iter().zip(skips.into_iter().rev()))
+        {
             map = block.forward(map, skip);
+            // At scale 0 the map has the resolution of the image.
+            let head = scale.checked_sub(1).and_then(|index| self.auxiliary.get(index));
+            auxiliary.extend(head.map(|head| head.forward(map.clone())));
         }
-        DecoderOutput { logits: self.logits.forward(map), bottleneck }
+        auxiliary.reverse();
+        DecoderOutput { logits: self.logits.forward(map), bottleneck, auxiliary }
     }
 }
 

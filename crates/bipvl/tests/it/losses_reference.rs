@@ -34,6 +34,7 @@ fn output() -> Output {
         class_embedding: class_embedding.detach().require_grad(),
         vision_embedding: made("vision", [BATCH, CLASSES, 8], &device).require_grad(),
         concept_embedding: made("concepts", [CLASSES, 3, 8], &device).require_grad(),
+        auxiliary: Vec::new(),
     }
 }
 

@@ -68,6 +68,7 @@ fn config() -> BiPvlSegConfig {
         fusion: FusionConfig { heads: 4, mlp_size: 32, form: FusionForm::TwoWay },
         bottleneck: Bottleneck::Fused,
         shared_size: 16,
+        supervised_scales: 0,
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod demo;
 pub(crate) mod evaluate;
 pub(crate) mod export;
+mod folds;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod judge;

@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use bipvl::{
-    infer::{Passes, Predictor, Progress},
-    run::Run,
+    infer::{InferConfig, Passes, Predictor, Progress},
+    run::{Run, runs_in},
 };
 use bipvl_volume::nifti::write_labels;
 use indexmap::IndexMap;
@@ -21,18 +21,11 @@ type Inputs = IndexMap<String, Vec<PathBuf>>;
 
 /// Segments every input; one that fails is told of and the others go on.
 pub(crate) fn run(args: &PredictArgs) -> Result<()> {
-    let run = Run::open(&args.model)?;
-    let mut config = run.config.infer;
-    config.overlap = args.overlap.unwrap_or(config.overlap);
-    config.blending = args.blending.map_or(config.blending, Into::into);
-    if args.every_patch {
-        config.passes = Passes::Every;
-    }
-    if !(0.0..1.0).contains(&config.overlap) {
-        bail!("--overlap: expected at least 0 and below 1, found {}", config.overlap);
-    }
-    let predictor = run.predictor(config, &args.device.open()?)?;
-    let inputs = gather(&args.inputs, run.config.data.channels.len())?;
+    let folders = args.model.iter().map(|folder| runs_in(folder)).collect::<Result<Vec<_>, _>>()?;
+    let runs = folders.concat().iter().map(|folder| Run::open(folder)).collect::<Result<Vec<_>, _>>()?;
+    let config = infer_config(args, &runs)?;
+    let predictor = Run::ensemble(&runs, config, &args.device.open()?)?;
+    let inputs = gather(&args.inputs, runs[0].config.data.channels.len())?;
     fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
 
     let bar = progress::bar("segmenting", inputs.len());
@@ -56,6 +49,30 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
         bail!("{failed} of {} scans could not be segmented", inputs.len());
     }
     Ok(())
+}
+
+/// How volumes are covered: as the first run says, but for what the flags ask for.
+fn infer_config(args: &PredictArgs, runs: &[Run]) -> Result<InferConfig> {
+    let mut config = runs[0].config.infer;
+    config.overlap = args.overlap.unwrap_or(config.overlap);
+    config.blending = args.blending.map_or(config.blending, Into::into);
+    config.mirror = args.mirror.unwrap_or(config.mirror);
+    if args.every_patch {
+        config.passes = Passes::Every;
+    }
+    if !(0.0..1.0).contains(&config.overlap) {
+        bail!("--overlap: expected at least 0 and below 1, found {}", config.overlap);
+    }
+    for run in runs {
+        run.config.check_mirror(config.mirror, Path::new("--mirror"))?;
+    }
+    let is_unseen =
+        |axis: usize| runs.iter().any(|run| run.config.train.augment.flip_probability[axis] == 0.0);
+    let unseen = config.mirror.names(is_unseen);
+    if !unseen.is_empty() {
+        tracing::warn!("--mirror: no training saw patches flipped along {unseen}; look whether it helps");
+    }
+    Ok(config)
 }
 
 /// Writes the label map of one scan, and says how many patches that took.

@@ -13,16 +13,20 @@ use bipvl::{
         Preset,
         published::{Imported, Sizes},
     },
-    run::{Run, TrainingOptions},
+    run::{Folds, Run, TrainingOptions},
     text::Descriptions,
-    train::{Start, checkpoint::saved_step, train},
+    train::{Start, checkpoint::saved_progress, train},
 };
+use burn::tensor::Device;
 
-use super::{judge::judge, run_log::RunLog};
+use super::{folds, judge::judge, run_log::RunLog};
 use crate::{args::TrainArgs, progress};
 
-/// Trains, then judges the best weights on the validation cases.
+/// Trains, then judges the best weights on the validation cases; or does so for every fold.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
+    if args.folds.is_some() || (args.resume && Folds::are_in(&args.out)) {
+        return folds::run(args);
+    }
     let began = Instant::now();
     // Before anything is written: a refused flag leaves no half-begun run.
     let device = args.device.open()?;
@@ -33,24 +37,32 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let split = run.split(&dataset)?;
     let (train, val) = (split.train.len(), split.val.len());
     tracing::info!("{}: {train} cases train, {val} validate, run in {}", dataset.name, args.out.display());
-    let options = TrainingOptions {
-        imported,
-        time_budget,
-        workers: std::thread::available_parallelism().map_or(1, usize::from),
-        device: device.clone(),
-    };
-    learn(args.resume, &run, &dataset, &split, options)?;
-    let command = std::env::args().collect::<Vec<_>>().join(" ");
+    learn(args.resume, &run, &dataset, &split, options(imported, time_budget, &device))?;
     judge(
         &run,
         &split.val,
         &device,
-        &[("command", command), ("minutes", format!("{:.1}", began.elapsed().as_secs_f64() / 60.0))],
+        &[("command", command_line()), ("minutes", format!("{:.1}", began.elapsed().as_secs_f64() / 60.0))],
     )
 }
 
+/// The command as it was given, for the report.
+pub(super) fn command_line() -> String {
+    std::env::args().collect::<Vec<_>>().join(" ")
+}
+
+/// What a training on all processors needs besides its run.
+pub(super) fn options(
+    imported: Vec<Imported>,
+    time_budget: Option<Duration>,
+    device: &Device,
+) -> TrainingOptions {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    TrainingOptions { imported, time_budget, workers, device: device.clone() }
+}
+
 /// How long a training may take.
-fn time_budget(minutes: Option<f64>) -> Result<Option<Duration>> {
+pub(super) fn time_budget(minutes: Option<f64>) -> Result<Option<Duration>> {
     let Some(minutes) = minutes else { return Ok(None) };
     match Duration::try_from_secs_f64(minutes * 60.0) {
         Ok(budget) if !budget.is_zero() => Ok(Some(budget)),
@@ -59,7 +71,7 @@ fn time_budget(minutes: Option<f64>) -> Result<Option<Duration>> {
 }
 
 /// A new run with the configuration that the flags ask for.
-fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Run> {
+pub(super) fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Run> {
     let descriptions = Descriptions::read(&args.descriptions)?;
     let descriptions = descriptions.for_classes(&args.descriptions, &dataset.classes)?;
     let mut config = match &args.config {
@@ -76,7 +88,7 @@ fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<R
 }
 
 /// Published weights that the flags ask to begin with.
-fn imported(args: &TrainArgs, outputs: usize) -> Result<Vec<Imported>> {
+pub(super) fn imported(args: &TrainArgs, outputs: usize) -> Result<Vec<Imported>> {
     let mut all = Vec::new();
     if let Some(folder) = &args.text_encoder {
         all.push(Imported::from_bert(folder)?.0);
@@ -101,14 +113,20 @@ fn imported(args: &TrainArgs, outputs: usize) -> Result<Vec<Imported>> {
 }
 
 /// Prepares the cases and finds the weights.
-fn learn(resume: bool, run: &Run, dataset: &Dataset, split: &Split, options: TrainingOptions) -> Result<()> {
+pub(super) fn learn(
+    resume: bool,
+    run: &Run,
+    dataset: &Dataset,
+    split: &Split,
+    options: TrainingOptions,
+) -> Result<()> {
     let bar = progress::bar("preparing", split.train.len() + split.val.len());
     let task = run.task(dataset, split, options, &|done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
 
     let last = run.last_checkpoint();
     let (start, step) = match (resume, last.exists()) {
-        (true, true) => (Start::Resume, saved_step(&last)?),
+        (true, true) => (Start::Resume, saved_progress(&last)?.step),
         // Published weights that the run was to begin with are known to its first command alone.
         (true, false) => {
             bail!("{}: expected a checkpoint, found none yet; begin again in a new --out", last.display())

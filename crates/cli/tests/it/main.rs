@@ -4,7 +4,9 @@
 
 mod bad_input;
 mod bench;
+mod folds;
 mod help;
 mod resume;
 mod scene;
 mod story;
+mod updates;
