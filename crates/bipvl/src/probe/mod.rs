@@ -34,7 +34,7 @@ pub struct Probe<'a> {
 #[derive(Debug)]
 struct Question<'a> {
     variant: &'a Variant,
-    encoded: EncodedText,
+    encoded: Vec<EncodedText>,
 }
 
 /// What a probe is made of.
@@ -60,7 +60,8 @@ impl<'a> Probe<'a> {
     pub fn new(input: ProbeInput<'a>) -> Self {
         let ProbeInput { predictor, labels, relabel, variants, tokens, network } = input;
         let texts = variants.iter().zip(tokens);
-        let encode = |(variant, tokens)| Question { variant, encoded: predictor.encode(tokens) };
+        let encode =
+            |(variant, tokens)| Question { variant, encoded: predictor.encode(std::slice::from_ref(tokens)) };
         Self { predictor, labels, relabel, questions: texts.map(encode).collect(), network }
     }
 

@@ -135,7 +135,7 @@ fn the_text_as_trained_gives_the_same_label_map_as_a_prediction() {
         assert!(close(found.reference_ml, VOXEL_ML * REFERENCE_VOXELS[class]), "{found:?}");
         assert!(found.dice.is_some_and(|dice| (0.0..=1.0).contains(&dice)));
     }
-    let described = scene.predictor.described(&scene.tokens[0]);
+    let described = scene.predictor.described(&scene.tokens[..1]);
     assert_eq!(described.predict_files(&dataset.cases[0].images, &mut |_| ()).unwrap(), expected);
 }
 
@@ -206,8 +206,8 @@ fn the_network_is_not_told_which_class_a_text_is_of() {
     let logits = |texts: &[&str]| -> Vec<f32> {
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         let image = Tensor::<5>::from_data(TensorData::new(values.clone(), [1, 1, 32, 32, 32]), &device);
-        let text = scene.predictor.encode(&scene.tokenizer.encode(&texts));
-        model.segment(image, &text).into_data().try_to_vec().unwrap()
+        let text = scene.predictor.encode(&[scene.tokenizer.encode(&texts)]);
+        model.segment(image, &text[0]).into_data().try_to_vec().unwrap()
     };
     let largest = |one: &[f32], other: &[f32]| {
         one.iter().zip(other).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max)

@@ -91,7 +91,7 @@ fn segment(run: &Run, cases: &[Case], device: &Device) -> Result<Vec<Pair>> {
     Ok(pairs)
 }
 
-fn class_labels(run: &Run) -> Vec<ClassLabel> {
+pub(super) fn class_labels(run: &Run) -> Vec<ClassLabel> {
     let data = &run.config.data;
     let named = data.classes.iter().zip(&data.labels);
     named.map(|(name, label)| ClassLabel { name: name.clone(), label: *label }).collect()
@@ -110,7 +110,7 @@ fn write_curves(run: &Run, history: &History, classes: &[String]) -> Result<()> 
 }
 
 /// Pictures of the cases with the lowest mean Dice.
-fn draw_worst(
+pub(super) fn draw_worst(
     run: &Run,
     cases: &[Case],
     pairs: &[Pair],

@@ -2,6 +2,7 @@
 
 pub mod alignment;
 pub mod class_embedding;
+pub mod deep_supervision;
 pub mod segmentation;
 
 use burn::{
@@ -49,7 +50,7 @@ pub enum LossWeighting {
 /// The losses of one step, each a tensor of one value.
 #[derive(Clone, Debug)]
 pub struct Losses {
-    /// Dice and cross-entropy of the logits.
+    /// Dice and cross-entropy of the logits, of all scales that are supervised.
     pub segmentation: Tensor<1>,
     /// Class embeddings against the logits.
     pub class_embedding: Tensor<1>,
@@ -66,7 +67,12 @@ impl Losses {
         noise: Option<&mut Noise>,
     ) -> Self {
         Self {
-            segmentation: segmentation::dice_and_cross_entropy(output.logits.clone(), labels),
+            segmentation: deep_supervision::over_scales(
+                output.logits.clone(),
+                &output.auxiliary,
+                labels,
+                segmentation::dice_and_cross_entropy,
+            ),
             class_embedding: class_embedding::supervision(
                 output.class_embedding.clone(),
                 output.logits.clone(),
