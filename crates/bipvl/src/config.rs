@@ -13,9 +13,9 @@ use crate::{
         check_regions,
     },
     error::{Error, Result},
-    infer::InferConfig,
-    model::{BiPvlSegConfig, Bottleneck, PATCH_MULTIPLE, PRESETS, Preset, bifusion::Exchange},
-    train::{TrainConfig, loss::LossConfig, optimizer::AdamWConfig},
+    infer::{InferConfig, Mirror, twins},
+    model::{BiPvlSegConfig, Bottleneck, PATCH_MULTIPLE, PRESETS, Preset, STAGES, bifusion::Exchange},
+    train::{TrainConfig, loss::LossConfig, optimizer::AdamWConfig, recompute::Recompute},
 };
 
 /// Folds are drawn from this, whatever the seed of a run: runs of other seeds are compared on equal cases.
@@ -229,6 +229,7 @@ impl Config {
         if !(0.0..1.0).contains(&self.infer.overlap) {
             return refuse("infer.overlap of at least 0 and below 1".into(), self.infer.overlap.to_string());
         }
+        self.check_mirror(self.infer.mirror, path)?;
         self.check_sizes(path)?;
         self.check_heads(path)?;
         self.check_learning(path)
@@ -247,17 +248,40 @@ impl Config {
             ("model.shared_size", *shared_size),
             ("train.steps", self.train.steps),
             ("train.batch", self.train.batch),
+            ("train.accumulate", self.train.accumulate),
             ("train.validate_every", self.train.validate_every),
             ("train.checkpoint_every", self.train.checkpoint_every),
         ];
         if let Some((name, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
             return Err(Error::content(path, format!("{name} of at least 1"), "0"));
         }
+        if self.model.supervised_scales > STAGES {
+            let expected = format!("model.supervised_scales from 0 to {STAGES}");
+            return Err(Error::content(path, expected, self.model.supervised_scales.to_string()));
+        }
         if vision.channels != self.data.channels.len() {
             let expected = format!("model.vision.channels of {}", self.data.channels.len());
             return Err(Error::content(path, expected, vision.channels.to_string()));
         }
         Ok(())
+    }
+
+    /// Whether a prediction may be mirrored so: along x not where it would turn a class into its twin on the
+    /// other side, unless the training mirrored too and told no sides apart.
+    ///
+    /// # Errors
+    ///
+    /// When it may not; `path` is named.
+    pub fn check_mirror(&self, mirror: Mirror, path: &Path) -> Result<()> {
+        match twins(&self.data.classes) {
+            Some([one, other]) if mirror.has(0) && self.train.augment.flip_probability[0] == 0.0 => {
+                let expected = format!(
+                    "no mirroring along x, which turns \"{one}\" into \"{other}\"; y and z may be mirrored"
+                );
+                Err(Error::content(path, expected, format!("\"{mirror}\"")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether attention heads divide the channels they share.
@@ -317,9 +341,12 @@ fn train_defaults(preset: Preset) -> TrainConfig {
         seed: 42,
         steps,
         batch,
+        accumulate: 1,
         learning_rate,
         warmup_steps: if preset == Preset::Paper { 0 } else { 100 },
         validate_every: (steps / 10).max(1),
+        patience: 0,
+        recompute: Recompute::default(),
         checkpoint_every: (steps / 30).max(1),
         foreground_share: 0.5,
         optimizer: AdamWConfig { clip_norm, ..AdamWConfig::default() },

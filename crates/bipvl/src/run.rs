@@ -1,5 +1,9 @@
 //! A run folder: what is where, and the trained model read back from it.
 
+mod folds;
+
+pub use folds::{Folds, runs_in};
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -120,7 +124,11 @@ impl Run {
     /// When one of its files cannot be read.
     pub fn open(folder: &Path) -> Result<Self> {
         if !folder.join("config.toml").is_file() {
-            let found = if folder.is_dir() { "a folder without it" } else { "no such folder" };
+            let found = match () {
+                () if Folds::are_in(folder) => "a cross-validation; its runs are fold-0, fold-1 and so on",
+                () if folder.is_dir() => "a folder without it",
+                () => "no such folder",
+            };
             return Err(Error::content(folder, "the folder of a run, with config.toml in it", found));
         }
         let config = Config::read(&folder.join("config.toml"))?;
@@ -188,7 +196,7 @@ impl Run {
         let validation_cases =
             build_cache(&self.cache, &preprocess, dataset, &split.val, &|done| progress(before + done))?;
         Ok(Task {
-            text: self.text(&options.device.clone().autodiff()),
+            text: self.text(&train.recompute.autodiff(&options.device)),
             config: train,
             model,
             recipe: preprocess,
@@ -232,6 +240,43 @@ impl Run {
     /// How many of these texts are longer than what the network reads of them.
     pub fn count_cut(&self, texts: &[String]) -> usize {
         texts.iter().filter(|text| self.tokenizer.cuts(text)).count()
+    }
+
+    /// One predictor of several runs: the logits of a patch are the mean over their networks.
+    ///
+    /// # Errors
+    ///
+    /// When a checkpoint cannot be read, or a run has not the classes and the preparation of the first.
+    ///
+    /// # Panics
+    ///
+    /// When there is no run.
+    pub fn ensemble(runs: &[Self], infer: InferConfig, device: &Device) -> Result<Predictor> {
+        let (first, others) = runs.split_first().expect("an ensemble has at least one run");
+        let mut predictor = first.predictor(infer, device)?;
+        for run in others {
+            run.check_agrees_with(first)?;
+            predictor = predictor.with_member(run.model(device)?, &run.text(device));
+        }
+        Ok(predictor)
+    }
+
+    /// Whether both runs see the same voxels and speak of the same classes.
+    fn check_agrees_with(&self, other: &Self) -> Result<()> {
+        let (ours, theirs) = (&self.config, &other.config);
+        let differs = [
+            ("data.channels", ours.data.channels == theirs.data.channels),
+            ("data.classes", ours.data.classes == theirs.data.classes),
+            ("data.labels and data.regions", ours.data.labeling() == theirs.data.labeling()),
+            ("preprocess", ours.preprocess == theirs.preprocess),
+        ];
+        match differs.into_iter().find(|(_, is_same)| !is_same) {
+            Some((key, _)) => {
+                let expected = format!("the {key} of {}", other.path("config.toml").display());
+                Err(Error::content(&self.path("config.toml"), expected, "another"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The network with its best weights.

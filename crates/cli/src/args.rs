@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bipvl::{
     device::DeviceKind,
-    infer::Blending,
+    infer::{Blending, Mirror},
     model::{Merging, Preset},
     text::variants::Kind,
 };
@@ -153,7 +153,7 @@ pub(crate) enum DescribeSource {
     Endpoint,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct TrainArgs {
     /// Data set folder, in a layout in which data sets are downloaded: Medical Segmentation Decathlon,
     /// nnU-Net v2, AMOS22, MM-WHS or ACDC. `bipvl data check` looks through it.
@@ -184,6 +184,10 @@ pub(crate) struct TrainArgs {
     /// Fold that validates: K of N, K from 0.
     #[arg(long, value_name = "K/N")]
     pub(crate) val_fold: Option<String>,
+    /// Cross-validation: train N runs in RUN/fold-0, RUN/fold-1, …, one after another, each validated by its own
+    /// fold, and score all cases together. --max-minutes is for all of them; --resume goes on where they stopped.
+    #[arg(long, value_name = "N", conflicts_with = "val_fold", value_parser = value_parser!(u16).range(2..))]
+    pub(crate) folds: Option<u16>,
     /// Updates of the weights; the learning rate falls to zero over them.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) steps: Option<usize>,
@@ -194,7 +198,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub(crate) max_minutes: Option<f64>,
     /// Go on with the run in --out from its last checkpoint.
-    #[arg(long, conflicts_with_all = ["experiment", "preset", "config", "text_encoder", "weights", "val_fold", "steps", "seed"])]
+    #[arg(long, conflicts_with_all = ["experiment", "preset", "config", "text_encoder", "weights", "val_fold", "folds", "steps", "seed"])]
     pub(crate) resume: bool,
     /// Where to compute: cpu, vulkan or cuda.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
@@ -253,9 +257,10 @@ pub(crate) struct AblateArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
-    /// Folder of the trained run.
-    #[arg(long, value_name = "RUN")]
-    pub(crate) model: PathBuf,
+    /// Folder of the trained run, or of a cross-validation; may be given several times. Several runs, such as
+    /// the folds, are an ensemble: the mean of their logits decides.
+    #[arg(long, value_name = "RUN", required = true)]
+    pub(crate) model: Vec<PathBuf>,
     /// Folder for the label maps; each keeps the name of its scan.
     #[arg(short, long, value_name = "OUT")]
     pub(crate) out: PathBuf,
@@ -284,6 +289,10 @@ pub(crate) struct PredictArgs {
     /// How overlapping patches are weighted; the run's own when not given.
     #[arg(long, value_enum)]
     pub(crate) blending: Option<BlendingArg>,
+    /// Axes along which each patch is flipped too, such as x,y,z: the mean of the logits over all flips decides,
+    /// with two passes for each axis. Refused for x where the classes tell left from right.
+    #[arg(long, value_name = "AXES")]
+    pub(crate) mirror: Option<Mirror>,
     /// Pass every patch through the network; else patches that are one and the same constant, such as air,
     /// share one pass. The label maps are the same.
     #[arg(long)]

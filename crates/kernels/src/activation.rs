@@ -1,11 +1,16 @@
 //! Activations: GELU in its exact form, and leaky ReLU of a sum.
 
+use std::marker::PhantomData;
+
 use burn::{
     backend::{
         Backend, Dispatch, Flex,
         autodiff::{
             Autodiff, NodeId,
-            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+            checkpoint::{
+                base::Checkpointer, retro_forward::RetroForward, state::BackwardStates,
+                strategy::CheckpointStrategy,
+            },
             grads::Gradients,
             ops::{Backward, Ops, OpsKind},
         },
@@ -118,6 +123,20 @@ impl<B: Activation> Backward<B, 1> for GeluBackward {
     }
 }
 
+/// GELU once more in the backward pass, where that is to spare memory.
+#[derive(Debug)]
+struct GeluAgain<B> {
+    input: NodeId,
+    backend: PhantomData<B>,
+}
+
+impl<B: Activation> RetroForward for GeluAgain<B> {
+    fn forward(&self, states: &mut BackwardStates, node: NodeId) {
+        let input = states.get_state::<FloatTensor<B>>(&self.input);
+        states.save(node, B::gelu_of(input));
+    }
+}
+
 #[derive(Debug)]
 struct AddLeakyBackward;
 
@@ -136,7 +155,10 @@ impl<B: Activation> Backward<B, 2> for AddLeakyBackward {
 
 impl<B: Activation, C: CheckpointStrategy> Activation for Autodiff<B, C> {
     fn gelu_of(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        match GeluBackward.prepare::<C>([input.node()]).compute_bound().stateful() {
+        let node = input.node();
+        let again = GeluAgain::<B> { input: node.id(), backend: PhantomData };
+        let prepared = GeluBackward.prepare::<C>([node]).memory_bound().retro_forward(again);
+        match prepared.parents([&input]).stateful() {
             OpsKind::Tracked(mut prep) => {
                 let state = prep.checkpoint(&input);
                 prep.finish(state, B::gelu_of(input.into_primitive()))

@@ -1,12 +1,14 @@
 //! From a volume and a text to a label map.
 
 mod columns;
+mod mirror;
 mod restore;
 mod ring;
 mod sharing;
 mod sliding_window;
 
 pub use columns::Column;
+pub use mirror::{Flip, Mirror, mean, twins};
 pub use restore::Restorer;
 pub use ring::Slab;
 pub use sharing::{Logits, Sharing};
@@ -34,6 +36,10 @@ pub struct InferConfig {
     pub overlap: f64,
     /// How overlapping logits are weighted.
     pub blending: Blending,
+    /// Axes along which patches are flipped too, for a mean of the logits; two passes for each. None unless
+    /// asked for.
+    #[serde(skip_serializing_if = "Mirror::is_none")]
+    pub mirror: Mirror,
     /// Which patches pass through the network; no part of a configuration file, since no result depends on
     /// it.
     #[serde(skip)]
@@ -63,19 +69,21 @@ pub struct Progress {
 
 impl Default for InferConfig {
     fn default() -> Self {
-        Self { overlap: 0.5, blending: Blending::Gaussian, passes: Passes::Shared }
+        Self { overlap: 0.5, blending: Blending::Gaussian, mirror: Mirror::default(), passes: Passes::Shared }
     }
 }
 
-/// A model with its text and its recipe, ready for volumes.
+/// A model with its text and its recipe, ready for volumes; or an ensemble of several, of one recipe.
 #[derive(Debug)]
 pub struct Predictor {
-    model: BiPvlSeg,
-    text: EncodedText,
+    models: Vec<BiPvlSeg>,
+    /// The text as each network has encoded it up to the first exchange; that part is the same for every patch.
+    texts: Vec<EncodedText>,
     recipe: Recipe,
     channels: usize,
     labeling: Labeling,
     window: SlidingWindow,
+    mirror: Mirror,
     passes: Passes,
     device: Device,
 }
@@ -100,18 +108,29 @@ pub struct PredictorInput<'a> {
 }
 
 impl Predictor {
-    /// Encodes the text up to the first exchange; that part is the same for every patch.
+    /// Of one network.
     pub fn new(input: PredictorInput) -> Self {
         let PredictorInput { model, text, recipe, channels, labeling, config, device } = input;
-        let encoded = model.encode_text(text, None);
-        let window = SlidingWindow::new(recipe.patch, config.overlap, config.blending);
-        Self { model, text: encoded, recipe, channels, labeling, window, passes: config.passes, device }
+        let InferConfig { overlap, blending, mirror, passes } = config;
+        let window = SlidingWindow::new(recipe.patch, overlap, blending);
+        let (models, texts) = (Vec::new(), Vec::new());
+        Self { models, texts, recipe, channels, labeling, window, mirror, passes, device }
+            .with_member(model, text)
     }
 
-    /// The same predictor guided by another text: one for each class, `[classes, tokens]`.
+    /// The same with one more network of the same recipe, classes and channels, and its text: the logits of
+    /// a patch are the mean over all.
     #[must_use]
-    pub fn described(self, full: &Tokens) -> Self {
-        Self { text: self.encode(full), ..self }
+    pub fn with_member(mut self, model: BiPvlSeg, text: &TextInput) -> Self {
+        self.texts.push(model.encode_text(text, None));
+        self.models.push(model.for_prediction());
+        self
+    }
+
+    /// The same predictor guided by another text, as [`Predictor::encode`] takes it.
+    #[must_use]
+    pub fn described(self, full: &[Tokens]) -> Self {
+        Self { texts: self.encode(full), ..self }
     }
 
     /// The same predictor that writes these labels, one for each class ([`Labeling::writing`]).
@@ -124,9 +143,17 @@ impl Predictor {
         Self { labeling: self.labeling.writing(&labels), ..self }
     }
 
-    /// Another text, `[classes, tokens]`, for [`Predictor::segment_by`].
-    pub fn encode(&self, full: &Tokens) -> EncodedText {
-        self.model.encode_full(&TokenTensors::new(full, &self.device), None)
+    /// Another text for [`Predictor::segment_by`], `[classes, tokens]` as the tokenizer of each network cuts it.
+    ///
+    /// # Panics
+    ///
+    /// When there are more or fewer of them than networks.
+    pub fn encode(&self, full: &[Tokens]) -> Vec<EncodedText> {
+        assert_eq!(full.len(), self.models.len(), "each network reads the text");
+        let encode = |(model, full): (&BiPvlSeg, &Tokens)| {
+            model.encode_full(&TokenTensors::new(full, &self.device), None)
+        };
+        self.models.iter().zip(full).map(encode).collect()
     }
 
     /// Segments one case; the label map is on the grid of its first channel. `progress` hears of every patch.
@@ -178,13 +205,13 @@ impl Predictor {
         onto: &Grid,
         progress: &mut dyn FnMut(Progress),
     ) -> LabelMap {
-        self.segment_by(&self.text, image, grid, onto, progress)
+        self.segment_by(&self.texts, image, grid, onto, progress)
     }
 
     /// As [`Predictor::segment`], guided by another text than the predictor's own.
     pub fn segment_by(
         &self,
-        text: &EncodedText,
+        texts: &[EncodedText],
         image: ArrayView4<f32>,
         grid: &Grid,
         onto: &Grid,
@@ -192,12 +219,12 @@ impl Predictor {
     ) -> LabelMap {
         let coverage = self.window.plan(grid.shape(), self.labeling.outputs());
         let mut restorer = Restorer::new(grid, onto, &self.labeling);
-        let mut sharing = Sharing::new(|patch| self.logits(text, patch));
+        let mut sharing = Sharing::new(|patch| self.logits(texts, patch));
         let mut state = Progress { total: coverage.patches(), ..Progress::default() };
         let segment = |patch: ArrayView4<f32>| {
             let logits = match self.passes {
                 Passes::Shared => sharing.logits(patch),
-                Passes::Every => self.logits(text, patch),
+                Passes::Every => self.logits(texts, patch),
             };
             state = Progress { done: state.done + 1, shared: sharing.shared(), ..state };
             progress(state);
@@ -207,12 +234,20 @@ impl Predictor {
         restorer.into_labels()
     }
 
-    /// Logits of one patch `[channels, x, y, z]` → `[outputs, x, y, z]`.
-    fn logits(&self, text: &EncodedText, patch: ArrayView4<f32>) -> Logits {
+    /// Logits of one patch `[channels, x, y, z]` → `[outputs, x, y, z]`: the mean over the networks, each with
+    /// its text, and over the flips.
+    fn logits(&self, texts: &[EncodedText], patch: ArrayView4<f32>) -> Logits {
+        let members = self.models.iter().zip(texts);
+        let passes = members.flat_map(|member| self.mirror.flips().map(move |flip| (member, flip)));
+        mean(passes.map(|((model, text), flip)| flip.of(self.pass(model, text, flip.of(patch)))))
+    }
+
+    /// One pass through one network.
+    fn pass(&self, model: &BiPvlSeg, text: &EncodedText, patch: ArrayView4<f32>) -> Logits {
         let (channels, x, y, z) = patch.dim();
         let values: Vec<f32> = patch.iter().copied().collect();
         let data = TensorData::new(values, [1, channels, x, y, z]);
-        let logits = self.model.segment(Tensor::from_data(data, &self.device), text);
+        let logits = model.segment(Tensor::from_data(data, &self.device), text);
         let [_, outputs, ..] = logits.dims();
         assert_eq!(outputs, self.labeling.outputs(), "the network is one for these classes");
         let values = logits.into_data().try_to_vec().expect("logits are float32");

@@ -27,6 +27,8 @@ pub struct DecoderOutput {
     pub logits: Tensor<5>,
     /// The bottleneck after its residual block, `[batch, x/32, y/32, z/32, 16 · feature_size]`.
     pub bottleneck: Tensor<5>,
+    /// Logits of the coarser scales, finest first, `[batch, x/2ⁱ, y/2ⁱ, z/2ⁱ, classes]`; for training alone.
+    pub auxiliary: Vec<Tensor<5>>,
 }
 
 /// Residual blocks on the skips, and a block of upsampling per stage.
@@ -40,6 +42,8 @@ pub struct Decoder {
     pub up_blocks: Vec<UpBlock>,
     /// To one channel per class and background.
     pub logits: Linear,
+    /// The same from the map of half the resolution, of a quarter and so on; none unless asked for.
+    pub auxiliary: Vec<Linear>,
 }
 
 impl Decoder {
@@ -52,23 +56,40 @@ impl Decoder {
         let mut up_blocks: Vec<UpBlock> =
             (0..STAGES).rev().map(|stage| UpBlock::new(init, width(stage + 1), width(stage))).collect();
         up_blocks.push(UpBlock::new(init, width(0), width(0)));
-        Self { skip_blocks, bottleneck, up_blocks, logits: init.linear(width(0), outputs) }
+        let logits = init.linear(width(0), outputs);
+        Self { skip_blocks, bottleneck, up_blocks, logits, auxiliary: Vec::new() }
+    }
+
+    /// The same with logits at so many coarser `scales` (up to four).
+    #[must_use]
+    pub fn supervised(mut self, init: &mut Initializer, config: &VisionConfig, scales: usize) -> Self {
+        let [_, outputs] = self.logits.weight.dims();
+        self.auxiliary = (0..scales).map(|scale| init.linear(config.width(scale), outputs)).collect();
+        self
     }
 
     /// From the bottleneck up to the logits.
     pub fn forward(&self, input: DecoderInput) -> DecoderOutput {
         let bottleneck = self.bottleneck.forward(input.bottleneck);
         let [first, second, third, fourth] = input.skips;
-        let [deepest, up_blocks @ ..] = &self.up_blocks[..] else {
-            unreachable!("there is a block per stage")
-        };
-        let mut map = deepest.forward(bottleneck.clone(), fourth);
-        let skips = [input.image, first, second, third].into_iter().zip(&self.skip_blocks);
-        for (block, (skip, skip_block)) in up_blocks.iter().zip(skips.rev()) {
-            // A skip passes its block only now, so that few large maps are alive together.
-            map = block.forward(map, skip_block.forward(skip));
+        let skips = [input.image, first, second, third, fourth];
+        let mut map = bottleneck.clone();
+        let mut auxiliary = Vec::new();
+        for (scale, (block, skip)) in
+            (0..=STAGES).rev().zip(self.up_blocks.iter().zip(skips.into_iter().rev()))
+        {
+            // A skip passes its block only now, so that few large maps are alive together; the deepest has none.
+            let skip = match self.skip_blocks.get(scale) {
+                Some(skip_block) => skip_block.forward(skip),
+                None => skip,
+            };
+            map = block.forward(map, skip);
+            // At scale 0 the map has the resolution of the image.
+            let head = scale.checked_sub(1).and_then(|index| self.auxiliary.get(index));
+            auxiliary.extend(head.map(|head| head.forward(map.clone())));
         }
-        DecoderOutput { logits: self.logits.forward(map), bottleneck }
+        auxiliary.reverse();
+        DecoderOutput { logits: self.logits.forward(map), bottleneck, auxiliary }
     }
 }
 

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use preset::{PRESETS, Preset};
 pub use text_encoder::{TextConfig, TextInput, TokenTensors};
-pub use vision_encoder::{Merging, PATCH_MULTIPLE, SwinVersion, VisionConfig};
+pub use vision_encoder::{Merging, PATCH_MULTIPLE, STAGES, SwinVersion, VisionConfig};
 
 use bifusion::{BiFusion, Exchange, FusionConfig, FusionInput, TextAfterwards};
 use decoder::{Decoder, DecoderInput, DecoderOutput};
@@ -31,7 +31,7 @@ use heads::{AlignmentHeads, ClassEmbeddingHead};
 use init::{Initializer, Noise};
 use layers::normalize;
 use text_encoder::TextEncoder;
-use vision_encoder::{STAGES, VisionEncoder};
+use vision_encoder::VisionEncoder;
 
 /// Sizes of the whole network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,10 @@ pub struct BiPvlSegConfig {
     pub bottleneck: Bottleneck,
     /// Width of the space where text and image are aligned.
     pub shared_size: usize,
+    /// Coarser scales of the decoder that learn to segment too, 0 to 4: deep supervision. They add a linear
+    /// layer each, which prediction leaves out. None unless asked for.
+    #[serde(default)]
+    pub supervised_scales: usize,
 }
 
 /// What the decoder starts from (paper.md section 11, row 4).
@@ -94,7 +98,7 @@ impl BiPvlSegConfig {
                 BiFusion::new(init, &self.fusion, hidden, self.vision.width(stage), afterwards)
             })
             .collect();
-        BiPvlSeg {
+        let network = BiPvlSeg {
             vision_encoder: VisionEncoder::new(init, &self.vision),
             text_encoder: TextEncoder::new(init, &self.text),
             fusions,
@@ -102,7 +106,10 @@ impl BiPvlSegConfig {
             class_embedding: ClassEmbeddingHead::new(init, deepest, outputs),
             alignment: AlignmentHeads::new(init, bottleneck_voxels(patch), hidden, self.shared_size),
             exchange,
-        }
+        };
+        // Drawn last, so that all others are what they are without.
+        let decoder = network.decoder.supervised(init, &self.vision, self.supervised_scales);
+        BiPvlSeg { decoder, ..network }
     }
 }
 
@@ -144,6 +151,8 @@ pub struct Output {
     /// The text of each class, informed by the image, in the shared space, `[B, K, shared]`; only where the
     /// image informs the text and not the other way round, since nothing else would read it.
     pub informed_embedding: Option<Tensor<3>>,
+    /// Logits of coarser scales, finest first, `[B, K + 1, x/2ⁱ, y/2ⁱ, z/2ⁱ]`.
+    pub auxiliary: Vec<Tensor<5>>,
 }
 
 /// What of a text depends on no image, stage by stage.
@@ -181,7 +190,15 @@ impl BiPvlSeg {
             concept_embedding: concepts.map(|concepts| self.project_concepts(concepts, text.num_concepts)),
             informed_embedding: informed.map(|tokens| self.project_informed(tokens, batch)),
             class_embedding,
+            auxiliary: decoded.auxiliary.into_iter().map(channels_first).collect(),
         }
+    }
+
+    /// The same without what prediction does not need of it.
+    #[must_use]
+    pub fn for_prediction(mut self) -> Self {
+        self.decoder.auxiliary.clear();
+        self
     }
 
     /// All that the logits need of a text and no image changes: once per text, not per patch.

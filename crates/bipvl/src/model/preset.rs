@@ -42,6 +42,7 @@ impl Preset {
                 fusion: fusion(8, 2048),
                 bottleneck: Bottleneck::Fused,
                 shared_size: 128,
+                supervised_scales: 0,
             },
             Self::Small => BiPvlSegConfig {
                 vision: vision(channels, 24, [3, 6, 12, 24], 7),
@@ -49,6 +50,7 @@ impl Preset {
                 fusion: fusion(8, 256),
                 bottleneck: Bottleneck::Fused,
                 shared_size: 64,
+                supervised_scales: 0,
             },
             Self::Tiny => BiPvlSegConfig {
                 vision: vision(channels, 16, [2, 4, 8, 16], 4),
@@ -56,6 +58,7 @@ impl Preset {
                 fusion: fusion(4, 128),
                 bottleneck: Bottleneck::Fused,
                 shared_size: 32,
+                supervised_scales: 0,
             },
         }
     }

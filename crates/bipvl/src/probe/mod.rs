@@ -34,7 +34,7 @@ pub struct Probe<'a> {
 #[derive(Debug)]
 struct Question<'a> {
     variant: &'a Variant,
-    encoded: EncodedText,
+    encoded: Vec<EncodedText>,
 }
 
 /// What a probe is made of.
@@ -60,7 +60,8 @@ impl<'a> Probe<'a> {
     pub fn new(input: ProbeInput<'a>) -> Self {
         let ProbeInput { predictor, labels, relabel, variants, tokens, network } = input;
         let texts = variants.iter().zip(tokens);
-        let encode = |(variant, tokens)| Question { variant, encoded: predictor.encode(tokens) };
+        let encode =
+            |(variant, tokens)| Question { variant, encoded: predictor.encode(std::slice::from_ref(tokens)) };
         Self { predictor, labels, relabel, questions: texts.map(encode).collect(), network }
     }
 
@@ -128,7 +129,8 @@ impl<'a> Probe<'a> {
 /// What became of each class.
 fn find(labels: &LabelMap, reference: &LabelMap, classes: &[u16]) -> Vec<Found> {
     let voxel_ml = volume_ml(reference.grid());
-    let found = overlaps(labels, reference, classes).into_iter().map(|overlap| Found {
+    let classes: Vec<&[u16]> = classes.chunks(1).collect();
+    let found = overlaps(labels, reference, &classes).into_iter().map(|overlap| Found {
         dice: (overlap.reference > 0).then(|| overlap.dice()).flatten(),
         predicted_ml: voxel_ml * overlap.prediction as f64,
         reference_ml: voxel_ml * overlap.reference as f64,

@@ -18,8 +18,8 @@ use crate::{
 
 /// Before the names of weights, moments in front of which stand `first.` and `second.`.
 const TRAINEE: &str = "weights.";
-/// Updates done, and mean Dice of the best validation or `none`. One entry, because the order of several is
-/// not fixed and equal trainings shall give equal files.
+/// Updates done, then mean Dice and step of the best validation, or `none`. One entry, because the order of
+/// several is not fixed and equal trainings shall give equal files.
 const PROGRESS: &str = "progress";
 
 /// A training between two steps.
@@ -29,10 +29,26 @@ pub struct Checkpoint {
     pub trainee: Trainee,
     /// Its moments.
     pub optimizer: AdamW,
+    /// How far it has come.
+    pub progress: Progress,
+}
+
+/// How far a training has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress {
     /// Updates done.
     pub step: usize,
-    /// Mean Dice of the best validation so far.
-    pub best_dice: Option<f64>,
+    /// The best validation so far.
+    pub best: Option<Best>,
+}
+
+/// The best validation of a training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Best {
+    /// Mean over classes.
+    pub mean_dice: f64,
+    /// Updates that had been done.
+    pub step: usize,
 }
 
 impl Checkpoint {
@@ -63,25 +79,27 @@ impl Checkpoint {
     /// When the file cannot be read, is of another architecture, or holds no training state.
     pub fn load(path: &Path, trainee: Trainee, config: AdamWConfig, device: &Device) -> Result<Self> {
         let (named, metadata) = weights::load(path)?;
-        let (step, best_dice) = progress(path, &metadata)?;
+        let progress = progress(path, &metadata)?;
         let (ours, moments) = split(named);
         let trainee = weights::apply(trainee, ours, path)?;
-        Ok(Self { trainee, optimizer: AdamW::restore(config, step as i32, moments, device), step, best_dice })
+        let optimizer = AdamW::restore(config, progress.step as i32, moments, device);
+        Ok(Self { trainee, optimizer, progress })
     }
 
     fn metadata(&self) -> [(&'static str, String); 1] {
-        let best = self.best_dice.map_or("none".to_owned(), |dice| dice.to_string());
-        [(PROGRESS, format!("{} {best}", self.step))]
+        let Progress { step, best } = self.progress;
+        let best = best.map_or("none".to_owned(), |best| format!("{} {}", best.mean_dice, best.step));
+        [(PROGRESS, format!("{step} {best}"))]
     }
 }
 
-/// Updates that went into a checkpoint; its tensors are not read.
+/// How far the training of a checkpoint has come; its tensors are not read.
 ///
 /// # Errors
 ///
 /// When the file cannot be read or is no checkpoint.
-pub fn saved_step(path: &Path) -> Result<usize> {
-    Ok(progress(path, &weights::metadata(path)?)?.0)
+pub fn saved_progress(path: &Path) -> Result<Progress> {
+    progress(path, &weights::metadata(path)?)
 }
 
 /// Reads the model of a checkpoint for prediction.
@@ -113,10 +131,32 @@ fn split(named: NamedWeights) -> (NamedWeights, NamedWeights) {
     (ours, moments)
 }
 
-fn progress(path: &Path, metadata: &HashMap<String, String>) -> Result<(usize, Option<f64>)> {
+fn progress(path: &Path, metadata: &HashMap<String, String>) -> Result<Progress> {
     let text = metadata.get(PROGRESS).map_or("", String::as_str);
-    let parsed = text.split_once(' ').and_then(|(step, best)| Some((step.parse().ok()?, best.parse().ok())));
-    parsed.ok_or_else(|| {
+    parse(text).ok_or_else(|| {
         Error::content(path, "the progress of a training in the metadata", format!("\"{text}\""))
     })
+}
+
+/// `STEP none`, `STEP DICE BEST_STEP`, or `STEP DICE` as written up to 0.1, which takes the best for new.
+fn parse(text: &str) -> Option<Progress> {
+    let mut words = text.split(' ');
+    let step = words.next()?.parse().ok()?;
+    let mean_dice: Option<f64> = words.next()?.parse().ok();
+    let best_step = words.next().map_or(Some(step), |word| word.parse().ok())?;
+    Some(Progress { step, best: mean_dice.map(|mean_dice| Best { mean_dice, step: best_step }) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_of_older_and_newer_checkpoints_is_read() {
+        let with = |step, mean_dice, best| Progress { step, best: Some(Best { mean_dice, step: best }) };
+        assert_eq!(parse("7 none"), Some(Progress { step: 7, best: None }));
+        assert_eq!(parse("7 0.5 4"), Some(with(7, 0.5, 4)));
+        assert_eq!(parse("7 0.5"), Some(with(7, 0.5, 7)));
+        assert_eq!((parse(""), parse("x 0.5 4")), (None, None));
+    }
 }

@@ -36,6 +36,15 @@ pub enum Event {
         /// After this many updates.
         step: usize,
     },
+    /// The training stopped early, since the last validations found nothing better.
+    Stalled {
+        /// Updates done.
+        step: usize,
+        /// Updates planned.
+        steps: usize,
+        /// How many validations.
+        validations: usize,
+    },
     /// The time budget ended the training early.
     OutOfTime {
         /// Updates done.

@@ -1,9 +1,11 @@
 //! From batches to weights.
 
+pub mod accumulate;
 pub mod checkpoint;
 pub mod log;
 pub mod loss;
 pub mod optimizer;
+pub mod recompute;
 pub mod schedule;
 pub mod validate;
 
@@ -15,7 +17,7 @@ use std::{
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor},
+    tensor::{Device, Gradients, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,10 +32,12 @@ use crate::{
         weights::fill,
     },
 };
-use checkpoint::Checkpoint;
+use accumulate::Sum;
+use checkpoint::{Best, Checkpoint, Progress};
 use log::{Event, LossValues};
 use loss::{LossConfig, LossWeights, Losses};
 use optimizer::{AdamW, AdamWConfig};
+use recompute::Recompute;
 use schedule::learning_rate;
 use validate::validate;
 
@@ -45,14 +49,23 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Updates of the weights.
     pub steps: usize,
-    /// Samples per update.
+    /// Samples that pass through the network together.
     pub batch: usize,
+    /// Batches per update; several are as good as one larger batch, in the memory of one.
+    #[serde(default = "one")]
+    pub accumulate: usize,
     /// Highest learning rate; it falls to zero as a cosine.
     pub learning_rate: f64,
     /// Updates during which the rate rises to it.
     pub warmup_steps: usize,
     /// Updates between two validations.
     pub validate_every: usize,
+    /// Validations in a row that find nothing better before the training stops early; 0 means: it never does.
+    #[serde(default)]
+    pub patience: usize,
+    /// What the backward pass computes once more, to need less memory.
+    #[serde(default)]
+    pub recompute: Recompute,
     /// Updates between two checkpoints.
     pub checkpoint_every: usize,
     /// Share of patches centered on a class.
@@ -64,6 +77,28 @@ pub struct TrainConfig {
     pub loss: LossConfig,
     /// How patches are varied.
     pub augment: AugmentConfig,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl TrainConfig {
+    /// Whether a training is at its end: all updates done, or nothing better for so long that it stops early.
+    pub fn is_over(&self, progress: &Progress) -> bool {
+        progress.step >= self.steps || self.is_stalled(progress)
+    }
+
+    /// Whether the last validations, as many as there is patience for, found nothing better.
+    fn is_stalled(&self, progress: &Progress) -> bool {
+        let since = progress.best.map_or(0, |best| (progress.step - best.step) / self.validate_every);
+        self.patience > 0 && since >= self.patience
+    }
+
+    /// Samples per update.
+    fn samples(&self) -> usize {
+        self.batch * self.accumulate
+    }
 }
 
 /// Everything that one training needs.
@@ -131,28 +166,31 @@ pub fn train(task: &Task, start: Start, log: &mut dyn FnMut(Event)) -> Result<Ch
         Start::Fresh => task.first_state()?,
         Start::Resume => task.saved_state()?,
     };
-    let mut loader = Loader::new(Arc::clone(&task.training_cases), task.loader(), state.step);
-    while state.step < config.steps {
+    let mut loader = Loader::new(Arc::clone(&task.training_cases), task.loader(), state.progress.step);
+    while !config.is_over(&state.progress) {
         let (_, samples) = loader.next().expect("a loader never ends");
         let event;
         (state, event) = update(task, state, &samples)?;
         log(event);
+        let step = state.progress.step;
         let out_of_time = task.time_budget.is_some_and(|budget| began.elapsed() >= budget);
-        let is_last = state.step == config.steps;
-        if is_last || state.step.is_multiple_of(config.validate_every) {
+        if step == config.steps || step.is_multiple_of(config.validate_every) {
             log(judge(task, &mut state)?);
         }
-        if is_last || out_of_time || state.step.is_multiple_of(config.checkpoint_every) {
+        let is_over = config.is_over(&state.progress);
+        if is_over || out_of_time || step.is_multiple_of(config.checkpoint_every) {
             state.save(&task.last)?;
-            log(Event::Checkpoint { step: state.step });
+            log(Event::Checkpoint { step });
         }
-        if out_of_time && !is_last {
+        if is_over && step < config.steps {
+            log(Event::Stalled { step, steps: config.steps, validations: config.patience });
+        } else if out_of_time && !is_over {
             // Only for want of any weights to predict with, and after the checkpoint: a training that goes
             // on from there must not remember a validation that an uninterrupted one never made.
-            if state.best_dice.is_none() {
+            if state.progress.best.is_none() {
                 log(judge(task, &mut state)?);
             }
-            log(Event::OutOfTime { step: state.step, steps: config.steps });
+            log(Event::OutOfTime { step, steps: config.steps });
             break;
         }
     }
@@ -162,38 +200,59 @@ pub fn train(task: &Task, start: Start, log: &mut dyn FnMut(Event)) -> Result<Ch
 /// One update of the weights.
 fn update(task: &Task, state: Checkpoint, samples: &[Sample]) -> Result<(Checkpoint, Event)> {
     let began = Instant::now();
-    let Checkpoint { trainee, mut optimizer, step, best_dice } = state;
-    let batch = Batch::new(samples, &task.device.clone().autodiff());
-    let mut noise = Noise::new(task.config.seed, step as u64);
-    let output = trainee.model.forward(batch.image, &task.text, Some(&mut noise));
-    let losses = Losses::of(&output, batch.labels, &task.labeling, &task.config.loss, Some(&mut noise));
+    let Checkpoint { trainee, mut optimizer, mut progress } = state;
+    let mut noise = Noise::new(task.config.seed, progress.step as u64);
+    let mut sum: Option<Sum> = None;
+    for samples in samples.chunks(task.config.batch) {
+        let (loss, gradients) = learn_from(task, &trainee, samples, &mut noise);
+        if !loss.total.is_finite() {
+            let found = format!("{} at step {}; try a lower learning_rate", loss.total, progress.step + 1);
+            return Err(Error::content(&task.last, "a finite loss", found));
+        }
+        match &mut sum {
+            Some(sum) => sum.add(&trainee, loss, &gradients),
+            None => sum = Some(Sum::new(loss, gradients)),
+        }
+    }
+    let (loss, gradients) = sum.expect("an update has at least one batch").into_parts();
+    let TrainConfig { learning_rate: peak, steps, warmup_steps, .. } = task.config;
+    let rate = learning_rate(peak, progress.step, steps, warmup_steps);
+    let trainee = optimizer.step(trainee, &gradients, rate);
+    progress.step += 1;
+    let epoch = progress.step * task.config.samples() / task.training_cases.len();
+    let seconds = began.elapsed().as_secs_f64();
+    let event = Event::Step { step: progress.step, epoch, learning_rate: rate, loss, seconds };
+    Ok((Checkpoint { trainee, optimizer, progress }, event))
+}
+
+/// The losses of one batch, and its share in the gradients of an update.
+fn learn_from(
+    task: &Task,
+    trainee: &Trainee,
+    samples: &[Sample],
+    noise: &mut Noise,
+) -> (LossValues, Gradients) {
+    let batch = Batch::new(samples, &task.autodiff());
+    let output = trainee.model.forward(batch.image, &task.text, Some(noise));
+    let losses = Losses::of(&output, batch.labels, &task.labeling, &task.config.loss, Some(noise));
     let total = trainee.loss_weights.total(&losses, task.config.loss.weighting);
     let loss = values(&losses, &total);
-    if !loss.total.is_finite() {
-        let found = format!("{} at step {}; try a lower learning_rate", loss.total, step + 1);
-        return Err(Error::content(&task.last, "a finite loss", found));
-    }
     // Nothing of the graph but what `total` holds on to may live on through the backward pass.
     drop((output, losses));
-    let rate = learning_rate(task.config.learning_rate, step, task.config.steps, task.config.warmup_steps);
-    let trainee = optimizer.step(trainee, &total.backward(), rate);
-    let step = step + 1;
-    let epoch = step * task.config.batch / task.training_cases.len();
-    let seconds = began.elapsed().as_secs_f64();
-    let event = Event::Step { step, epoch, learning_rate: rate, loss, seconds };
-    Ok((Checkpoint { trainee, optimizer, step, best_dice }, event))
+    let share = if task.config.accumulate > 1 { total / task.config.accumulate as f64 } else { total };
+    (loss, share.backward())
 }
 
 /// Validates, and keeps the weights when they are the best so far.
 fn judge(task: &Task, state: &mut Checkpoint) -> Result<Event> {
     let validation = validate(state.trainee.model.valid(), task);
-    let mean_dice = validation.mean_dice();
-    let best = state.best_dice.is_none_or(|best| mean_dice > best);
+    let (step, mean_dice) = (state.progress.step, validation.mean_dice());
+    let best = state.progress.best.is_none_or(|best| mean_dice > best.mean_dice);
     if best {
-        state.best_dice = Some(mean_dice);
+        state.progress.best = Some(Best { mean_dice, step });
         state.save_weights(&task.best)?;
     }
-    Ok(Event::Validation { step: state.step, mean_dice, dice: validation.dice, best })
+    Ok(Event::Validation { step, mean_dice, dice: validation.dice, best })
 }
 
 fn values(losses: &Losses, total: &Tensor<1>) -> LossValues {
@@ -207,6 +266,11 @@ fn values(losses: &Losses, total: &Tensor<1>) -> LossValues {
 }
 
 impl Task {
+    /// The device of everything that learns.
+    fn autodiff(&self) -> Device {
+        self.config.recompute.autodiff(&self.device)
+    }
+
     fn trainee(&self, mut init: Initializer) -> Trainee {
         let model = self.model.init(self.labeling.outputs(), self.recipe.patch, &mut init);
         Trainee { model, loss_weights: LossWeights::new(&init) }
@@ -214,24 +278,24 @@ impl Task {
 
     /// First weights: drawn from the seed, but for those that were published.
     fn first_state(&self) -> Result<Checkpoint> {
-        let device = self.device.clone().autodiff();
+        let device = self.autodiff();
         let mut trainee = self.trainee(Initializer::new(self.config.seed, &device));
         for imported in &self.imported {
             trainee.model = fill(trainee.model, imported.weights.clone(), &imported.source)?;
         }
         let optimizer = AdamW::new(self.config.optimizer);
-        Ok(Checkpoint { trainee, optimizer, step: 0, best_dice: None })
+        Ok(Checkpoint { trainee, optimizer, progress: Progress::default() })
     }
 
     fn saved_state(&self) -> Result<Checkpoint> {
-        let blank = self.trainee(Initializer::blank(&self.device.clone().autodiff()));
+        let blank = self.trainee(Initializer::blank(&self.autodiff()));
         Checkpoint::load(&self.last, blank, self.config.optimizer, &self.device)
     }
 
     fn loader(&self) -> LoaderConfig {
         LoaderConfig {
             patch: self.recipe.patch,
-            batch: self.config.batch,
+            batch: self.config.samples(),
             workers: self.workers,
             seed: self.config.seed,
             foreground_share: self.config.foreground_share,

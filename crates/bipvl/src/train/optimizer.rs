@@ -144,13 +144,15 @@ impl ModuleMapper for Step<'_> {
         let name = self.path.name();
         param.map(|weights| {
             let Some(gradient) = weights.grad(self.gradients) else { return weights };
+            let strategy = weights.gradient_checkpointing_strategy().expect("what has a gradient learns");
             let shape = weights.dims();
             let count = shape.iter().product::<usize>();
             let plain = weights.inner().reshape([count]);
             let gradient = gradient.reshape([count]);
             let gradient = if self.scale < 1.0 { gradient * self.scale } else { gradient };
             let moved = self.optimizer.update(&name, plain, gradient, self.learning_rate);
-            Tensor::from_inner(moved.reshape(shape)).require_grad()
+            let moved = Tensor::from_inner(moved.reshape(shape));
+            moved.with_gradient_checkpointing_strategy(strategy).require_grad()
         })
     }
 }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::Task;
 use crate::{
-    infer::{Predictor, PredictorInput},
+    infer::{InferConfig, Mirror, Predictor, PredictorInput},
     model::BiPvlSeg,
 };
 
@@ -32,7 +32,8 @@ pub fn validate(model: BiPvlSeg, task: &Task) -> Validation {
         recipe: task.recipe.clone(),
         channels: task.model.vision.channels,
         labeling: task.labeling.clone(),
-        config: task.infer,
+        // Quick: flips are for prediction.
+        config: InferConfig { mirror: Mirror::default(), ..task.infer },
         device: task.device.clone(),
     });
     let classes = task.labeling.classes();

@@ -36,6 +36,7 @@ fn output() -> Output {
         vision_embedding: made("vision", [BATCH, CLASSES, 8], &device).require_grad(),
         concept_embedding: Some(made("concepts", [CLASSES, 3, 8], &device).require_grad()),
         informed_embedding: None,
+        auxiliary: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "the lint knows tests, but not the functions that help them")]
 
 mod augmentation;
+mod averaging;
 mod bert;
 mod bifusion;
 mod bifusion_reference;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use bipvl::{
-    data::{Case, Dataset, Intensity, Recipe},
+    data::{Case, Dataset, Intensity, Labeling, Recipe},
     infer::{InferConfig, Predictor, PredictorInput},
     model::{TextInput, init::Initializer},
     probe::{Answer, Answers, Found, Probe, ProbeInput, Summary},
@@ -62,7 +62,7 @@ impl Scene {
         config.text.vocab_size = tokenizer.vocabulary_size();
         let device = Device::flex();
         let predictor = Predictor::new(PredictorInput {
-            model: config.init(LABELS.len(), PATCH, &mut Initializer::new(5, &device)),
+            model: config.init(LABELS.len() + 1, PATCH, &mut Initializer::new(5, &device)),
             text: &TextInput::new(&tokenizer.encode_classes(&descriptions), &device),
             recipe: Recipe {
                 spacing: None,
@@ -71,7 +71,7 @@ impl Scene {
                 patch: PATCH,
             },
             channels: 1,
-            labels: LABELS.to_vec(),
+            labeling: Labeling::Exclusive(LABELS.to_vec()),
             config: InferConfig::default(),
             device,
         });
@@ -135,7 +135,7 @@ fn the_text_as_trained_gives_the_same_label_map_as_a_prediction() {
         assert!(close(found.reference_ml, VOXEL_ML * REFERENCE_VOXELS[class]), "{found:?}");
         assert!(found.dice.is_some_and(|dice| (0.0..=1.0).contains(&dice)));
     }
-    let described = scene.predictor.described(&scene.tokens[0]);
+    let described = scene.predictor.described(&scene.tokens[..1]);
     assert_eq!(described.predict_files(&dataset.cases[0].images, &mut |_| ()).unwrap(), expected);
 }
 
@@ -200,14 +200,14 @@ fn the_network_is_not_told_which_class_a_text_is_of() {
     let device = Device::flex();
     let mut config = narrow();
     config.text.vocab_size = scene.tokenizer.vocabulary_size();
-    let model = config.init(LABELS.len(), PATCH, &mut Initializer::new(5, &device));
+    let model = config.init(LABELS.len() + 1, PATCH, &mut Initializer::new(5, &device));
     let (prepared, _) = scene.predictor.prepare_files(&dataset.cases[0].images).unwrap();
     let values: Vec<f32> = prepared.image.iter().copied().collect();
     let logits = |texts: &[&str]| -> Vec<f32> {
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         let image = Tensor::<5>::from_data(TensorData::new(values.clone(), [1, 1, 32, 32, 32]), &device);
-        let text = scene.predictor.encode(&scene.tokenizer.encode(&texts));
-        model.segment(image, &text).into_data().try_to_vec().unwrap()
+        let text = scene.predictor.encode(&[scene.tokenizer.encode(&texts)]);
+        model.segment(image, &text[0]).into_data().try_to_vec().unwrap()
     };
     let largest = |one: &[f32], other: &[f32]| {
         one.iter().zip(other).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max)

@@ -42,7 +42,7 @@ fn predict(passes: Passes) -> (LabelMap, Progress) {
         recipe: recipe(),
         channels: 1,
         labeling: Labeling::Exclusive(LABELS.to_vec()),
-        config: InferConfig { overlap: 0.25, blending: Blending::Gaussian, passes },
+        config: InferConfig { overlap: 0.25, passes, ..InferConfig::default() },
         device,
     });
     let mut last = Progress::default();

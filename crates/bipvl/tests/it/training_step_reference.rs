@@ -74,6 +74,7 @@ fn config() -> BiPvlSegConfig {
         },
         bottleneck: Bottleneck::Fused,
         shared_size: 16,
+        supervised_scales: 0,
     }
 }
 

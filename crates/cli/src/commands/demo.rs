@@ -49,6 +49,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         text_encoder: None,
         weights: None,
         val_fold: Some("0/6".to_owned()),
+        folds: None,
         steps: Some(args.steps),
         seed: None,
         max_minutes: None,
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     tracing::info!("3 of 4: segmenting {NEW_PHANTOMS} phantoms that training never saw");
     let predictions = path("predictions");
     predict::run(&PredictArgs {
-        model: run_folder.clone(),
+        model: vec![run_folder.clone()],
         out: predictions.clone(),
         inputs: vec![path("data/imagesTs")],
         classes: Vec::new(),
@@ -67,6 +68,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         synonyms: None,
         overlap: None,
         blending: None,
+        mirror: None,
         every_patch: false,
         device: DeviceKind::Cpu,
     })?;

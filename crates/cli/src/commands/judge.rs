@@ -111,7 +111,7 @@ fn write_curves(run: &Run, history: &History, classes: &[String]) -> Result<()> 
 }
 
 /// Pictures of the cases with the lowest mean Dice.
-fn draw_worst(
+pub(super) fn draw_worst(
     run: &Run,
     cases: &[Case],
     pairs: &[Pair],

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod describe;
 pub(crate) mod evaluate;
 pub(crate) mod export;
+mod folds;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod judge;

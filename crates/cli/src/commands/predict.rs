@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use bipvl::{
-    infer::{Passes, Predictor, Progress},
-    run::Run,
+    infer::{InferConfig, Passes, Predictor, Progress},
+    run::{Run, runs_in},
     text::Description,
 };
 use bipvl_volume::nifti::write_labels;
@@ -26,18 +26,11 @@ type Inputs = IndexMap<String, Vec<PathBuf>>;
 
 /// Segments every input; one that fails is told of and the others go on.
 pub(crate) fn run(args: &PredictArgs) -> Result<()> {
-    let run = Run::open(&args.model)?;
-    let mut config = run.config.infer;
-    config.overlap = args.overlap.unwrap_or(config.overlap);
-    config.blending = args.blending.map_or(config.blending, Into::into);
-    if args.every_patch {
-        config.passes = Passes::Every;
-    }
-    if !(0.0..1.0).contains(&config.overlap) {
-        bail!("--overlap: expected at least 0 and below 1, found {}", config.overlap);
-    }
-    let predictor = guided(args, &run, run.predictor(config, &args.device.open()?)?)?;
-    let inputs = gather(&args.inputs, run.config.data.channels.len())?;
+    let folders = args.model.iter().map(|folder| runs_in(folder)).collect::<Result<Vec<_>, _>>()?;
+    let runs = folders.concat().iter().map(|folder| Run::open(folder)).collect::<Result<Vec<_>, _>>()?;
+    let config = infer_config(args, &runs)?;
+    let predictor = guided(args, &runs, Run::ensemble(&runs, config, &args.device.open()?)?)?;
+    let inputs = gather(&args.inputs, runs[0].config.data.channels.len())?;
     fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
 
     let bar = progress::bar("segmenting", inputs.len());
@@ -64,9 +57,9 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
 }
 
 /// The predictor with the text and the classes that the flags ask for.
-fn guided(args: &PredictArgs, run: &Run, mut predictor: Predictor) -> Result<Predictor> {
+fn guided(args: &PredictArgs, runs: &[Run], mut predictor: Predictor) -> Result<Predictor> {
     let synonyms = wording::synonyms(args.synonyms.as_deref())?;
-    let data = &run.config.data;
+    let (run, data) = (&runs[0], &runs[0].config.data);
     let classes = &data.classes;
     if let Some(file) = &args.descriptions {
         let descriptions = wording::replaced(run, file, &synonyms)?;
@@ -77,7 +70,8 @@ fn guided(args: &PredictArgs, run: &Run, mut predictor: Predictor) -> Result<Pre
         let new = if new.is_empty() { "no class otherwise than as trained" } else { &new };
         tracing::info!("{}: describes {new}; all else keeps its trained text", file.display());
         wording::warn_of_cuts(run, file, &descriptions);
-        predictor = predictor.described(&run.tokens(&texts));
+        let tokens: Vec<_> = runs.iter().map(|run| run.tokens(&texts)).collect();
+        predictor = predictor.described(&tokens);
     }
     if !args.classes.is_empty() {
         let mut labels = vec![BACKGROUND; classes.len()];
@@ -99,6 +93,30 @@ fn guided(args: &PredictArgs, run: &Run, mut predictor: Predictor) -> Result<Pre
         predictor = predictor.labeled(labels);
     }
     Ok(predictor)
+}
+
+/// How volumes are covered: as the first run says, but for what the flags ask for.
+fn infer_config(args: &PredictArgs, runs: &[Run]) -> Result<InferConfig> {
+    let mut config = runs[0].config.infer;
+    config.overlap = args.overlap.unwrap_or(config.overlap);
+    config.blending = args.blending.map_or(config.blending, Into::into);
+    config.mirror = args.mirror.unwrap_or(config.mirror);
+    if args.every_patch {
+        config.passes = Passes::Every;
+    }
+    if !(0.0..1.0).contains(&config.overlap) {
+        bail!("--overlap: expected at least 0 and below 1, found {}", config.overlap);
+    }
+    for run in runs {
+        run.config.check_mirror(config.mirror, Path::new("--mirror"))?;
+    }
+    let is_unseen =
+        |axis: usize| runs.iter().any(|run| run.config.train.augment.flip_probability[axis] == 0.0);
+    let unseen = config.mirror.names(is_unseen);
+    if !unseen.is_empty() {
+        tracing::warn!("--mirror: no training saw patches flipped along {unseen}; look whether it helps");
+    }
+    Ok(config)
 }
 
 /// Writes the label map of one scan, and says how many patches that took.

@@ -58,6 +58,11 @@ impl RunLog {
                 }
             }
             Event::Checkpoint { .. } => self.scalars.flush()?,
+            Event::Stalled { step, steps, validations } => self.bar.suspend(|| {
+                tracing::info!(
+                    "stopped early at step {step} of {steps}: {validations} validations found nothing better"
+                );
+            }),
             Event::OutOfTime { step, steps } => self.bar.suspend(|| {
                 tracing::warn!("the time is used up at step {step} of {steps}; --resume goes on from here");
             }),

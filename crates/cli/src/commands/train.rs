@@ -14,17 +14,20 @@ use bipvl::{
         Preset,
         published::{Imported, Sizes},
     },
-    run::{Run, TrainingOptions},
+    run::{Folds, Run, TrainingOptions},
     text::Descriptions,
-    train::{Start, checkpoint::saved_step, train},
+    train::{Start, checkpoint::saved_progress, train},
 };
 use burn::tensor::Device;
 
-use super::{judge::judge, run_log::RunLog};
+use super::{folds, judge::judge, run_log::RunLog};
 use crate::{args::TrainArgs, progress};
 
-/// Trains, then judges the best weights on the cases put aside for that.
+/// Trains, then judges the best weights on the cases put aside for that; or does so for every fold.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
+    if args.folds.is_some() || (args.resume && Folds::are_in(&args.out)) {
+        return folds::run(args);
+    }
     let began = Instant::now();
     // Before anything is written: a refused flag leaves no half-begun run.
     let device = args.device.open()?;
@@ -85,7 +88,7 @@ pub(super) fn wanted(args: &TrainArgs) -> Result<Wanted> {
 }
 
 /// A new run with the configuration that the flags ask for.
-fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Run> {
+pub(super) fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Run> {
     let (config, descriptions) = plan(args, dataset)?;
     Ok(Run::create(&args.out, config, descriptions, imported)?)
 }
@@ -151,7 +154,7 @@ pub(super) fn learn(
 
     let last = run.last_checkpoint();
     let (start, step) = match (resume, last.exists()) {
-        (true, true) => (Start::Resume, saved_step(&last)?),
+        (true, true) => (Start::Resume, saved_progress(&last)?.step),
         // Published weights that the run was to begin with are known to its first command alone.
         (true, false) => {
             bail!("{}: expected a checkpoint, found none yet; begin again in a new --out", last.display())

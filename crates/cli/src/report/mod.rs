@@ -4,6 +4,7 @@ pub(crate) mod curves;
 mod definitions;
 #[cfg(test)]
 mod example;
+pub(crate) mod folds;
 pub(crate) mod history;
 mod html;
 mod letters;

@@ -165,6 +165,10 @@ fn tasks_of_the_decathlon_are_known_by_name() {
     let [report] = &check(&scene, "BRATS")[..] else { panic!("one report") };
     assert_eq!(report["command"], "bipvl train --data BRATS --experiment msd-brain --out runs/msd-brain");
     assert_eq!(report["channels"].as_array().unwrap().len(), 4);
+    let config = learns(&scene, "BRATS", "msd-brain", "data.split = { val = 1, test = 1 }");
+    let regions = config["data"]["regions"].as_table().unwrap();
+    assert!(regions.keys().eq(["whole tumor", "tumor core", "enhancing tumor"]));
+    assert_eq!(judged(&scene, "msd-brain").len(), 1);
 
     let hippocampus = ["background", "Anterior", "Posterior"];
     layouts::decathlon(&scene, "Hippocampus", &["MRI"], &hippocampus, 5);

@@ -3,7 +3,7 @@
 use crate::repository::{SourceFile, assert_none, files};
 
 /// Rooms of `bipvl`, and the paths below `crate` that each may name besides its own and `error`.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("data", &[]),
     ("text", &[]),
     ("describe", &["data", "text"]),

@@ -217,6 +217,7 @@ mod tests {
             vision_embedding: vision,
             concept_embedding: Some(concepts),
             informed_embedding: None,
+            auxiliary: Vec::new(),
         };
         alignment(&output, &config, None).expect("something is aligned").into_scalar()
     }

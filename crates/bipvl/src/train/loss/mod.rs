@@ -2,6 +2,7 @@
 
 pub mod alignment;
 pub mod class_embedding;
+pub mod deep_supervision;
 pub mod segmentation;
 
 use burn::{
@@ -54,7 +55,7 @@ pub enum LossWeighting {
 /// The losses of one step, each a tensor of one value.
 #[derive(Clone, Debug)]
 pub struct Losses {
-    /// Dice and cross-entropy of the logits; binary where classes overlap.
+    /// Dice and cross-entropy of the logits, of all scales that are supervised; binary where classes overlap.
     pub segmentation: Tensor<1>,
     /// Class embeddings against the logits.
     pub class_embedding: Tensor<1>,
@@ -73,13 +74,18 @@ impl Losses {
     ) -> Self {
         let (logits, embedding) = (output.logits.clone(), output.class_embedding.clone());
         assert_eq!(logits.dims()[1], labeling.outputs(), "the logits are those of the classes");
+        let over_scales = |loss: &dyn Fn(Tensor<5>, Tensor<4, Int>) -> Tensor<1>| {
+            deep_supervision::over_scales(logits.clone(), &output.auxiliary, labels, loss)
+        };
         let (segmentation, class_embedding) = match labeling {
             Labeling::Exclusive(_) => (
-                segmentation::dice_and_cross_entropy(logits.clone(), labels),
+                over_scales(&segmentation::dice_and_cross_entropy),
                 class_embedding::supervision(embedding, logits),
             ),
             Labeling::Overlapping(regions) => (
-                segmentation::dice_and_binary_cross_entropy(logits.clone(), masks(labels, regions)),
+                over_scales(&|logits, labels| {
+                    segmentation::dice_and_binary_cross_entropy(logits, masks(labels, regions))
+                }),
                 class_embedding::supervision_of_each(embedding, logits),
             ),
         };

@@ -159,6 +159,7 @@ impl Job {
             text_encoder: self.row.text_encoder(args).map(ToOwned::to_owned),
             weights: None,
             val_fold: args.val_fold.clone(),
+            folds: None,
             steps: args.steps,
             seed,
             max_minutes: args.max_minutes,

@@ -259,12 +259,15 @@ mod tests {
     fn dataset() -> Dataset {
         Dataset {
             root: PathBuf::from("data"),
+            layout: bipvl::data::Layout::Decathlon,
             name: "Organs".to_owned(),
             modality: Modality::Ct,
             channels: vec!["CT".to_owned()],
             classes: ["kidney_right", "liver"].map(str::to_owned).into(),
             labels: vec![1, 2],
+            relabel: Vec::new(),
             cases: Vec::new(),
+            test: Vec::new(),
         }
     }
 

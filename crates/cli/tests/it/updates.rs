@@ -1,0 +1,83 @@
+//! What an update is made of, and when a training ends: accumulation, patience, deep supervision, recomputing.
+
+use serde_json::Value;
+
+use crate::scene::{CONFIG, Scene, assert_same_weights};
+
+/// float32 means of one and of two samples.
+const TOLERANCE: f64 = 1e-5;
+
+/// A run with other lines under `[train]`.
+fn train(scene: &Scene, run: &str, lines: &str) {
+    let config = CONFIG.replace("steps = 4\nbatch = 1\n", lines);
+    assert_ne!(config, CONFIG);
+    scene.write_text("config.toml", &config);
+    scene.train(run, &[]).succeeds();
+}
+
+fn events(scene: &Scene, run: &str, kind: &str) -> Vec<Value> {
+    let log = scene.text(&format!("{run}/log.jsonl"));
+    let events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events.filter(|event| event["event"] == kind).collect()
+}
+
+#[test]
+fn two_batches_per_update_are_as_good_as_one_of_twice_the_samples() {
+    let scene = Scene::new();
+    train(&scene, "wide", "steps = 2\nbatch = 2\n");
+    train(&scene, "long", "steps = 2\nbatch = 1\naccumulate = 2\n");
+    // The noise of the alignment loss is drawn sample by sample and differs; what it touches is left out.
+    let losses = |run: &str| {
+        let first = &events(&scene, run, "step")[0];
+        assert_eq!(first["epoch"], 0);
+        ["segmentation", "class_embedding"].map(|loss| first["loss"][loss].as_f64().unwrap())
+    };
+    for (wide, long) in losses("wide").into_iter().zip(losses("long")) {
+        assert!((wide - long).abs() < TOLERANCE, "{wide} {long}");
+    }
+    assert_eq!(events(&scene, "long", "step").len(), 2);
+}
+
+#[test]
+fn a_training_that_finds_nothing_better_stops_early_and_has_nothing_left_to_do() {
+    let scene = Scene::new();
+    // So small a rate changes no label: the first validation, after step 1, stays the best.
+    let lines = "steps = 9\nbatch = 1\nlearning_rate = 1e-30\npatience = 2\n";
+    let config =
+        CONFIG.replace("steps = 4\nbatch = 1\n", lines).replace("validate_every = 4", "validate_every = 1");
+    scene.write_text("config.toml", &config);
+    let stopped = scene.train("run", &[]).succeeds();
+    assert!(stopped.stderr.contains("stopped early at step 3 of 9: 2 validations"), "{}", stopped.stderr);
+    assert_eq!(events(&scene, "run", "step").len(), 3);
+    assert_eq!(events(&scene, "run", "stalled").len(), 1);
+    let log = scene.bytes("run/log.jsonl");
+    scene.resume("run").succeeds();
+    assert_eq!(scene.bytes("run/log.jsonl"), log);
+}
+
+#[test]
+fn recomputing_changes_no_byte_of_the_weights() {
+    let scene = Scene::new();
+    train(&scene, "plain", "steps = 2\nbatch = 1\n");
+    train(&scene, "again", "steps = 2\nbatch = 1\nrecompute = \"cheap\"\n");
+    assert_same_weights(&scene, "again", "plain");
+}
+
+#[test]
+fn coarser_scales_learn_too_and_prediction_does_without_them() {
+    let scene = Scene::new();
+    let config = CONFIG.replace("shared_size = 8", "shared_size = 8\nsupervised_scales = 2");
+    scene.write_text("config.toml", &config);
+    scene.train("run", &["--steps", "2"]).succeeds();
+    scene.write("scan.nii", &crate::scene::new_phantom().image);
+    scene.predict("scan.nii").succeeds();
+    scene.bipvl(&["export", "run", "--out", "monai.safetensors"]).succeeds();
+
+    let config = CONFIG.replace("shared_size = 8", "shared_size = 8\nsupervised_scales = 5");
+    scene.write_text("config.toml", &config);
+    scene.train("other", &[]).fails_saying(&[
+        "config.toml",
+        "expected model.supervised_scales from 0 to 4",
+        "found 5",
+    ]);
+}
