@@ -159,7 +159,8 @@ pub(crate) struct TrainArgs {
     /// nnU-Net v2, AMOS22, MM-WHS or ACDC. `bipvl data check` looks through it.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// A built-in experiment: configuration and descriptions of a published data set.
+    /// A built-in experiment, configuration and descriptions of a published data set: amos22-ct, amos22-mr,
+    /// mmwhs-ct, mmwhs-mr, msd-brain, hippocampus, acdc or phantom.
     #[arg(long, value_name = "NAME", value_parser = Experiment::find, conflicts_with_all = ["preset", "config"])]
     pub(crate) experiment: Option<&'static Experiment>,
     /// What each class looks like, in words: TOML, or a CSV table.
