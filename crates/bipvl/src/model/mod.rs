@@ -21,7 +21,7 @@ use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 
 pub use preset::{PRESETS, Preset};
-pub use text_encoder::{TextConfig, TextInput};
+pub use text_encoder::{TextConfig, TextInput, TokenTensors};
 pub use vision_encoder::{Merging, PATCH_MULTIPLE, SwinVersion, VisionConfig};
 
 use bifusion::{BiFusion, Exchange, FusionConfig, FusionInput, TextAfterwards};
@@ -170,7 +170,7 @@ impl BiPvlSeg {
     /// - `image`: `[B, channels, x, y, z]`, sides multiples of 32
     pub fn forward(&self, image: Tensor<5>, text: &TextInput, mut noise: Option<&mut Noise>) -> Output {
         let batch = image.dims()[0];
-        let encoded = self.encode_stages(self.untouched_stages(), text, noise.as_deref_mut());
+        let encoded = self.encode_stages(self.untouched_stages(), &text.full, noise.as_deref_mut());
         let Seen { decoded, text: informed } = self.see(image, &encoded, noise.as_deref_mut());
         let concepts = text.concepts.as_ref().map(|concepts| self.text_encoder.first_tokens(concepts, noise));
         let class_embedding = channels_first(self.class_embedding.forward(decoded.bottleneck));
@@ -185,11 +185,16 @@ impl BiPvlSeg {
 
     /// All that the logits need of a text and no image changes: once per text, not per patch.
     pub fn encode_text(&self, text: &TextInput, noise: Option<&mut Noise>) -> EncodedText {
+        self.encode_full(&text.full, noise)
+    }
+
+    /// The same from the whole text of each class, which is all that a segmentation reads.
+    pub fn encode_full(&self, full: &TokenTensors, noise: Option<&mut Noise>) -> EncodedText {
         let stages = match self.exchange {
             Exchange::VisionToText => 0,
             _ => self.untouched_stages(),
         };
-        self.encode_stages(stages, text, noise)
+        self.encode_stages(stages, full, noise)
     }
 
     /// Stages of the text encoder that come before the first exchange that informs the text.
@@ -202,11 +207,16 @@ impl BiPvlSeg {
         }
     }
 
-    fn encode_stages(&self, stages: usize, text: &TextInput, mut noise: Option<&mut Noise>) -> EncodedText {
-        let mask = text.full.mask.clone();
+    fn encode_stages(
+        &self,
+        stages: usize,
+        full: &TokenTensors,
+        mut noise: Option<&mut Noise>,
+    ) -> EncodedText {
+        let mask = full.mask.clone();
         let mut encoded = EncodedText { stages: Vec::with_capacity(stages), mask };
         if stages > 0 {
-            let ids = text.full.ids.clone();
+            let ids = full.ids.clone();
             let mut tokens = self.text_encoder.embeddings.forward(ids, noise.as_deref_mut());
             for stage in 0..stages {
                 tokens = self.text_encoder.stage(stage, tokens, &encoded.mask, noise.as_deref_mut());

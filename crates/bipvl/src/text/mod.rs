@@ -4,12 +4,12 @@
 //! the descriptions of all classes into one [`ClassText`], which is all the network sees of the text.
 
 mod description;
+mod rewrite;
 mod tokenizer;
-mod variant;
 
 pub use description::{Concept, Description, Descriptions};
+pub use rewrite::Rewrite;
 pub use tokenizer::Tokenizer;
-pub use variant::Variant;
 
 use ndarray::Array2;
 
