@@ -4,15 +4,15 @@
 //! the descriptions of all classes into one [`ClassText`], which is all the network sees of the text.
 
 mod description;
+mod rewrite;
 mod synonyms;
 mod tokenizer;
-mod variant;
 pub mod variants;
 
 pub use description::{Concept, Description, Descriptions, PAPER_CONCEPTS};
+pub use rewrite::Rewrite;
 pub use synonyms::Synonyms;
 pub use tokenizer::Tokenizer;
-pub use variant::Variant;
 
 use ndarray::Array2;
 
