@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use super::{
     BiPvlSegConfig, Bottleneck,
-    bifusion::{FusionConfig, FusionForm},
+    bifusion::{FusionConfig, FusionForm, TokenPath},
     text_encoder::TextConfig,
     vision_encoder::{Merging, SwinVersion, VisionConfig},
 };
@@ -81,7 +81,7 @@ fn text(vocab_size: usize, hidden_size: usize, heads: usize, dropout: f32) -> Te
 }
 
 fn fusion(heads: usize, mlp_size: usize) -> FusionConfig {
-    FusionConfig { heads, mlp_size, form: FusionForm::TwoWay }
+    FusionConfig { heads, mlp_size, form: FusionForm::TwoWay, tokens: TokenPath::Replaced }
 }
 
 impl fmt::Display for Preset {

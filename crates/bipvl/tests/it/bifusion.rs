@@ -1,7 +1,7 @@
 //! Properties of the fusion block: it has no position codes, and padding is never attended to.
 
 use bipvl::model::{
-    bifusion::{BiFusion, FusionConfig, FusionForm, FusionInput, FusionOutput, TextAfterwards},
+    bifusion::{BiFusion, FusionConfig, FusionForm, FusionInput, FusionOutput, TextAfterwards, TokenPath},
     init::{Initializer, Noise},
     weights::collect,
 };
@@ -19,7 +19,11 @@ const VISION: usize = 10;
 const FORMS: [FusionForm; 2] = [FusionForm::TwoWay, FusionForm::PreNorm];
 
 fn block(form: FusionForm) -> BiFusion {
-    let config = FusionConfig { heads: 4, mlp_size: 16, form };
+    block_with(form, TokenPath::default())
+}
+
+fn block_with(form: FusionForm, tokens: TokenPath) -> BiFusion {
+    let config = FusionConfig { heads: 4, mlp_size: 16, form, tokens };
     BiFusion::new(&mut Initializer::new(3, &Device::flex()), &config, HIDDEN, CHANNELS, TextAfterwards::Read)
 }
 
@@ -80,9 +84,34 @@ fn masked_text_tokens_are_never_attended_to() {
     }
 }
 
+/// The mean cosine between two text tokens of a sample.
+fn mean_cosine(text: Tensor<3>) -> f32 {
+    let length = text.clone().square().sum_dim(2).sqrt();
+    let unit = text / length;
+    let cosines = unit.clone().matmul(unit.transpose()).sum().into_scalar::<f32>();
+    let [batch, count, _] = [2, TEXT, HIDDEN];
+    (cosines - (batch * count) as f32) / (batch * count * (count - 1)) as f32
+}
+
+#[test]
+fn text_tokens_stay_apart_where_they_are_kept_and_become_one_where_they_are_replaced() {
+    let (text, vision) = tokens();
+    let mask = Tensor::zeros([1, 1, TEXT], &Device::flex());
+    let after = |form, path| {
+        let input = FusionInput { text: text.clone(), vision: vision.clone(), text_mask: mask.clone() };
+        mean_cosine(block_with(form, path).forward(input).text.unwrap())
+    };
+    let before = mean_cosine(text.clone());
+    for form in FORMS {
+        let [kept, replaced] = [TokenPath::Kept, TokenPath::Replaced].map(|path| after(form, path));
+        assert!(replaced > 0.9, "{form:?}: {before} before, {replaced} after");
+        assert!(kept < (before + replaced) / 2.0, "{form:?}: {before} before, {kept} after");
+    }
+}
+
 #[test]
 fn the_block_of_the_paper_has_its_parameters() {
-    let config = FusionConfig { heads: 8, mlp_size: 2048, form: FusionForm::TwoWay };
+    let config = FusionConfig { heads: 8, mlp_size: 2048, form: FusionForm::TwoWay, tokens: TokenPath::Kept };
     let device = Device::flex();
     // Without projections: the text is as wide as the vision.
     let count = |channels: usize| {

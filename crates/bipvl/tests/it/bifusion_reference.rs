@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bipvl::model::{
-    bifusion::{BiFusion, FusionConfig, FusionForm, FusionInput, TextAfterwards},
+    bifusion::{BiFusion, FusionConfig, FusionForm, FusionInput, TextAfterwards, TokenPath},
     init::Initializer,
     weights::{NamedWeights, apply, collect},
 };
@@ -29,7 +29,7 @@ const CHANNELS: usize = 8;
 
 /// A block whose weights are made from their names.
 fn block(form: FusionForm, hidden: usize, afterwards: TextAfterwards) -> BiFusion {
-    let config = FusionConfig { heads: 4, mlp_size: 16, form };
+    let config = FusionConfig { heads: 4, mlp_size: 16, form, tokens: TokenPath::Replaced };
     let mut init = Initializer::new(0, &Device::flex().autodiff());
     let block = BiFusion::new(&mut init, &config, hidden, CHANNELS, afterwards);
     let mut weights = collect(&block);
