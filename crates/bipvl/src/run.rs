@@ -12,7 +12,7 @@ use burn::tensor::Device;
 
 use crate::{
     config::{Config, SPLIT_SEED},
-    data::{Dataset, Split, build_cache, fold},
+    data::{Case, Dataset, Split, build_cache, fold},
     error::{Error, Result},
     infer::{InferConfig, Predictor, PredictorInput},
     model::{
@@ -20,7 +20,7 @@ use crate::{
         init::Initializer,
         published::{Imported, Sizes},
     },
-    text::{Descriptions, Tokenizer},
+    text::{CaseTexts, ClassText, Descriptions, Tokenizer},
     train::{Task, checkpoint::load_model},
 };
 
@@ -51,7 +51,7 @@ pub struct TrainingOptions {
 
 impl Run {
     /// Begins a run in a folder of its own. Imported weights bring their sizes, and a text encoder its
-    /// tokenizer; without one the vocabulary is made of the descriptions.
+    /// tokenizer; without one the vocabulary is made of the descriptions, those `of_cases` among them.
     ///
     /// # Errors
     ///
@@ -60,6 +60,7 @@ impl Run {
         folder: &Path,
         mut config: Config,
         descriptions: Descriptions,
+        of_cases: &[Descriptions],
         imported: &[Imported],
     ) -> Result<Self> {
         let run_config = folder.join("config.toml");
@@ -80,7 +81,9 @@ impl Run {
             }
         }
         let tokenizer = tokenizer.unwrap_or_else(|| {
-            let tokenizer = Tokenizer::built_in(&descriptions);
+            let all = std::iter::once(&descriptions).chain(of_cases);
+            let classes = all.flat_map(|descriptions| descriptions.classes.clone()).collect();
+            let tokenizer = Tokenizer::built_in(&Descriptions { classes });
             config.model.text.vocab_size = tokenizer.vocabulary_size();
             tokenizer
         });
@@ -173,7 +176,7 @@ impl Run {
         let validation_cases =
             build_cache(&cache, &preprocess, dataset, &split.val, &|done| progress(before + done))?;
         Ok(Task {
-            text: self.text(&options.device.clone().autodiff()),
+            texts: self.texts(split.train.iter().chain(&split.val))?,
             config: train,
             model,
             recipe: preprocess,
@@ -199,7 +202,7 @@ impl Run {
         let data = &self.config.data;
         Ok(Predictor::new(PredictorInput {
             model: self.model(device)?,
-            text: &self.text(device),
+            text: &TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device),
             recipe: self.config.preprocess.clone(),
             channels: data.channels.len(),
             labels: data.labels.clone(),
@@ -223,8 +226,19 @@ impl Run {
         self.config.model.init(classes, patch, &mut Initializer::blank(device))
     }
 
-    fn text(&self, device: &Device) -> TextInput {
-        TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device)
+    /// The text of a case whose own descriptions are in `file`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or does not fit the descriptions of the run.
+    pub fn case_text(&self, file: &Path) -> Result<ClassText> {
+        Ok(self.tokenizer.encode_classes(&self.descriptions.of_case(file)?))
+    }
+
+    fn texts<'a>(&self, cases: impl Iterator<Item = &'a Case>) -> Result<CaseTexts> {
+        let with_files = cases.filter_map(|case| Some((case.id.clone(), case.descriptions()?)));
+        let own = with_files.map(|(id, file)| Ok((id, self.case_text(&file)?))).collect::<Result<_>>()?;
+        Ok(CaseTexts { common: self.tokenizer.encode_classes(&self.descriptions), own })
     }
 }
 

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::case_descriptions;
 use crate::error::{Error, Result};
 
 /// Class indices are stored in a byte, and 0 is background.
@@ -67,10 +68,12 @@ pub struct Split {
 impl Dataset {
     /// Reads the `dataset.json` of a folder laid out like the Medical Segmentation Decathlon
     /// (`modality`, `training`) or nnU-Net version 2 (`channel_names`, `file_ending`), and finds the files.
+    /// Descriptions of a single case lie in `descriptionsTr` ([`Case::descriptions`]).
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, a key is missing or malformed, or a case lacks a file.
+    /// When the file cannot be read, a key is missing or malformed, a case lacks a file, or descriptions lack a
+    /// case.
     pub fn open(root: &Path) -> Result<Self> {
         let path = root.join("dataset.json");
         if !path.is_file() {
@@ -82,6 +85,8 @@ impl Dataset {
         let (classes, labels) = description.classes()?;
         let (channels, cases) =
             if description.is_nnunet() { description.nnunet(root)? } else { description.decathlon(root)? };
+        let cases = description.sorted(cases)?;
+        case_descriptions::check(root, &cases)?;
         let own_name = content.get("name").and_then(Value::as_str);
         let folder_name = || root.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self {
@@ -91,7 +96,7 @@ impl Dataset {
             channels,
             classes,
             labels,
-            cases: description.sorted(cases)?,
+            cases,
         })
     }
 }

@@ -7,6 +7,7 @@
 mod augment;
 mod batch;
 mod cache;
+mod case_descriptions;
 mod dataset;
 mod loader;
 mod patch;
@@ -15,6 +16,7 @@ mod preprocess;
 pub use augment::{AugmentConfig, Augmentation};
 pub use batch::Batch;
 pub use cache::{CachedCase, build_cache};
+pub use case_descriptions::case_descriptions;
 pub use dataset::{Case, Dataset, Modality, Split, fold, read_classes};
 pub use loader::{Loader, LoaderConfig};
 pub use patch::VoxelLists;
@@ -25,6 +27,8 @@ use ndarray::{Array3, Array4};
 /// One patch with its labels, as the network trains on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
+    /// The id of the case that it was cut from.
+    pub case: String,
     /// Prepared intensities, `[channels, x, y, z]`.
     pub image: Array4<f32>,
     /// Class indices, `[x, y, z]`: 0 is background, 1 the first class.

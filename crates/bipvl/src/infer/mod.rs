@@ -23,6 +23,7 @@ use crate::{
     data::{Prepared, Recipe, read_channels},
     error::{Error, Result},
     model::{BiPvlSeg, EncodedText, TextInput},
+    text::ClassText,
 };
 
 /// How a volume is covered with patches.
@@ -66,8 +67,8 @@ impl Default for InferConfig {
     }
 }
 
-/// A model with its text and its recipe, ready for volumes.
-#[derive(Debug)]
+/// A model with its text and its recipe, ready for volumes; clones share the weights.
+#[derive(Clone, Debug)]
 pub struct Predictor {
     model: BiPvlSeg,
     text: EncodedText,
@@ -105,6 +106,13 @@ impl Predictor {
         let encoded = model.encode_text(text, None);
         let window = SlidingWindow::new(recipe.patch, config.overlap, config.blending);
         Self { model, text: encoded, recipe, channels, labels, window, passes: config.passes, device }
+    }
+
+    /// The same model for a case that has a text of its own.
+    #[must_use]
+    pub fn with_text(&self, text: &ClassText) -> Self {
+        let text = self.model.encode_text(&TextInput::new(text, &self.device), None);
+        Self { text, ..self.clone() }
     }
 
     /// Segments one case; the label map is on the grid of its first channel. `progress` hears of every patch.

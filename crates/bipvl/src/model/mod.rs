@@ -2,7 +2,7 @@
 //!
 //! Inside, feature maps are channels-last, `[batch, x, y, z, channels]`; the doors of [`BiPvlSeg`] take and
 //! give `[batch, channels, x, y, z]`. B is the batch, K the classes, M the concepts of a class, L the tokens
-//! of a text.
+//! of a text, S the texts of a batch: 1 that all samples share, or B.
 
 pub mod bifusion;
 pub mod decoder;
@@ -119,17 +119,18 @@ pub struct Output {
     pub class_embedding: Tensor<5>,
     /// Each class embedding in the shared space, without background, `[B, K, shared]`.
     pub vision_embedding: Tensor<3>,
-    /// Each concept in the shared space, `[K, M, shared]`.
-    pub concept_embedding: Tensor<3>,
+    /// Each concept in the shared space, `[S, K, M, shared]`.
+    pub concept_embedding: Tensor<4>,
 }
 
 /// A text that has passed the layers before the first exchange; it depends on no image.
 #[derive(Clone, Debug)]
 pub struct EncodedText {
-    /// `[K, L, hidden]`
+    /// `[S·K, L, hidden]`
     tokens: Tensor<3>,
-    /// `[K, 1, L]`
+    /// `[S·K, 1, L]`
     mask: Tensor<3>,
+    num_texts: usize,
 }
 
 impl BiPvlSeg {
@@ -146,7 +147,7 @@ impl BiPvlSeg {
         Output {
             logits: channels_first(decoded.logits),
             vision_embedding: self.project_vision(class_embedding.clone()),
-            concept_embedding: self.project_concepts(concepts, text.num_concepts),
+            concept_embedding: self.project_concepts(concepts, text),
             class_embedding,
         }
     }
@@ -155,7 +156,8 @@ impl BiPvlSeg {
     pub fn encode_text(&self, text: &TextInput, mut noise: Option<&mut Noise>) -> EncodedText {
         let mask = text.full.mask.clone();
         let embedded = self.text_encoder.embeddings.forward(text.full.ids.clone(), noise.as_deref_mut());
-        EncodedText { tokens: self.text_encoder.stage(0, embedded, &mask, noise), mask }
+        let tokens = self.text_encoder.stage(0, embedded, &mask, noise);
+        EncodedText { tokens, mask, num_texts: text.num_texts }
     }
 
     /// Logits alone, `[B, K + 1, x, y, z]`; what training needs beside them is not computed.
@@ -174,9 +176,12 @@ impl BiPvlSeg {
             [x, y, z].iter().all(|side| side.is_multiple_of(PATCH_MULTIPLE)),
             "sides are multiples of 32"
         );
-        let [classes, length, hidden] = text.tokens.dims();
-        let text_mask = text.mask.clone().reshape([1, 1, classes * length]);
-        let mut tokens = text.tokens.clone().repeat_dim(0, batch);
+        let num_texts = text.num_texts;
+        assert!(num_texts == 1 || num_texts == batch, "one text for all samples, or one for each");
+        let [texts, length, hidden] = text.tokens.dims();
+        let classes = texts / num_texts;
+        let text_mask = text.mask.clone().reshape([num_texts, 1, classes * length]);
+        let mut tokens = text.tokens.clone().repeat_dim(0, batch / num_texts);
         let mut map = self.vision_encoder.embed_patches(image.clone());
         let mut skips = vec![normalize(map.clone())];
         for (stage, vision) in self.vision_encoder.stages.iter().enumerate() {
@@ -210,10 +215,12 @@ impl BiPvlSeg {
         self.alignment.vision.forward(flat.slice([0..batch, 1..outputs, 0..x * y * z]))
     }
 
-    /// `[K·M, hidden]` → `[K, M, shared]`
-    fn project_concepts(&self, concepts: Tensor<2>, num_concepts: usize) -> Tensor<3> {
+    /// `[S·K·M, hidden]` → `[S, K, M, shared]`
+    fn project_concepts(&self, concepts: Tensor<2>, text: &TextInput) -> Tensor<4> {
         let [total, hidden] = concepts.dims();
-        self.alignment.text.forward(concepts.reshape([total / num_concepts, num_concepts, hidden]))
+        let classes = total / (text.num_texts * text.num_concepts);
+        let apart = concepts.reshape([text.num_texts, classes, text.num_concepts, hidden]);
+        self.alignment.text.forward(apart)
     }
 }
 

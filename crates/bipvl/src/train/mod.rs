@@ -29,6 +29,7 @@ use crate::{
         published::Imported,
         weights::fill,
     },
+    text::CaseTexts,
 };
 use checkpoint::Checkpoint;
 use log::{Event, LossValues};
@@ -79,8 +80,8 @@ pub struct Task {
     pub infer: InferConfig,
     /// Class names.
     pub classes: Vec<String>,
-    /// The classes' texts, on the device.
-    pub text: TextInput,
+    /// The classes' texts, those of single cases among them.
+    pub texts: CaseTexts,
     /// Published weights to begin with.
     pub imported: Vec<Imported>,
     /// Prepared cases to learn from.
@@ -161,9 +162,12 @@ pub fn train(task: &Task, start: Start, log: &mut dyn FnMut(Event)) -> Result<Ch
 fn update(task: &Task, state: Checkpoint, samples: &[Sample]) -> Result<(Checkpoint, Event)> {
     let began = Instant::now();
     let Checkpoint { trainee, mut optimizer, step, best_dice } = state;
-    let batch = Batch::new(samples, &task.device.clone().autodiff());
+    let device = task.device.clone().autodiff();
+    let batch = Batch::new(samples, &device);
+    let text = task.texts.of_batch(samples.iter().map(|sample| sample.case.as_str()));
+    let text = TextInput::new(&text, &device);
     let mut noise = Noise::new(task.config.seed, step as u64);
-    let output = trainee.model.forward(batch.image, &task.text, Some(&mut noise));
+    let output = trainee.model.forward(batch.image, &text, Some(&mut noise));
     let losses = Losses::of(&output, batch.labels, &task.config.loss, Some(&mut noise));
     let total = trainee.loss_weights.total(&losses, task.config.loss.weighting);
     let loss = values(&losses, &total);

@@ -5,7 +5,7 @@ use std::path::Path;
 use bipvl::{
     model::{
         BiPvlSegConfig, Bottleneck, Merging, SwinVersion, TextConfig, TextInput, VisionConfig,
-        bifusion::{FusionConfig, FusionForm},
+        bifusion::{FusionConfig, FusionForm, TokenPath},
         init::Initializer,
         published::{Form, Name, bert, export, import, monai},
         text_encoder::TokenTensors,
@@ -65,7 +65,12 @@ fn config() -> BiPvlSegConfig {
             hidden_dropout_prob: 0.0,
             layer_norm_eps: 1e-12,
         },
-        fusion: FusionConfig { heads: 4, mlp_size: 32, form: FusionForm::TwoWay },
+        fusion: FusionConfig {
+            heads: 4,
+            mlp_size: 32,
+            form: FusionForm::TwoWay,
+            tokens: TokenPath::Replaced,
+        },
         bottleneck: Bottleneck::Fused,
         shared_size: 16,
     }
@@ -142,6 +147,7 @@ fn five_updates_of_the_whole_network_give_the_losses_and_weights_of_pytorch() {
         full: tokens("full", &FULL_LENGTHS, &device),
         concepts: tokens("concepts", &CONCEPT_LENGTHS, &device),
         num_concepts: CONCEPTS,
+        num_texts: 1,
     };
     let (image, labels) = image_and_labels(&device);
     let mut trainee = trainee(&device);

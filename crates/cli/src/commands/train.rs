@@ -1,14 +1,14 @@
 //! `bipvl train`: from a folder of labeled scans to a run with weights, scores and a report.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use bipvl::{
     config::Config,
-    data::{Dataset, Split},
+    data::{Case, Dataset, Split},
     model::{
         Preset,
         published::{Imported, Sizes},
@@ -72,7 +72,12 @@ fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<R
     }
     config.train.steps = args.steps.unwrap_or(config.train.steps);
     config.train.seed = args.seed.unwrap_or(config.train.seed);
-    Ok(Run::create(&args.out, config, descriptions, imported)?)
+    let files: Vec<PathBuf> = dataset.cases.iter().filter_map(Case::descriptions).collect();
+    if !files.is_empty() {
+        tracing::info!("{} of {} cases have descriptions of their own", files.len(), dataset.cases.len());
+    }
+    let of_cases = files.iter().map(|file| descriptions.of_case(file)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Run::create(&args.out, config, descriptions, &of_cases, imported)?)
 }
 
 /// Published weights that the flags ask to begin with.

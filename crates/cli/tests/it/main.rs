@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bench;
+mod case_texts;
 mod help;
 mod resume;
 mod scene;

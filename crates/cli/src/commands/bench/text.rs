@@ -83,6 +83,7 @@ impl Scene {
             full: tokens([CLASSES, FULL_TOKENS], words, device),
             concepts: tokens([CLASSES * CONCEPTS, CONCEPT_TOKENS], words, device),
             num_concepts: CONCEPTS,
+            num_texts: 1,
         }
     }
 
