@@ -12,7 +12,7 @@ fn empty() -> Scene {
 fn the_help_of_every_command_names_its_flags() {
     let scene = empty();
     for (command, flags) in [
-        ("demo", &["--out", "--steps"][..]),
+        ("demo", &["--text", "--out", "--steps"][..]),
         (
             "train",
             &[
@@ -31,7 +31,19 @@ fn the_help_of_every_command_names_its_flags() {
                 "--device",
             ],
         ),
-        ("predict", &["--model", "--out", "--overlap", "--blending", "--every-patch", "--device", "<INPUT>"]),
+        (
+            "predict",
+            &[
+                "--model",
+                "--out",
+                "--case-descriptions",
+                "--overlap",
+                "--blending",
+                "--every-patch",
+                "--device",
+                "<INPUT>",
+            ],
+        ),
         ("evaluate", &["--pred", "--ref", "--json", "--convention", "--tolerance-mm", "--dataset"]),
         ("import", &["--out", "--merging", "<SOURCE>"]),
         ("export", &["--out", "<RUN>"]),
