@@ -75,9 +75,12 @@ pub(crate) struct DemoArgs {
     /// Folder for the phantoms, the run and the report.
     #[arg(long, value_name = "DIR", default_value = "bipvl-demo")]
     pub(crate) out: PathBuf,
-    /// Updates of the weights; fewer are faster and worse.
-    #[arg(long, value_name = "N", default_value_t = 150, allow_negative_numbers = true)]
-    pub(crate) steps: usize,
+    /// Bodies with two equal organs instead, of which only the text of each case says which is which.
+    #[arg(long)]
+    pub(crate) text: bool,
+    /// Updates of the weights; fewer are faster and worse. 150 when not given, more with --text.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) steps: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -284,6 +287,11 @@ pub(crate) struct PredictArgs {
     /// `"kidney" = ["nyre"]`.
     #[arg(long, value_name = "FILE")]
     pub(crate) synonyms: Option<PathBuf>,
+    /// Folder with descriptions of single cases, `CASE.toml`, each with the classes that it describes
+    /// otherwise than the run; when not given, `descriptionsTs` beside scans in `imagesTs` is one, if it is
+    /// there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) case_descriptions: Option<PathBuf>,
     /// Shared part of neighboring patches, 0 to less than 1; the run's own when not given.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     pub(crate) overlap: Option<f64>,

@@ -1,5 +1,7 @@
 //! Draws synthetic bodies with known organs, for tests, the example and the smoke run.
 
+mod told;
+
 use std::f64::consts::TAU;
 
 use ndarray::Array3;
@@ -7,6 +9,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{Grid, LabelMap, Volume};
+
+pub use told::{Side, TOLD_CLASSES, draw_told};
 
 /// Name and label of every class a phantom shows.
 ///
@@ -41,7 +45,7 @@ const THINNEST: f64 = 0.07;
 pub struct Phantom {
     /// Hounsfield units: air, an elliptic body along z, its organs.
     pub image: Volume<f32>,
-    /// The labels of [`CLASSES`]; 0 is background.
+    /// The labels of [`CLASSES`] or [`TOLD_CLASSES`]; 0 is background.
     pub labels: LabelMap,
 }
 
@@ -52,10 +56,25 @@ pub struct Phantom {
 pub fn draw(seed: u64, shape: [usize; 3], spacing: [f64; 3]) -> Phantom {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let extents = std::array::from_fn(|axis| shape[axis] as f64 * spacing[axis]);
-    let body = BODY_RADII.map(|radius| radius * jitter(&mut random, 0.05));
+    let body = draw_body(&mut random);
     let organs = organs(&mut random, extents);
-    let waves: [Wave; WAVES] = std::array::from_fn(|_| Wave::draw(&mut random));
+    paint(&mut random, body, &organs, shape, spacing)
+}
 
+/// Half axes of a body.
+fn draw_body(random: &mut ChaCha8Rng) -> [f64; 2] {
+    BODY_RADII.map(|radius| radius * jitter(random, 0.05))
+}
+
+/// Fills voxels with air, body and organs, and with noise of both kinds.
+fn paint(
+    random: &mut ChaCha8Rng,
+    body: [f64; 2],
+    organs: &[Organ],
+    shape: [usize; 3],
+    spacing: [f64; 3],
+) -> Phantom {
+    let waves: [Wave; WAVES] = std::array::from_fn(|_| Wave::draw(random));
     let mut labels = Array3::zeros(shape);
     let image = Array3::from_shape_fn(shape, |(x, y, z)| {
         let voxel = [x, y, z];
@@ -67,7 +86,7 @@ pub fn draw(seed: u64, shape: [usize; 3], spacing: [f64; 3]) -> Phantom {
         labels[voxel] = organ.map_or(0, |organ| organ.label);
         let smooth: f64 = waves.iter().map(|wave| wave.at(place)).sum::<f64>() / WAVES as f64;
         let hu = organ.map_or(BODY_HU, |organ| organ.hu);
-        (hu + SMOOTH_NOISE_HU * smooth + NOISE_HU * normal(&mut random)) as f32
+        (hu + SMOOTH_NOISE_HU * smooth + NOISE_HU * normal(random)) as f32
     });
     let grid = Grid::with_spacing(shape, spacing);
     Phantom { image: Volume::new(image, grid.clone()), labels: Volume::new(labels, grid) }

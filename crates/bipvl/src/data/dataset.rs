@@ -8,7 +8,7 @@ use std::{
 use bipvl_volume::{LabelMap, nifti::read_labels};
 use serde::{Deserialize, Serialize};
 
-use super::Layout;
+use super::{Layout, case_descriptions};
 use crate::error::{Error, Result};
 
 /// Class indices are stored in a byte, and 0 is background.
@@ -86,6 +86,7 @@ pub struct Wanted {
 
 impl Dataset {
     /// Reads a folder in the layout in which a data set is downloaded; [`Layout`] lists those that are known.
+    /// Descriptions of a single case lie in `descriptionsTr` ([`Case::descriptions`]).
     ///
     /// # Errors
     ///
@@ -106,6 +107,7 @@ impl Dataset {
         if dataset.cases.is_empty() {
             return Err(Error::content(&index, "at least one case", "none"));
         }
+        case_descriptions::check(root, &dataset.cases)?;
         match &dataset.missing()[..] {
             [] => Ok(dataset),
             [file, others @ ..] => {

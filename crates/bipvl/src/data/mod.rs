@@ -7,6 +7,7 @@
 mod augment;
 mod batch;
 mod cache;
+mod case_descriptions;
 mod check;
 mod dataset;
 mod layout;
@@ -18,6 +19,7 @@ mod split;
 pub use augment::{AugmentConfig, Augmentation};
 pub use batch::Batch;
 pub use cache::{CachedCase, build_cache, stamp};
+pub use case_descriptions::case_descriptions;
 pub use check::{Check, ClassCount, LabelCount};
 pub use dataset::{Case, Dataset, Modality, Relabel, Wanted, read_reference};
 pub use layout::{Layout, read_classes};
@@ -32,6 +34,8 @@ use ndarray::{Array3, Array4};
 /// One patch with its labels, as the network trains on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
+    /// The id of the case that it was cut from.
+    pub case: String,
     /// Prepared intensities, `[channels, x, y, z]`.
     pub image: Array4<f32>,
     /// Class indices, `[x, y, z]`: 0 is background, 1 the first class.

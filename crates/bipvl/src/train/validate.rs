@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::Task;
 use crate::{
     infer::{InferConfig, Mirror, Predictor, PredictorInput},
-    model::BiPvlSeg,
+    model::{BiPvlSeg, TextInput},
 };
 
 /// Dice of the validation cases.
@@ -29,7 +29,7 @@ pub fn validate(model: BiPvlSeg, task: &Task) -> Validation {
     let labels: Vec<u16> = (1..=task.classes.len() as u16).collect();
     let predictor = Predictor::new(PredictorInput {
         model,
-        text: &task.text,
+        text: &TextInput::new(&task.texts.common, &task.device),
         recipe: task.recipe.clone(),
         channels: task.model.vision.channels,
         labels: labels.clone(),
@@ -39,6 +39,9 @@ pub fn validate(model: BiPvlSeg, task: &Task) -> Validation {
     });
     let mut sums = vec![(0.0, 0usize); labels.len()];
     for case in &task.validation_cases {
+        let own =
+            task.texts.own.get(case.id()).map(|text| predictor.described(std::slice::from_ref(&text.full)));
+        let predictor = own.as_ref().unwrap_or(&predictor);
         let sample = case.crop([0; 3], case.grid().shape());
         let prediction = predictor.segment(sample.image.view(), case.grid(), case.grid(), &mut |_| ());
         let reference = Volume::new(sample.labels.mapv(u16::from), case.grid().clone());

@@ -12,7 +12,7 @@ fn empty() -> Scene {
 fn the_help_of_every_command_names_its_flags() {
     let scene = empty();
     for (command, flags) in [
-        ("demo", &["--out", "--steps"][..]),
+        ("demo", &["--text", "--out", "--steps"][..]),
         ("data", &["check"]),
         (
             "describe",
@@ -75,6 +75,7 @@ fn the_help_of_every_command_names_its_flags() {
                 "--classes",
                 "--descriptions",
                 "--synonyms",
+                "--case-descriptions",
                 "--overlap",
                 "--blending",
                 "--mirror",
