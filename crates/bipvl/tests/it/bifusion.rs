@@ -112,7 +112,7 @@ fn text_tokens_stay_apart_where_they_are_kept_and_become_one_where_they_are_repl
     for form in FORMS {
         let [kept, replaced] = [TokenPath::Kept, TokenPath::Replaced].map(|path| after(form, path));
         assert!(replaced > 0.9, "{form:?}: {before} before, {replaced} after");
-        assert!(kept < (before + replaced) / 2.0, "{form:?}: {before} before, {kept} after");
+        assert!(kept < f32::midpoint(before, replaced), "{form:?}: {before} before, {kept} after");
     }
 }
 

@@ -45,7 +45,9 @@ fn amos(training: &[&str], validation: &[&str]) -> TempDir {
     let list = |part: &str, numbers: &[&str]| -> Value {
         let pair = |number: &&str| {
             let files = ["images", "labels"].map(|kind| format!("./{kind}{part}/amos_{number}.nii.gz"));
-            files.iter().for_each(|file| write(folder.path(), file, ""));
+            for file in &files {
+                write(folder.path(), file, "");
+            }
             json!({ "image": files[0], "label": files[1] })
         };
         numbers.iter().map(pair).collect()
