@@ -209,7 +209,8 @@ fn every_configuration_is_built_in() {
         .unwrap()
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
-    for name in names {
+    // The told bodies have texts of single cases; only the demo that draws them has those.
+    for name in names.into_iter().filter(|name| name != "told") {
         // The folder is not there, which is said only once the name is known.
         let args = ["train", "--data", "none", "--experiment", &name, "--out", "run"];
         empty().bipvl(&args).fails_saying(&["none: expected the folder of a data set"]);
