@@ -108,7 +108,8 @@ fn a_probe_compares_texts_and_goes_on_where_it_was_stopped() {
     let answers = scene.text("run/probe/answers.jsonl");
     scene.write_text("run/probe/answers.jsonl", &answers[..answers.len() / 2]);
     scene.bipvl(&args).succeeds();
-    assert!(scene.text("run/probe/probe.json") == whole && scene.text("run/probe/answers.jsonl") == answers);
+    assert_eq!(scene.text("run/probe/answers.jsonl"), answers);
+    assert_eq!(scene.text("run/probe/probe.json"), whole);
 }
 
 #[test]

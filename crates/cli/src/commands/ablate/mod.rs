@@ -84,7 +84,7 @@ fn jobs(args: &AblateArgs, dataset: &Dataset) -> Result<Vec<Job>> {
     let seeds = seeds(args, dataset)?;
     let mut jobs = Vec::new();
     for row in chosen(args) {
-        match row.lacks(args, dataset.classes.len()) {
+        match row.lacks(args, dataset) {
             Some(what) => tracing::warn!("{}: not run, needs {what}", row.name),
             None => jobs.extend(seeds.iter().map(|seed| Job { row, seed: *seed })),
         }

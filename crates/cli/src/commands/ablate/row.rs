@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bipvl::{
     config::Config,
+    data::Dataset,
     model::bifusion::Exchange,
     text::Rewrite,
     train::loss::{Aligned, LossWeighting},
@@ -112,11 +113,15 @@ impl Row {
     }
 
     /// What this row needs and has not got.
-    pub(super) fn lacks(&self, args: &AblateArgs, classes: usize) -> Option<&'static str> {
+    pub(super) fn lacks(&self, args: &AblateArgs, dataset: &Dataset) -> Option<&'static str> {
+        let is_told = || dataset.cases.iter().any(|case| case.descriptions().is_some());
         match self.switch {
             Switch::Encoder(Encoder::MiniLm) if args.minilm.is_none() => Some("--minilm DIR"),
             Switch::Encoder(Encoder::Bert) if args.bert.is_none() => Some("--bert DIR"),
-            Switch::Text(Rewrite::Misaligned | Rewrite::Shuffled) if classes < 2 => Some("two classes"),
+            Switch::Text(Rewrite::Misaligned | Rewrite::Shuffled) if dataset.classes.len() < 2 => {
+                Some("two classes")
+            }
+            Switch::Text(_) if is_told() => Some("one text for all cases"),
             _ => None,
         }
     }
