@@ -16,7 +16,7 @@ use burn::tensor::Device;
 
 use crate::{
     config::{Config, SPLIT_SEED},
-    data::{Dataset, Fold, Split, build_cache},
+    data::{Case, Dataset, Fold, Split, build_cache},
     error::{Error, Result},
     infer::{InferConfig, Predictor, PredictorInput},
     model::{
@@ -24,7 +24,7 @@ use crate::{
         init::Initializer,
         published::{Imported, Sizes},
     },
-    text::{Descriptions, Tokenizer, Tokens},
+    text::{CaseTexts, ClassText, Descriptions, Tokenizer, Tokens},
     train::{Task, checkpoint::load_model, loss::Aligned},
 };
 
@@ -57,7 +57,7 @@ pub struct TrainingOptions {
 
 impl Run {
     /// Begins a run in a folder of its own. Imported weights bring their sizes, and a text encoder its
-    /// tokenizer; without one the vocabulary is made of the descriptions.
+    /// tokenizer; without one the vocabulary is made of the descriptions, those `of_cases` among them.
     ///
     /// # Errors
     ///
@@ -66,6 +66,7 @@ impl Run {
         folder: &Path,
         config: Config,
         descriptions: Descriptions,
+        of_cases: &[Descriptions],
         imported: &[Imported],
     ) -> Result<Self> {
         let run_config = folder.join("config.toml");
@@ -73,7 +74,7 @@ impl Run {
             let expected = "a folder without a run; use --resume to go on with this one, or another --out";
             return Err(Error::content(folder, expected, "config.toml"));
         }
-        let (config, tokenizer) = with_sizes(config, &descriptions, imported)?;
+        let (config, tokenizer) = with_sizes(config, &descriptions, of_cases, imported)?;
         config.check(&run_config)?;
         if folder.is_file() {
             return Err(Error::content(folder, "a folder for the run", "a file"));
@@ -95,14 +96,15 @@ impl Run {
         folder: &Path,
         config: Config,
         descriptions: Descriptions,
+        of_cases: &[Descriptions],
         imported: &[Imported],
     ) -> Result<Self> {
         let path = folder.join("config.toml");
         if !path.exists() {
-            return Self::create(folder, config, descriptions, imported);
+            return Self::create(folder, config, descriptions, of_cases, imported);
         }
         let run = Self::open(folder)?;
-        let asked = with_sizes(config, &descriptions, imported)?.0.to_toml();
+        let asked = with_sizes(config, &descriptions, of_cases, imported)?.0.to_toml();
         let begun = run.config.to_toml();
         if asked != begun {
             let mut lines = asked.lines().zip(begun.lines());
@@ -196,7 +198,7 @@ impl Run {
         let validation_cases =
             build_cache(&self.cache, &preprocess, dataset, &split.val, &|done| progress(before + done))?;
         Ok(Task {
-            text: self.text(&train.recompute.autodiff(&options.device)),
+            texts: self.texts(split.train.iter().chain(&split.val))?,
             config: train,
             model,
             recipe: preprocess,
@@ -223,7 +225,7 @@ impl Run {
         let data = &self.config.data;
         Ok(Predictor::new(PredictorInput {
             model: self.model(device)?,
-            text: &self.text(device),
+            text: &TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device),
             recipe: self.config.preprocess.clone(),
             channels: data.channels.len(),
             labeling: data.labeling(),
@@ -302,12 +304,28 @@ impl Run {
             Aligned::Both | Aligned::Global | Aligned::Local => text,
         }
     }
+
+    /// The text of a case whose own descriptions are in `file`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or does not fit the descriptions of the run.
+    pub fn case_text(&self, file: &Path) -> Result<ClassText> {
+        Ok(self.tokenizer.encode_classes(&self.descriptions.of_case(file)?))
+    }
+
+    fn texts<'a>(&self, cases: impl Iterator<Item = &'a Case>) -> Result<CaseTexts> {
+        let with_files = cases.filter_map(|case| Some((case.id.clone(), case.descriptions()?)));
+        let own = with_files.map(|(id, file)| Ok((id, self.case_text(&file)?))).collect::<Result<_>>()?;
+        Ok(CaseTexts { common: self.tokenizer.encode_classes(&self.descriptions), own })
+    }
 }
 
 /// A configuration with the sizes that imported weights bring, and the tokenizer that belongs to it.
 fn with_sizes(
     mut config: Config,
     descriptions: &Descriptions,
+    of_cases: &[Descriptions],
     imported: &[Imported],
 ) -> Result<(Config, Tokenizer)> {
     let mut tokenizer = None;
@@ -323,7 +341,9 @@ fn with_sizes(
         }
     }
     let tokenizer = tokenizer.unwrap_or_else(|| {
-        let tokenizer = Tokenizer::built_in(descriptions);
+        let all = std::iter::once(descriptions).chain(of_cases);
+        let classes = all.flat_map(|descriptions| descriptions.classes.clone()).collect();
+        let tokenizer = Tokenizer::built_in(&Descriptions { classes });
         config.model.text.vocab_size = tokenizer.vocabulary_size();
         tokenizer
     });

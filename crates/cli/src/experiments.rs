@@ -83,7 +83,7 @@ impl Experiment {
     }
 
     /// Where the text stands in the repository, for messages.
-    fn path(&self, folder: &str) -> PathBuf {
+    pub(crate) fn path(&self, folder: &str) -> PathBuf {
         Path::new(folder).join(format!("{}.toml", self.name))
     }
 }

@@ -1,5 +1,8 @@
 //! Draws synthetic bodies with known organs, for tests, the example and the smoke run.
 
+mod nested;
+mod told;
+
 use std::f64::consts::TAU;
 
 use ndarray::Array3;
@@ -7,6 +10,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{Grid, LabelMap, Volume};
+
+pub use nested::{NestedPhantom, REGIONS, draw_nested};
+pub use told::{Side, TOLD_CLASSES, draw_told};
 
 /// Name and label of every class a phantom shows.
 ///
@@ -41,7 +47,7 @@ const THINNEST: f64 = 0.07;
 pub struct Phantom {
     /// Hounsfield units: air, an elliptic body along z, its organs.
     pub image: Volume<f32>,
-    /// The labels of [`CLASSES`]; 0 is background.
+    /// The labels of [`CLASSES`] or [`TOLD_CLASSES`]; 0 is background.
     pub labels: LabelMap,
 }
 
@@ -52,10 +58,25 @@ pub struct Phantom {
 pub fn draw(seed: u64, shape: [usize; 3], spacing: [f64; 3]) -> Phantom {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let extents = std::array::from_fn(|axis| shape[axis] as f64 * spacing[axis]);
-    let body = BODY_RADII.map(|radius| radius * jitter(&mut random, 0.05));
+    let body = draw_body(&mut random);
     let organs = organs(&mut random, extents);
-    let waves: [Wave; WAVES] = std::array::from_fn(|_| Wave::draw(&mut random));
+    paint(&mut random, body, &organs, shape, spacing)
+}
 
+/// Half axes of a body.
+fn draw_body(random: &mut ChaCha8Rng) -> [f64; 2] {
+    BODY_RADII.map(|radius| radius * jitter(random, 0.05))
+}
+
+/// Fills voxels with air, body and organs, and with noise of both kinds.
+fn paint(
+    random: &mut ChaCha8Rng,
+    body: [f64; 2],
+    organs: &[Organ],
+    shape: [usize; 3],
+    spacing: [f64; 3],
+) -> Phantom {
+    let waves: [Wave; WAVES] = std::array::from_fn(|_| Wave::draw(random));
     let mut labels = Array3::zeros(shape);
     let image = Array3::from_shape_fn(shape, |(x, y, z)| {
         let voxel = [x, y, z];
@@ -67,65 +88,10 @@ pub fn draw(seed: u64, shape: [usize; 3], spacing: [f64; 3]) -> Phantom {
         labels[voxel] = organ.map_or(0, |organ| organ.label);
         let smooth: f64 = waves.iter().map(|wave| wave.at(place)).sum::<f64>() / WAVES as f64;
         let hu = organ.map_or(BODY_HU, |organ| organ.hu);
-        (hu + SMOOTH_NOISE_HU * smooth + NOISE_HU * normal(&mut random)) as f32
+        (hu + SMOOTH_NOISE_HU * smooth + NOISE_HU * normal(random)) as f32
     });
     let grid = Grid::with_spacing(shape, spacing);
     Phantom { image: Volume::new(image, grid.clone()), labels: Volume::new(labels, grid) }
-}
-
-/// Name and labels of the regions that [`draw_nested`] draws; each lies inside the one before.
-pub const REGIONS: [(&str, &[u16]); 3] = [("whole", &[1, 2, 3]), ("core", &[2, 3]), ("seed", &[3])];
-
-/// Radii of the regions, as shares of the shape.
-const NESTED_RADII: [f64; 3] = [0.32, 0.22, 0.12];
-/// Intensity of the body and of the labels 1, 2, 3 in each channel: the first shows the whole alone, the second
-/// what is inside of it.
-const NESTED_INTENSITIES: [[f64; 4]; 2] = [[100.0, 200.0, 200.0, 200.0], [100.0, 100.0, 50.0, 250.0]];
-
-/// A synthetic MR of two channels and its reference, on one RAS grid.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NestedPhantom {
-    /// Intensities without a unit: 0 around an elliptic body along z, and a ball in a ball in a ball in it.
-    pub channels: [Volume<f32>; 2],
-    /// The labels of [`REGIONS`]; 0 is background.
-    pub labels: LabelMap,
-}
-
-/// Draws the nested phantom of `seed` with `shape` voxels of `spacing` mm.
-///
-/// Between the borders of two regions there is at least a voxel from 32 voxels per axis on.
-pub fn draw_nested(seed: u64, shape: [usize; 3], spacing: [f64; 3]) -> NestedPhantom {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let radii = NESTED_RADII.map(|radius| radius * jitter(&mut random, 0.05));
-    let mut center = [0.0; 3];
-    let mut balls = Vec::with_capacity(radii.len());
-    for (index, radius) in radii.into_iter().enumerate() {
-        // Off the center of the ball around it by a third of the room at most, also along a diagonal.
-        let room = index.checked_sub(1).map_or(0.05, |outer| (radii[outer] - radius) / 3.0 / 3f64.sqrt());
-        center = center.map(|at: f64| at + random.random_range(-room..room));
-        balls.push((center, radius));
-    }
-    let depth = |place: [f64; 3]| {
-        let holds = |(center, radius): &&([f64; 3], f64)| {
-            (0..3).map(|axis| (place[axis] - center[axis]).powi(2)).sum::<f64>() <= radius.powi(2)
-        };
-        balls.iter().take_while(holds).count()
-    };
-    let place_of =
-        |voxel: [usize; 3]| std::array::from_fn(|axis| (voxel[axis] as f64 + 0.5) / shape[axis] as f64 - 0.5);
-    let labels = Array3::from_shape_fn(shape, |(x, y, z)| depth(place_of([x, y, z])) as u16);
-    let grid = Grid::with_spacing(shape, spacing);
-    let channels = NESTED_INTENSITIES.map(|intensities| {
-        let voxels = Array3::from_shape_fn(shape, |(x, y, z)| {
-            let [px, py, _]: [f64; 3] = place_of([x, y, z]);
-            if (px / BODY_RADII[0]).powi(2) + (py / BODY_RADII[1]).powi(2) > 1.0 {
-                return 0.0;
-            }
-            (intensities[usize::from(labels[[x, y, z]])] + NOISE_HU * normal(&mut random)) as f32
-        });
-        Volume::new(voxels, grid.clone())
-    });
-    NestedPhantom { channels, labels: Volume::new(labels, grid) }
 }
 
 /// Places and lengths are shares of the shape; the middle of the body is at 0.

@@ -155,7 +155,7 @@ impl Augmentation {
                 image[[channel, x, y, z]] = linear(&voxels, position);
             }
         }
-        Sample { image, labels }
+        Sample { case: source.case, image, labels }
     }
 }
 

@@ -48,8 +48,9 @@ mod tests {
         let image =
             Array4::from_shape_fn((2, 3, 4, 5), |(c, x, y, z)| (c * 1000 + x * 100 + y * 10 + z) as f32);
         let labels = Array3::from_shape_fn((3, 4, 5), |(x, y, z)| (x + y + z) as u8);
-        let first = Sample { image: image.clone(), labels: labels.clone() };
-        let second = Sample { image: image + 5000.0, labels: labels + 100 };
+        let sample = |image, labels| Sample { case: "a".to_owned(), image, labels };
+        let first = sample(image.clone(), labels.clone());
+        let second = sample(image + 5000.0, labels + 100);
         let batch = Batch::new(&[first, second], &Device::default());
         assert_eq!(batch.image.dims(), [2, 2, 3, 4, 5]);
         assert_eq!(batch.labels.dims(), [2, 3, 4, 5]);

@@ -126,7 +126,7 @@ impl CachedCase {
                 row.copy_from_slice(bytes);
             },
         );
-        Sample { image, labels }
+        Sample { case: self.id.clone(), image, labels }
     }
 
     /// Opens a stored case; the text is the fingerprint of what it was made of.

@@ -112,6 +112,10 @@ impl Check {
             relabeled: Vec::new(),
             unknown: Vec::new(),
         };
+        if dataset.cases.is_empty() {
+            let none = Error::content(&dataset.layout.index(&dataset.root), "at least one case", "none");
+            check.faults.push(none.to_string());
+        }
         check.measure(&found);
         check.count(dataset, &cases, &found);
         check

@@ -8,7 +8,7 @@ use std::{
 use bipvl_volume::{LabelMap, nifti::read_labels};
 use serde::{Deserialize, Serialize};
 
-use super::{Labeling, Layout, Regions, check_regions, regions::labels_of};
+use super::{Labeling, Layout, Regions, case_descriptions, check_regions, regions::labels_of};
 use crate::error::{Error, Result};
 
 /// Class indices are stored in a byte, and 0 is background.
@@ -101,6 +101,7 @@ impl Wanted {
 
 impl Dataset {
     /// Reads a folder in the layout in which a data set is downloaded; [`Layout`] lists those that are known.
+    /// Descriptions of a single case lie in `descriptionsTr` ([`Case::descriptions`]).
     ///
     /// # Errors
     ///
@@ -121,6 +122,7 @@ impl Dataset {
         if dataset.cases.is_empty() {
             return Err(Error::content(&index, "at least one case", "none"));
         }
+        case_descriptions::check(root, &dataset.cases)?;
         match &dataset.missing()[..] {
             [] => Ok(dataset),
             [file, others @ ..] => {

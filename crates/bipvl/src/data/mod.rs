@@ -7,6 +7,7 @@
 mod augment;
 mod batch;
 mod cache;
+mod case_descriptions;
 mod check;
 mod classes;
 mod dataset;
@@ -21,6 +22,7 @@ mod split;
 pub use augment::{AugmentConfig, Augmentation};
 pub use batch::Batch;
 pub use cache::{CachedCase, build_cache, stamp};
+pub use case_descriptions::case_descriptions;
 pub use check::{Check, ClassCount, LabelCount};
 pub use classes::read_classes;
 pub use dataset::{Case, Dataset, Modality, Relabel, Wanted, read_reference};
@@ -38,6 +40,8 @@ use ndarray::{Array3, Array4};
 /// One patch with its labels, as the network trains on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
+    /// The id of the case that it was cut from.
+    pub case: String,
     /// Prepared intensities, `[channels, x, y, z]`.
     pub image: Array4<f32>,
     /// Class indices, `[x, y, z]`: 0 is background, 1 the first label, which is the first class where classes

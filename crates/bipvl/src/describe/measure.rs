@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bipvl_volume::{Bounds, LabelMap, Neighbors, Volume, components, crop_pad, into_ras, nifti::read_labels};
+use bipvl_volume::{Bounds, LabelMap, Neighbors, Volume, components, crop_pad, into_ras};
 use nalgebra::{Matrix3, SymmetricEigen, Vector3};
 use ndarray::Array3;
 
 use crate::{
-    data::{Case, Dataset, Modality, read_channels},
+    data::{Case, Dataset, Modality, read_channels, read_reference},
     error::{Error, Result},
 };
 
@@ -59,7 +59,7 @@ pub(super) fn measure(dataset: &Dataset, case: &Case) -> Result<Vec<Option<Measu
     let Some(path) = &case.labels else {
         return Err(Error::content(&case.images[0], "labels to measure", "none"));
     };
-    let labels = read_labels(path)?;
+    let labels = read_reference(path, &dataset.relabel)?;
     if !labels.grid().is_same_as(channels[0].grid()) {
         let expected = format!("the grid of {}", case.images[0].display());
         return Err(Error::content(path, expected, "another one"));

@@ -1,7 +1,7 @@
 //! Writes descriptions of classes, and finds what is wrong with descriptions.
 //!
 //! [`known`] has texts for common structures, [`Statistics`] measures labels and puts them in words, and
-//! [`lint`] looks through descriptions, whoever wrote them. Each gives or takes the form that a training
+//! [`lint()`] looks through descriptions, whoever wrote them. Each gives or takes the form that a training
 //! reads, [`crate::text::Descriptions`].
 
 mod class_name;

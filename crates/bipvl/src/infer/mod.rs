@@ -73,8 +73,9 @@ impl Default for InferConfig {
     }
 }
 
-/// A model with its text and its recipe, ready for volumes; or an ensemble of several, of one recipe.
-#[derive(Debug)]
+/// A model with its text and its recipe, ready for volumes; or an ensemble of several, of one recipe; clones
+/// share the weights.
+#[derive(Clone, Debug)]
 pub struct Predictor {
     models: Vec<BiPvlSeg>,
     /// The text as each network has encoded it up to the first exchange; that part is the same for every patch.
@@ -129,8 +130,8 @@ impl Predictor {
 
     /// The same predictor guided by another text, as [`Predictor::encode`] takes it.
     #[must_use]
-    pub fn described(self, full: &[Tokens]) -> Self {
-        Self { texts: self.encode(full), ..self }
+    pub fn described(&self, full: &[Tokens]) -> Self {
+        Self { texts: self.encode(full), ..self.clone() }
     }
 
     /// The same predictor that writes these labels, one for each class ([`Labeling::writing`]).

@@ -29,7 +29,7 @@ pub enum Blending {
 }
 
 /// Covers volumes with patches of one shape.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SlidingWindow {
     patch: [usize; 3],
     overlap: f64,

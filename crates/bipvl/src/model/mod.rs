@@ -2,8 +2,8 @@
 //!
 //! Inside, feature maps are channels-last, `[batch, x, y, z, channels]`; the doors of [`BiPvlSeg`] take and
 //! give `[batch, channels, x, y, z]`. B is the batch, K the classes, M the concepts of a class, L the tokens
-//! of a text, C the channels of the logits: the K classes, behind a channel of the background where classes
-//! exclude each other.
+//! of a text, S the texts of a batch: 1 that all samples share, or B, and C the channels of the logits: the K classes,
+//! behind a channel of the background where classes exclude each other.
 
 pub mod bifusion;
 pub mod decoder;
@@ -146,8 +146,8 @@ pub struct Output {
     pub class_embedding: Tensor<5>,
     /// Each class embedding in the shared space, without background, `[B, K, shared]`.
     pub vision_embedding: Tensor<3>,
-    /// Each concept in the shared space, `[K, M, shared]`; `None` where nothing is aligned.
-    pub concept_embedding: Option<Tensor<3>>,
+    /// Each concept in the shared space, `[S, K, M, shared]`; `None` where nothing is aligned.
+    pub concept_embedding: Option<Tensor<4>>,
     /// The text of each class, informed by the image, in the shared space, `[B, K, shared]`; only where the
     /// image informs the text and not the other way round, since nothing else would read it.
     pub informed_embedding: Option<Tensor<3>>,
@@ -158,11 +158,12 @@ pub struct Output {
 /// What of a text depends on no image, stage by stage.
 #[derive(Clone, Debug)]
 pub struct EncodedText {
-    /// The text before the exchange of a stage, `[K, L, hidden]`: that of the first stage, and of the later ones
+    /// The text before the exchange of a stage, `[S·K, L, hidden]`: that of the first stage, and of the later ones
     /// as long as no image has informed it; none where the logits depend on no text.
     stages: Vec<Tensor<3>>,
-    /// `[K, 1, L]`
+    /// `[S·K, 1, L]`
     mask: Tensor<3>,
+    num_texts: usize,
 }
 
 /// What the encoders and the decoder made of an image and a text.
@@ -180,14 +181,15 @@ impl BiPvlSeg {
     /// - `image`: `[B, channels, x, y, z]`, sides multiples of 32
     pub fn forward(&self, image: Tensor<5>, text: &TextInput, mut noise: Option<&mut Noise>) -> Output {
         let batch = image.dims()[0];
-        let encoded = self.encode_stages(self.untouched_stages(), &text.full, noise.as_deref_mut());
+        let encoded =
+            self.encode_stages(self.untouched_stages(), (&text.full, text.num_texts), noise.as_deref_mut());
         let Seen { decoded, text: informed } = self.see(image, &encoded, noise.as_deref_mut());
         let concepts = text.concepts.as_ref().map(|concepts| self.text_encoder.first_tokens(concepts, noise));
         let class_embedding = channels_first(self.class_embedding.forward(decoded.bottleneck));
         Output {
             logits: channels_first(decoded.logits),
             vision_embedding: self.project_vision(class_embedding.clone(), text.num_classes()),
-            concept_embedding: concepts.map(|concepts| self.project_concepts(concepts, text.num_concepts)),
+            concept_embedding: concepts.map(|concepts| self.project_concepts(concepts, text)),
             informed_embedding: informed.map(|tokens| self.project_informed(tokens, batch)),
             class_embedding,
             auxiliary: decoded.auxiliary.into_iter().map(channels_first).collect(),
@@ -203,16 +205,20 @@ impl BiPvlSeg {
 
     /// All that the logits need of a text and no image changes: once per text, not per patch.
     pub fn encode_text(&self, text: &TextInput, noise: Option<&mut Noise>) -> EncodedText {
-        self.encode_full(&text.full, noise)
+        self.encode_stages(self.stages_for_logits(), (&text.full, text.num_texts), noise)
     }
 
-    /// The same from the whole text of each class, which is all that a segmentation reads.
+    /// The same from the whole text of each class, which is all that a segmentation reads; one for all samples.
     pub fn encode_full(&self, full: &TokenTensors, noise: Option<&mut Noise>) -> EncodedText {
-        let stages = match self.exchange {
+        self.encode_stages(self.stages_for_logits(), (full, 1), noise)
+    }
+
+    /// Stages of the text encoder that the logits depend on, as far as no image informs them.
+    fn stages_for_logits(&self) -> usize {
+        match self.exchange {
             Exchange::VisionToText => 0,
             _ => self.untouched_stages(),
-        };
-        self.encode_stages(stages, full, noise)
+        }
     }
 
     /// Stages of the text encoder that come before the first exchange that informs the text.
@@ -228,11 +234,11 @@ impl BiPvlSeg {
     fn encode_stages(
         &self,
         stages: usize,
-        full: &TokenTensors,
+        (full, num_texts): (&TokenTensors, usize),
         mut noise: Option<&mut Noise>,
     ) -> EncodedText {
         let mask = full.mask.clone();
-        let mut encoded = EncodedText { stages: Vec::with_capacity(stages), mask };
+        let mut encoded = EncodedText { stages: Vec::with_capacity(stages), mask, num_texts };
         if stages > 0 {
             let ids = full.ids.clone();
             let mut tokens = self.text_encoder.embeddings.forward(ids, noise.as_deref_mut());
@@ -268,8 +274,11 @@ impl BiPvlSeg {
             [x, y, z].iter().all(|side| side.is_multiple_of(PATCH_MULTIPLE)),
             "sides are multiples of 32"
         );
-        let [classes, _, length] = text.mask.dims();
-        let text_mask = text.mask.clone().reshape([1, 1, classes * length]);
+        let num_texts = text.num_texts;
+        assert!(num_texts == 1 || num_texts == batch, "one text for all samples, or one for each");
+        let [texts, _, length] = text.mask.dims();
+        let classes = texts / num_texts;
+        let text_mask = text.mask.clone().reshape([num_texts, 1, classes * length]);
         let mut informed: Option<Tensor<3>> = None;
         let mut map = self.vision_encoder.embed_patches(image.clone());
         let mut skips = vec![normalize(map.clone())];
@@ -278,7 +287,7 @@ impl BiPvlSeg {
             skips.push(normalize(map.clone()));
             let Some(fusion) = self.fusion(stage).filter(|_| !text.stages.is_empty()) else { continue };
             let tokens = match (text.stages.get(stage), informed.take()) {
-                (Some(untouched), _) => untouched.clone().repeat_dim(0, batch),
+                (Some(untouched), _) => untouched.clone().repeat_dim(0, batch / num_texts),
                 (None, Some(tokens)) => {
                     self.text_encoder.stage(stage, tokens, &text.mask, noise.as_deref_mut())
                 }
@@ -308,10 +317,12 @@ impl BiPvlSeg {
         self.alignment.vision.forward(flat.slice([0..batch, outputs - classes..outputs, 0..x * y * z]))
     }
 
-    /// `[K·M, hidden]` → `[K, M, shared]`
-    fn project_concepts(&self, concepts: Tensor<2>, num_concepts: usize) -> Tensor<3> {
+    /// `[S·K·M, hidden]` → `[S, K, M, shared]`
+    fn project_concepts(&self, concepts: Tensor<2>, text: &TextInput) -> Tensor<4> {
         let [total, hidden] = concepts.dims();
-        self.alignment.text.forward(concepts.reshape([total / num_concepts, num_concepts, hidden]))
+        let classes = total / (text.num_texts * text.num_concepts);
+        let apart = concepts.reshape([text.num_texts, classes, text.num_concepts, hidden]);
+        self.alignment.text.forward(apart)
     }
 
     /// The first token of each class's text, `[B·K, L, hidden]` → `[B, K, shared]`

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use super::{
     BiPvlSegConfig, Bottleneck,
-    bifusion::{Exchange, FusionConfig, FusionForm},
+    bifusion::{Exchange, FusionConfig, FusionForm, TokenPath},
     text_encoder::TextConfig,
     vision_encoder::{Merging, SwinVersion, VisionConfig},
 };
@@ -84,7 +84,8 @@ fn text(vocab_size: usize, hidden_size: usize, heads: usize, dropout: f32) -> Te
 }
 
 fn fusion(heads: usize, mlp_size: usize) -> FusionConfig {
-    FusionConfig { heads, mlp_size, form: FusionForm::TwoWay, exchange: Exchange::BothWays }
+    let (form, exchange, tokens) = (FusionForm::TwoWay, Exchange::BothWays, TokenPath::Replaced);
+    FusionConfig { heads, mlp_size, form, exchange, tokens }
 }
 
 impl fmt::Display for Preset {

@@ -49,12 +49,14 @@ impl TextConfig {
 /// Token ids and masks of the classes' texts, on a device.
 #[derive(Clone, Debug)]
 pub struct TextInput {
-    /// One text per class, `[classes, tokens]`.
+    /// One text per class, `[texts · classes, tokens]`.
     pub full: TokenTensors,
-    /// One text per concept of each class, `[classes · concepts, tokens]`; `None` where nothing is aligned.
+    /// One text per concept of each class, `[texts · classes · concepts, tokens]`; `None` where nothing is aligned.
     pub concepts: Option<TokenTensors>,
     /// Concepts per class, the title counted.
     pub num_concepts: usize,
+    /// 1 for a text that all samples of a batch share, else one for each sample.
+    pub num_texts: usize,
 }
 
 /// Ids of padded texts, and which of them are real.
@@ -73,12 +75,13 @@ impl TextInput {
             full: TokenTensors::new(&text.full, device),
             concepts: Some(TokenTensors::new(&text.concepts, device)),
             num_concepts: text.num_concepts,
+            num_texts: text.num_texts,
         }
     }
 
     /// How many classes the texts are of.
     pub fn num_classes(&self) -> usize {
-        self.full.ids.dims()[0]
+        self.full.ids.dims()[0] / self.num_texts
     }
 
     /// For a training without alignment, which alone reads the concepts.

@@ -95,10 +95,11 @@ impl Answers {
     ///
     /// When the file cannot be written.
     pub fn add(&mut self, key: String, answer: Answer) -> Result<()> {
-        let line = Line { key, answer };
-        let text = serde_json::to_string(&line).expect("an answer has a JSON form") + "\n";
+        let text = serde_json::to_string(&Line { key, answer }).expect("an answer has a JSON form") + "\n";
         self.file.write_all(text.as_bytes()).map_err(|source| Error::io(&self.path, source))?;
-        self.known.insert(line.key, line.answer);
+        // As the file will be read: a number may lose its last bit there.
+        let Line { key, answer } = serde_json::from_str(&text).expect("an answer is read as it was written");
+        self.known.insert(key, answer);
         Ok(())
     }
 }

@@ -146,6 +146,26 @@ impl Descriptions {
         Ok(Self { classes: chosen.collect() })
     }
 
+    /// These descriptions with what the file `path` says of some of the classes in one case in their place;
+    /// the file has the form that [`Descriptions::read`] reads, and the concepts are these.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, describes a class that is none of these, or has other concepts.
+    pub fn of_case(&self, path: &Path) -> Result<Self> {
+        let mut of_case = self.clone();
+        for own in Self::read(path)?.classes {
+            let Some(common) = of_case.classes.iter_mut().find(|c| is_same_name(&c.class, &own.class)) else {
+                let names: Vec<&str> = self.classes.iter().map(|common| common.class.as_str()).collect();
+                let expected = format!("descriptions of {} alone", names.join(", "));
+                return Err(Error::content(path, expected, format!("one of \"{}\"", own.class)));
+            };
+            *common = Description { class: common.class.clone(), ..own };
+        }
+        of_case.align_concepts(path)?;
+        Ok(of_case)
+    }
+
     fn check_texts(&self, path: &Path) -> Result<()> {
         if self.classes.is_empty() {
             return Err(Error::content(path, "at least one class", "none"));

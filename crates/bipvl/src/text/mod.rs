@@ -2,17 +2,20 @@
 //!
 //! A class is described by a title and one sentence per concept ([`Description`]). The tokenizer turns
 //! the descriptions of all classes into one [`ClassText`], which is all the network sees of the text.
+//! [`CaseTexts`] knows which cases have a text of their own.
 
+mod cases;
 mod description;
+mod rewrite;
 mod synonyms;
 mod tokenizer;
-mod variant;
 pub mod variants;
 
+pub use cases::CaseTexts;
 pub use description::{Concept, Description, Descriptions, PAPER_CONCEPTS};
+pub use rewrite::Rewrite;
 pub use synonyms::Synonyms;
 pub use tokenizer::Tokenizer;
-pub use variant::Variant;
 
 use ndarray::Array2;
 
@@ -25,13 +28,16 @@ pub struct Tokens {
     pub mask: Array2<bool>,
 }
 
-/// The text of `K` classes with `M` sentences each: the title, then one sentence per concept.
+/// The text of `K` classes with `M` sentences each: the title, then one sentence per concept; `S` of them one
+/// behind the other where the samples of a batch have different ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassText {
-    /// The full text of each class, `[K, L]`.
+    /// The full text of each class, `[S · K, L]`.
     pub full: Tokens,
-    /// Each sentence on its own, `[K · M, Ls]`: all sentences of the first class, then of the second.
+    /// Each sentence on its own, `[S · K · M, Ls]`: all sentences of the first class, then of the second.
     pub concepts: Tokens,
     /// `M`, the sentences per class, the title counted.
     pub num_concepts: usize,
+    /// `S`: 1, or the samples of a batch.
+    pub num_texts: usize,
 }

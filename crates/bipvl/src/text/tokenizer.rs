@@ -142,6 +142,7 @@ impl Tokenizer {
         let full: Vec<String> = descriptions.classes.iter().map(Description::full_text).collect();
         let sentences: Vec<String> = descriptions.classes.iter().flat_map(Description::sentences).collect();
         ClassText {
+            num_texts: 1,
             num_concepts: sentences.len() / full.len().max(1),
             full: self.encode(&full),
             concepts: self.encode(&sentences),

@@ -31,11 +31,12 @@ use crate::{
         published::Imported,
         weights::fill,
     },
+    text::CaseTexts,
 };
 use accumulate::Sum;
 use checkpoint::{Best, Checkpoint, Progress};
 use log::{Event, LossValues};
-use loss::{LossConfig, LossWeights, Losses};
+use loss::{Aligned, LossConfig, LossWeights, Losses};
 use optimizer::{AdamW, AdamWConfig};
 use recompute::Recompute;
 use schedule::learning_rate;
@@ -116,8 +117,8 @@ pub struct Task {
     pub classes: Vec<String>,
     /// The labels that the classes have in prepared cases.
     pub labeling: Labeling,
-    /// The classes' texts, on the device.
-    pub text: TextInput,
+    /// The classes' texts, those of single cases among them.
+    pub texts: CaseTexts,
     /// Published weights to begin with.
     pub imported: Vec<Imported>,
     /// Prepared cases to learn from.
@@ -232,8 +233,9 @@ fn learn_from(
     samples: &[Sample],
     noise: &mut Noise,
 ) -> (LossValues, Gradients) {
-    let batch = Batch::new(samples, &task.autodiff());
-    let output = trainee.model.forward(batch.image, &task.text, Some(noise));
+    let device = task.autodiff();
+    let batch = Batch::new(samples, &device);
+    let output = trainee.model.forward(batch.image, &task.text(samples, &device), Some(noise));
     let losses = Losses::of(&output, batch.labels, &task.labeling, &task.config.loss, Some(noise));
     let total = trainee.loss_weights.total(&losses, task.config.loss.weighting);
     let loss = values(&losses, &total);
@@ -266,6 +268,16 @@ fn values(losses: &Losses, total: &Tensor<1>) -> LossValues {
 }
 
 impl Task {
+    /// The text of the cases that the samples are of; without the concepts where nothing is aligned.
+    fn text(&self, samples: &[Sample], device: &Device) -> TextInput {
+        let text = self.texts.of_batch(samples.iter().map(|sample| sample.case.as_str()));
+        let text = TextInput::new(&text, device);
+        match self.config.loss.alignment {
+            Aligned::None => text.without_concepts(),
+            Aligned::Both | Aligned::Global | Aligned::Local => text,
+        }
+    }
+
     /// The device of everything that learns.
     fn autodiff(&self) -> Device {
         self.config.recompute.autodiff(&self.device)

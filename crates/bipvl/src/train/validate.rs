@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::Task;
 use crate::{
     infer::{InferConfig, Mirror, Predictor, PredictorInput},
-    model::BiPvlSeg,
+    model::{BiPvlSeg, TextInput},
 };
 
 /// Dice of the validation cases.
@@ -28,7 +28,7 @@ impl Validation {
 pub fn validate(model: BiPvlSeg, task: &Task) -> Validation {
     let predictor = Predictor::new(PredictorInput {
         model,
-        text: &task.text,
+        text: &TextInput::new(&task.texts.common, &task.device),
         recipe: task.recipe.clone(),
         channels: task.model.vision.channels,
         labeling: task.labeling.clone(),
@@ -39,6 +39,9 @@ pub fn validate(model: BiPvlSeg, task: &Task) -> Validation {
     let classes = task.labeling.classes();
     let mut sums = vec![(0.0, 0usize); classes.len()];
     for case in &task.validation_cases {
+        let own =
+            task.texts.own.get(case.id()).map(|text| predictor.described(std::slice::from_ref(&text.full)));
+        let predictor = own.as_ref().unwrap_or(&predictor);
         let sample = case.crop([0; 3], case.grid().shape());
         let prediction = predictor.segment(sample.image.view(), case.grid(), case.grid(), &mut |_| ());
         let reference = Volume::new(sample.labels.mapv(u16::from), case.grid().clone());

@@ -21,8 +21,8 @@ use crate::model::{narrow, text};
 
 const SHAPE: [usize; 3] = [32; 3];
 const LABELS: [u16; 3] = [1, 2, 3];
-/// Of the largest gradient of a tensor: float32 sums over one and over two samples.
-const TOLERANCE: f32 = 1e-4;
+/// Of the largest gradient of a tensor: float32 in another order of summation, where much cancels.
+const TOLERANCE: f32 = 1e-3;
 
 fn labeling() -> Labeling {
     Labeling::Exclusive(LABELS.to_vec())

@@ -1,7 +1,9 @@
 //! Properties of the fusion block: it has no position codes, and padding is never attended to.
 
 use bipvl::model::{
-    bifusion::{BiFusion, Exchange, FusionConfig, FusionForm, FusionInput, FusionOutput, TextAfterwards},
+    bifusion::{
+        BiFusion, Exchange, FusionConfig, FusionForm, FusionInput, FusionOutput, TextAfterwards, TokenPath,
+    },
     init::{Initializer, Noise},
     weights::collect,
 };
@@ -23,8 +25,13 @@ fn block(form: FusionForm) -> BiFusion {
 }
 
 fn block_of(form: FusionForm, exchange: Exchange, afterwards: TextAfterwards) -> BiFusion {
-    let config = FusionConfig { heads: 4, mlp_size: 16, form, exchange };
+    let config = FusionConfig { heads: 4, mlp_size: 16, form, exchange, tokens: TokenPath::default() };
     BiFusion::new(&mut Initializer::new(3, &Device::flex()), &config, HIDDEN, CHANNELS, afterwards)
+}
+
+fn block_with(form: FusionForm, tokens: TokenPath) -> BiFusion {
+    let config = FusionConfig { heads: 4, mlp_size: 16, form, exchange: Exchange::BothWays, tokens };
+    BiFusion::new(&mut Initializer::new(3, &Device::flex()), &config, HIDDEN, CHANNELS, TextAfterwards::Read)
 }
 
 fn tokens() -> (Tensor<3>, Tensor<3>) {
@@ -84,6 +91,31 @@ fn masked_text_tokens_are_never_attended_to() {
     }
 }
 
+/// The mean cosine between two text tokens of a sample.
+fn mean_cosine(text: Tensor<3>) -> f32 {
+    let length = text.clone().square().sum_dim(2).sqrt();
+    let unit = text / length;
+    let cosines = unit.clone().matmul(unit.transpose()).sum().into_scalar::<f32>();
+    let [batch, count, _] = [2, TEXT, HIDDEN];
+    (cosines - (batch * count) as f32) / (batch * count * (count - 1)) as f32
+}
+
+#[test]
+fn text_tokens_stay_apart_where_they_are_kept_and_become_one_where_they_are_replaced() {
+    let (text, vision) = tokens();
+    let mask = Tensor::zeros([1, 1, TEXT], &Device::flex());
+    let after = |form, path| {
+        let input = FusionInput { text: text.clone(), vision: vision.clone(), text_mask: mask.clone() };
+        mean_cosine(block_with(form, path).forward(input).text.unwrap())
+    };
+    let before = mean_cosine(text.clone());
+    for form in FORMS {
+        let [kept, replaced] = [TokenPath::Kept, TokenPath::Replaced].map(|path| after(form, path));
+        assert!(replaced > 0.9, "{form:?}: {before} before, {replaced} after");
+        assert!(kept < f32::midpoint(before, replaced), "{form:?}: {before} before, {kept} after");
+    }
+}
+
 #[test]
 fn one_way_from_text_to_vision_leaves_the_text_unchanged() {
     let (text, vision) = tokens();
@@ -124,8 +156,8 @@ fn assert_differs(one: Tensor<3>, other: Tensor<3>) {
 
 #[test]
 fn the_block_of_the_paper_has_its_parameters() {
-    let exchange = Exchange::BothWays;
-    let config = FusionConfig { heads: 8, mlp_size: 2048, form: FusionForm::TwoWay, exchange };
+    let (form, exchange, tokens) = (FusionForm::TwoWay, Exchange::BothWays, TokenPath::Kept);
+    let config = FusionConfig { heads: 8, mlp_size: 2048, form, exchange, tokens };
     let device = Device::flex();
     // Without projections: the text is as wide as the vision.
     let count = |channels: usize| {

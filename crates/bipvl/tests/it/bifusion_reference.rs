@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bipvl::model::{
-    bifusion::{BiFusion, Exchange, FusionConfig, FusionForm, FusionInput, TextAfterwards},
+    bifusion::{BiFusion, Exchange, FusionConfig, FusionForm, FusionInput, TextAfterwards, TokenPath},
     init::Initializer,
     weights::{NamedWeights, apply, collect},
 };
@@ -29,7 +29,8 @@ const CHANNELS: usize = 8;
 
 /// A block whose weights are made from their names.
 fn block(form: FusionForm, hidden: usize, afterwards: TextAfterwards) -> BiFusion {
-    let config = FusionConfig { heads: 4, mlp_size: 16, form, exchange: Exchange::BothWays };
+    let (exchange, tokens) = (Exchange::BothWays, TokenPath::Replaced);
+    let config = FusionConfig { heads: 4, mlp_size: 16, form, exchange, tokens };
     let mut init = Initializer::new(0, &Device::flex().autodiff());
     let block = BiFusion::new(&mut init, &config, hidden, CHANNELS, afterwards);
     let mut weights = collect(&block);

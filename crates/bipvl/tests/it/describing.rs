@@ -215,99 +215,47 @@ fn a_side_that_contradicts_the_name_is_found_in_what_was_measured() {
     assert_eq!((found.len(), found[0].concept.as_deref()), (1, Some("location")));
 }
 
+/// Data set, modality, and the names that it has, parted by semicolons.
+const PUBLIC: [(&str, Modality, &str); 6] = [
+    (
+        "AMOS",
+        Modality::Ct,
+        "spleen; right kidney; left kidney; gall bladder; esophagus; liver; stomach; arota; \
+         postcava; pancreas; right adrenal gland; left adrenal gland; duodenum; bladder; \
+         prostate/uterus",
+    ),
+    (
+        "MM-WHS",
+        Modality::Mr,
+        "left ventricle; right ventricle; left atrium; right atrium; \
+         myocardium of the left ventricle; ascending aorta; pulmonary artery; LV; RV; LA; RA; \
+         Myo; AA; PA",
+    ),
+    (
+        "BRATS",
+        Modality::Mr,
+        "edema; non-enhancing tumor; enhancing tumour; WT; TC; ET; whole tumor; tumor core",
+    ),
+    ("Hippocampus", Modality::Mr, "Anterior; Posterior"),
+    ("ACDC", Modality::Mr, "RV; MYO; LV"),
+    (
+        "TotalSegmentator",
+        Modality::Ct,
+        "kidney_right; adrenal_gland_left; lung_upper_lobe_left; lung_middle_lobe_right; \
+         inferior_vena_cava; portal_vein_and_splenic_vein; iliac_vena_left; clavicula_right; \
+         autochthon_left; urinary_bladder; heart; atrial_appendage_left; hip_left; brain; \
+         small_bowel; thyroid_gland; spinal_cord; costal_cartilages; kidney_cyst_left",
+    ),
+];
+
 #[test]
 fn classes_of_public_data_sets_are_known() {
-    let sets: [(&str, Modality, &[&str]); 6] = [
-        (
-            "AMOS",
-            Modality::Ct,
-            &[
-                "spleen",
-                "right kidney",
-                "left kidney",
-                "gall bladder",
-                "esophagus",
-                "liver",
-                "stomach",
-                "arota",
-                "postcava",
-                "pancreas",
-                "right adrenal gland",
-                "left adrenal gland",
-                "duodenum",
-                "bladder",
-                "prostate/uterus",
-            ],
-        ),
-        (
-            "MM-WHS",
-            Modality::Mr,
-            &[
-                "left ventricle",
-                "right ventricle",
-                "left atrium",
-                "right atrium",
-                "myocardium of the left ventricle",
-                "ascending aorta",
-                "pulmonary artery",
-                "LV",
-                "RV",
-                "LA",
-                "RA",
-                "Myo",
-                "AA",
-                "PA",
-            ],
-        ),
-        (
-            "BRATS",
-            Modality::Mr,
-            &[
-                "edema",
-                "non-enhancing tumor",
-                "enhancing tumour",
-                "WT",
-                "TC",
-                "ET",
-                "whole tumor",
-                "tumor core",
-            ],
-        ),
-        ("Hippocampus", Modality::Mr, &["Anterior", "Posterior"]),
-        ("ACDC", Modality::Mr, &["RV", "MYO", "LV"]),
-        (
-            "TotalSegmentator",
-            Modality::Ct,
-            &[
-                "kidney_right",
-                "adrenal_gland_left",
-                "lung_upper_lobe_left",
-                "lung_middle_lobe_right",
-                "inferior_vena_cava",
-                "portal_vein_and_splenic_vein",
-                "iliac_vena_left",
-                "clavicula_right",
-                "autochthon_left",
-                "urinary_bladder",
-                "heart",
-                "atrial_appendage_left",
-                "hip_left",
-                "brain",
-                "small_bowel",
-                "thyroid_gland",
-                "spinal_cord",
-                "costal_cartilages",
-                "kidney_cyst_left",
-            ],
-        ),
-    ];
-    for (dataset, modality, classes) in sets {
-        let described = classes.iter().map(|class| {
-            known(class, dataset, modality).unwrap_or_else(|| panic!("{dataset}: {class} is not known"))
-        });
-        for (description, class) in described.zip(classes) {
+    for (dataset, modality, classes) in PUBLIC {
+        for class in classes.split("; ") {
+            let description = known(class, dataset, modality);
+            let description = description.unwrap_or_else(|| panic!("{dataset}: {class} is not known"));
             let names: Vec<&str> = description.concepts.iter().map(|concept| concept.name.as_str()).collect();
-            assert_eq!((description.class.as_str(), names.as_slice()), (*class, &PAPER_CONCEPTS[..]));
+            assert_eq!((description.class.as_str(), names.as_slice()), (class, &PAPER_CONCEPTS[..]));
         }
     }
 }
@@ -502,6 +450,10 @@ fn committed_descriptions_have_no_finding() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../descriptions");
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        // What the cases of the told bodies have in common says nothing on purpose.
+        if path.ends_with("told.toml") {
+            continue;
+        }
         let findings = lint(&Descriptions::read(&path).unwrap(), None, None);
         assert!(findings.is_empty(), "{}: {findings:#?}", path.display());
     }

@@ -2,12 +2,13 @@
 
 use std::{fs, path::Path};
 
-use bipvl::data::{Dataset, Layout, Modality, Recipe, Relabel, Wanted};
-use bipvl_volume::{Grid, LabelMap, nifti};
+use bipvl::data::{Check, Dataset, Layout, Modality, Recipe, Regions, Relabel, Wanted};
+use bipvl_volume::{Grid, LabelMap, nifti, reorient};
+use ndarray::Array3;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::drawn;
+use crate::{drawn, real_data};
 
 fn folder(files: &[&str]) -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -44,7 +45,9 @@ fn amos(training: &[&str], validation: &[&str]) -> TempDir {
     let list = |part: &str, numbers: &[&str]| -> Value {
         let pair = |number: &&str| {
             let files = ["images", "labels"].map(|kind| format!("./{kind}{part}/amos_{number}.nii.gz"));
-            files.iter().for_each(|file| write(folder.path(), file, ""));
+            for file in &files {
+                write(folder.path(), file, "");
+            }
             json!({ "image": files[0], "label": files[1] })
         };
         numbers.iter().map(pair).collect()
@@ -132,6 +135,7 @@ fn classes_and_labels_that_a_configuration_gives_must_fit_together() {
         modality: None,
         classes,
         labels: labels.map(<[u16]>::to_vec),
+        regions: Regions::new(),
         relabel: relabel.iter().map(|[from, to]| Relabel { from: *from, to: *to }).collect(),
     };
     let read = Dataset::read(folder.path(), &wanted(owned(&["plate"]), Some(&[4]), &[[1, 0]])).unwrap();
@@ -167,4 +171,32 @@ fn several_labels_become_one_class() {
     nifti::write_labels(dataset.cases[0].labels.as_ref().unwrap(), &stray).unwrap();
     let message = recipe.prepare_case(&merged, &merged.cases[0]).unwrap_err().to_string();
     assert!(message.contains("labels among 0 and [4], found 3"), "{message}");
+}
+
+#[test]
+fn the_hippocampus_set_is_sound() {
+    let Some(data) = real_data("msd-hippocampus") else { return };
+    let check = Check::of(&Dataset::open(&data).unwrap(), &|_| ());
+    assert_eq!(check.num_faults(), 0, "{check:?}");
+    // As the note beside the data says, measured with other programs: shapes, spacing, mean voxels of a class.
+    assert_eq!(check.shape, Some([[31, 42], [40, 59], [26, 47]]));
+    assert_eq!(check.spacing_mm, Some([[1.0; 2]; 3]));
+    let means: Vec<u64> = check.classes[1..].iter().map(|class| (class.voxels + 100) / 200).collect();
+    assert_eq!(means, [1712, 1584]);
+    assert!(check.classes.iter().all(|class| class.cases == 200));
+}
+
+#[test]
+fn spacing_and_shape_are_told_along_the_body() {
+    let (_folder, dataset) = drawn::dataset(2);
+    let grid = Grid::with_spacing([4, 5, 6], [1.0, 2.0, 3.0]);
+    let turned = reorient(&LabelMap::new(Array3::zeros([4, 5, 6]), grid), "IPL".parse().unwrap());
+    assert_eq!(turned.grid().shape(), [6, 5, 4]);
+    nifti::write_labels(dataset.cases[1].labels.as_ref().unwrap(), &turned).unwrap();
+    nifti::write_image(&dataset.cases[1].images[0], &turned.map(|_| 1.0)).unwrap();
+    let check = Check::of(&dataset, &|_| ());
+    assert_eq!(check.num_faults(), 0, "{check:?}");
+    assert_eq!(check.orientations, [("IPL".to_owned(), 1), ("RAS".to_owned(), 1)].into());
+    assert_eq!(check.shape, Some([[4, 12], [5, 10], [6, 8]]));
+    assert_eq!(check.spacing_mm, Some([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]]));
 }

@@ -7,6 +7,7 @@ mod bert;
 mod bifusion;
 mod bifusion_reference;
 mod cache;
+mod case_texts;
 mod checkpoints;
 mod dataset;
 mod describing;

@@ -4,7 +4,7 @@ use bipvl::{
     data::Labeling,
     model::{
         BiPvlSeg, BiPvlSegConfig, Bottleneck, Preset, SwinVersion, TextInput,
-        bifusion::{Exchange, FusionForm},
+        bifusion::{Exchange, FusionForm, TokenPath},
         decoder::Decoder,
         heads::{AlignmentHeads, ClassEmbeddingHead},
         init::{Initializer, Noise},
@@ -46,12 +46,17 @@ pub(crate) fn narrow() -> BiPvlSegConfig {
 }
 
 pub(crate) fn text(device: &Device) -> TextInput {
+    TextInput::new(&class_text(9), device)
+}
+
+/// The texts of three classes, of so many tokens; two lengths share no text.
+pub(crate) fn class_text(length: usize) -> ClassText {
     let tokens = |texts: usize, length: usize| Tokens {
-        ids: Array2::from_shape_fn((texts, length), |(text, at)| ((text * 7 + at * 3) % 20) as i64),
+        ids: Array2::from_shape_fn((texts, length), |(text, at)| ((text * 7 + at * 3 + length) % 20) as i64),
         mask: Array2::from_shape_fn((texts, length), |(text, at)| at + text % 2 < length),
     };
-    let text = ClassText { full: tokens(CLASSES, 9), concepts: tokens(CLASSES * 4, 5), num_concepts: 4 };
-    TextInput::new(&text, device)
+    let (full, concepts) = (tokens(CLASSES, length), tokens(CLASSES * 4, length - 4));
+    ClassText { full, concepts, num_concepts: 4, num_texts: 1 }
 }
 
 fn model(device: &Device, patch: [usize; 3]) -> BiPvlSeg {
@@ -99,7 +104,7 @@ fn any_patch_in_multiples_of_32_gives_logits_of_its_shape() {
         assert_eq!(output.logits.dims(), [2, CLASSES + 1, x, y, z]);
         assert_eq!(output.class_embedding.dims(), [2, CLASSES + 1, x / 32, y / 32, z / 32]);
         assert_eq!(output.vision_embedding.dims(), [2, CLASSES, 8]);
-        assert_eq!(output.concept_embedding.unwrap().dims(), [CLASSES, 4, 8]);
+        assert_eq!(output.concept_embedding.unwrap().dims(), [1, CLASSES, 4, 8]);
     }
 }
 
@@ -252,6 +257,7 @@ fn every_tensor_learns() {
     expect_that_every_tensor_learns(&narrow());
     let mut turned = BiPvlSegConfig { bottleneck: Bottleneck::Unfused, ..narrow() };
     turned.fusion.form = FusionForm::PreNorm;
+    turned.fusion.tokens = TokenPath::Kept;
     expect_that_every_tensor_learns(&turned);
 }
 
@@ -309,12 +315,14 @@ fn weights_go_into_a_module_by_name_and_come_out_again() {
 fn a_configuration_without_the_switches_means_their_defaults() {
     let config = narrow();
     let written = toml::to_string(&config).unwrap();
-    let switches = ["bottleneck", "form", "exchange"];
+    let switches = ["bottleneck", "form", "exchange", "tokens"];
     let lines = written.lines().filter(|line| !switches.iter().any(|switch| line.starts_with(switch)));
     let older = lines.collect::<Vec<_>>().join("\n");
     assert_eq!(older.lines().count(), written.lines().count() - switches.len());
     assert_eq!(toml::from_str::<BiPvlSegConfig>(&older).unwrap(), config);
-    let turned = written.replace("fused", "unfused").replace("two_way", "pre_norm");
+    let turned =
+        written.replace("fused", "unfused").replace("two_way", "pre_norm").replace("replaced", "kept");
     let turned: BiPvlSegConfig = toml::from_str(&turned).unwrap();
     assert_eq!((turned.bottleneck, turned.fusion.form), (Bottleneck::Unfused, FusionForm::PreNorm));
+    assert_eq!(turned.fusion.tokens, TokenPath::Kept);
 }

@@ -40,8 +40,8 @@ fn patients(cases: &[Case]) -> BTreeSet<&str> {
     cases.iter().map(Case::patient).collect()
 }
 
-fn named(ids: &[&str]) -> Option<Part> {
-    Some(Part::Cases(ids.iter().map(|id| (*id).to_owned()).collect()))
+fn named(ids: &[&str]) -> Part {
+    Part::Cases(ids.iter().map(|id| (*id).to_owned()).collect())
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn the_split_of_the_paper_is_fourteen_two_and_four() {
     assert_eq!([&drawn.train, &drawn.val, &drawn.test].map(Vec::len), [14, 2, 4]);
     assert_eq!(drawn.judged(), drawn.test);
     let (val, test) = (["ct_train_1006", "ct_train_1009"], ["ct_train_1001", "ct_train_1018"]);
-    let listed = split(&dataset, &SplitConfig { val: named(&val), test: named(&test) }).unwrap();
+    let listed = split(&dataset, &SplitConfig { val: Some(named(&val)), test: Some(named(&test)) }).unwrap();
     assert_eq!((ids(&listed.val), ids(&listed.test)), (val.into(), test.into()));
     assert_eq!(listed.train.len(), 16);
 }
@@ -67,7 +67,7 @@ fn a_data_set_may_put_its_own_cases_aside_and_the_fold_validates() {
     assert_eq!(folds.val, fold(&dataset.cases, 0, 5, SPLIT_SEED).val);
     let none_aside = split(&with(dataset.cases.clone(), Vec::new()), &config).unwrap();
     assert_eq!(none_aside.judged(), none_aside.val);
-    let more = split(&dataset, &SplitConfig { test: named(&["a_3"]), val: None }).unwrap();
+    let more = split(&dataset, &SplitConfig { test: Some(named(&["a_3"])), val: None }).unwrap();
     assert_eq!(ids(&more.test), ["a_3", "b_1"].into());
     assert_eq!(more.train.len() + more.val.len(), 9);
 }
@@ -105,8 +105,8 @@ fn parts_that_cannot_be_are_refused() {
             assert!(message.contains(word), "{word:?} is not in {message:?}");
         }
     };
-    refused(named(&["a_9"]), None, &["config.toml", "data.split.val", "\"a_9\""]);
-    refused(named(&["a_1"]), named(&["a_1"]), &["data.split.val", "\"a_1\""]);
+    refused(Some(named(&["a_9"])), None, &["config.toml", "data.split.val", "\"a_9\""]);
+    refused(Some(named(&["a_1"])), Some(named(&["a_1"])), &["data.split.val", "\"a_1\""]);
     refused(Some(Part::Count(6)), None, &["data.split.val", "not all 6", "found 6"]);
     refused(None, Some(Part::Count(0)), &["data.split.test of at least one", "found 0"]);
     refused(None, Some(Part::Count(3)), &["at least 5 cases with labels, one for each fold", "found 3"]);

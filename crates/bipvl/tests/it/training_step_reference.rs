@@ -6,7 +6,7 @@ use bipvl::{
     data::Labeling,
     model::{
         BiPvlSegConfig, Bottleneck, Merging, SwinVersion, TextConfig, TextInput, VisionConfig,
-        bifusion::{Exchange, FusionConfig, FusionForm},
+        bifusion::{Exchange, FusionConfig, FusionForm, TokenPath},
         init::Initializer,
         published::{Form, Name, bert, export, import, monai},
         text_encoder::TokenTensors,
@@ -71,6 +71,7 @@ fn config() -> BiPvlSegConfig {
             mlp_size: 32,
             form: FusionForm::TwoWay,
             exchange: Exchange::BothWays,
+            tokens: TokenPath::Replaced,
         },
         bottleneck: Bottleneck::Fused,
         shared_size: 16,
@@ -149,6 +150,7 @@ fn five_updates_of_the_whole_network_give_the_losses_and_weights_of_pytorch() {
         full: tokens("full", &FULL_LENGTHS, &device),
         concepts: Some(tokens("concepts", &CONCEPT_LENGTHS, &device)),
         num_concepts: CONCEPTS,
+        num_texts: 1,
     };
     let (image, labels) = image_and_labels(&device);
     let mut trainee = trainee(&device);

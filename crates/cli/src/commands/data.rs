@@ -7,8 +7,9 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use bipvl::{
-    config::Config,
-    data::{Check, Dataset, LabelCount, Layout, Wanted},
+    config::{Config, SPLIT_SEED},
+    data::{Check, Dataset, Fold, LabelCount, Layout, Split, Wanted},
+    model::Preset,
 };
 use serde::Serialize;
 
@@ -26,6 +27,9 @@ const MAX_LISTED: usize = 20;
 struct Report {
     #[serde(flatten)]
     check: Check,
+    /// How many cases train, validate and test; absent where they cannot be shared out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    split: Option<[usize; 3]>,
     /// What begins a training.
     command: String,
 }
@@ -43,9 +47,16 @@ fn check(args: &CheckArgs) -> Result<()> {
     let mut reports = Vec::new();
     for (dataset, source) in datasets(args)? {
         let bar = progress::bar("checking", dataset.cases.len() + dataset.test.len());
-        let check = Check::of(&dataset, &|done| bar.set_position(done as u64));
+        let mut check = Check::of(&dataset, &|done| bar.set_position(done as u64));
         bar.finish_and_clear();
-        reports.push(Report { check, command: command(&args.data, &source) });
+        let split = match source.split(&dataset) {
+            Ok(Split { train, val, test }) => Some([train.len(), val.len(), test.len()]),
+            Err(error) => {
+                check.faults.push(error.to_string());
+                None
+            }
+        };
+        reports.push(Report { check, split, command: command(&args.data, &source) });
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&reports)?);
@@ -54,7 +65,8 @@ fn check(args: &CheckArgs) -> Result<()> {
     }
     let faults: usize = reports.iter().map(|report| report.check.num_faults()).sum();
     if faults > 0 {
-        bail!("{}: expected a data set to train on, found {faults} faults in it", args.data.display());
+        let plural = if faults == 1 { "" } else { "s" };
+        bail!("{}: expected a data set to train on, found {faults} fault{plural} in it", args.data.display());
     }
     Ok(())
 }
@@ -64,6 +76,19 @@ enum Source {
     File(PathBuf),
     Experiment(&'static Experiment),
     Nothing,
+}
+
+impl Source {
+    /// The cases as a training would share them out.
+    fn split(&self, dataset: &Dataset) -> Result<Split> {
+        let (path, config) = match self {
+            Self::File(file) => (file.clone(), Config::from_user_file(file, dataset)?),
+            Self::Experiment(experiment) => (experiment.path("configs"), experiment.configure(dataset)?),
+            Self::Nothing => (dataset.root.clone(), Config::new(Preset::Tiny, dataset)),
+        };
+        let (index, count) = config.fold(&path)?;
+        Ok(Split::of(dataset, &config.data.split, Fold { index, count }, SPLIT_SEED, &path)?)
+    }
 }
 
 /// The data set as the configuration wants it, or as each experiment does that is for this folder.
@@ -129,6 +154,9 @@ fn in_words(report: &Report) -> String {
     let modality = modality.name();
     let mut lines = vec![format!("{name}: layout of {layout}, {modality}, {channels}")];
     lines.push(format!("cases        {cases} to train and validate on, {test_cases} for the test alone"));
+    if let Some([train, val, test]) = report.split {
+        lines.push(format!("split        {train} train, {val} validate, {test} test"));
+    }
     lines.extend(grids(&report.check));
     lines.push(String::new());
     lines.extend(classes(&report.check));

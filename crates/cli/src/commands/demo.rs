@@ -1,4 +1,6 @@
-//! `bipvl demo`: draws phantoms, trains `tiny`, predicts new phantoms, evaluates, writes the report.
+//! `bipvl demo`: draws phantoms, trains a small network, predicts new phantoms, evaluates, writes the report.
+
+mod told;
 
 use std::{fs, path::Path};
 
@@ -7,7 +9,8 @@ use bipvl::device::DeviceKind;
 use bipvl_metrics::Convention;
 use bipvl_volume::{
     nifti::{write_image, write_labels},
-    phantom, replace_file,
+    phantom::{self, Phantom},
+    replace_file,
 };
 use serde_json::json;
 
@@ -18,23 +21,43 @@ use crate::{
 };
 
 /// Phantoms to learn from; a sixth of them validate.
-const PHANTOMS: u64 = 24;
+const PHANTOMS: usize = 24;
 /// New phantoms to segment at the end.
-const NEW_PHANTOMS: u64 = 4;
+const NEW_PHANTOMS: usize = 4;
 const SHAPE: [usize; 3] = [48, 48, 32];
 const SPACING: [f64; 3] = [4.0, 4.0, 5.0];
+/// Updates that are enough for [`PHANTOMS`].
+const STEPS: usize = 150;
 
 /// The whole story on drawn bodies.
 pub(crate) fn run(args: &DemoArgs) -> Result<()> {
-    let path = |name: &str| args.out.join(name);
-    tracing::info!("1 of 4: drawing {} phantoms in {}", PHANTOMS + NEW_PHANTOMS, args.out.display());
-    draw_dataset(&path("data"))?;
-    replace_file(&path("descriptions.toml"), PHANTOM.descriptions.as_bytes())?;
-    replace_file(&path("config.toml"), PHANTOM.config.as_bytes())?;
+    if args.text {
+        return told::run(args);
+    }
+    let folder = &args.out;
+    tracing::info!("1 of 4: drawing {} phantoms in {}", PHANTOMS + NEW_PHANTOMS, folder.display());
+    let set = Set { name: "Phantoms", classes: &phantom::CLASSES, cases: PHANTOMS, new_cases: NEW_PHANTOMS };
+    set.write(&folder.join("data"), |seed| phantom::draw(seed, SHAPE, SPACING))?;
 
     tracing::info!(
         "2 of 4: training on organs that differ only in what the text says of them, place and shape"
     );
+    learn(folder, PHANTOM.descriptions, PHANTOM.config, Some(args.steps.unwrap_or(STEPS)))?;
+
+    tracing::info!("3 of 4: segmenting {NEW_PHANTOMS} phantoms that training never saw");
+    segment(folder, "predictions", None)?;
+
+    tracing::info!("4 of 4: scoring them");
+    score(folder, "predictions", "scores.json")?;
+    tracing::info!("open {} in a browser", folder.join("run/report.html").display());
+    Ok(())
+}
+
+/// Trains on `data` into `run`; a run of an earlier demo is replaced.
+fn learn(folder: &Path, descriptions: &str, config: &str, steps: Option<usize>) -> Result<()> {
+    let path = |name: &str| folder.join(name);
+    replace_file(&path("descriptions.toml"), descriptions.as_bytes())?;
+    replace_file(&path("config.toml"), config.as_bytes())?;
     let run_folder = path("run");
     if run_folder.exists() {
         fs::remove_dir_all(&run_folder).with_context(|| run_folder.display().to_string())?;
@@ -43,83 +66,100 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         data: path("data"),
         experiment: None,
         descriptions: Some(path("descriptions.toml")),
-        out: run_folder.clone(),
+        out: run_folder,
         preset: None,
         config: Some(path("config.toml")),
         text_encoder: None,
         weights: None,
         val_fold: Some("0/6".to_owned()),
         folds: None,
-        steps: Some(args.steps),
+        steps,
         seed: None,
         max_minutes: None,
         resume: false,
         device: DeviceKind::Cpu,
-    })?;
+    })
+}
 
-    tracing::info!("3 of 4: segmenting {NEW_PHANTOMS} phantoms that training never saw");
-    let predictions = path("predictions");
+/// Segments the new phantoms into the folder `predictions`.
+fn segment(folder: &Path, predictions: &str, case_descriptions: Option<&str>) -> Result<()> {
     predict::run(&PredictArgs {
-        model: vec![run_folder.clone()],
-        out: predictions.clone(),
-        inputs: vec![path("data/imagesTs")],
+        model: vec![folder.join("run")],
+        out: folder.join(predictions),
+        inputs: vec![folder.join("data/imagesTs")],
         classes: Vec::new(),
         descriptions: None,
         synonyms: None,
+        case_descriptions: case_descriptions.map(|name| folder.join(name)),
         overlap: None,
         blending: None,
         mirror: None,
         every_patch: false,
         device: DeviceKind::Cpu,
-    })?;
+    })
+}
 
-    tracing::info!("4 of 4: scoring them");
+/// Scores the folder `predictions` into the file `scores`.
+fn score(folder: &Path, predictions: &str, scores: &str) -> Result<()> {
     evaluate::run(&EvaluateArgs {
-        pred: predictions,
-        reference: path("data/labelsTs"),
-        json: path("scores.json"),
+        pred: folder.join(predictions),
+        reference: folder.join("data/labelsTs"),
+        json: folder.join(scores),
         convention: Convention::Monai,
         tolerance_mm: 2.0,
         dataset: None,
-    })?;
-    tracing::info!("open {} in a browser", run_folder.join("report.html").display());
-    Ok(())
+    })
 }
 
-/// Writes phantoms in the layout of the Medical Segmentation Decathlon.
-fn draw_dataset(folder: &Path) -> Result<()> {
-    let subfolders = ["imagesTr", "labelsTr", "imagesTs", "labelsTs"].map(|name| folder.join(name));
-    for subfolder in &subfolders {
-        fs::create_dir_all(subfolder).with_context(|| subfolder.display().to_string())?;
+/// A data set of phantoms: some to learn from, some that are new.
+struct Set<'a> {
+    name: &'a str,
+    classes: &'a [(&'a str, u16)],
+    cases: usize,
+    new_cases: usize,
+}
+
+impl Set<'_> {
+    /// Writes the phantoms of the seeds from 0 on in the layout of the Medical Segmentation Decathlon.
+    fn write(&self, folder: &Path, draw: impl Fn(u64) -> Phantom) -> Result<()> {
+        for (part, seeds) in self.parts() {
+            let [images, labels] = ["images", "labels"].map(|kind| folder.join(format!("{kind}{part}")));
+            for subfolder in [&images, &labels] {
+                fs::create_dir_all(subfolder).with_context(|| subfolder.display().to_string())?;
+            }
+            for seed in seeds {
+                let (phantom, name) = (draw(seed as u64), format!("{}.nii.gz", id(seed)));
+                write_image(&images.join(&name), &phantom.image)?;
+                write_labels(&labels.join(&name), &phantom.labels)?;
+            }
+        }
+        let text = serde_json::to_string_pretty(&self.about())?;
+        Ok(replace_file(&folder.join("dataset.json"), text.as_bytes())?)
     }
-    let [images, labels, new_images, new_labels] = &subfolders;
-    for seed in 0..PHANTOMS + NEW_PHANTOMS {
-        let phantom = phantom::draw(seed, SHAPE, SPACING);
-        let (images, labels) = if seed < PHANTOMS { (images, labels) } else { (new_images, new_labels) };
-        let name = file_name(seed);
-        write_image(&images.join(&name), &phantom.image)?;
-        write_labels(&labels.join(&name), &phantom.labels)?;
+
+    /// The end of the names of their folders, and their seeds.
+    fn parts(&self) -> [(&'static str, std::ops::Range<usize>); 2] {
+        [("Tr", 0..self.cases), ("Ts", self.cases..self.cases + self.new_cases)]
     }
-    let classes = phantom::CLASSES.iter().map(|(name, label)| (label.to_string(), json!(name)));
-    let labels: serde_json::Map<_, _> =
-        std::iter::once(("0".to_owned(), json!("background"))).chain(classes).collect();
-    let cases: Vec<_> = (0..PHANTOMS)
-        .map(|seed| {
-            let name = file_name(seed);
+
+    fn about(&self) -> serde_json::Value {
+        let classes = self.classes.iter().map(|(name, label)| (label.to_string(), json!(name)));
+        let labels: serde_json::Map<_, _> =
+            std::iter::once(("0".to_owned(), json!("background"))).chain(classes).collect();
+        let cases = (0..self.cases).map(|seed| {
+            let name = format!("{}.nii.gz", id(seed));
             json!({ "image": format!("imagesTr/{name}"), "label": format!("labelsTr/{name}") })
+        });
+        json!({
+            "name": self.name,
+            "modality": { "0": "CT" },
+            "labels": labels,
+            "numTraining": self.cases,
+            "training": cases.collect::<Vec<_>>(),
         })
-        .collect();
-    let description = json!({
-        "name": "Phantoms",
-        "modality": { "0": "CT" },
-        "labels": labels,
-        "numTraining": cases.len(),
-        "training": cases,
-    });
-    let text = serde_json::to_string_pretty(&description)?;
-    Ok(replace_file(&folder.join("dataset.json"), text.as_bytes())?)
+    }
 }
 
-fn file_name(seed: u64) -> String {
-    format!("phantom_{seed:03}.nii.gz")
+fn id(seed: usize) -> String {
+    format!("phantom_{seed:03}")
 }

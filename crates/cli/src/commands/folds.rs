@@ -37,27 +37,27 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let began = Instant::now();
     let device = args.device.open()?;
     let budget = time_budget(args.max_minutes)?;
-    let (folds, dataset) = match args.folds {
-        Some(count) => {
-            let dataset = Dataset::read(&args.data, &wanted(args)?)?;
-            (begin_all(args, &dataset, count.into())?, dataset)
-        }
-        None => {
-            let folds = Folds::read(&args.out)?;
-            let first = Run::open(&folds.folders(&args.out)[0])?;
-            (folds, Dataset::read(&args.data, &first.config.data.wanted())?)
-        }
+    let (folds, dataset) = if let Some(count) = args.folds {
+        let dataset = Dataset::read(&args.data, &wanted(args)?)?;
+        (begin_all(args, &dataset, count.into())?, dataset)
+    } else {
+        let folds = Folds::read(&args.out)?;
+        let first = Run::open(&folds.folders(&args.out)[0])?;
+        (folds, Dataset::read(&args.data, &first.config.data.wanted())?)
     };
     let opened = folds.folders(&args.out).into_iter().map(|folder| open(args, folder, &dataset));
     let opened: Vec<Fold> = opened.collect::<Result<_>>()?;
+    let mut is_first = true;
     for fold in &opened {
         if fold.is_done()? {
             continue;
         }
         let left = budget.map(|budget| budget.saturating_sub(began.elapsed()));
-        if left.is_none_or(|left| !left.is_zero()) {
+        // However short the time is, every call goes a step on.
+        if is_first || left.is_none_or(|left| !left.is_zero()) {
             fold.learn(args, &folds, &dataset, left, &device)?;
         }
+        is_first = false;
         if !fold.is_trained()? {
             tracing::warn!("{}: not done in time; --resume goes on from here", fold.run.folder.display());
             return Ok(());

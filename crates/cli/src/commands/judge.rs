@@ -88,6 +88,9 @@ fn segment(run: &Run, cases: &[Case], device: &Device) -> Result<Vec<Pair>> {
     let mut pairs = Vec::with_capacity(cases.len());
     for case in cases {
         let prediction = folder.join(format!("{}.nii.gz", case.id));
+        let own = case.descriptions().map(|file| run.case_text(&file)).transpose()?;
+        let own = own.map(|text| predictor.described(&[text.full]));
+        let predictor = own.as_ref().unwrap_or(&predictor);
         let mut watch = progress::patches(&bar, &case.id);
         write_labels(&prediction, &predictor.predict_files(&case.images, &mut watch)?)?;
         let reference = case.labels.clone().context("a validation case has labels")?;

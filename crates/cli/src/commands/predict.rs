@@ -1,15 +1,17 @@
 //! `bipvl predict`: segments scans with a trained model.
 
 use std::{
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 use bipvl::{
+    data::case_descriptions,
     infer::{InferConfig, Passes, Predictor, Progress},
     run::{Run, runs_in},
-    text::Description,
+    text::{Description, Tokens},
 };
 use bipvl_volume::nifti::write_labels;
 use indexmap::IndexMap;
@@ -33,11 +35,14 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     let inputs = gather(&args.inputs, runs[0].config.data.channels.len())?;
     fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
 
+    let texts = own_texts(&runs, args.case_descriptions.as_deref(), &inputs)?;
+
     let bar = progress::bar("segmenting", inputs.len());
     let mut failed = 0;
     for (name, files) in &inputs {
         let path = args.out.join(format!("{name}.nii.gz"));
-        match segment(&predictor, name, files, &path, &bar) {
+        let own = texts.get(name).map(|text| predictor.described(text));
+        match segment(own.as_ref().unwrap_or(&predictor), name, files, &path, &bar) {
             Ok(Progress { shared: 0, .. }) => tracing::info!("{}", path.display()),
             Ok(Progress { shared, total, .. }) => {
                 tracing::info!("{}: {shared} of {total} patches shared a pass", path.display());
@@ -135,6 +140,29 @@ fn segment(
     })?;
     write_labels(path, &labels)?;
     Ok(last)
+}
+
+/// The texts of the scans that have descriptions of their own, as each run reads them, in `folder` or where they are by custom.
+fn own_texts(runs: &[Run], folder: Option<&Path>, inputs: &Inputs) -> Result<HashMap<String, Vec<Tokens>>> {
+    let file_of = |name: &String, scan: &[PathBuf]| match folder {
+        Some(folder) => Some(folder.join(format!("{name}.toml"))).filter(|file| file.is_file()),
+        None => case_descriptions(&scan[0], name),
+    };
+    let mut texts = HashMap::new();
+    for (name, scan) in inputs {
+        if let Some(file) = file_of(name, scan) {
+            let of_run = |run: &Run| Ok(run.case_text(&file)?.full);
+            texts.insert(name.clone(), runs.iter().map(of_run).collect::<Result<_>>()?);
+        }
+    }
+    match folder {
+        Some(folder) if texts.is_empty() => {
+            bail!("{}: expected a file named after a scan, found none", folder.display())
+        }
+        _ if texts.is_empty() => {}
+        _ => tracing::info!("{} of {} scans have descriptions of their own", texts.len(), inputs.len()),
+    }
+    Ok(texts)
 }
 
 /// Groups the files by the scan they belong to, in the order of their names.

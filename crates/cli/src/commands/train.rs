@@ -2,14 +2,14 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use bipvl::{
     config::Config,
-    data::{Dataset, Split, Wanted},
+    data::{Case, Dataset, Split, Wanted},
     model::{
         Preset,
         published::{Imported, Sizes},
@@ -90,7 +90,17 @@ pub(super) fn wanted(args: &TrainArgs) -> Result<Wanted> {
 /// A new run with the configuration that the flags ask for.
 pub(super) fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Run> {
     let (config, descriptions) = plan(args, dataset)?;
-    Ok(Run::create(&args.out, config, descriptions, imported)?)
+    let of_cases = of_cases(dataset, &descriptions)?;
+    Ok(Run::create(&args.out, config, descriptions, &of_cases, imported)?)
+}
+
+/// The descriptions of the cases that have some of their own.
+pub(super) fn of_cases(dataset: &Dataset, descriptions: &Descriptions) -> Result<Vec<Descriptions>> {
+    let files: Vec<PathBuf> = dataset.cases.iter().filter_map(Case::descriptions).collect();
+    if !files.is_empty() {
+        tracing::info!("{} of {} cases have descriptions of their own", files.len(), dataset.cases.len());
+    }
+    Ok(files.iter().map(|file| descriptions.of_case(file)).collect::<Result<_, _>>()?)
 }
 
 /// The configuration and the descriptions that the flags ask for.

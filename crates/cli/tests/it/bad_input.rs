@@ -217,9 +217,9 @@ fn a_folder_that_is_missing_or_a_file_is_named() {
         scene.bipvl(&["train", "--data", data, "--descriptions", "descriptions.toml", "--out", out])
     };
     let expected = "expected the folder of a data set, with dataset.json in it";
-    train("nowhere", "run").fails_saying(&[&format!("nowhere: {expected}, found no such folder")]);
+    train("nowhere", "run").fails_saying(&[&format!("nowhere: {expected}"), "found no such folder"]);
     train("data/imagesTr", "run")
-        .fails_saying(&[&format!("data/imagesTr: {expected}, found a folder without it")]);
+        .fails_saying(&[&format!("data/imagesTr: {expected}"), "found a folder without them"]);
     train("data", "config.toml").fails_saying(&["config.toml: expected a folder for the run, found a file"]);
     assert_eq!(scene.text("config.toml"), CONFIG);
     scene

@@ -10,12 +10,11 @@ use crate::scene::{Scene, repeat_channels};
 pub(crate) const SHAPE: [usize; 3] = [20, 18, 16];
 pub(crate) const SPACING: [f64; 3] = [3.0, 3.5, 4.0];
 
-/// AMOS22 in the folder `amos22`: six CT and five MR to train on, one of each to test on.
+/// AMOS22 in the folder `amos22`: twenty-four CT and six MR to train on, one of each to test on.
 pub(crate) fn amos22(scene: &Scene) {
     let mut lists: [Vec<Value>; 2] = [Vec::new(), Vec::new()];
-    for (list, part, numbers) in
-        [(0, "Tr", &[1, 4, 5, 6, 7, 499, 500, 507, 508, 510, 517][..]), (1, "Va", &[8, 518][..])]
-    {
+    let training: Vec<u32> = (1..=23).chain(499..=505).collect();
+    for (list, part, numbers) in [(0, "Tr", training), (1, "Va", vec![42, 518])] {
         for number in numbers {
             let name = format!("amos_{number:04}.nii.gz");
             let (image, label) = (format!("./images{part}/{name}"), format!("./labels{part}/{name}"));
@@ -67,9 +66,9 @@ pub(crate) fn mmwhs(scene: &Scene) {
     }
 }
 
-/// ACDC in the folder `acdc`: three patients of two frames to train on, one to test on.
+/// ACDC in the folder `acdc`: twenty patients of two frames to train on, one to test on.
 pub(crate) fn acdc(scene: &Scene) {
-    for patient in [1, 2, 3, 101] {
+    for patient in (1..=20).chain([101]) {
         let part = if patient > 100 { "testing" } else { "training" };
         let folder = format!("{part}/patient{patient:03}");
         let about = "ED: 1\nES: 12\nGroup: DCM\nHeight: 184.0\nNbFrame: 30\nWeight: 95.0\n";

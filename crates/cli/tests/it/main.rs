@@ -8,6 +8,7 @@ mod bench;
 mod describing;
 mod experiments;
 mod folds;
+mod case_texts;
 mod help;
 mod layouts;
 mod regions;

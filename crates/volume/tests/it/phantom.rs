@@ -1,6 +1,6 @@
 //! What a phantom promises to those who learn from it.
 
-use bipvl_volume::phantom::{CLASSES, Phantom, REGIONS, draw, draw_nested};
+use bipvl_volume::phantom::{CLASSES, Phantom, REGIONS, Side, draw, draw_nested, draw_told};
 use bipvl_volume::{Neighbors, Orientation, components};
 use ndarray::s;
 
@@ -107,6 +107,35 @@ fn densities_pair_the_organs_as_told() {
         assert!(rod.min(ball) > right.max(left) + 50.0);
         let corner = phantom.image.voxels().slice(s![0, 0, ..]);
         assert!(corner.iter().all(|&hu| hu == -1000.0), "the corners are air");
+    }
+}
+
+#[test]
+fn nothing_in_the_image_says_on_which_side_the_target_is() {
+    for seed in 0..12 {
+        let [right, left] = [Side::Right, Side::Left].map(|side| draw_told(seed, side, SHAPE, SPACING));
+        assert_eq!(right.image, left.image, "seed {seed}");
+        let [right_mm, left_mm] =
+            [&right, &left].map(|phantom| phantom.labels.grid().voxel_to_world(middle(phantom, 1))[0]);
+        assert!(right_mm > left_mm, "seed {seed}");
+    }
+}
+
+#[test]
+fn the_organ_that_is_told_and_the_other_one_are_mirror_images_of_one_density() {
+    for seed in 0..12 {
+        let [right, left] = [Side::Right, Side::Left].map(|side| draw_told(seed, side, SHAPE, SPACING));
+        let mut expected: Vec<_> =
+            voxels_of(&left, 1).into_iter().map(|[x, y, z]| [SHAPE[0] - 1 - x, y, z]).collect();
+        let mut found = voxels_of(&right, 1);
+        expected.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, expected, "seed {seed}");
+        let voxel_counts = components(&right.labels.map(|&label| label == 1), Neighbors::Six).voxel_counts;
+        assert_eq!(voxel_counts.len(), 1, "seed {seed}");
+        assert!(voxel_counts[0] >= 100, "seed {seed}: {voxel_counts:?}");
+        // Within what smooth noise can do to a mean (15 HU each way).
+        assert!((mean_hu(&right, 1) - mean_hu(&left, 1)).abs() < 30.0, "seed {seed}");
     }
 }
 

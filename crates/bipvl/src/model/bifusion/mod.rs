@@ -32,6 +32,9 @@ pub struct FusionConfig {
     /// Which side hears of the other, and where.
     #[serde(default)]
     pub exchange: Exchange,
+    /// What becomes of the tokens that enter.
+    #[serde(default)]
+    pub tokens: TokenPath,
 }
 
 /// Which side hears of the other, and where; all but the default are there to be compared with it.
@@ -64,6 +67,30 @@ impl Exchange {
     }
 }
 
+/// What becomes of the tokens that enter a block (paper.md section 11, row 2a).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenPath {
+    /// What is made of them takes their place, and 5.2 scales them to length 1. The default: it is what was
+    /// published. The first self-attention, with first weights a mean, makes one and the same of all text tokens;
+    /// what a text says is learned all the same (docs/results.md).
+    #[default]
+    Replaced,
+    /// They keep their length, and what the first self-attention and the whole block make of them is added, so
+    /// that text tokens stay apart.
+    Kept,
+}
+
+impl TokenPath {
+    /// `made`, added to the tokens or in their place.
+    fn join(self, tokens: Tensor<3>, made: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Kept => tokens + made,
+            Self::Replaced => made,
+        }
+    }
+}
+
 /// How both sides meet (paper.md section 11, row 2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -83,7 +110,8 @@ pub struct FusionInput {
     pub text: Tensor<3>,
     /// `[batch, vision tokens, channels]`
     pub vision: Tensor<3>,
-    /// Scores added to each text token as a key, `[1, 1, text tokens]`.
+    /// Scores added to each text token as a key, `[texts, 1, text tokens]`, with one text for all
+    /// samples or one for each.
     pub text_mask: Tensor<3>,
 }
 

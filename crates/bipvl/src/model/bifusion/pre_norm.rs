@@ -3,16 +3,19 @@
 //!
 //! With T the text projected to the vision's width and V the image:
 //!
-//! - T′ = SA(LN(T)), V′ = SA(LN(V))
+//! - T′ = T + SA(LN(T)), V′ = V + SA(LN(V)), in the paper without the first term
 //! - T̂ = T′ + MLP(CA(T′; V′)), V̂ = V′ + MLP(CA(V′; T̂))
 //!
 //! The image attends to the updated text. The paper gives neither heads nor widths, so those of the release
 //! hold: cross-attention at half the width, and a perceptron with ReLU. Text tokens are not scaled to length
-//! 1, because the layer norm does that work.
+//! 1, because the layer norm does that work. What leaves the block is added to the text that entered it; in
+//! the paper it takes its place.
 
 use burn::{module::Module, tensor::Tensor};
 
-use super::{FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, project};
+use super::{
+    FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, TokenPath, project,
+};
 use crate::model::{
     init::Initializer,
     layers::{EPSILON, LayerNorm, Linear},
@@ -31,6 +34,8 @@ pub struct PreNorm {
     pub project_back: Option<Linear>,
     #[module(skip)]
     afterwards: TextAfterwards,
+    #[module(skip)]
+    tokens: TokenPath,
 }
 
 /// The layers of one side.
@@ -62,18 +67,19 @@ impl PreNorm {
             vision: PreNormSide::new(init, config, channels, config.exchange.informs_vision()),
             project_back: returns.then(|| init.linear(channels, hidden)),
             afterwards,
+            tokens: config.tokens,
         }
     }
 
     pub(super) fn forward(&self, input: FusionInput) -> FusionOutput {
         let FusionInput { text, vision, text_mask } = input;
-        let text = project(self.project.as_ref(), text);
-        let text = self.text.attend_to_itself(text, Some(text_mask.clone()));
-        let attended = self.vision.attend_to_itself(vision.clone(), None);
-        let text = self.text.ask(text.clone(), attended.clone(), None).unwrap_or(text);
-        let vision = self.vision.ask(attended, text.clone(), Some(text_mask)).unwrap_or(vision);
+        let made = project(self.project.as_ref(), text.clone());
+        let made = self.text.attend_to_itself(made, Some(text_mask.clone()), self.tokens);
+        let attended = self.vision.attend_to_itself(vision.clone(), None, self.tokens);
+        let made = self.text.ask(made.clone(), attended.clone(), None).unwrap_or(made);
+        let vision = self.vision.ask(attended, made.clone(), Some(text_mask)).unwrap_or(vision);
         let text = match self.afterwards {
-            TextAfterwards::Read => Some(project(self.project_back.as_ref(), text)),
+            TextAfterwards::Read => Some(self.tokens.join(text, project(self.project_back.as_ref(), made))),
             TextAfterwards::Unread => None,
         };
         FusionOutput { text, vision }
@@ -90,10 +96,10 @@ impl PreNormSide {
         }
     }
 
-    /// `SA(LN(tokens))`, without a residual, as the paper writes it.
-    fn attend_to_itself(&self, tokens: Tensor<3>, mask: Option<Tensor<3>>) -> Tensor<3> {
-        let tokens = self.norm.forward(tokens);
-        self.self_attention.forward(tokens.clone(), tokens.clone(), tokens, mask)
+    /// `SA(LN(tokens))`, added to the tokens or in their place.
+    fn attend_to_itself(&self, tokens: Tensor<3>, mask: Option<Tensor<3>>, path: TokenPath) -> Tensor<3> {
+        let normed = self.norm.forward(tokens.clone());
+        path.join(tokens, self.self_attention.forward(normed.clone(), normed.clone(), normed, mask))
     }
 
     /// `tokens + MLP(CA(tokens; other))`, or nothing where this side does not ask; the mask is of `other`.

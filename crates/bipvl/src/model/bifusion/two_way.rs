@@ -6,7 +6,9 @@
 
 use burn::{module::Module, tensor::Tensor};
 
-use super::{FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, project};
+use super::{
+    FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, TokenPath, project,
+};
 use crate::model::{
     init::Initializer,
     layers::{EPSILON, LayerNorm, Linear},
@@ -26,6 +28,8 @@ pub struct TwoWay {
     pub layers: Vec<TwoWayLayer>,
     /// The way of the text out of the block.
     pub text_output: Option<TextOutput>,
+    #[module(skip)]
+    tokens: TokenPath,
 }
 
 /// Last attention of the text to the image, and back to the text's width.
@@ -56,21 +60,31 @@ impl TwoWay {
                 norm: LayerNorm::new(init, channels, EPSILON),
                 project: differ.then(|| init.linear(channels, hidden)),
             }),
+            tokens: config.tokens,
         }
     }
 
     pub(super) fn forward(&self, input: FusionInput) -> FusionOutput {
         let FusionInput { text, vision, text_mask } = input;
-        let length = text.clone().square().sum_dim(2).sqrt().clamp_min(SHORTEST);
-        let position = project(self.project.as_ref(), text / length);
+        let entering = match self.tokens {
+            TokenPath::Kept => text.clone(),
+            TokenPath::Replaced => to_unit_length(text.clone()),
+        };
+        let position = project(self.project.as_ref(), entering);
         let mut both = (position.clone(), vision);
         for (index, layer) in self.layers.iter().enumerate() {
-            both = layer.forward(both, &position, &text_mask, index == 0);
+            let first = (index == 0).then_some(self.tokens);
+            both = layer.forward(both, &position, &text_mask, first);
         }
-        let (text, vision) = both;
-        let text = self.text_output.as_ref().map(|output| output.forward(text, position, vision.clone()));
-        FusionOutput { text, vision }
+        let (made, vision) = both;
+        let made = self.text_output.as_ref().map(|output| output.forward(made, position, vision.clone()));
+        FusionOutput { text: made.map(|made| self.tokens.join(text, made)), vision }
     }
+}
+
+fn to_unit_length(tokens: Tensor<3>) -> Tensor<3> {
+    let length = tokens.clone().square().sum_dim(2).sqrt().clamp_min(SHORTEST);
+    tokens / length
 }
 
 impl TextOutput {
@@ -112,17 +126,17 @@ impl TwoWayLayer {
         }
     }
 
-    /// The first layer's self-attention replaces the text instead of being added to it.
+    /// The self-attention of the `first` layer has no position code, and as published no residual either.
     fn forward(
         &self,
         (q, k): (Tensor<3>, Tensor<3>),
         p: &Tensor<3>,
         mask: &Tensor<3>,
-        is_first: bool,
+        first: Option<TokenPath>,
     ) -> (Tensor<3>, Tensor<3>) {
         let mask = || Some(mask.clone());
-        let q = if is_first {
-            self.self_attention.forward(q.clone(), q.clone(), q, mask())
+        let q = if let Some(tokens) = first {
+            tokens.join(q.clone(), self.self_attention.forward(q.clone(), q.clone(), q, mask()))
         } else {
             let asking = q.clone() + p.clone();
             q.clone() + self.self_attention.forward(asking.clone(), asking, q, mask())

@@ -84,11 +84,10 @@ pub fn alignment(output: &Output, config: &LossConfig, mut noise: Option<&mut No
 
 /// One text embedding per class: its concepts weighted by how well each fits the class's vision embedding.
 /// `[B, K, S]`
-fn global_classes(vision: Tensor<3>, concepts: Tensor<3>, weights: ConceptWeights) -> Tensor<3> {
+fn global_classes(vision: Tensor<3>, concepts: Tensor<4>, weights: ConceptWeights) -> Tensor<3> {
     let [batch, classes, shared] = vision.dims();
-    let [_, num_concepts, _] = concepts.dims();
-    let concepts: Tensor<4> = concepts.unsqueeze_dim(0);
-    // [B, K, 1, S] against [1, K, M, S] -> [B, K, M, 1]
+    let [_, _, num_concepts, _] = concepts.dims();
+    // [B, K, 1, S] against [1 or B, K, M, S] -> [B, K, M, 1]
     let fit = (normalize(vision).unsqueeze_dim::<4>(2) * normalize(concepts.clone())).sum_dim(3);
     let weights = match weights {
         ConceptWeights::OverConcepts => activation::softmax(fit, 2),
@@ -109,9 +108,9 @@ fn global(vision: Tensor<3>, classes: Tensor<3>) -> Tensor<1> {
 }
 
 /// Each concept against its hard negatives, both ways, mean over everything.
-fn local(vision: Tensor<3>, concepts: Tensor<3>, negatives: HardNegatives) -> Tensor<1> {
-    // [1, M, K, S] · [B, 1, S, K] -> [B, M, K, K]
-    let concepts = concepts.swap_dims(0, 1).unsqueeze_dim::<4>(0);
+fn local(vision: Tensor<3>, concepts: Tensor<4>, negatives: HardNegatives) -> Tensor<1> {
+    // [1 or B, M, K, S] · [B, 1, S, K] -> [B, M, K, K]
+    let concepts = concepts.swap_dims(1, 2);
     let vision = vision.transpose().unsqueeze_dim::<4>(1);
     let [batch, _, shared, classes] = vision.dims();
     let [_, num_concepts, ..] = concepts.dims();
@@ -155,7 +154,7 @@ fn diagonal(similarity: &Tensor<4>) -> Tensor<4> {
     Tensor::<2>::eye(classes, &similarity.device()).unsqueeze::<4>()
 }
 
-fn add_noise(embedding: Tensor<3>, noise: Option<&mut Noise>) -> Tensor<3> {
+fn add_noise<const D: usize>(embedding: Tensor<D>, noise: Option<&mut Noise>) -> Tensor<D> {
     match noise {
         Some(noise) => {
             let drawn = noise.normal(embedding.dims(), &embedding.device());
@@ -182,22 +181,22 @@ mod tests {
     const CLASSES: usize = 5;
 
     /// One axis of the shared space per class, for every sample and concept.
-    fn orthonormal() -> (Tensor<3>, Tensor<3>) {
+    fn orthonormal() -> (Tensor<3>, Tensor<4>) {
         let axes = Tensor::<2>::eye(CLASSES, &Device::flex());
         let vision = axes.clone().unsqueeze_dim::<3>(0).repeat_dim(0, 2);
-        (vision, axes.unsqueeze_dim::<3>(1).repeat_dim(1, 6))
+        (vision, axes.unsqueeze_dim::<3>(1).repeat_dim(1, 6).unsqueeze_dim(0))
     }
 
-    fn equal() -> (Tensor<3>, Tensor<3>) {
-        (Tensor::ones([2, CLASSES, 8], &Device::flex()), Tensor::ones([CLASSES, 6, 8], &Device::flex()))
+    fn equal() -> (Tensor<3>, Tensor<4>) {
+        (Tensor::ones([2, CLASSES, 8], &Device::flex()), Tensor::ones([1, CLASSES, 6, 8], &Device::flex()))
     }
 
-    fn global_of((vision, concepts): (Tensor<3>, Tensor<3>)) -> f32 {
+    fn global_of((vision, concepts): (Tensor<3>, Tensor<4>)) -> f32 {
         let classes = normalize(global_classes(vision.clone(), concepts, ConceptWeights::OverConcepts));
         global(normalize(vision), classes).into_scalar()
     }
 
-    fn local_of((vision, concepts): (Tensor<3>, Tensor<3>), negatives: HardNegatives) -> f32 {
+    fn local_of((vision, concepts): (Tensor<3>, Tensor<4>), negatives: HardNegatives) -> f32 {
         local(normalize(vision), normalize(concepts), negatives).into_scalar()
     }
 
@@ -209,7 +208,7 @@ mod tests {
         }
     }
 
-    fn align((vision, concepts): (Tensor<3>, Tensor<3>), config: LossConfig) -> f32 {
+    fn align((vision, concepts): (Tensor<3>, Tensor<4>), config: LossConfig) -> f32 {
         let unread = Tensor::zeros([1; 5], &vision.device());
         let output = Output {
             logits: unread.clone(),
@@ -247,7 +246,7 @@ mod tests {
     #[test]
     fn equal_fits_weigh_all_concepts_alike() {
         let device = Device::flex();
-        let concepts = Tensor::<3>::from_floats([[[1.0, 1.0], [1.0, -1.0]]], &device);
+        let concepts = Tensor::<4>::from_floats([[[[1.0, 1.0], [1.0, -1.0]]]], &device);
         let vision = Tensor::<3>::from_floats([[[1.0, 0.0]]], &device);
         let class = global_classes(vision, concepts, ConceptWeights::OverConcepts)
             .into_data()
@@ -260,7 +259,7 @@ mod tests {
     #[test]
     fn a_single_class_has_nothing_to_be_told_from() {
         let vision = Tensor::<3>::ones([1, 1, 4], &Device::flex());
-        let concepts = Tensor::ones([1, 6, 4], &Device::flex());
+        let concepts = Tensor::ones([1, 1, 6, 4], &Device::flex());
         assert_near(align((vision, concepts), LossConfig::default()), 0.0);
     }
 
@@ -269,10 +268,10 @@ mod tests {
         let device = Device::flex();
         let mut noise = Noise::new(1, 0);
         let vision = noise.normal([2, 4, 8], &device);
-        let concepts = noise.normal([4, 6, 8], &device);
+        let concepts = noise.normal([1, 4, 6, 8], &device);
         for config in [LossConfig::default(), released()] {
             let before = align((vision.clone(), concepts.clone()), config);
-            let after = align((vision.clone().flip([1]), concepts.clone().flip([0])), config);
+            let after = align((vision.clone().flip([1]), concepts.clone().flip([1])), config);
             assert_near(after, before);
         }
     }

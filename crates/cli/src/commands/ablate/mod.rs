@@ -19,7 +19,7 @@ use bipvl::{data::Dataset, run::Run};
 
 use super::{
     judge::judge,
-    train::{command_line, imported, learn, options, plan, time_budget, wanted},
+    train::{command_line, imported, learn, of_cases, options, plan, time_budget, wanted},
 };
 use crate::args::{AblateArgs, TrainArgs};
 use cost::Cost;
@@ -84,7 +84,7 @@ fn jobs(args: &AblateArgs, dataset: &Dataset) -> Result<Vec<Job>> {
     let seeds = seeds(args, dataset)?;
     let mut jobs = Vec::new();
     for row in chosen(args) {
-        match row.lacks(args, dataset.classes.len()) {
+        match row.lacks(args, dataset) {
             Some(what) => tracing::warn!("{}: not run, needs {what}", row.name),
             None => jobs.extend(seeds.iter().map(|seed| Job { row, seed: *seed })),
         }
@@ -114,7 +114,8 @@ fn train_here(args: &AblateArgs, job: Job) -> Result<()> {
     let (config, descriptions) = plan(&flags, &dataset)?;
     let text = job.row.text().apply(&descriptions, job.seed);
     let text = text.with_context(|| format!("{}: needs two classes", job.row.name))?;
-    let mut run = Run::open_or_create(&flags.out, job.row.config(config), text, &imported)?;
+    let of_cases = of_cases(&dataset, &text)?;
+    let mut run = Run::open_or_create(&flags.out, job.row.config(config), text, &of_cases, &imported)?;
     // All runs prepare the same cases in the same way.
     run.cache = args.out.join("cache");
     let split = run.split(&dataset)?;

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use bipvl::{
     config::Config,
+    data::Dataset,
     model::bifusion::Exchange,
-    text::Variant,
+    text::Rewrite,
     train::loss::{Aligned, LossWeighting},
 };
 
@@ -32,7 +33,7 @@ enum Switch {
     VisionOnly,
     Alignment(Aligned),
     Weighting(LossWeighting),
-    Text(Variant),
+    Text(Rewrite),
     Encoder(Encoder),
 }
 
@@ -57,11 +58,11 @@ pub(super) const ROWS: [Row; 16] = [
     row("global-alignment", "alignment", "global", Switch::Alignment(Aligned::Global)),
     row("local-alignment", "alignment", "local", Switch::Alignment(Aligned::Local)),
     row("fixed-weights", "loss weighting", "fixed", Switch::Weighting(LossWeighting::Fixed)),
-    row("names", "text", "class names only", Switch::Text(Variant::Names)),
-    row("ambiguous", "text", "ambiguous: the same vague sentences for all", Switch::Text(Variant::Ambiguous)),
-    row("misaligned", "text", "misaligned: that of another class", Switch::Text(Variant::Misaligned)),
-    row("shuffled", "text", "shuffled between classes, by concept", Switch::Text(Variant::Shuffled)),
-    row("report", "text", "free-form report sentences", Switch::Text(Variant::Report)),
+    row("names", "text", "class names only", Switch::Text(Rewrite::Names)),
+    row("ambiguous", "text", "ambiguous: the same vague sentences for all", Switch::Text(Rewrite::Ambiguous)),
+    row("misaligned", "text", "misaligned: that of another class", Switch::Text(Rewrite::Misaligned)),
+    row("shuffled", "text", "shuffled between classes, by concept", Switch::Text(Rewrite::Shuffled)),
+    row("report", "text", "free-form report sentences", Switch::Text(Rewrite::Report)),
     row("minilm", "text encoder", "MiniLM", Switch::Encoder(Encoder::MiniLm)),
     row("bert", "text encoder", "BERT", Switch::Encoder(Encoder::Bert)),
 ];
@@ -95,10 +96,10 @@ impl Row {
     }
 
     /// What this row makes of the descriptions.
-    pub(super) fn text(&self) -> Variant {
+    pub(super) fn text(&self) -> Rewrite {
         match self.switch {
-            Switch::Text(variant) => variant,
-            _ => Variant::Full,
+            Switch::Text(rewrite) => rewrite,
+            _ => Rewrite::Full,
         }
     }
 
@@ -112,11 +113,15 @@ impl Row {
     }
 
     /// What this row needs and has not got.
-    pub(super) fn lacks(&self, args: &AblateArgs, classes: usize) -> Option<&'static str> {
+    pub(super) fn lacks(&self, args: &AblateArgs, dataset: &Dataset) -> Option<&'static str> {
+        let is_told = || dataset.cases.iter().any(|case| case.descriptions().is_some());
         match self.switch {
             Switch::Encoder(Encoder::MiniLm) if args.minilm.is_none() => Some("--minilm DIR"),
             Switch::Encoder(Encoder::Bert) if args.bert.is_none() => Some("--bert DIR"),
-            Switch::Text(Variant::Misaligned | Variant::Shuffled) if classes < 2 => Some("two classes"),
+            Switch::Text(Rewrite::Misaligned | Rewrite::Shuffled) if dataset.classes.len() < 2 => {
+                Some("two classes")
+            }
+            Switch::Text(_) if is_told() => Some("one text for all cases"),
             _ => None,
         }
     }

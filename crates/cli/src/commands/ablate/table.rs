@@ -69,7 +69,7 @@ impl Table {
             let done = jobs.filter_map(|job| Done::read(args, job, &config).transpose());
             let done = done.collect::<Result<Vec<_>>>()?;
             if !done.is_empty() || asked.contains(&row.name) {
-                let note = match row.lacks(args, dataset.classes.len()) {
+                let note = match row.lacks(args, dataset) {
                     Some(what) => format!("not run: needs {what}"),
                     None => "no run is done".to_owned(),
                 };

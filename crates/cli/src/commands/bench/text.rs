@@ -105,6 +105,7 @@ impl Scene {
             full: tokens([self.classes, self.tokens], words, device),
             concepts: Some(tokens([self.classes * CONCEPTS, of_sentence], words, device)),
             num_concepts: CONCEPTS,
+            num_texts: 1,
         }
     }
 

@@ -265,6 +265,7 @@ mod tests {
             channels: vec!["CT".to_owned()],
             classes: ["kidney_right", "liver"].map(str::to_owned).into(),
             labels: vec![1, 2],
+            regions: bipvl::data::Regions::new(),
             relabel: Vec::new(),
             cases: Vec::new(),
             test: Vec::new(),

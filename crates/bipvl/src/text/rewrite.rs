@@ -1,6 +1,6 @@
 //! Other texts for a training, made of the descriptions by rule, to see what of a text helps.
 //!
-//! A variant replaces the text of all classes before the network ever reads one, so that it learns with it. The
+//! A rewrite replaces the text of all classes before the network ever reads one, so that it learns with it. The
 //! names of the classes stay.
 
 use rand::{SeedableRng, seq::SliceRandom};
@@ -10,7 +10,7 @@ use super::{Concept, Description, Descriptions};
 
 /// What is done to the descriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variant {
+pub enum Rewrite {
     /// Nothing.
     Full,
     /// The name of the class is all its text.
@@ -25,7 +25,7 @@ pub enum Variant {
     Report,
 }
 
-impl Variant {
+impl Rewrite {
     /// The changed descriptions; what is drawn follows from `seed`. `None` where a single class has no other
     /// whose text it could get.
     pub fn apply(self, descriptions: &Descriptions, seed: u64) -> Option<Descriptions> {
@@ -118,13 +118,13 @@ mod tests {
 
     #[test]
     fn class_names_are_all_that_is_left() {
-        let names = Variant::Names.apply(&descriptions(3), 0).unwrap();
+        let names = Rewrite::Names.apply(&descriptions(3), 0).unwrap();
         assert_eq!(names.classes[1].full_text(), "class 1. Name: class 1");
     }
 
     #[test]
     fn ambiguous_sentences_do_not_tell_the_classes_apart() {
-        let vague = Variant::Ambiguous.apply(&descriptions(3), 0).unwrap();
+        let vague = Rewrite::Ambiguous.apply(&descriptions(3), 0).unwrap();
         for concept in 0..2 {
             assert_eq!(sentences(&vague, concept).into_iter().collect::<BTreeSet<_>>().len(), 1);
         }
@@ -135,7 +135,7 @@ mod tests {
     fn no_class_keeps_its_text_when_misaligned_and_none_is_lost() {
         for classes in 2..6 {
             let before = descriptions(classes);
-            let after = Variant::Misaligned.apply(&before, 0).unwrap();
+            let after = Rewrite::Misaligned.apply(&before, 0).unwrap();
             let texts = |of: &Descriptions| -> BTreeSet<String> {
                 of.classes.iter().map(Description::full_text).collect()
             };
@@ -145,29 +145,29 @@ mod tests {
                 assert_ne!(one.full_text(), other.full_text());
             }
         }
-        assert!(Variant::Misaligned.apply(&descriptions(1), 0).is_none());
+        assert!(Rewrite::Misaligned.apply(&descriptions(1), 0).is_none());
     }
 
     #[test]
     fn shuffled_sentences_are_all_there_and_no_concept_has_its_old_order() {
         let before = descriptions(4);
         for seed in 0..40 {
-            let after = Variant::Shuffled.apply(&before, seed).unwrap();
+            let after = Rewrite::Shuffled.apply(&before, seed).unwrap();
             for concept in 0..2 {
                 let (mut moved, there) = (sentences(&after, concept), sentences(&before, concept));
                 assert_ne!(moved, there);
                 moved.sort();
                 assert_eq!(moved, there);
             }
-            assert_eq!(Variant::Shuffled.apply(&before, seed).unwrap(), after);
+            assert_eq!(Rewrite::Shuffled.apply(&before, seed).unwrap(), after);
         }
-        let [one, other] = [0, 1].map(|seed| Variant::Shuffled.apply(&before, seed));
+        let [one, other] = [0, 1].map(|seed| Rewrite::Shuffled.apply(&before, seed));
         assert_ne!(one, other);
     }
 
     #[test]
     fn a_report_is_one_paragraph_without_the_names_of_concepts() {
-        let report = Variant::Report.apply(&descriptions(2), 0).unwrap();
+        let report = Rewrite::Report.apply(&descriptions(2), 0).unwrap();
         let expected = "Number 1 in a CT image. Report: The shape of number 1. The texture of number 1.";
         assert_eq!(report.classes[1].full_text(), expected);
     }

@@ -1,0 +1,35 @@
+//! Cases with descriptions of their own: training takes their words, prediction reads them, mistakes are named.
+
+use crate::scene::{Scene, new_phantom};
+
+/// A rod as one case has it.
+const OWN: &str = "[[class]]\nname = \"rod\"\ntitle = \"Zigzag rod\"\n\n[class.concepts]\n\
+                   shape = \"Bent.\"\nlocation = \"Elsewhere.\"\n";
+
+#[test]
+fn a_case_may_have_descriptions_of_its_own() {
+    let scene = Scene::new();
+    scene.write_text("data/descriptionsTr/case_0.toml", OWN);
+    let outcome = scene.train("run", &["--steps", "1"]).succeeds();
+    assert!(outcome.stderr.contains("1 of 6 cases have descriptions of their own"), "{}", outcome.stderr);
+    assert!(scene.text("run/tokenizer.json").contains("\"zigzag\""));
+    assert!(!scene.text("run/descriptions.toml").contains("Zigzag"));
+
+    scene.write("imagesTs/new.nii", &new_phantom().image);
+    let told = |outcome: &str| outcome.contains("1 of 1 scans have descriptions of their own");
+    assert!(!told(&scene.predict("imagesTs").succeeds().stderr));
+    scene.write_text("descriptionsTs/new.toml", OWN);
+    assert!(told(&scene.predict("imagesTs").succeeds().stderr));
+    scene.write_text("others/new.toml", &OWN.replace("rod", "bar"));
+    let predict = ["predict", "--model", "run", "--out", "predictions", "imagesTs", "--case-descriptions"];
+    let with = |folder: &str| scene.bipvl(&[&predict[..], &[folder]].concat());
+    with("others").fails_saying(&["others/new.toml", "one of \"bar\""]);
+    with("data").fails_saying(&["data: expected a file named after a scan, found none"]);
+}
+
+#[test]
+fn descriptions_of_a_case_that_is_not_there_are_refused() {
+    let scene = Scene::new();
+    scene.write_text("data/descriptionsTr/case_00.toml", OWN);
+    scene.train("run", &[]).fails_saying(&["case_00.toml", "descriptions named after a case"]);
+}

@@ -1,0 +1,63 @@
+//! Regions that lie inside each other, and channels of which none shows them all.
+
+use ndarray::Array3;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{BODY_RADII, NOISE_HU, jitter, normal};
+use crate::{Grid, LabelMap, Volume};
+
+/// Name and labels of the regions that [`draw_nested`] draws; each lies inside the one before.
+pub const REGIONS: [(&str, &[u16]); 3] = [("whole", &[1, 2, 3]), ("core", &[2, 3]), ("seed", &[3])];
+
+/// Radii of the regions, as shares of the shape.
+const NESTED_RADII: [f64; 3] = [0.32, 0.22, 0.12];
+/// Intensity of the body and of the labels 1, 2, 3 in each channel: the first shows the whole alone, the second
+/// what is inside of it.
+const NESTED_INTENSITIES: [[f64; 4]; 2] = [[100.0, 200.0, 200.0, 200.0], [100.0, 100.0, 50.0, 250.0]];
+
+/// A synthetic MR of two channels and its reference, on one RAS grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NestedPhantom {
+    /// Intensities without a unit: 0 around an elliptic body along z, and a ball in a ball in a ball in it.
+    pub channels: [Volume<f32>; 2],
+    /// The labels of [`REGIONS`]; 0 is background.
+    pub labels: LabelMap,
+}
+
+/// Draws the nested phantom of `seed` with `shape` voxels of `spacing` mm.
+///
+/// Between the borders of two regions there is at least a voxel from 32 voxels per axis on.
+pub fn draw_nested(seed: u64, shape: [usize; 3], spacing: [f64; 3]) -> NestedPhantom {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let radii = NESTED_RADII.map(|radius| radius * jitter(&mut random, 0.05));
+    let mut center = [0.0; 3];
+    let mut balls = Vec::with_capacity(radii.len());
+    for (index, radius) in radii.into_iter().enumerate() {
+        // Off the center of the ball around it by a third of the room at most, also along a diagonal.
+        let room = index.checked_sub(1).map_or(0.05, |outer| (radii[outer] - radius) / 3.0 / 3f64.sqrt());
+        center = center.map(|at: f64| at + random.random_range(-room..room));
+        balls.push((center, radius));
+    }
+    let depth = |place: [f64; 3]| {
+        let holds = |(center, radius): &&([f64; 3], f64)| {
+            (0..3).map(|axis| (place[axis] - center[axis]).powi(2)).sum::<f64>() <= radius.powi(2)
+        };
+        balls.iter().take_while(holds).count()
+    };
+    let place_of =
+        |voxel: [usize; 3]| std::array::from_fn(|axis| (voxel[axis] as f64 + 0.5) / shape[axis] as f64 - 0.5);
+    let labels = Array3::from_shape_fn(shape, |(x, y, z)| depth(place_of([x, y, z])) as u16);
+    let grid = Grid::with_spacing(shape, spacing);
+    let channels = NESTED_INTENSITIES.map(|intensities| {
+        let voxels = Array3::from_shape_fn(shape, |(x, y, z)| {
+            let [px, py, _]: [f64; 3] = place_of([x, y, z]);
+            if (px / BODY_RADII[0]).powi(2) + (py / BODY_RADII[1]).powi(2) > 1.0 {
+                return 0.0;
+            }
+            (intensities[usize::from(labels[[x, y, z]])] + NOISE_HU * normal(&mut random)) as f32
+        });
+        Volume::new(voxels, grid.clone())
+    });
+    NestedPhantom { channels, labels: Volume::new(labels, grid) }
+}
