@@ -25,7 +25,7 @@ use crate::{
         published::{Imported, Sizes},
     },
     text::{CaseTexts, ClassText, Descriptions, Tokenizer, Tokens},
-    train::{Task, checkpoint::load_model, loss::Aligned},
+    train::{Task, checkpoint::load_model},
 };
 
 /// A run: its folder, its configuration, and the text of its classes.
@@ -222,7 +222,7 @@ impl Run {
         let data = &self.config.data;
         Ok(Predictor::new(PredictorInput {
             model: self.model(device)?,
-            text: &TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device),
+            text: &self.text(device),
             recipe: self.config.preprocess.clone(),
             channels: data.channels.len(),
             labels: data.labels.clone(),
@@ -296,10 +296,7 @@ impl Run {
     /// The text of the classes as the network reads it; without the concepts where nothing is aligned.
     pub fn text(&self, device: &Device) -> TextInput {
         let text = TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device);
-        match self.config.train.loss.alignment {
-            Aligned::None => text.without_concepts(),
-            Aligned::Both | Aligned::Global | Aligned::Local => text,
-        }
+        self.config.train.loss.read(text)
     }
 
     /// The text of a case whose own descriptions are in `file`.
