@@ -68,11 +68,11 @@ pub struct DataConfig {
 }
 
 impl DataConfig {
-    /// How to read the folder again.
+    /// How to read the folder again; the names of regions are those of the classes.
     pub fn wanted(&self) -> Wanted {
         Wanted {
             modality: Some(self.modality),
-            classes: Some(self.classes.clone()),
+            classes: self.regions.is_empty().then(|| self.classes.clone()),
             labels: Some(self.labels.clone()),
             regions: self.regions.clone(),
             relabel: self.relabel.clone(),
@@ -126,7 +126,7 @@ impl Config {
     }
 
     /// The defaults of the preset that a user's file names (`tiny` when it names none), with the file's own
-    /// values over them. Regions that the file lists become the classes.
+    /// values over them. Regions that the file lists are the classes.
     ///
     /// # Errors
     ///
@@ -148,10 +148,11 @@ impl Config {
         let preset = name.parse().map_err(|_: String| {
             Error::content(path, format!("a preset of {}", PRESETS.join(", ")), format!("\"{name}\""))
         })?;
+        let names_classes = user.get("data").is_some_and(|data| data.get("classes").is_some());
         let defaults = Table::try_from(Self::new(preset, dataset)).expect("the defaults are valid TOML");
         let merged = merge(defaults, user);
         let mut config: Self = Value::Table(merged).try_into().map_err(invalid)?;
-        if !config.data.regions.is_empty() {
+        if !config.data.regions.is_empty() && !names_classes {
             config.data.classes = config.data.regions.keys().cloned().collect();
         }
         config.check(path)?;

@@ -16,7 +16,7 @@ use burn::tensor::Device;
 
 use crate::{
     config::{Config, SPLIT_SEED},
-    data::{Case, Dataset, Fold, Split, build_cache},
+    data::{Case, Dataset, Fold, Labeling, Split, build_cache},
     error::{Error, Result},
     infer::{InferConfig, Predictor, PredictorInput},
     model::{
@@ -25,7 +25,7 @@ use crate::{
         published::{Imported, Sizes},
     },
     text::{CaseTexts, ClassText, Descriptions, Tokenizer, Tokens},
-    train::{Task, checkpoint::load_model, loss::Aligned},
+    train::{Task, checkpoint::load_model},
 };
 
 /// A run: its folder, its configuration, and the text of its classes.
@@ -170,8 +170,11 @@ impl Run {
         let is_same = (&dataset.classes, &dataset.labels, &dataset.regions)
             == (&data.classes, &data.labels, &data.regions);
         if !is_same {
-            let expected = format!("the run's classes {:?} with labels {:?}", data.classes, data.labels);
-            let found = format!("{:?} with {:?}", dataset.classes, dataset.labels);
+            let told = |classes: &[String], labeling: Labeling| {
+                format!("classes {classes:?} with labels {:?}", labeling.classes())
+            };
+            let expected = format!("the run's {}", told(&data.classes, data.labeling()));
+            let found = told(&dataset.classes, dataset.labeling());
             return Err(Error::content(&dataset.layout.index(&dataset.root), expected, found));
         }
         let path = self.path("config.toml");
@@ -225,7 +228,7 @@ impl Run {
         let data = &self.config.data;
         Ok(Predictor::new(PredictorInput {
             model: self.model(device)?,
-            text: &TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device),
+            text: &self.text(device),
             recipe: self.config.preprocess.clone(),
             channels: data.channels.len(),
             labeling: data.labeling(),
@@ -299,10 +302,7 @@ impl Run {
     /// The text of the classes as the network reads it; without the concepts where nothing is aligned.
     pub fn text(&self, device: &Device) -> TextInput {
         let text = TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device);
-        match self.config.train.loss.alignment {
-            Aligned::None => text.without_concepts(),
-            Aligned::Both | Aligned::Global | Aligned::Local => text,
-        }
+        self.config.train.loss.read(text)
     }
 
     /// The text of a case whose own descriptions are in `file`.

@@ -41,7 +41,7 @@ pub struct Check {
     pub spacing_mm: Option<[[f64; 2]; 3]>,
     /// Smallest and largest number of voxels along x, y, z of the body.
     pub shape: Option<[[usize; 2]; 3]>,
-    /// The background and all classes.
+    /// The background and all classes; where these overlap, a voxel counts for each that has its label.
     pub classes: Vec<ClassCount>,
     /// Labels that count as others.
     pub relabeled: Vec<LabelCount>,
@@ -54,8 +54,8 @@ pub struct Check {
 pub struct ClassCount {
     /// The class.
     pub name: String,
-    /// Its label in the files; of several, the one that a prediction writes.
-    pub label: u16,
+    /// Its label in the files; of a region all, the one first that a prediction writes.
+    pub labels: Vec<u16>,
     /// Voxels of all cases, relabeled ones among them.
     pub voxels: u64,
     /// Cases with at least one.
@@ -67,7 +67,7 @@ pub struct ClassCount {
 pub struct LabelCount {
     /// The label in the files.
     pub label: u16,
-    /// What it counts as.
+    /// What it counts as: a class, the background, or regions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts_as: Option<String>,
     /// Voxels of all cases.
@@ -144,36 +144,35 @@ impl Check {
 
     /// How often each label occurs, and as what.
     fn count(&mut self, dataset: &Dataset, cases: &[&Case], found: &[Found]) {
+        let labeling = dataset.labeling();
+        let in_classes = labeling.classes().concat();
         let counts_as = |label: u16| {
             let rule = dataset.relabel.iter().find(|rule| rule.from == label);
-            rule.map_or(label, |rule| rule.to)
+            let label = rule.map_or(label, |rule| rule.to);
+            let is_left_out = dataset.labels.contains(&label) && !in_classes.contains(&label);
+            if is_left_out { 0 } else { label }
         };
         let names = std::iter::once("background").chain(dataset.classes.iter().map(String::as_str));
-        let labeling = dataset.labeling();
         let labels = std::iter::once(&[0_u16][..]).chain(labeling.classes());
-        self.classes = names
-            .zip(labels)
-            .map(|(name, labels)| {
-                let mut class = ClassCount { name: name.to_owned(), label: labels[0], voxels: 0, cases: 0 };
-                for found in found {
-                    let own = found.labels.iter().filter(|(found, _)| labels.contains(&counts_as(**found)));
-                    let voxels: u64 = own.map(|(_, voxels)| voxels).sum();
-                    class.voxels += voxels;
-                    class.cases += usize::from(voxels > 0);
-                }
-                class
-            })
-            .collect();
+        let count = |(name, labels): (&str, &[u16])| {
+            let own = |(label, _): &(&u16, &u64)| labels.contains(&counts_as(**label));
+            let voxels =
+                |found: &Found| found.labels.iter().filter(own).map(|(_, voxels)| voxels).sum::<u64>();
+            let voxels: Vec<u64> = found.iter().map(voxels).collect();
+            let cases = voxels.iter().filter(|voxels| **voxels > 0).count();
+            ClassCount { name: name.to_owned(), labels: labels.to_vec(), voxels: voxels.iter().sum(), cases }
+        };
+        self.classes = names.zip(labels).map(count).collect();
+        let names_of = |label: u16| {
+            let classes = self.classes.iter().filter(|class| class.labels.contains(&label));
+            let names: Vec<&str> = classes.map(|class| class.name.as_str()).collect();
+            (!names.is_empty()).then(|| names.join(", "))
+        };
         let mut others: BTreeMap<u16, LabelCount> = BTreeMap::new();
         for (case, found) in cases.iter().zip(found) {
-            for (label, voxels) in &found.labels {
-                if *label == 0 || dataset.labels.contains(label) {
-                    continue;
-                }
+            for (label, voxels) in found.labels.iter().filter(|(label, _)| names_of(**label).is_none()) {
                 let other = others.entry(*label).or_insert_with(|| {
-                    let is_relabeled = dataset.relabel.iter().any(|rule| rule.from == *label);
-                    let class = self.classes.iter().find(|class| class.label == counts_as(*label));
-                    let counts_as = class.filter(|_| is_relabeled).map(|class| class.name.clone());
+                    let counts_as = names_of(counts_as(*label));
                     LabelCount { label: *label, counts_as, voxels: 0, cases: Vec::new() }
                 });
                 other.voxels += voxels;

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{Labeling, Layout, Regions, case_descriptions, check_regions, regions::labels_of};
 use crate::error::{Error, Result};
 
-/// Class indices are stored in a byte, and 0 is background.
-pub(super) const MAX_CLASSES: usize = 255;
+/// The places of labels in their list are stored in a byte, and 0 is background.
+const MAX_LABELS: usize = 255;
 
 /// A folder of cases with one set of classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +159,7 @@ impl Dataset {
         if regions.is_empty() {
             check_classes(&index, &classes, &labels)?;
         } else {
+            check_labels(&index, &labels)?;
             check_regions(&index, &regions, &labels)?;
         }
         check_relabel(&index, &wanted.relabel, &labels)?;
@@ -231,21 +232,28 @@ pub fn read_reference(path: &Path, relabel: &[Relabel]) -> Result<LabelMap> {
 /// Whether every class has a name and a label of its own.
 pub(super) fn check_classes(path: &Path, classes: &[String], labels: &[u16]) -> Result<()> {
     let wrong = |expected: &str, found: String| Err(Error::content(path, expected, found));
-    if labels.is_empty() || labels.len() > MAX_CLASSES {
-        let expected = format!("from 1 to {MAX_CLASSES} classes besides the background");
-        return wrong(&expected, labels.len().to_string());
-    }
+    check_labels(path, labels)?;
     if classes.len() != labels.len() {
         return wrong("a label for every class", format!("{} for {}", labels.len(), classes.len()));
+    }
+    match twice(classes) {
+        Some(name) => wrong("another name for every class", format!("\"{name}\" twice")),
+        None => Ok(()),
+    }
+}
+
+/// Whether there are labels besides that of the background, each once, and no more than a byte can tell apart.
+pub(super) fn check_labels(path: &Path, labels: &[u16]) -> Result<()> {
+    let wrong = |expected: &str, found: String| Err(Error::content(path, expected, found));
+    if labels.is_empty() || labels.len() > MAX_LABELS {
+        let expected = format!("from 1 to {MAX_LABELS} labels besides the background's");
+        return wrong(&expected, labels.len().to_string());
     }
     if labels.contains(&0) {
         return wrong("labels of classes from 1 on", "0, the background".to_owned());
     }
-    if let Some(label) = twice(labels) {
-        return wrong("another label for every class", format!("{label} twice"));
-    }
-    match twice(classes) {
-        Some(name) => wrong("another name for every class", format!("\"{name}\" twice")),
+    match twice(labels) {
+        Some(label) => wrong("another label for every class", format!("{label} twice")),
         None => Ok(()),
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Inside, feature maps are channels-last, `[batch, x, y, z, channels]`; the doors of [`BiPvlSeg`] take and
 //! give `[batch, channels, x, y, z]`. B is the batch, K the classes, M the concepts of a class, L the tokens
-//! of a text, S the texts of a batch: 1 that all samples share, or B, and C the channels of the logits: the K classes,
-//! behind a channel of the background where classes exclude each other.
+//! of a text, S the texts of a batch: 1 that all samples share, or B, C the channels of the logits: the K
+//! classes, behind a channel of the background where classes exclude each other.
 
 pub mod bifusion;
 pub mod decoder;

@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Probe<'a> {
     predictor: &'a Predictor,
-    labels: &'a [u16],
+    labels: &'a [Vec<u16>],
     relabel: &'a [Relabel],
     questions: Vec<Question<'a>>,
     network: String,
@@ -40,10 +40,10 @@ struct Question<'a> {
 /// What a probe is made of.
 #[derive(Debug)]
 pub struct ProbeInput<'a> {
-    /// The network; it writes `labels`.
+    /// The network; it writes the first of `labels` for each class.
     pub predictor: &'a Predictor,
-    /// The label of each class in references.
-    pub labels: &'a [u16],
+    /// The labels of each class in references: one, or those of a region.
+    pub labels: &'a [Vec<u16>],
     /// Labels of references that count as others.
     pub relabel: &'a [Relabel],
     /// The text as trained, then others.
@@ -127,9 +127,9 @@ impl<'a> Probe<'a> {
 }
 
 /// What became of each class.
-fn find(labels: &LabelMap, reference: &LabelMap, classes: &[u16]) -> Vec<Found> {
+fn find(labels: &LabelMap, reference: &LabelMap, classes: &[Vec<u16>]) -> Vec<Found> {
     let voxel_ml = volume_ml(reference.grid());
-    let classes: Vec<&[u16]> = classes.chunks(1).collect();
+    let classes: Vec<&[u16]> = classes.iter().map(Vec::as_slice).collect();
     let found = overlaps(labels, reference, &classes).into_iter().map(|overlap| Found {
         dice: (overlap.reference > 0).then(|| overlap.dice()).flatten(),
         predicted_ml: voxel_ml * overlap.prediction as f64,

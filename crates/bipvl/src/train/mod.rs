@@ -36,7 +36,7 @@ use crate::{
 use accumulate::Sum;
 use checkpoint::{Best, Checkpoint, Progress};
 use log::{Event, LossValues};
-use loss::{Aligned, LossConfig, LossWeights, Losses};
+use loss::{LossConfig, LossWeights, Losses};
 use optimizer::{AdamW, AdamWConfig};
 use recompute::Recompute;
 use schedule::learning_rate;
@@ -268,14 +268,10 @@ fn values(losses: &Losses, total: &Tensor<1>) -> LossValues {
 }
 
 impl Task {
-    /// The text of the cases that the samples are of; without the concepts where nothing is aligned.
+    /// The text of the cases that the samples are of.
     fn text(&self, samples: &[Sample], device: &Device) -> TextInput {
         let text = self.texts.of_batch(samples.iter().map(|sample| sample.case.as_str()));
-        let text = TextInput::new(&text, device);
-        match self.config.loss.alignment {
-            Aligned::None => text.without_concepts(),
-            Aligned::Both | Aligned::Global | Aligned::Local => text,
-        }
+        self.config.loss.read(TextInput::new(&text, device))
     }
 
     /// The device of everything that learns.

@@ -33,6 +33,7 @@ const TOLERANCE: f32 = 1e-4;
 /// An untrained network with a text, and what it is asked with.
 struct Scene {
     predictor: Predictor,
+    labels: [Vec<u16>; 2],
     tokenizer: Tokenizer,
     variants: Variants,
     tokens: Vec<Tokens>,
@@ -80,13 +81,13 @@ impl Scene {
         let options = Options { seed: 1, kinds: &kinds, paraphrases: &[], synonyms: &synonyms };
         let variants = Variants::of(&descriptions, &options);
         let tokens = variants.made.iter().map(|variant| tokenizer.encode(&variant.texts)).collect();
-        Self { predictor, tokenizer, variants, tokens }
+        Self { predictor, labels: LABELS.map(|label| vec![label]), tokenizer, variants, tokens }
     }
 
     fn probe(&self, network: &str) -> Probe<'_> {
         Probe::new(ProbeInput {
             predictor: &self.predictor,
-            labels: &LABELS,
+            labels: &self.labels,
             relabel: &[],
             variants: &self.variants.made,
             tokens: &self.tokens,

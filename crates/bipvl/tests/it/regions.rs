@@ -4,7 +4,8 @@ use std::fs;
 
 use bipvl::{
     config::Config,
-    data::{Dataset, Intensity, Labeling, Recipe, read_classes},
+    data::{Check, Dataset, Intensity, Labeling, Recipe, Regions, Relabel, Wanted, read_classes},
+    describe::Statistics,
     infer::{InferConfig, Predictor, PredictorInput},
     model::{
         Preset,
@@ -55,6 +56,10 @@ fn class(name: &str, labels: &[u16]) -> ClassLabels {
     ClassLabels { name: name.to_owned(), labels: labels.to_vec() }
 }
 
+fn regions(of: &[(&str, &[u16])]) -> Regions {
+    of.iter().map(|(name, labels)| ((*name).to_owned(), labels.to_vec())).collect()
+}
+
 const BOX_IN_ALL: &str = "[data.regions]\nall = [4, 1]\nbox = [1]\n";
 
 #[test]
@@ -74,6 +79,9 @@ fn a_configuration_makes_regions_of_plain_labels_and_keeps_them() {
     fs::write(&path, config.to_toml()).unwrap();
     let read = Config::read(&path).unwrap();
     assert!(read == config && read.data.regions.keys().eq(["all", "box"]));
+    let again = Dataset::read(&dataset.root, &read.data.wanted()).unwrap();
+    assert_eq!((&again.classes, &again.labels), (&config.data.classes, &config.data.labels));
+    assert_eq!(again.labeling(), labeling);
     assert_eq!(read_classes(&path).unwrap(), config.data.class_labels());
 }
 
@@ -86,10 +94,51 @@ fn regions_that_do_not_fit_the_labels_are_refused_by_the_name_of_the_file() {
         ("[data.regions]\nall = [1, 4]\nbox = [1]\n", "the label 4 first in the region \"all\""),
         ("[data.regions]\nall = [1, 2]\n", "labels of the region \"all\" among [1, 4]"),
         ("[data.regions]\nall = 1\n", "a configuration"),
+        (
+            "[data]\nclasses = [\"whole\"]\nregions = { all = [1] }\n",
+            "data.classes of [\"all\"], found [\"whole\"]",
+        ),
     ] {
         let message = configured(&dataset, text).unwrap_err();
         assert!(message.contains("config.toml: expected ") && message.contains(words), "{message}");
     }
+    for (labels, words) in
+        [(vec![1, 1], "1 twice"), (vec![0, 1], "found 0"), ((1..=256).collect(), "found 256")]
+    {
+        let wanted = Wanted { labels: Some(labels), regions: regions(&[("box", &[1])]), ..Wanted::default() };
+        let message = Dataset::read(&dataset.root, &wanted).unwrap_err().to_string();
+        assert!(message.contains("dataset.json: expected ") && message.contains(words), "{message}");
+    }
+}
+
+#[test]
+fn regions_are_counted_and_measured_as_unions_of_their_labels() {
+    // A box of 3 · 3 · 5 voxels with label 1 and a plate of 3 · 4 · 2 with label 4, of 1 mm each.
+    let (folder, _) = drawn::dataset(1);
+    let read = |of: &[(&str, &[u16])], relabel: &[Relabel]| {
+        let labels = Some(if relabel.is_empty() { vec![1, 4] } else { vec![1, 2] });
+        let wanted = Wanted { labels, regions: regions(of), relabel: relabel.to_vec(), ..Wanted::default() };
+        Dataset::read(folder.path(), &wanted).unwrap()
+    };
+    let counts = |dataset: &Dataset| {
+        let check = Check::of(dataset, &|_| ());
+        assert_eq!(check.num_faults(), 0, "{check:?}");
+        let classes =
+            check.classes[1..].iter().map(|class| (class.labels.clone(), class.voxels, class.cases));
+        let others =
+            check.relabeled.iter().map(|other| (other.label, other.counts_as.clone().unwrap(), other.voxels));
+        (classes.collect::<Vec<_>>(), others.collect::<Vec<_>>())
+    };
+    let nested = read(&[("all", &[4, 1]), ("box", &[1])], &[]);
+    assert_eq!(counts(&nested), (vec![(vec![4, 1], 69, 1), (vec![1], 45, 1)], vec![]));
+    let left_out = (1, "background".to_owned(), 45);
+    assert_eq!(counts(&read(&[("plate", &[4])], &[])), (vec![(vec![4], 24, 1)], vec![left_out]));
+    let twice = read(&[("all", &[2, 1]), ("again", &[1])], &[Relabel { from: 4, to: 1 }]);
+    assert_eq!(counts(&twice).1, [(4, "all, again".to_owned(), 24)]);
+
+    let statistics = Statistics::measure(&nested, 1, |_| {}).unwrap();
+    let volumes = statistics.classes.iter().map(|class| (class.as_ref().unwrap().volume_ml * 1000.0).round());
+    assert_eq!(volumes.collect::<Vec<_>>(), [69.0, 45.0]);
 }
 
 #[test]

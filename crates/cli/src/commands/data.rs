@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use bipvl::{
     config::{Config, SPLIT_SEED},
-    data::{Check, Dataset, Fold, LabelCount, Layout, Split, Wanted},
+    data::{Check, ClassCount, Dataset, Fold, LabelCount, Layout, Split, Wanted},
     model::Preset,
 };
 use serde::Serialize;
@@ -193,11 +193,19 @@ fn by_axis([x, y, z]: &[String; 3]) -> String {
 /// The table of classes, and labels that count as others.
 fn classes(check: &Check) -> Vec<String> {
     let all = check.cases + check.test_cases;
-    let width = check.classes.iter().map(|class| class.name.chars().count()).max().unwrap_or(0);
-    let mut lines = vec![format!("{:<width$}  label          voxels  cases of {all}", "class")];
+    let labels = |class: &ClassCount| class.labels.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    let widest = |length: &dyn Fn(&ClassCount) -> usize| check.classes.iter().map(length).max().unwrap_or(0);
+    let name_width = widest(&|class| class.name.chars().count());
+    let label_width = widest(&|class| labels(class).len()).max("label".len());
+    let row = |name: &str, labels: &str, voxels: &str, cases: &str| {
+        format!("{name:<name_width$}  {labels:>label_width$}  {voxels:>14}  {cases:>5}")
+    };
+    let mut lines = vec![row("class", "label", "voxels", &format!("cases of {all}"))];
     for class in &check.classes {
-        let (name, label, voxels, cases) = (&class.name, class.label, class.voxels, class.cases);
-        lines.push(format!("{name:<width$}  {label:>5}  {voxels:>14}  {cases:>5}"));
+        lines.push(row(&class.name, &labels(class), &class.voxels.to_string(), &class.cases.to_string()));
+    }
+    if check.classes.iter().any(|class| class.labels.len() > 1) {
+        lines.push("classes overlap: a voxel counts for every class that has its label".to_owned());
     }
     for other in &check.relabeled {
         let class = other.counts_as.as_deref().unwrap_or("background");

@@ -39,9 +39,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     let set = Set { name: "Phantoms", classes: &phantom::CLASSES, cases: PHANTOMS, new_cases: NEW_PHANTOMS };
     set.write(&folder.join("data"), |seed| phantom::draw(seed, SHAPE, SPACING))?;
 
-    tracing::info!(
-        "2 of 4: training on organs that differ only in what the text says of them, place and shape"
-    );
+    tracing::info!("2 of 4: training on organs of equal density that differ in place or shape");
     learn(folder, PHANTOM.descriptions, PHANTOM.config, Some(args.steps.unwrap_or(STEPS)))?;
 
     tracing::info!("3 of 4: segmenting {NEW_PHANTOMS} phantoms that training never saw");

@@ -79,7 +79,7 @@ fn begin_all(args: &TrainArgs, dataset: &Dataset, count: usize) -> Result<Folds>
             args.out.display()
         );
     }
-    let imported = imported(args, dataset.classes.len() + 1)?;
+    let imported = imported(args, dataset.labeling().outputs())?;
     let (text_encoder, weights) = (args.text_encoder.clone(), args.weights.clone());
     let folds = Folds { count, text_encoder, weights };
     for (fold, out) in folds.folders(&args.out).into_iter().enumerate() {
@@ -125,7 +125,8 @@ impl Fold {
         let goes_on = run.last_checkpoint().exists();
         let Folds { text_encoder, weights, .. } = folds.clone();
         let first = TrainArgs { text_encoder, weights, ..args.clone() };
-        let imported = if goes_on { Vec::new() } else { imported(&first, dataset.classes.len() + 1)? };
+        let outputs = dataset.labeling().outputs();
+        let imported = if goes_on { Vec::new() } else { imported(&first, outputs)? };
         learn(goes_on, run, dataset, split, options(imported, left, device))
     }
 

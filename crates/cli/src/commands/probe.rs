@@ -27,12 +27,6 @@ use crate::{
 #[expect(clippy::print_stdout, reason = "the table is what the command is for")]
 pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     let run = Run::open(&args.model)?;
-    if !run.config.data.regions.is_empty() {
-        bail!(
-            "{}: expected classes that exclude each other, found regions",
-            run.path("config.toml").display()
-        );
-    }
     let device = args.device.open()?;
     let synonyms = wording::synonyms(args.synonyms.as_deref())?;
     let dataset = match args.cases {
@@ -42,7 +36,8 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     let (mut cases, labels) = cases(args.cases, &run, &dataset, &synonyms)?;
     cases.truncate(args.max_cases.map_or(usize::MAX, |cases| cases as usize));
     let variants = variants(args, &run, &synonyms)?;
-    let predictor = run.predictor(run.config.infer, &device)?.labeled(labels.clone());
+    let predictor = run.predictor(run.config.infer, &device)?;
+    let predictor = predictor.labeled(labels.iter().map(|labels| labels[0]).collect());
 
     let folder = args.out.clone().unwrap_or_else(|| run.path("probe"));
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
@@ -62,25 +57,27 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     Ok(())
 }
 
-/// The cases, and the label that each class of the run has in them.
+/// The cases, and the labels that each class of the run has in them.
 fn cases(
     which: CasesArg,
     run: &Run,
     dataset: &Dataset,
     synonyms: &Synonyms,
-) -> Result<(Vec<Case>, Vec<u16>)> {
+) -> Result<(Vec<Case>, Vec<Vec<u16>>)> {
+    let labeling = dataset.labeling();
+    let own = labeling.classes();
     if which == CasesArg::Val {
-        return Ok((run.split(dataset)?.val, run.config.data.labels.clone()));
+        return Ok((run.split(dataset)?.val, own.into_iter().map(<[u16]>::to_vec).collect()));
     }
-    let label = |class: &String| match synonyms.find_classes(class, &dataset.classes)[..] {
-        [place] => Ok(dataset.labels[place]),
+    let labels = |class: &String| match synonyms.find_classes(class, &dataset.classes)[..] {
+        [place] => Ok(own[place].to_vec()),
         _ => bail!(
             "{}: expected one class for the run's \"{class}\", found {}",
             dataset.root.join("dataset.json").display(),
             dataset.classes.join(", ")
         ),
     };
-    let labels: Vec<u16> = run.config.data.classes.iter().map(label).collect::<Result<_>>()?;
+    let labels = run.config.data.classes.iter().map(labels).collect::<Result<_>>()?;
     let cases: Vec<Case> = dataset.cases.iter().filter(|case| case.labels.is_some()).cloned().collect();
     if cases.is_empty() {
         bail!("{}: expected cases with labels, found none", dataset.root.display());
@@ -111,7 +108,7 @@ fn variants(args: &ProbeArgs, run: &Run, synonyms: &Synonyms) -> Result<Variants
 fn ask(
     run: &Run,
     predictor: &Predictor,
-    (labels, relabel): (&[u16], &[Relabel]),
+    (labels, relabel): (&[Vec<u16>], &[Relabel]),
     cases: &[Case],
     variants: &Variants,
     answers: &mut Answers,

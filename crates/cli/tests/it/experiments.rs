@@ -1,6 +1,6 @@
 //! Every experiment on a miniature copy of its data set: looked through, and trained for two steps.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use toml::{Table, Value as Toml};
 
 use crate::{
@@ -172,10 +172,22 @@ fn tasks_of_the_decathlon_are_known_by_name() {
     let [report] = &check(&scene, "BRATS")[..] else { panic!("one report") };
     assert_eq!(report["command"], "bipvl train --data BRATS --experiment msd-brain --out runs/msd-brain");
     assert_eq!((report["channels"].as_array().unwrap().len(), split(report)), (4, [5, 39, 96]));
+    let regions =
+        [("whole tumor", json!([1, 2, 3])), ("tumor core", json!([2, 3])), ("enhancing tumor", json!([3]))];
+    for (class, (name, labels)) in report["classes"].as_array().unwrap()[1..].iter().zip(regions) {
+        let voxels = labels.as_array().unwrap().len() as u64 * 140 * BOX_VOXELS;
+        assert_eq!(
+            (&class["name"], &class["labels"], &class["voxels"]),
+            (&json!(name), &labels, &json!(voxels))
+        );
+    }
+    let words = scene.bipvl(&["data", "check", "BRATS"]).succeeds().stdout;
+    assert!(words.contains("whole tumor      1, 2, 3 ") && words.contains("classes overlap"), "{words}");
     layouts::decathlon(&scene, "BRATS", &["FLAIR", "T1w", "t1gd", "T2w"], &glioma, 3);
     let config = learns(&scene, "BRATS", "msd-brain", "data.split = { val = 1, test = 1 }");
-    let regions = config["data"]["regions"].as_table().unwrap();
-    assert!(regions.keys().eq(["whole tumor", "tumor core", "enhancing tumor"]));
+    // The order in which a label map is written.
+    let classes = config["data"]["classes"].as_array().unwrap().iter().map(|class| class.as_str().unwrap());
+    assert!(classes.eq(["whole tumor", "tumor core", "enhancing tumor"]));
     assert_eq!(judged(&scene, "msd-brain").len(), 1);
 
     let hippocampus = ["background", "Anterior", "Posterior"];

@@ -97,6 +97,11 @@ fn a_training_on_regions_predicts_labels_and_scores_every_region() {
     let labels: BTreeSet<u16> = prediction.voxels().iter().copied().collect();
     assert!(labels.is_subset(&(0..=3).collect()), "{labels:?}");
 
+    let core = ["predict", "--model", "run", "--out", "core", "--classes", "core", "new"];
+    scene.bipvl(&core).succeeds();
+    let core = read_labels(&scene.path("core/scan.nii.gz")).unwrap();
+    assert!(core.voxels().iter().all(|label| [0, 2].contains(label)), "the label that the core writes");
+
     // Another phantom instead of the prediction, so that there is something to count.
     scene.write_labels("predictions/scan.nii.gz", &nested(101).labels);
     scene.write_labels("references/scan.nii.gz", &nested(100).labels);
@@ -104,6 +109,26 @@ fn a_training_on_regions_predicts_labels_and_scores_every_region() {
         let files = ["--pred", "predictions", "--ref", "references", "--json", "scores.json"];
         scene.bipvl(&[&["evaluate"][..], &files, &["--dataset", names]].concat()).succeeds();
         assert_scored(&scene.json("scores.json"), "scan", &nested(101).labels, &nested(100).labels);
+    }
+}
+
+#[test]
+fn a_probe_measures_regions_as_unions_of_their_labels() {
+    let scene = with_regions();
+    scene.train("run", &["--steps", "2"]).succeeds();
+    let args = ["probe", "--model", "run", "--data", "data", "--only", "empty"];
+    let outcome = scene.bipvl(&args).succeeds();
+    assert!(REGIONS.iter().all(|(name, _)| outcome.stdout.contains(name)), "{}", outcome.stdout);
+    let answers = scene.text("run/probe/answers.jsonl");
+    let answers = answers.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    for answer in answers.filter(|answer| answer["variant"] == "as trained") {
+        let case = answer["case"].as_str().unwrap();
+        let prediction = read_labels(&scene.path(&format!("run/predictions/{case}.nii.gz"))).unwrap();
+        let reference = read_labels(&scene.path(&format!("data/labelsTr/{case}.nii"))).unwrap();
+        for (found, (name, labels)) in answer["classes"].as_array().unwrap().iter().zip(REGIONS) {
+            let expected = dice(&prediction, &reference, labels);
+            assert!((found["dice"].as_f64().unwrap() - expected).abs() < ROUNDING, "{case}, {name}: {found}");
+        }
     }
 }
 
@@ -120,6 +145,15 @@ fn a_configuration_makes_regions_of_a_data_set_with_plain_labels() {
     assert!(REGIONS.iter().all(|(name, _)| scores["mean"][name].is_object()), "{scores}");
     let outcome = scene.bipvl(&["info", "run"]).succeeds();
     assert!(outcome.stdout.contains("3 classes"), "{}", outcome.stdout);
+
+    let ablate =
+        ["ablate", "--data", "data", "--descriptions", "descriptions.toml", "--config", "config.toml"];
+    let rows = ["--rows", "full,vision-only", "--seeds", "1", "--steps", "2", "--out", "table"];
+    scene.bipvl(&[&ablate[..], &rows].concat()).succeeds();
+    for row in ["full", "vision-only"] {
+        let scores = scene.json(&format!("table/{row}/seed-42/scores.json"));
+        assert!(REGIONS.iter().all(|(name, _)| scores["mean"][name].is_object()), "{scores}");
+    }
 
     let inner_first = "[data.regions]\nseed = [3]\ncore = [2, 3]\nwhole = [1, 2, 3]\n";
     scene.write_text("config.toml", &format!("{config}\n{inner_first}"));

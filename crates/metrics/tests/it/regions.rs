@@ -15,7 +15,7 @@ const ENHANCING: &[u16] = &[3];
 
 /// A row of voxels, each 2 mm long.
 fn row(labels: &[u16]) -> LabelMap {
-    let voxels = Array3::from_shape_vec([labels.len(), 1, 1], labels.to_vec()).unwrap();
+    let voxels = Array3::from_shape_vec([labels.len(), 1, 1], labels.to_vec()).expect("a label per voxel");
     LabelMap::new(voxels, Grid::with_spacing([labels.len(), 1, 1], [2.0, 1.0, 1.0]))
 }
 

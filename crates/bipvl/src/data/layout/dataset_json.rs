@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{
     super::{
         classes::Classes,
-        dataset::{MAX_CLASSES, check_classes},
+        dataset::{check_classes, check_labels},
         regions::{labels_of, nnunet_regions},
     },
     Case, Regions,
@@ -65,9 +65,7 @@ impl DatasetJson {
         }
         let regions = nnunet_regions(&self.path, &self.text)?;
         let labels = labels_of(&regions);
-        if labels.len() > MAX_CLASSES {
-            return Err(self.wrong(&format!("at most {MAX_CLASSES} labels"), labels.len()));
-        }
+        check_labels(&self.path, &labels)?;
         Ok(Classes { names: regions.keys().cloned().collect(), labels, regions })
     }
 

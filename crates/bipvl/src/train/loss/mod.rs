@@ -18,7 +18,7 @@ use segmentation::masks;
 use crate::{
     data::Labeling,
     model::{
-        Output,
+        Output, TextInput,
         init::{Initializer, Noise},
     },
 };
@@ -50,6 +50,16 @@ pub enum LossWeighting {
     Kendall,
     /// `½ · L`: the weights that the others begin with, never learned.
     Fixed,
+}
+
+impl LossConfig {
+    /// What the losses read of a text: without the concepts where nothing is aligned.
+    pub fn read(&self, text: TextInput) -> TextInput {
+        match self.alignment {
+            Aligned::None => text.without_concepts(),
+            Aligned::Both | Aligned::Global | Aligned::Local => text,
+        }
+    }
 }
 
 /// The losses of one step, each a tensor of one value.

@@ -13,7 +13,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::commands::bench::{clock::peak_mib, operations::window_gflop};
+use crate::commands::bench::{clock::peak_mib, median, operations::window_gflop};
 
 /// Measured windows of each kind, after one for warmth.
 const WINDOWS: usize = 5;
@@ -125,22 +125,9 @@ fn seconds(window: impl FnOnce() -> Tensor<5>) -> f64 {
     began.elapsed().as_secs_f64()
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
-    Some(f64::midpoint(*low, *high))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_stands_in_the_middle() {
-        assert_eq!(median(vec![]), None);
-        assert_eq!(median(vec![3.0, 1.0]), Some(2.0));
-        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
-    }
 
     #[test]
     fn a_row_takes_the_median_time_and_the_most_memory_of_its_runs() {

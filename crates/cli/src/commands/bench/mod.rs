@@ -21,6 +21,7 @@ use anyhow::{Context, Result, bail};
 pub(crate) use measure::Measure;
 use measure::Size;
 use outcome::Outcome;
+pub(crate) use outcome::median;
 use source::Source;
 use text::{Encoding, Scene};
 

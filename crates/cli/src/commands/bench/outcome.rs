@@ -30,7 +30,7 @@ impl Outcome {
         sorted.sort_by(f64::total_cmp);
         Self {
             measure: measure.to_string(),
-            median_seconds: median(&sorted),
+            median_seconds: median(sorted.clone()).expect("a measure is repeated"),
             least_seconds: sorted[0],
             largest_seconds: sorted[sorted.len() - 1],
             seconds: timing.seconds,
@@ -65,13 +65,11 @@ fn cells([name, numbers @ ..]: [String; 7]) -> String {
     format!("{name:<18} {}", numbers.join(" "))
 }
 
-fn median(sorted: &[f64]) -> f64 {
-    let middle = sorted.len() / 2;
-    if sorted.len().is_multiple_of(2) {
-        f64::midpoint(sorted[middle - 1], sorted[middle])
-    } else {
-        sorted[middle]
-    }
+/// The value in the middle, or between the two that are; nothing of no values.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
+    Some(f64::midpoint(*low, *high))
 }
 
 #[cfg(test)]
@@ -80,8 +78,11 @@ mod tests {
 
     #[test]
     fn the_median_stands_in_the_middle() {
-        assert_eq!(median(&[2.0]), 2.0);
-        assert_eq!(median(&[1.0, 2.0]), 1.5);
-        assert_eq!(median(&[1.0, 2.0, 9.0]), 2.0);
+        assert_eq!(median(vec![2.0]), Some(2.0));
+        assert_eq!(median(vec![1.0, 2.0]), Some(1.5));
+        assert_eq!(median(vec![1.0, 2.0, 9.0]), Some(2.0));
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0, 1.0]), Some(2.0));
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
     }
 }
