@@ -246,7 +246,7 @@ pub(super) fn check_classes(path: &Path, classes: &[String], labels: &[u16]) -> 
 pub(super) fn check_labels(path: &Path, labels: &[u16]) -> Result<()> {
     let wrong = |expected: &str, found: String| Err(Error::content(path, expected, found));
     if labels.is_empty() || labels.len() > MAX_LABELS {
-        let expected = format!("from 1 to {MAX_LABELS} labels besides the background's");
+        let expected = format!("from 1 to {MAX_LABELS} labels of classes");
         return wrong(&expected, labels.len().to_string());
     }
     if labels.contains(&0) {

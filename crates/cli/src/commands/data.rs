@@ -102,9 +102,11 @@ fn datasets(args: &CheckArgs) -> Result<Vec<(Dataset, Source)>> {
     let layout = Layout::of(root)?;
     let mut fitting = Vec::new();
     for experiment in Experiment::all().filter(|experiment| experiment.layout == layout) {
-        let dataset = Dataset::list(root, &experiment.wanted()?)?;
-        if experiment.fits(&dataset) {
-            fitting.push((dataset, Source::Experiment(experiment)));
+        let wanted = experiment.wanted()?;
+        // Its regions need not be made of the labels of another data set in this layout.
+        let plain = Wanted { modality: wanted.modality, ..Wanted::default() };
+        if experiment.fits(&Dataset::list(root, &plain)?) {
+            fitting.push((Dataset::list(root, &wanted)?, Source::Experiment(experiment)));
         }
     }
     if fitting.is_empty() {
