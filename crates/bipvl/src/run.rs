@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     infer::{InferConfig, Predictor, PredictorInput},
     model::{
-        BiPvlSeg, TextInput,
+        BiPvlSeg, ClassChannels, TextInput,
         init::Initializer,
         published::{Imported, Sizes},
     },
@@ -296,7 +296,8 @@ impl Run {
     /// The network before its weights are read.
     fn blank_model(&self, device: &Device) -> BiPvlSeg {
         let Config { data, preprocess, model, .. } = &self.config;
-        model.init(data.labeling().outputs(), preprocess.patch, &mut Initializer::blank(device))
+        let channels = ClassChannels { classes: data.classes.len(), logits: data.labeling().outputs() };
+        model.init(channels, preprocess.patch, &mut Initializer::blank(device))
     }
 
     /// The text of the classes as the network reads it; without the concepts where nothing is aligned.

@@ -25,7 +25,7 @@ pub use preset::{PRESETS, Preset};
 pub use text_encoder::{TextConfig, TextInput, TokenTensors};
 pub use vision_encoder::{Merging, PATCH_MULTIPLE, STAGES, SwinVersion, VisionConfig};
 
-use bifusion::{BiFusion, Exchange, FusionConfig, FusionInput, TextAfterwards};
+use bifusion::{BiFusion, ClassCodes, Exchange, FusionConfig, FusionInput, TextAfterwards};
 use decoder::{Decoder, DecoderInput, DecoderOutput};
 use heads::{AlignmentHeads, ClassEmbeddingHead};
 use init::{Initializer, Noise};
@@ -66,6 +66,22 @@ pub enum Bottleneck {
     Unfused,
 }
 
+/// How many classes a network tells apart, and by how many channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassChannels {
+    /// Classes, each with a text; the background is none.
+    pub classes: usize,
+    /// Channels of the logits: one more, of the background, where classes exclude each other.
+    pub logits: usize,
+}
+
+impl ClassChannels {
+    /// Of classes that exclude each other.
+    pub fn exclusive(classes: usize) -> Self {
+        Self { classes, logits: classes + 1 }
+    }
+}
+
 impl BiPvlSegConfig {
     /// The last stage, from 1, after which both sides may meet.
     pub fn exchanges(&self) -> usize {
@@ -75,8 +91,9 @@ impl BiPvlSegConfig {
         }
     }
 
-    /// Draws first weights for logits of `outputs` channels and training patches of `patch` voxels.
-    pub fn init(&self, outputs: usize, patch: [usize; 3], init: &mut Initializer) -> BiPvlSeg {
+    /// Draws first weights for these classes and training patches of `patch` voxels.
+    pub fn init(&self, classes: ClassChannels, patch: [usize; 3], init: &mut Initializer) -> BiPvlSeg {
+        let ClassChannels { classes, logits: outputs } = classes;
         let hidden = self.text.hidden_size;
         let deepest = self.vision.width(STAGES);
         let exchanges = self.exchanges();
@@ -105,11 +122,13 @@ impl BiPvlSegConfig {
             decoder: Decoder::new(init, &self.vision, outputs),
             class_embedding: ClassEmbeddingHead::new(init, deepest, outputs),
             alignment: AlignmentHeads::new(init, bottleneck_voxels(patch), hidden, self.shared_size),
+            class_codes: None,
             exchange,
         };
         // Drawn last, so that all others are what they are without.
         let decoder = network.decoder.supervised(init, &self.vision, self.supervised_scales);
-        BiPvlSeg { decoder, ..network }
+        let class_codes = self.fusion.class_codes.then(|| ClassCodes::new(init, classes, hidden));
+        BiPvlSeg { decoder, class_codes, ..network }
     }
 }
 
@@ -133,6 +152,8 @@ pub struct BiPvlSeg {
     pub class_embedding: ClassEmbeddingHead,
     /// Into the space of the alignment loss.
     pub alignment: AlignmentHeads,
+    /// Which class a token is of, where tokens say so.
+    pub class_codes: Option<ClassCodes>,
     #[module(skip)]
     exchange: Exchange,
 }
@@ -244,7 +265,10 @@ impl BiPvlSeg {
             let mut tokens = self.text_encoder.embeddings.forward(ids, noise.as_deref_mut());
             for stage in 0..stages {
                 tokens = self.text_encoder.stage(stage, tokens, &encoded.mask, noise.as_deref_mut());
-                encoded.stages.push(tokens.clone());
+                encoded.stages.push(match &self.class_codes {
+                    Some(codes) => codes.forward(tokens.clone()),
+                    None => tokens.clone(),
+                });
             }
         }
         encoded

@@ -26,7 +26,7 @@ use crate::{
     error::{Error, Result},
     infer::InferConfig,
     model::{
-        BiPvlSeg, BiPvlSegConfig, TextInput,
+        BiPvlSeg, BiPvlSegConfig, ClassChannels, TextInput,
         init::{Initializer, Noise},
         published::Imported,
         weights::fill,
@@ -280,7 +280,8 @@ impl Task {
     }
 
     fn trainee(&self, mut init: Initializer) -> Trainee {
-        let model = self.model.init(self.labeling.outputs(), self.recipe.patch, &mut init);
+        let channels = ClassChannels { classes: self.classes.len(), logits: self.labeling.outputs() };
+        let model = self.model.init(channels, self.recipe.patch, &mut init);
         Trainee { model, loss_weights: LossWeights::new(&init) }
     }
 

@@ -3,7 +3,7 @@
 use bipvl::{
     data::{Intensity, Labeling, Recipe},
     infer::{InferConfig, Mirror, Predictor, PredictorInput},
-    model::{BiPvlSeg, init::Initializer},
+    model::{BiPvlSeg, ClassChannels, init::Initializer},
     train::{
         accumulate::Sum,
         log::LossValues,
@@ -29,7 +29,7 @@ fn labeling() -> Labeling {
 }
 
 fn network(seed: u64) -> BiPvlSeg {
-    narrow().init(LABELS.len() + 1, SHAPE, &mut Initializer::new(seed, &Device::flex()))
+    narrow().init(ClassChannels::exclusive(LABELS.len()), SHAPE, &mut Initializer::new(seed, &Device::flex()))
 }
 
 fn predictor(mirror: &str) -> Predictor {
@@ -109,7 +109,7 @@ fn gradients_of_two_batches_are_those_of_one_larger_batch() {
     let device = Device::flex().autodiff();
     let mut config = narrow();
     config.supervised_scales = 2;
-    let model = config.init(LABELS.len() + 1, SHAPE, &mut Initializer::new(1, &device));
+    let model = config.init(ClassChannels::exclusive(LABELS.len()), SHAPE, &mut Initializer::new(1, &device));
     let (text, weights) = (text(&device), LossWeights::new(&Initializer::new(0, &device)));
     let image = Tensor::<1, Int>::arange(0..2 * 32_768, &device).float().sin().reshape([2, 1, 32, 32, 32]);
     let labels = Tensor::<1, Int>::arange(0..2 * 32_768, &device).div_scalar(5).remainder_scalar(4);

@@ -10,7 +10,7 @@ use std::{
 use bipvl::{
     data::{AugmentConfig, Dataset, Intensity, Loader, LoaderConfig, Recipe, build_cache},
     model::{
-        BiPvlSeg, Output, TextInput,
+        BiPvlSeg, ClassChannels, Output, TextInput,
         bifusion::FusionForm,
         init::{Initializer, Noise},
     },
@@ -69,7 +69,8 @@ fn a_sample_is_seen_with_its_own_text_whatever_the_texts_of_others() {
     for form in [FusionForm::TwoWay, FusionForm::PreNorm] {
         let mut config = narrow();
         config.fusion.form = form;
-        let model: BiPvlSeg = config.init(CLASSES, [32; 3], &mut Initializer::new(1, &device));
+        let model: BiPvlSeg =
+            config.init(ClassChannels::exclusive(CLASSES), [32; 3], &mut Initializer::new(1, &device));
         let together = TextInput::new(&texts.of_batch(cases), &device);
         let together = model.forward(images.clone(), &together, None);
         let near =
@@ -90,7 +91,7 @@ fn a_sample_is_seen_with_its_own_text_whatever_the_texts_of_others() {
 #[test]
 fn another_text_gives_other_logits() {
     let device = Device::flex();
-    let model = narrow().init(CLASSES, [32; 3], &mut Initializer::new(1, &device));
+    let model = narrow().init(ClassChannels::exclusive(CLASSES), [32; 3], &mut Initializer::new(1, &device));
     let image: Tensor<5> = Noise::new(2, 0).normal([1, 1, 32, 32, 32], &device);
     let [one, other] = [9, 11].map(|length| {
         let text = model.encode_text(&TextInput::new(&class_text(length), &device), None);

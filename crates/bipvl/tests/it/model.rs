@@ -3,7 +3,7 @@
 use bipvl::{
     data::Labeling,
     model::{
-        BiPvlSeg, BiPvlSegConfig, Bottleneck, Preset, SwinVersion, TextInput,
+        BiPvlSeg, BiPvlSegConfig, Bottleneck, ClassChannels, Preset, SwinVersion, TextInput,
         bifusion::{Exchange, FusionForm, TokenPath},
         decoder::Decoder,
         heads::{AlignmentHeads, ClassEmbeddingHead},
@@ -25,8 +25,7 @@ use ndarray::Array2;
 /// The whole network in float32, in another order of summation.
 const TOLERANCE: f32 = 1e-4;
 const CLASSES: usize = 3;
-/// Background, and the classes.
-const OUTPUTS: usize = CLASSES + 1;
+const CHANNELS: ClassChannels = ClassChannels { classes: CLASSES, logits: CLASSES + 1 };
 
 /// A network narrow enough for a test.
 pub(crate) fn narrow() -> BiPvlSegConfig {
@@ -60,7 +59,7 @@ pub(crate) fn class_text(length: usize) -> ClassText {
 }
 
 fn model(device: &Device, patch: [usize; 3]) -> BiPvlSeg {
-    narrow().init(OUTPUTS, patch, &mut Initializer::new(1, device))
+    narrow().init(CHANNELS, patch, &mut Initializer::new(1, device))
 }
 
 fn image(shape: [usize; 5], device: &Device) -> Tensor<5> {
@@ -154,7 +153,7 @@ fn without_an_exchange_that_informs_it_the_image_is_segmented_as_by_swin_unetr_b
     let (text, image) = (text(&device), image([2, 1, 32, 32, 32], &device));
     let file = std::path::Path::new("some.safetensors");
     for (exchange, form) in [Exchange::None, Exchange::VisionToText].into_iter().zip(FORMS) {
-        let model = exchanging(exchange, form).init(OUTPUTS, [32; 3], &mut Initializer::new(1, &device));
+        let model = exchanging(exchange, form).init(CHANNELS, [32; 3], &mut Initializer::new(1, &device));
         let alone = SwinUnetr::new(&mut Initializer::new(2, &device), &narrow().vision, CLASSES + 1);
         let is_vision =
             |name: &String| ["vision_encoder.", "decoder."].iter().any(|start| name.starts_with(start));
@@ -173,7 +172,7 @@ fn every_exchange_that_informs_the_image_hears_the_text_alike_in_training_and_pr
     other.full.ids = other.full.ids.flip([0]);
     for exchange in [Exchange::TextToVision, Exchange::Late, Exchange::BothWays] {
         let config = exchanging(exchange, FusionForm::TwoWay);
-        let model = config.init(OUTPUTS, [32; 3], &mut Initializer::new(1, &device));
+        let model = config.init(CHANNELS, [32; 3], &mut Initializer::new(1, &device));
         let whole = model.forward(image.clone(), &text, None);
         assert!(whole.informed_embedding.is_none());
         assert_same_bits(whole.logits.clone(), model.segment(image.clone(), &model.encode_text(&text, None)));
@@ -188,7 +187,7 @@ fn a_text_that_no_image_informs_is_encoded_once() {
     let device = Device::flex();
     for (exchange, blocks) in [(Exchange::None, 0), (Exchange::Late, 1), (Exchange::TextToVision, 4)] {
         let config = exchanging(exchange, FusionForm::TwoWay);
-        let mut model = config.init(OUTPUTS, [32; 3], &mut Initializer::new(1, &device));
+        let mut model = config.init(CHANNELS, [32; 3], &mut Initializer::new(1, &device));
         assert_eq!(model.fusions.len(), blocks);
         let encoded = model.encode_text(&text(&device), None);
         let image = image([1, 1, 32, 32, 32], &device);
@@ -223,7 +222,8 @@ impl burn::module::ModuleVisitor for WithoutGradient<'_> {
 fn without_gradient(config: &BiPvlSegConfig, labeling: &Labeling, loss: LossConfig) -> Vec<String> {
     let device = Device::flex().autodiff();
     let patch = [64, 32, 32];
-    let model = config.init(labeling.outputs(), patch, &mut Initializer::new(1, &device));
+    let channels = ClassChannels { classes: CLASSES, logits: labeling.outputs() };
+    let model = config.init(channels, patch, &mut Initializer::new(1, &device));
     let text = text(&device);
     let weights = LossWeights::new(&Initializer::new(0, &device));
     let labels = Tensor::<1, Int>::arange(0..64 * 32 * 32, &device).div_scalar(7).remainder_scalar(4);
@@ -249,7 +249,10 @@ fn exclusive() -> Labeling {
 #[test]
 fn every_tensor_learns_from_regions() {
     let nested = Labeling::Overlapping(vec![vec![1, 2, 3], vec![2, 3], vec![3]]);
-    assert_eq!(without_gradient(&narrow(), &nested, LossConfig::default()), Vec::<String>::new());
+    // Codes are those of the classes, of which there are as many as channels here.
+    let mut config = narrow();
+    config.fusion.class_codes = true;
+    assert_eq!(without_gradient(&config, &nested, LossConfig::default()), Vec::<String>::new());
 }
 
 #[test]
@@ -296,7 +299,7 @@ fn weights_go_into_a_module_by_name_and_come_out_again() {
     let device = Device::flex();
     let file = std::path::Path::new("some.safetensors");
     let first = model(&device, [32; 3]);
-    let other = narrow().init(OUTPUTS, [32; 3], &mut Initializer::new(2, &device));
+    let other = narrow().init(CHANNELS, [32; 3], &mut Initializer::new(2, &device));
     let named = collect(&first);
     assert_ne!(named, collect(&other));
     let filled = apply(other, named.clone(), file).unwrap();
@@ -306,7 +309,8 @@ fn weights_go_into_a_module_by_name_and_come_out_again() {
     missing.remove("decoder.logits.bias");
     let error = apply(filled.clone(), missing, file).unwrap_err().to_string();
     assert_eq!(error, "some.safetensors: expected a tensor named decoder.logits.bias, found none");
-    let wider = narrow().init(OUTPUTS + 1, [32; 3], &mut Initializer::new(2, &device));
+    let wider =
+        narrow().init(ClassChannels::exclusive(CLASSES + 1), [32; 3], &mut Initializer::new(2, &device));
     let error = apply(wider, named, file).unwrap_err().to_string();
     assert!(error.contains("class_embedding.output.bias of shape [5], found [4]"), "{error}");
 }

@@ -8,7 +8,7 @@ use bipvl::{
     describe::Statistics,
     infer::{InferConfig, Predictor, PredictorInput},
     model::{
-        Preset,
+        ClassChannels, Preset,
         init::{Initializer, Noise},
     },
     train::{
@@ -205,7 +205,8 @@ fn a_narrow_network_learns_a_ball_in_a_ball_in_a_ball() {
     let mut init = Initializer::new(7, &device);
     let mut config = narrow();
     config.vision.channels = 2;
-    let mut model = config.init(labeling.outputs(), SHAPE, &mut init);
+    let channels = ClassChannels { classes: REGIONS.len(), logits: labeling.outputs() };
+    let mut model = config.init(channels, SHAPE, &mut init);
     let (losses, weights) = (LossConfig::default(), LossWeights::new(&init));
     let (texts, mut optimizer) = (text(&device), AdamW::new(AdamWConfig::default()));
     for step in 0..STEPS {

@@ -5,7 +5,7 @@ use bipvl::{
     infer::{
         Blending, InferConfig, Logits, Passes, Predictor, PredictorInput, Progress, Sharing, SlidingWindow,
     },
-    model::init::Initializer,
+    model::{ClassChannels, init::Initializer},
 };
 use bipvl_volume::{Grid, LabelMap, Volume};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -37,7 +37,11 @@ fn recipe() -> Recipe {
 fn predict(passes: Passes) -> (LabelMap, Progress) {
     let device = Device::flex();
     let predictor = Predictor::new(PredictorInput {
-        model: narrow().init(LABELS.len() + 1, PATCH, &mut Initializer::new(1, &device)),
+        model: narrow().init(
+            ClassChannels::exclusive(LABELS.len()),
+            PATCH,
+            &mut Initializer::new(1, &device),
+        ),
         text: &text(&device),
         recipe: recipe(),
         channels: 1,
@@ -67,7 +71,8 @@ fn a_scan_with_air_gets_the_same_labels_with_fewer_passes() {
 #[test]
 fn shared_logits_are_those_of_the_network_bit_for_bit() {
     let device = Device::flex();
-    let model = narrow().init(LABELS.len() + 1, PATCH, &mut Initializer::new(1, &device));
+    let model =
+        narrow().init(ClassChannels::exclusive(LABELS.len()), PATCH, &mut Initializer::new(1, &device));
     let text = model.encode_text(&text(&device), None);
     let network = |patch: ArrayView4<f32>| {
         let (_, x, y, z) = patch.dim();

@@ -5,7 +5,7 @@ use std::path::Path;
 use bipvl::{
     data::Labeling,
     model::{
-        BiPvlSegConfig, Bottleneck, Merging, SwinVersion, TextConfig, TextInput, VisionConfig,
+        BiPvlSegConfig, Bottleneck, ClassChannels, Merging, SwinVersion, TextConfig, TextInput, VisionConfig,
         bifusion::{Exchange, FusionConfig, FusionForm, TokenPath},
         init::Initializer,
         published::{Form, Name, bert, export, import, monai},
@@ -72,6 +72,7 @@ fn config() -> BiPvlSegConfig {
             form: FusionForm::TwoWay,
             exchange: Exchange::BothWays,
             tokens: TokenPath::Replaced,
+            class_codes: false,
         },
         bottleneck: Bottleneck::Fused,
         shared_size: 16,
@@ -103,7 +104,7 @@ fn names(ours: &NamedWeights) -> Vec<Name> {
 /// The network and its loss weights, filled as the twin fills them.
 fn trainee(device: &Device) -> Trainee {
     let mut init = Initializer::blank(device);
-    let model = config().init(CLASSES + 1, PATCH, &mut init);
+    let model = config().init(ClassChannels::exclusive(CLASSES), PATCH, &mut init);
     let trainee = Trainee { model, loss_weights: LossWeights::new(&init) };
     let ours = collect(&trainee);
     let names = names(&ours);

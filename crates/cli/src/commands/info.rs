@@ -4,7 +4,7 @@ use anyhow::Result;
 use bipvl::{
     config::Config,
     data::Labeling,
-    model::{BiPvlSegConfig, Preset, init::Initializer, weights::collect},
+    model::{BiPvlSegConfig, ClassChannels, Preset, init::Initializer, weights::collect},
     run::Run,
     text::Descriptions,
 };
@@ -65,7 +65,8 @@ fn of_preset(preset: Preset) -> Info {
 
 /// Counts the parameters of each module of a network.
 fn count(preset: &str, config: &BiPvlSegConfig, labeling: &Labeling, patch: [usize; 3]) -> Info {
-    let model = config.init(labeling.outputs(), patch, &mut Initializer::blank(&Device::flex()));
+    let channels = ClassChannels { classes: labeling.classes().len(), logits: labeling.outputs() };
+    let model = config.init(channels, patch, &mut Initializer::blank(&Device::flex()));
     let mut parameters = IndexMap::new();
     for (name, weights) in collect(&model) {
         let module = name.split('.').next().unwrap_or_default().to_owned();
@@ -74,7 +75,7 @@ fn count(preset: &str, config: &BiPvlSegConfig, labeling: &Labeling, patch: [usi
     let total: usize = parameters.values().sum();
     Info {
         preset: preset.to_owned(),
-        classes: labeling.classes().len(),
+        classes: channels.classes,
         patch,
         parameters,
         total_parameters: total,

@@ -6,7 +6,7 @@ use anyhow::Result;
 use bipvl::{
     data::Labeling,
     model::{
-        BiPvlSeg, BiPvlSegConfig, Bottleneck, EncodedText, Merging, Preset, TextInput,
+        BiPvlSeg, BiPvlSegConfig, Bottleneck, ClassChannels, EncodedText, Merging, Preset, TextInput,
         init::Initializer,
         published::whole_names,
         weights::{Weights, save},
@@ -93,8 +93,8 @@ impl Scene {
     }
 
     pub(super) fn network(&self, source: &Source, device: &Device) -> Result<BiPvlSeg> {
-        let network =
-            self.config.init(self.labeling().outputs(), self.patch, &mut source.initializer(device));
+        let classes = ClassChannels::exclusive(self.classes);
+        let network = self.config.init(classes, self.patch, &mut source.initializer(device));
         source.filled(network, &whole_names(&self.config))
     }
 
