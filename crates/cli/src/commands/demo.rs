@@ -75,7 +75,7 @@ fn learn(folder: &Path, descriptions: &str, config: &str, steps: Option<usize>) 
         config: Some(path("config.toml")),
         text_encoder: None,
         weights: None,
-        val_fold: Some("0/6".to_owned()),
+        val_fold: None,
         folds: None,
         steps,
         seed: None,

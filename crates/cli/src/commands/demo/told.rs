@@ -15,6 +15,11 @@ use crate::args::DemoArgs;
 const SHAPE: [usize; 3] = [32; 3];
 const SPACING: [f64; 3] = [6.0; 3];
 const SET: Set<'static> = Set { name: "Told phantoms", classes: &TOLD_CLASSES, cases: 12, new_cases: 40, id };
+/// Bodies that are there once for each side, in cases that follow one another.
+const BOTH_WAYS: usize = 4;
+/// Further bodies to learn from, there once. Their first organ is on the right, as if that were usual: the image
+/// then begins to tell sides apart, which nothing rewards while both are equally likely and no text is heeded.
+const ONCE: usize = 4;
 const DESCRIPTIONS: &str = include_str!("../../../../../descriptions/told.toml");
 const CONFIG: &str = include_str!("../../../../../configs/told.toml");
 
@@ -22,12 +27,12 @@ const CONFIG: &str = include_str!("../../../../../configs/told.toml");
 pub(super) fn run(args: &DemoArgs) -> Result<()> {
     let (folder, data) = (&args.out, args.out.join("data"));
     let bodies = (SET.cases + SET.new_cases).div_ceil(2);
-    tracing::info!("1 of 4: drawing {bodies} bodies in {}", folder.display());
+    tracing::info!("1 of 4: drawing bodies in {}", folder.display());
     SET.write(&data, draw)?;
     let [(_, learned), (_, new)] = SET.parts();
     describe(&data.join("descriptionsTr"), learned, side)?;
     describe(&data.join("descriptionsTs"), new.clone(), side)?;
-    describe(&folder.join("contrary"), new.clone(), |case| side(case + 1))?;
+    describe(&folder.join("contrary"), new.clone(), |case| side(case).opposite())?;
 
     tracing::info!("2 of 4: training on two equal organs; only the text of a case says which is which");
     learn(folder, DESCRIPTIONS, CONFIG, args.steps)?;
@@ -43,18 +48,33 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
     Ok(())
 }
 
-/// Two cases with following numbers show one body, with its organs exchanged.
 fn draw(case: u64) -> Phantom {
-    draw_told(case / 2, side(case as usize), SHAPE, SPACING)
+    let case = case as usize;
+    draw_told(body(case) as u64, side(case), SHAPE, SPACING)
 }
 
 /// Both cases of a body are one patient's, so that none validates a body that was learned with its organs exchanged.
 fn id(case: usize) -> String {
-    format!("body_{:03}_frame{:02}", case / 2, case % 2 + 1)
+    let frame = match side(case) {
+        Side::Right => 1,
+        Side::Left => 2,
+    };
+    format!("body_{:03}_frame{frame:02}", body(case))
 }
 
+/// The body that a case shows.
+fn body(case: usize) -> usize {
+    match case.checked_sub(SET.cases) {
+        Some(new) => BOTH_WAYS + ONCE + new / 2,
+        None if case < 2 * BOTH_WAYS => case / 2,
+        None => case - BOTH_WAYS,
+    }
+}
+
+/// The side of its first organ.
 fn side(case: usize) -> Side {
-    if case.is_multiple_of(2) { Side::Right } else { Side::Left }
+    let is_once = (2 * BOTH_WAYS..SET.cases).contains(&case);
+    if is_once || case.is_multiple_of(2) { Side::Right } else { Side::Left }
 }
 
 /// Writes what each case says of its organs.
@@ -74,4 +94,24 @@ fn describe(folder: &Path, cases: Range<usize>, side_of_first: impl Fn(usize) ->
         replace_file(&folder.join(format!("{}.toml", id(case))), text.as_bytes())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// By hand: cases 0 to 7 show bodies 0 to 3 twice, 8 to 11 bodies 4 to 7 once, and new are 20 bodies twice.
+    #[test]
+    fn no_new_body_was_learned_and_each_is_there_for_both_sides() {
+        let ids: Vec<String> = (0..SET.cases + SET.new_cases).map(id).collect();
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 52);
+        let learned = "body_000_frame01 body_000_frame02 body_001_frame01 body_001_frame02 body_002_frame01 \
+                       body_002_frame02 body_003_frame01 body_003_frame02 body_004_frame01 body_005_frame01 \
+                       body_006_frame01 body_007_frame01";
+        assert_eq!(ids[..SET.cases].join(" "), learned);
+        assert_eq!(ids[SET.cases], "body_008_frame01");
+        assert_eq!(ids[SET.cases + 39], "body_027_frame02");
+    }
 }
