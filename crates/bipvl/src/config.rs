@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::{
-    data::{AugmentConfig, Dataset, Modality, Recipe, Relabel, SplitConfig, Wanted},
+    data::{AugmentConfig, Dataset, FolderClasses, Modality, Recipe, Relabel, SplitConfig, Wanted},
     error::{Error, Result},
     infer::{InferConfig, Mirror, twins},
     model::{BiPvlSegConfig, Bottleneck, PATCH_MULTIPLE, PRESETS, Preset, STAGES, bifusion::Exchange},
-    train::{TrainConfig, loss::LossConfig, optimizer::AdamWConfig, recompute::Recompute},
+    train::{TrainConfig, loss::LossConfig, memory::Plan, optimizer::AdamWConfig, recompute::Recompute},
 };
 
 /// Folds are drawn from this, whatever the seed of a run: runs of other seeds are compared on equal cases.
@@ -56,6 +56,9 @@ pub struct DataConfig {
     /// Which cases are put aside.
     #[serde(default)]
     pub split: SplitConfig,
+    /// The classes as the folder had them when the run began, where the configuration has others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder_classes: Option<FolderClasses>,
 }
 
 impl DataConfig {
@@ -84,6 +87,7 @@ impl Config {
                 labels: dataset.labels.clone(),
                 relabel: dataset.relabel.clone(),
                 split: SplitConfig::default(),
+                folder_classes: renamed(dataset),
             },
             preprocess: Recipe::for_modality(dataset.modality, preset.patch()),
             model: preset.config(dataset.channels.len()),
@@ -150,6 +154,21 @@ impl Config {
         })?;
         config.check(path)?;
         Ok(config)
+    }
+
+    /// What the training can change to need less memory.
+    pub fn memory_plan(&self) -> Plan {
+        let TrainConfig { batch, accumulate, recompute, .. } = self.train;
+        Plan { patch: self.preprocess.patch, batch, accumulate, recompute }
+    }
+
+    /// The same with another plan.
+    #[must_use]
+    pub fn with_memory_plan(mut self, plan: Plan) -> Self {
+        let Plan { patch, batch, accumulate, recompute } = plan;
+        self.preprocess.patch = patch;
+        self.train = TrainConfig { batch, accumulate, recompute, ..self.train };
+        self
     }
 
     /// The configuration as a TOML file.
@@ -289,6 +308,13 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// The classes of the folder, where they are called otherwise or are others.
+fn renamed(dataset: &Dataset) -> Option<FolderClasses> {
+    let Dataset { classes, labels, folder_classes, .. } = dataset;
+    let is_same = (classes, labels) == (&folder_classes.names, &folder_classes.labels);
+    (!is_same).then(|| folder_classes.clone())
 }
 
 /// The paper's values for `paper`; for the smaller networks, which learn in minutes, a higher rate.

@@ -1,7 +1,9 @@
 //! A run folder: what is where, and the trained model read back from it.
 
+mod budget;
 mod folds;
 
+pub use budget::within_budget;
 pub use folds::{Folds, runs_in};
 
 use std::{
@@ -16,7 +18,7 @@ use burn::tensor::Device;
 
 use crate::{
     config::{Config, SPLIT_SEED},
-    data::{Case, Dataset, Fold, Split, build_cache},
+    data::{Case, Dataset, Fold, FolderClasses, Split, build_cache},
     error::{Error, Result},
     infer::{InferConfig, Predictor, PredictorInput},
     model::{
@@ -164,13 +166,28 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// When the data set is not the run's, or one of both parts is empty.
+    /// When the data set is not the run's, has other classes than when the run began, or one of both parts is
+    /// empty.
     pub fn split(&self, dataset: &Dataset) -> Result<Split> {
         let data = &self.config.data;
+        let refuse = |expected: String, names: &[String], labels: &[u16]| {
+            let found = format!("{names:?} with {labels:?}");
+            Err(Error::content(&dataset.layout.index(&dataset.root), expected, found))
+        };
         if (&dataset.classes, &dataset.labels) != (&data.classes, &data.labels) {
             let expected = format!("the run's classes {:?} with labels {:?}", data.classes, data.labels);
-            let found = format!("{:?} with {:?}", dataset.classes, dataset.labels);
-            return Err(Error::content(&dataset.layout.index(&dataset.root), expected, found));
+            return refuse(expected, &dataset.classes, &dataset.labels);
+        }
+        // The data set was read under the run's names, which would hide that its own have changed.
+        let (names, labels) = match &data.folder_classes {
+            Some(FolderClasses { names, labels }) => (names, labels),
+            None => (&data.classes, &data.labels),
+        };
+        let found = &dataset.folder_classes;
+        if (names, labels) != (&found.names, &found.labels) {
+            let expected =
+                format!("the classes {names:?} with labels {labels:?} that it had as the run began");
+            return refuse(expected, &found.names, &found.labels);
         }
         let path = self.path("config.toml");
         let (index, count) = self.config.fold(&path)?;

@@ -31,12 +31,24 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// The label of each class in the files; the network's class index is 1 + the position here.
     pub labels: Vec<u16>,
+    /// The classes as the folder itself has them, whatever a configuration calls them.
+    pub folder_classes: FolderClasses,
     /// Labels of the files that count as others.
     pub relabel: Vec<Relabel>,
     /// The cases to train and validate on, sorted by id.
     pub cases: Vec<Case>,
     /// Cases that the data set itself puts aside for the test, sorted by id.
     pub test: Vec<Case>,
+}
+
+/// Classes as the folder of a data set has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FolderClasses {
+    /// Names in the order of the labels.
+    pub names: Vec<String>,
+    /// The label of each.
+    pub labels: Vec<u16>,
 }
 
 /// One volume, with or without its labels.
@@ -129,9 +141,10 @@ impl Dataset {
         let layout = Layout::of(root)?;
         let listing = layout.list(root, wanted.modality)?;
         let index = layout.index(root);
+        let folder_classes = FolderClasses { names: listing.classes, labels: listing.labels };
         let (classes, labels) = match (&wanted.classes, &wanted.labels) {
             (Some(classes), Some(labels)) => (classes.clone(), labels.clone()),
-            (None, None) => (listing.classes, listing.labels),
+            (None, None) => (folder_classes.names.clone(), folder_classes.labels.clone()),
             _ => {
                 let expected = "data.classes and data.labels in the configuration, or neither";
                 return Err(Error::content(root, expected, "one of them"));
@@ -148,6 +161,7 @@ impl Dataset {
             channels: listing.channels,
             classes,
             labels,
+            folder_classes,
             relabel: wanted.relabel.clone(),
             cases: sorted(&index, listing.cases)?,
             test: sorted(&index, listing.test)?,

@@ -11,6 +11,7 @@ mod folds;
 mod case_texts;
 mod help;
 mod layouts;
+mod memory;
 mod resume;
 mod scene;
 mod story;

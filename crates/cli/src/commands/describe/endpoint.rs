@@ -265,6 +265,10 @@ mod tests {
             channels: vec!["CT".to_owned()],
             classes: ["kidney_right", "liver"].map(str::to_owned).into(),
             labels: vec![1, 2],
+            folder_classes: bipvl::data::FolderClasses {
+                names: ["kidney_right", "liver"].map(str::to_owned).into(),
+                labels: vec![1, 2],
+            },
             relabel: Vec::new(),
             cases: Vec::new(),
             test: Vec::new(),
