@@ -15,6 +15,26 @@ pub enum DeviceKind {
     Cuda,
 }
 
+/// How numbers are kept while a network computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    Float32,
+    /// 16 bits with the range of 32, added up in 32 (mixed precision). No device has it yet.
+    Bf16,
+}
+
+/// Why a device does not compute so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "--precision {asked}: expected float32, all that --device {device} computes in so far, found {asked}; docs/performance.md says why"
+)]
+pub struct NoSuchPrecision {
+    asked: Precision,
+    device: DeviceKind,
+}
+
 /// Why there is no such device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MissingDevice {
@@ -51,6 +71,40 @@ impl DeviceKind {
     #[cfg(any(feature = "vulkan", feature = "cuda"))]
     fn first_of(self, kind: burn::tensor::DeviceType) -> Result<Device, MissingDevice> {
         Device::enumerate(kind).into_iter().next().ok_or(MissingDevice::NotFound(self))
+    }
+}
+
+impl Precision {
+    /// Whether a device computes so.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub fn check(self, device: DeviceKind) -> Result<(), NoSuchPrecision> {
+        match self {
+            Self::Float32 => Ok(()),
+            Self::Bf16 => Err(NoSuchPrecision { asked: self, device }),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Float32 => "float32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        [Self::Float32, Self::Bf16]
+            .into_iter()
+            .find(|precision| precision.to_string() == name)
+            .ok_or_else(|| format!("expected float32 or bf16, found \"{name}\""))
     }
 }
 

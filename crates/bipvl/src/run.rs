@@ -1,7 +1,9 @@
 //! A run folder: what is where, and the trained model read back from it.
 
+mod budget;
 mod folds;
 
+pub use budget::within_budget;
 pub use folds::{Folds, runs_in};
 
 use std::{
@@ -16,11 +18,11 @@ use burn::tensor::Device;
 
 use crate::{
     config::{Config, SPLIT_SEED},
-    data::{Case, Dataset, Fold, Labeling, Split, build_cache},
+    data::{Case, Dataset, Fold, FolderClasses, Labeling, Split, build_cache},
     error::{Error, Result},
     infer::{InferConfig, Predictor, PredictorInput},
     model::{
-        BiPvlSeg, ClassChannels, TextInput,
+        BiPvlSeg, TextInput,
         init::Initializer,
         published::{Imported, Sizes},
     },
@@ -164,9 +166,13 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// When the data set is not the run's, or one of both parts is empty.
+    /// When the data set is not the run's, has other classes than when the run began, or one of both parts is
+    /// empty.
     pub fn split(&self, dataset: &Dataset) -> Result<Split> {
         let data = &self.config.data;
+        let refuse = |expected: String, found: String| {
+            Err(Error::content(&dataset.layout.index(&dataset.root), expected, found))
+        };
         let is_same = (&dataset.classes, &dataset.labels, &dataset.regions)
             == (&data.classes, &data.labels, &data.regions);
         if !is_same {
@@ -174,8 +180,18 @@ impl Run {
                 format!("classes {classes:?} with labels {:?}", labeling.classes())
             };
             let expected = format!("the run's {}", told(&data.classes, data.labeling()));
-            let found = told(&dataset.classes, dataset.labeling());
-            return Err(Error::content(&dataset.layout.index(&dataset.root), expected, found));
+            return refuse(expected, told(&dataset.classes, dataset.labeling()));
+        }
+        // The data set was read under the run's names, which would hide that its own have changed.
+        let (names, labels) = match &data.folder_classes {
+            Some(FolderClasses { names, labels }) => (names, labels),
+            None => (&data.classes, &data.labels),
+        };
+        let found = &dataset.folder_classes;
+        if (names, labels) != (&found.names, &found.labels) {
+            let expected =
+                format!("the classes {names:?} with labels {labels:?} that it had as the run began");
+            return refuse(expected, format!("{:?} with {:?}", found.names, found.labels));
         }
         let path = self.path("config.toml");
         let (index, count) = self.config.fold(&path)?;
@@ -296,8 +312,7 @@ impl Run {
     /// The network before its weights are read.
     fn blank_model(&self, device: &Device) -> BiPvlSeg {
         let Config { data, preprocess, model, .. } = &self.config;
-        let channels = ClassChannels { classes: data.classes.len(), logits: data.labeling().outputs() };
-        model.init(channels, preprocess.patch, &mut Initializer::blank(device))
+        model.init(data.class_channels(), preprocess.patch, &mut Initializer::blank(device))
     }
 
     /// The text of the classes as the network reads it; without the concepts where nothing is aligned.

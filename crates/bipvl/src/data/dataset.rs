@@ -33,12 +33,24 @@ pub struct Dataset {
     pub labels: Vec<u16>,
     /// The labels of each class where classes overlap; none where they exclude each other.
     pub regions: Regions,
+    /// The classes as the folder itself has them, whatever a configuration calls them.
+    pub folder_classes: FolderClasses,
     /// Labels of the files that count as others.
     pub relabel: Vec<Relabel>,
     /// The cases to train and validate on, sorted by id.
     pub cases: Vec<Case>,
     /// Cases that the data set itself puts aside for the test, sorted by id.
     pub test: Vec<Case>,
+}
+
+/// Classes as the folder of a data set has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FolderClasses {
+    /// Names in the order of the labels.
+    pub names: Vec<String>,
+    /// The label of each.
+    pub labels: Vec<u16>,
 }
 
 /// One volume, with or without its labels.
@@ -144,13 +156,15 @@ impl Dataset {
         let layout = Layout::of(root)?;
         let listing = layout.list(root, wanted.modality)?;
         let index = layout.index(root);
+        let folder_classes = FolderClasses { names: listing.classes, labels: listing.labels };
         let (classes, labels, regions) = match (&wanted.classes, &wanted.labels) {
             (_, labels) if !wanted.regions.is_empty() => {
                 let names = wanted.regions.keys().cloned().collect();
-                (names, labels.clone().unwrap_or(listing.labels), wanted.regions.clone())
+                let labels = labels.as_ref().unwrap_or(&folder_classes.labels);
+                (names, labels.clone(), wanted.regions.clone())
             }
             (Some(classes), Some(labels)) => (classes.clone(), labels.clone(), Regions::new()),
-            (None, None) => (listing.classes, listing.labels, listing.regions),
+            (None, None) => (folder_classes.names.clone(), folder_classes.labels.clone(), listing.regions),
             _ => {
                 let expected = "data.classes and data.labels in the configuration, or neither";
                 return Err(Error::content(root, expected, "one of them"));
@@ -173,6 +187,7 @@ impl Dataset {
             classes,
             labels,
             regions,
+            folder_classes,
             relabel: wanted.relabel.clone(),
             cases: sorted(&index, listing.cases)?,
             test: sorted(&index, listing.test)?,

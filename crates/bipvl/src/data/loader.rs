@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{AugmentConfig, Augmentation, CachedCase, Sample};
 
 /// How many finished steps a worker may be ahead of the consumer.
-const STEPS_AHEAD: usize = 2;
+pub const STEPS_AHEAD: usize = 2;
 
 /// Which patches a loader cuts, and how many threads it takes.
 #[derive(Clone, Debug, PartialEq)]

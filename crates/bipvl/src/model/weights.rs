@@ -1,6 +1,7 @@
 //! Tensors of a module by name, in safetensors files, and our names for those of a published BERT.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     fs,
     path::Path,
@@ -13,7 +14,7 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors, View};
 
 use crate::error::{Error, Result};
 
@@ -24,6 +25,25 @@ pub struct Weights {
     pub shape: Vec<usize>,
     /// Its values, the last axis fastest.
     pub values: Vec<f32>,
+}
+
+/// As a file has it; the bytes of one tensor after the other, since those of all would fill the memory once more.
+impl View for &Weights {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(&self.values[..])
+    }
 }
 
 /// Tensors by name, such as `decoder.up_blocks.0.up.weight`.
@@ -187,18 +207,8 @@ impl Weights {
 ///
 /// When the file cannot be written.
 pub fn save(path: &Path, weights: &NamedWeights, metadata: &[(&str, String)]) -> Result<()> {
-    let bytes: Vec<(&String, &Weights, Vec<u8>)> = weights
-        .iter()
-        .map(|(name, weights)| {
-            (name, weights, weights.values.iter().flat_map(|value| value.to_le_bytes()).collect())
-        })
-        .collect();
-    let views = bytes.iter().map(|(name, weights, bytes)| {
-        let view = TensorView::new(Dtype::F32, weights.shape.clone(), bytes);
-        (name, view.expect("sizes and bytes agree"))
-    });
     let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-    let data = safetensors::serialize(views, Some(metadata)).expect("names and shapes are valid");
+    let data = safetensors::serialize(weights, Some(metadata)).expect("names and shapes are valid");
     Ok(replace_file(path, &data)?)
 }
 

@@ -1,9 +1,11 @@
 //! From batches to weights.
 
 pub mod accumulate;
+pub mod budget;
 pub mod checkpoint;
 pub mod log;
 pub mod loss;
+pub mod memory;
 pub mod optimizer;
 pub mod recompute;
 pub mod schedule;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bipvl::{
-    device::DeviceKind,
+    device::{DeviceKind, Precision},
     infer::{Blending, Mirror},
     text::variants::Kind,
 };
@@ -31,7 +31,8 @@ pub(crate) struct PredictArgs {
     pub(crate) classes: Vec<String>,
     /// Descriptions (TOML, or a CSV table) that replace those of the run, without training; of all classes or of
     /// some. A class that the file does not describe keeps its trained text. The concepts need not be those of the
-    /// run. `bipvl probe` tells how much the model heeds its text.
+    /// run. They hold for every scan: descriptions of single cases in `descriptionsTs` are then not read, which is told.
+    /// `bipvl probe` tells how much the model heeds its text.
     #[arg(long, value_name = "FILE")]
     pub(crate) descriptions: Option<PathBuf>,
     /// Other names for organs, beside the built-in ones: TOML tables `[single]` and `[paired]` of entries such as
@@ -41,7 +42,7 @@ pub(crate) struct PredictArgs {
     /// Folder with descriptions of single cases, `CASE.toml`, each with the classes that it describes
     /// otherwise than the run; when not given, `descriptionsTs` beside scans in `imagesTs` is one, if it is
     /// there.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "descriptions")]
     pub(crate) case_descriptions: Option<PathBuf>,
     /// Shared part of neighboring patches, 0 to less than 1; the run's own when not given.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
@@ -60,6 +61,10 @@ pub(crate) struct PredictArgs {
     /// Where to compute: cpu, vulkan or cuda.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub(crate) device: DeviceKind,
+    /// How numbers are kept: float32. bf16 (mixed precision) is refused where the device does not compute in it, which
+    /// none does so far.
+    #[arg(long, value_name = "NAME", default_value_t = Precision::Float32)]
+    pub(crate) precision: Precision,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

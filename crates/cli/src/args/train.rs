@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use bipvl::{device::DeviceKind, model::Preset};
+use bipvl::{
+    device::{DeviceKind, Precision},
+    model::Preset,
+};
 use clap::{Args, value_parser};
 
 use crate::{commands::ablate::Row, experiments::Experiment};
@@ -52,12 +55,21 @@ pub(crate) struct TrainArgs {
     /// Stop early after so many minutes; --resume goes on later.
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub(crate) max_minutes: Option<f64>,
+    /// Keep the updates within so much memory, in GB (10⁹ bytes). What would need more gets, in this order, smaller
+    /// batches that add up to the same update, recomputation, a smaller patch. What was chosen is said and stands in
+    /// the run's config.toml. A validation needs memory for a whole case besides.
+    #[arg(long, value_name = "GB", allow_negative_numbers = true)]
+    pub(crate) memory_budget: Option<f64>,
     /// Go on with the run in --out from its last checkpoint.
-    #[arg(long, conflicts_with_all = ["experiment", "preset", "config", "text_encoder", "weights", "val_fold", "folds", "steps", "seed"])]
+    #[arg(long, conflicts_with_all = ["experiment", "preset", "config", "text_encoder", "weights", "val_fold", "folds", "steps", "seed", "memory_budget"])]
     pub(crate) resume: bool,
     /// Where to compute: cpu, vulkan or cuda.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub(crate) device: DeviceKind,
+    /// How numbers are kept: float32. bf16 (mixed precision) is refused where the device does not compute in it, which
+    /// none does so far.
+    #[arg(long, value_name = "NAME", default_value_t = Precision::Float32)]
+    pub(crate) precision: Precision,
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +111,11 @@ pub(crate) struct AblateArgs {
     /// Updates of the weights in each run.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) steps: Option<usize>,
+    /// Keep the updates of each run within so much memory, in GB (10⁹ bytes). What would need more gets, in this order, smaller
+    /// batches that add up to the same update, recomputation, a smaller patch. It is
+    /// chosen for the full method and is the same in all rows; the rows minilm and bert may need more.
+    #[arg(long, value_name = "GB", allow_negative_numbers = true)]
+    pub(crate) memory_budget: Option<f64>,
     /// Stop each run early after so many minutes of training.
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub(crate) max_minutes: Option<f64>,

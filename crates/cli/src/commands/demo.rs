@@ -5,7 +5,7 @@ mod told;
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
-use bipvl::device::DeviceKind;
+use bipvl::device::{DeviceKind, Precision};
 use bipvl_metrics::Convention;
 use bipvl_volume::{
     nifti::{write_image, write_labels},
@@ -80,8 +80,10 @@ fn learn(folder: &Path, descriptions: &str, config: &str, steps: Option<usize>) 
         steps,
         seed: None,
         max_minutes: None,
+        memory_budget: None,
         resume: false,
         device: DeviceKind::Cpu,
+        precision: Precision::Float32,
     })
 }
 
@@ -100,6 +102,7 @@ fn segment(folder: &Path, predictions: &str, case_descriptions: Option<&str>) ->
         mirror: None,
         every_patch: false,
         device: DeviceKind::Cpu,
+        precision: Precision::Float32,
     })
 }
 

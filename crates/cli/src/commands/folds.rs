@@ -19,7 +19,8 @@ use burn::tensor::Device;
 use super::{
     evaluate::{Pair, print_table, score, write_scores},
     judge::{draw_worst, judge},
-    train::{begin, command_line, imported, learn, options, time_budget, wanted},
+    memory,
+    train::{Outset, command_line, imported, learn, open_device, options, time_budget, wanted},
 };
 use crate::{
     args::TrainArgs,
@@ -35,7 +36,7 @@ struct Fold {
 /// Trains and judges the folds that are not done yet, then scores all cases together.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let began = Instant::now();
-    let device = args.device.open()?;
+    let device = open_device(args)?;
     let budget = time_budget(args.max_minutes)?;
     let (folds, dataset) = if let Some(count) = args.folds {
         let dataset = Dataset::read(&args.data, &wanted(args)?)?;
@@ -64,6 +65,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
         }
         judge(&fold.run, &fold.split.val, &device, &[("command", command_line())])?;
     }
+    memory::tell_peak(args.memory_budget);
     summarize(args, &opened)
 }
 
@@ -82,9 +84,13 @@ fn begin_all(args: &TrainArgs, dataset: &Dataset, count: usize) -> Result<Folds>
     let imported = imported(args, dataset.labeling().outputs())?;
     let (text_encoder, weights) = (args.text_encoder.clone(), args.weights.clone());
     let folds = Folds { count, text_encoder, weights };
+    // The folds differ only in which of them validates.
+    let val_fold = Some(format!("0/{count}"));
+    let outset = Outset::new(&TrainArgs { val_fold, ..args.clone() }, dataset, &imported)?;
     for (fold, out) in folds.folders(&args.out).into_iter().enumerate() {
-        let val_fold = Some(format!("{fold}/{count}"));
-        begin(&TrainArgs { out, val_fold, ..args.clone() }, dataset, &imported)?;
+        let mut outset = outset.clone();
+        outset.config.data.fold = format!("{fold}/{count}");
+        outset.begin(&out, &imported)?;
     }
     folds.write(&args.out)?;
     Ok(folds)

@@ -11,6 +11,7 @@ mod folds;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod judge;
+mod memory;
 pub(crate) mod predict;
 pub(crate) mod probe;
 pub(crate) mod run_log;

@@ -28,6 +28,7 @@ type Inputs = IndexMap<String, Vec<PathBuf>>;
 
 /// Segments every input; one that fails is told of and the others go on.
 pub(crate) fn run(args: &PredictArgs) -> Result<()> {
+    args.precision.check(args.device)?;
     let folders = args.model.iter().map(|folder| runs_in(folder)).collect::<Result<Vec<_>, _>>()?;
     let runs = folders.concat().iter().map(|folder| Run::open(folder)).collect::<Result<Vec<_>, _>>()?;
     let config = infer_config(args, &runs)?;
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     let inputs = gather(&args.inputs, runs[0].config.data.channels.len())?;
     fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
 
-    let texts = own_texts(&runs, args.case_descriptions.as_deref(), &inputs)?;
+    let texts = own_texts(&runs, args, &inputs)?;
 
     let bar = progress::bar("segmenting", inputs.len());
     let mut failed = 0;
@@ -142,12 +143,28 @@ fn segment(
     Ok(last)
 }
 
-/// The texts of the scans that have descriptions of their own, as each run reads them, in `folder` or where they are by custom.
-fn own_texts(runs: &[Run], folder: Option<&Path>, inputs: &Inputs) -> Result<HashMap<String, Vec<Tokens>>> {
+/// The texts of the scans that have descriptions of their own, as each run reads them, in the folder asked for or
+/// where they are by custom; none where one text is asked for all.
+fn own_texts(runs: &[Run], args: &PredictArgs, inputs: &Inputs) -> Result<HashMap<String, Vec<Tokens>>> {
+    let folder = args.case_descriptions.as_deref();
     let file_of = |name: &String, scan: &[PathBuf]| match folder {
         Some(folder) => Some(folder.join(format!("{name}.toml"))).filter(|file| file.is_file()),
         None => case_descriptions(&scan[0], name),
     };
+    if let Some(given) = &args.descriptions {
+        let unread: Vec<&str> = inputs
+            .iter()
+            .filter(|(name, scan)| file_of(name, scan).is_some())
+            .map(|(name, _)| &**name)
+            .collect();
+        if !unread.is_empty() {
+            let (given, names) = (given.display(), unread.join(", "));
+            tracing::warn!(
+                "{given}: holds for all scans; not read are the descriptions of their own of {names}"
+            );
+        }
+        return Ok(HashMap::new());
+    }
     let mut texts = HashMap::new();
     for (name, scan) in inputs {
         if let Some(file) = file_of(name, scan) {

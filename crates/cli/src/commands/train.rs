@@ -20,7 +20,7 @@ use bipvl::{
 };
 use burn::tensor::Device;
 
-use super::{folds, judge::judge, run_log::RunLog};
+use super::{folds, judge::judge, memory, run_log::RunLog};
 use crate::{args::TrainArgs, progress};
 
 /// Trains, then judges the best weights on the cases put aside for that; or does so for every fold.
@@ -30,22 +30,34 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     }
     let began = Instant::now();
     // Before anything is written: a refused flag leaves no half-begun run.
-    let device = args.device.open()?;
+    let device = open_device(args)?;
     let time_budget = time_budget(args.max_minutes)?;
     let dataset = Dataset::read(&args.data, &wanted(args)?)?;
     let imported = imported(args, dataset.labeling().outputs())?;
-    let run = if args.resume { Run::open(&args.out)? } else { begin(args, &dataset, &imported)? };
+    let run = if args.resume {
+        Run::open(&args.out)?
+    } else {
+        Outset::new(args, &dataset, &imported)?.begin(&args.out, &imported)?
+    };
     let split = run.split(&dataset)?;
     let [train, val, test] = [&split.train, &split.val, &split.test].map(Vec::len);
     let (name, out) = (&dataset.name, args.out.display());
     tracing::info!("{name}: {train} cases train, {val} validate, {test} test, run in {out}");
     learn(args.resume, &run, &dataset, &split, options(imported, time_budget, &device))?;
+    memory::tell_peak(args.memory_budget);
     judge(
         &run,
         split.judged(),
         &device,
         &[("command", command_line()), ("minutes", format!("{:.1}", began.elapsed().as_secs_f64() / 60.0))],
     )
+}
+
+/// The device that the flags ask for, if it can do what they ask for.
+pub(super) fn open_device(args: &TrainArgs) -> Result<Device> {
+    args.precision.check(args.device)?;
+    memory::check(args.memory_budget, args.device)?;
+    Ok(args.device.open()?)
 }
 
 /// The command as it was given, for the report.
@@ -59,8 +71,12 @@ pub(super) fn options(
     time_budget: Option<Duration>,
     device: &Device,
 ) -> TrainingOptions {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    TrainingOptions { imported, time_budget, workers, device: device.clone() }
+    TrainingOptions { imported, time_budget, workers: workers(), device: device.clone() }
+}
+
+/// Threads that cut patches: as many as the program may use.
+pub(super) fn workers() -> usize {
+    rayon::current_num_threads()
 }
 
 /// How long a training may take.
@@ -87,11 +103,27 @@ pub(super) fn wanted(args: &TrainArgs) -> Result<Wanted> {
     })
 }
 
-/// A new run with the configuration that the flags ask for.
-pub(super) fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Run> {
-    let (config, descriptions) = plan(args, dataset)?;
-    let of_cases = of_cases(dataset, &descriptions)?;
-    Ok(Run::create(&args.out, config, descriptions, &of_cases, imported)?)
+/// What new runs begin with.
+#[derive(Clone)]
+pub(super) struct Outset {
+    pub(super) config: Config,
+    pub(super) descriptions: Descriptions,
+    of_cases: Vec<Descriptions>,
+}
+
+impl Outset {
+    /// What the flags ask for, within their memory budget.
+    pub(super) fn new(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Self> {
+        let (config, descriptions) = plan(args, dataset)?;
+        let of_cases = of_cases(dataset, &descriptions)?;
+        let config = memory::fit(args.memory_budget, config, &descriptions, &of_cases, imported)?;
+        Ok(Self { config, descriptions, of_cases })
+    }
+
+    /// A new run in the folder `out`.
+    pub(super) fn begin(self, out: &Path, imported: &[Imported]) -> Result<Run> {
+        Ok(Run::create(out, self.config, self.descriptions, &self.of_cases, imported)?)
+    }
 }
 
 /// The descriptions of the cases that have some of their own.

@@ -196,6 +196,9 @@ fn more_folds_than_cases_are_refused() {
     Scene::new().train("run", &["--val-fold", "0/7"]).fails_saying(&parts);
 }
 
+const HALF_PRECISE: [&str; 8] =
+    ["predict", "--model", "run", "--out", "out", "scan.nii", "--precision", "bf16"];
+
 #[test]
 fn refused_flags_leave_no_run_behind() {
     let scene = Scene::new();
@@ -207,7 +210,19 @@ fn refused_flags_leave_no_run_behind() {
         "--device vulkan: expected a program built with `--features vulkan`, found one without",
         "use --device cpu",
     ]);
+    for run in [scene.train("run", &["--precision", "bf16"]), scene.bipvl(&HALF_PRECISE)] {
+        run.fails_saying(&["--precision bf16: expected float32, all that --device cpu computes in"]);
+    }
     assert!(!scene.path("run").exists());
+}
+
+#[test]
+fn a_class_renamed_in_the_data_set_is_noticed_by_all_who_go_on_with_a_run() {
+    let scene = Scene::trained();
+    scene.replace("data/dataset.json", "\"rod\"", "\"bar\"");
+    let parts = ["data/dataset.json: expected the classes", "\"rod\"", "as the run began, found", "\"bar\""];
+    scene.resume("run").fails_saying(&parts);
+    scene.bipvl(&["probe", "--model", "run", "--data", "data"]).fails_saying(&parts);
 }
 
 #[test]

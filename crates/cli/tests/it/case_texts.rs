@@ -20,9 +20,19 @@ fn a_case_may_have_descriptions_of_its_own() {
     assert!(!told(&scene.predict("imagesTs").succeeds().stderr));
     scene.write_text("descriptionsTs/new.toml", OWN);
     assert!(told(&scene.predict("imagesTs").succeeds().stderr));
+    // One text asked for all scans is for this one too, and that is said.
+    let predict = ["predict", "--model", "run", "--out", "predictions", "imagesTs"];
+    let given = [&predict[..], &["--descriptions", "descriptions.toml"]].concat();
+    let stderr = scene.bipvl(&given).succeeds().stderr;
+    assert!(
+        !told(&stderr) && stderr.contains("not read are the descriptions of their own of new"),
+        "{stderr}"
+    );
+    scene
+        .bipvl(&[&given[..], &["--case-descriptions", "descriptionsTs"]].concat())
+        .refuses_saying(&["--descriptions", "--case-descriptions"]);
     scene.write_text("others/new.toml", &OWN.replace("rod", "bar"));
-    let predict = ["predict", "--model", "run", "--out", "predictions", "imagesTs", "--case-descriptions"];
-    let with = |folder: &str| scene.bipvl(&[&predict[..], &[folder]].concat());
+    let with = |folder: &str| scene.bipvl(&[&predict[..], &["--case-descriptions", folder]].concat());
     with("others").fails_saying(&["others/new.toml", "one of \"bar\""]);
     with("data").fails_saying(&["data: expected a file named after a scan, found none"]);
 }

@@ -53,6 +53,28 @@ fn known_classes_come_from_knowledge_and_others_from_measures() {
 }
 
 #[test]
+fn a_class_of_which_nothing_is_known_is_a_gap_that_checks_and_trainings_refuse() {
+    let scene = Scene::new();
+    scene.replace("data/dataset.json", "\"0\":\"background\"", "\"0\":\"background\",\"9\":\"left_crumb\"");
+    describe(&scene, &[]).fails_saying(&["new.toml: expected classes that are known", "found left_crumb"]);
+    let text = scene.text("new.toml");
+    assert!(text.contains("\n# MISSING: left_crumb. "), "{text}");
+    assert!(text.contains("\n# From measures of 6 cases: right twin, left twin, rod, ball.\n"), "{text}");
+    assert!(text.contains("title = \"Left crumb in a CT image\""), "{text}");
+
+    let outcome = scene.bipvl(&["describe", "--check", "new.toml", "--data", "data"]);
+    let printed = outcome.stdout.clone();
+    outcome.fails_saying(&["new.toml: expected descriptions without errors, found 5"]);
+    for concept in ["shape", "location", "appearance", "contour", "texture"] {
+        assert!(printed.contains(&format!("error: left_crumb, {concept}: empty")), "{printed}");
+    }
+    let train = ["--descriptions", "new.toml", "--out", "run", "--config", "config.toml"];
+    scene
+        .bipvl(&[&["train", "--data", "data"], &train[..]].concat())
+        .fails_saying(&["new.toml: expected a text for \"shape\" of the class \"left_crumb\""]);
+}
+
+#[test]
 fn the_same_cases_give_the_same_file_whatever_the_threads() {
     let scene = Scene::new();
     describe(&scene, &["--threads", "1"]).succeeds();

@@ -19,17 +19,17 @@ const FLAGS: &[(&str, &str)] = &[
     (
         "train",
         "--data --experiment --descriptions --out --preset --config --text-encoder --weights \
-         --val-fold --folds --steps --seed --max-minutes --resume --device",
+         --val-fold --folds --steps --seed --memory-budget --max-minutes --resume --device --precision",
     ),
     (
         "ablate",
         "--data --experiment --descriptions --out --rows --seeds --preset --config --minilm --bert \
-         --val-fold --steps --max-minutes --device",
+         --val-fold --steps --memory-budget --max-minutes --device",
     ),
     (
         "predict",
         "--model --out --classes --descriptions --synonyms --case-descriptions --overlap --blending \
-         --mirror --every-patch --device <INPUT>",
+         --mirror --every-patch --device --precision <INPUT>",
     ),
     ("probe", "--model --data --out --cases --max-cases --only --paraphrases --synonyms --seed --device"),
     ("evaluate", "--pred --ref --json --convention --tolerance-mm --dataset"),

@@ -12,6 +12,7 @@ mod case_texts;
 mod help;
 mod layouts;
 mod regions;
+mod memory;
 mod resume;
 mod scene;
 mod story;

@@ -7,9 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bipvl_volume::phantom;
 use serde_json::Value;
 
-use crate::scene::{STEPS, Scene, assert_same_weights, training};
+use crate::scene::{CONFIG, STEPS, Scene, assert_same_weights, training};
 
 /// No training of these tests takes longer, however slow the computer.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -98,4 +99,23 @@ fn another_seed_gives_other_weights() {
     scene.train("one", &["--seed", "1", "--steps", "1"]).succeeds();
     scene.train("two", &["--seed", "2", "--steps", "1"]).succeeds();
     assert!(scene.bytes("one/best.safetensors") != scene.bytes("two/best.safetensors"));
+}
+
+#[test]
+fn names_that_the_configuration_gives_stand_and_those_of_the_folder_may_not_change() {
+    let scene = Scene::new();
+    let labels: Vec<u16> = phantom::CLASSES.iter().map(|(_, label)| *label).collect();
+    let names = phantom::CLASSES.map(|(name, _)| if name == "rod" { "bar" } else { name });
+    scene.describe(&names);
+    let config = format!("{CONFIG}\n[data]\nclasses = {names:?}\nlabels = {labels:?}\n");
+    scene.write_text("config.toml", &config);
+    scene.train("run", &["--max-minutes", "1e-9"]).succeeds();
+    scene.resume("run").succeeds();
+    scene.replace("data/dataset.json", "\"rod\"", "\"stick\"");
+    scene.resume("run").fails_saying(&[
+        "expected the classes",
+        "\"rod\"",
+        "as the run began, found",
+        "\"stick\"",
+    ]);
 }

@@ -15,11 +15,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bipvl::{data::Dataset, run::Run};
+use bipvl::{data::Dataset, device::Precision, run::Run};
 
 use super::{
     judge::judge,
-    train::{command_line, imported, learn, of_cases, options, plan, time_budget, wanted},
+    memory,
+    train::{Outset, command_line, imported, learn, of_cases, options, plan, time_budget, wanted},
 };
 use crate::args::{AblateArgs, TrainArgs};
 use cost::Cost;
@@ -45,6 +46,7 @@ pub(crate) fn run(args: &AblateArgs) -> Result<()> {
         return train_here(args, Job::named(name)?);
     }
     // Before anything is written: a refused flag leaves no half-begun run.
+    memory::check(args.memory_budget, args.device)?;
     args.device.open()?;
     time_budget(args.max_minutes)?;
     let dataset = Dataset::read(&args.data, &wanted(&Job { row: FULL, seed: 0 }.flags(args, None))?)?;
@@ -111,7 +113,8 @@ fn train_here(args: &AblateArgs, job: Job) -> Result<()> {
     let flags = job.flags(args, Some(job.seed));
     let dataset = Dataset::read(&args.data, &wanted(&flags)?)?;
     let imported = imported(&flags, dataset.labeling().outputs())?;
-    let (config, descriptions) = plan(&flags, &dataset)?;
+    // What fits into memory is chosen for the full method, so that rows differ in nothing but their switch.
+    let Outset { config, descriptions, .. } = Outset::new(&flags, &dataset, &[])?;
     let text = job.row.text().apply(&descriptions, job.seed);
     let text = text.with_context(|| format!("{}: needs two classes", job.row.name))?;
     let of_cases = of_cases(&dataset, &text)?;
@@ -164,8 +167,10 @@ impl Job {
             steps: args.steps,
             seed,
             max_minutes: args.max_minutes,
+            memory_budget: args.memory_budget,
             resume: false,
             device: args.device,
+            precision: Precision::Float32,
         }
     }
 }

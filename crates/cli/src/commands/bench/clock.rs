@@ -49,8 +49,17 @@ fn forget_peak() {
 
 /// Most memory that was resident so far; unknown where the system does not tell.
 pub(crate) fn peak_mib() -> Option<u64> {
+    of_status("VmHWM:")
+}
+
+/// Memory that is resident now and only shows what is in files; unknown where the system does not tell.
+pub(crate) fn mapped_mib() -> Option<u64> {
+    of_status("RssFile:")
+}
+
+fn of_status(key: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kib >> 10)
 }

@@ -26,7 +26,6 @@ const CONFIG: &str = include_str!("../../../../../configs/told.toml");
 /// Learns from cases with texts of their own, then segments new cases twice.
 pub(super) fn run(args: &DemoArgs) -> Result<()> {
     let (folder, data) = (&args.out, args.out.join("data"));
-    let bodies = (SET.cases + SET.new_cases).div_ceil(2);
     tracing::info!("1 of 4: drawing bodies in {}", folder.display());
     SET.write(&data, draw)?;
     let [(_, learned), (_, new)] = SET.parts();

@@ -266,6 +266,10 @@ mod tests {
             classes: ["kidney_right", "liver"].map(str::to_owned).into(),
             labels: vec![1, 2],
             regions: bipvl::data::Regions::new(),
+            folder_classes: bipvl::data::FolderClasses {
+                names: ["kidney_right", "liver"].map(str::to_owned).into(),
+                labels: vec![1, 2],
+            },
             relabel: Vec::new(),
             cases: Vec::new(),
             test: Vec::new(),

@@ -8,8 +8,8 @@ use std::{cell::OnceCell, path::Path};
 use anyhow::{Context, Result, bail};
 use bipvl::{
     data::{Case, Dataset, Modality},
-    describe::{Finding, Severity, Statistics, known, lint},
-    text::{Description, Descriptions, Tokenizer},
+    describe::{ClassName, Finding, Severity, Statistics, known, lint, title_of},
+    text::{Concept, Description, Descriptions, PAPER_CONCEPTS, Tokenizer},
 };
 use bipvl_volume::replace_file;
 
@@ -67,11 +67,26 @@ fn write(data: &Path, out: &Path, args: &DescribeArgs) -> Result<()> {
     }
     let dataset = Dataset::open(data)?;
     let (described, sources): (Vec<_>, Vec<_>) = describe(&dataset, args)?.into_iter().unzip();
+    let gaps: Vec<&str> = dataset
+        .classes
+        .iter()
+        .zip(&sources)
+        .filter(|(_, it)| it.is_none())
+        .map(|(class, _)| &**class)
+        .collect();
     let descriptions = Descriptions { classes: described };
     let head = head(&dataset, &sources);
     let text = toml::to_string(&descriptions).context("descriptions can be written as TOML")?;
     replace_file(out, format!("{head}\n{text}").as_bytes())?;
     tracing::info!("{}: {} classes; read them before you train", out.display(), sources.len());
+    if !gaps.is_empty() {
+        bail!(
+            "{}: expected classes that are known or in one of the measured cases (see --cases), found {}; their \
+             texts are left empty in the file, write them before you train",
+            out.display(),
+            gaps.join(", ")
+        );
+    }
     let findings = findings(&descriptions, Some(dataset.modality), args)?;
     for finding in &findings {
         tracing::warn!("{finding}");
@@ -79,10 +94,10 @@ fn write(data: &Path, out: &Path, args: &DescribeArgs) -> Result<()> {
     fail_on_errors(out, &findings)
 }
 
-/// The comment above the descriptions: where each comes from.
-fn head(dataset: &Dataset, sources: &[String]) -> String {
+/// The comment above the descriptions: where each comes from, and what is missing.
+fn head(dataset: &Dataset, sources: &[Option<String>]) -> String {
     let mut lines = vec![format!("# Descriptions of {}, written by `bipvl describe`.", dataset.name)];
-    let mut named: Vec<&String> = Vec::new();
+    let mut named: Vec<&Option<String>> = Vec::new();
     for source in sources {
         if named.contains(&source) {
             continue;
@@ -90,14 +105,27 @@ fn head(dataset: &Dataset, sources: &[String]) -> String {
         named.push(source);
         let classes = dataset.classes.iter().zip(sources).filter(|(_, other)| *other == source);
         let classes: Vec<&str> = classes.map(|(class, _)| class.as_str()).collect();
-        lines.push(format!("# From {source}: {}.", classes.join(", ")));
+        let classes = classes.join(", ");
+        lines.push(match source {
+            Some(source) => format!("# From {source}: {classes}."),
+            None => format!(
+                "# MISSING: {classes}. No source told of them; write their sentences before you train."
+            ),
+        });
     }
     // A name with a line break must not end the comment.
     lines.iter().map(|line| line.replace(['\n', '\r'], " ") + "\n").collect()
 }
 
-/// Each class in words, and where the words come from.
-fn describe(dataset: &Dataset, args: &DescribeArgs) -> Result<Vec<(Description, String)>> {
+/// A class of which no source tells: its name and title, and concepts without a sentence.
+fn gap(class: &str, modality: Modality) -> Description {
+    let empty = |name: &str| Concept { name: name.to_owned(), sentence: String::new() };
+    let title = title_of(&ClassName::parse(class).in_words(), modality);
+    Description { class: class.to_owned(), title, concepts: PAPER_CONCEPTS.map(empty).into() }
+}
+
+/// Each class in words, and where the words come from; no source where there are none.
+fn describe(dataset: &Dataset, args: &DescribeArgs) -> Result<Vec<(Description, Option<String>)>> {
     let endpoint = args.endpoint.as_ref().zip(args.model.as_ref());
     let source = args.from.or(endpoint.map(|_| DescribeSource::Endpoint));
     let endpoint = match endpoint.filter(|_| source == Some(DescribeSource::Endpoint)) {
@@ -106,30 +134,25 @@ fn describe(dataset: &Dataset, args: &DescribeArgs) -> Result<Vec<(Description, 
     };
     // Known classes need no look at any case.
     let statistics = OnceCell::new();
-    let measured = |index: usize| -> Result<(Description, String)> {
+    let measured = |index: usize| -> Result<(Description, Option<String>)> {
         if statistics.get().is_none() {
             // Nobody else sets it.
             let _ = statistics.set(measure(dataset, args.cases as usize)?);
         }
         let statistics: &Statistics = statistics.get().expect("it was set above");
-        let class = &dataset.classes[index];
-        let Some(description) = statistics.describe(index) else {
-            let count = statistics.num_cases;
-            bail!(
-                "{}: expected the class \"{class}\" in one of the {count} measured cases, found none; see --cases",
-                dataset.root.display()
-            );
-        };
-        Ok((description, format!("measures of {} cases", statistics.num_cases)))
+        Ok(match statistics.describe(index) {
+            Some(description) => (description, Some(format!("measures of {} cases", statistics.num_cases))),
+            None => (gap(&dataset.classes[index], dataset.modality), None),
+        })
     };
     let describe = |(index, class): (usize, &String)| {
         if let Some(endpoint) = &endpoint {
             tracing::info!("{class}: asking {}", endpoint.model());
             let description = endpoint.describe(class, dataset)?;
-            return Ok((description, format!("the model {}", endpoint.model())));
+            return Ok((description, Some(format!("the model {}", endpoint.model()))));
         }
         let knowledge = known(class, &dataset.name, dataset.modality)
-            .map(|description| (description, "built-in knowledge".to_owned()));
+            .map(|description| (description, Some("built-in knowledge".to_owned())));
         match (source, knowledge) {
             (None | Some(DescribeSource::Knowledge), Some(known)) => Ok(known),
             (Some(DescribeSource::Knowledge), None) => bail!(
