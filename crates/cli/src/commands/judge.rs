@@ -21,7 +21,6 @@ use crate::{
     progress,
     report::{
         Report,
-        curves::{dice_curves, loss_curves},
         history::History,
         overlay::{Overlay, OverlayCase},
         table,
@@ -41,7 +40,6 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
     let table = table::markdown(&scores, &run.config.data.classes);
     replace_file(&run.path("scores.md"), table.as_bytes())?;
     let history = History::read(&run.path("log.jsonl"))?;
-    write_curves(run, &history, &run.config.data.classes)?;
     let mut rows: Vec<(String, String)> =
         settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     rows.extend([
@@ -55,8 +53,9 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
         classes: run.config.data.classes.clone(),
         overlays: draw_worst(run, cases, &pairs, &scores, &classes)?,
         scores: scores.clone(),
-        history: Some(history),
+        histories: vec![history],
     };
+    report.write_pictures(&run.folder)?;
     report.write(&run.path("report.html"))?;
     print_table(&scores, &run.config.data.classes);
     tracing::info!("report in {}", run.path("report.html").display());
@@ -98,18 +97,6 @@ pub(super) fn class_labels(run: &Run) -> Vec<ClassLabel> {
     let data = &run.config.data;
     let named = data.classes.iter().zip(&data.labels);
     named.map(|(name, label)| ClassLabel { name: name.clone(), label: *label }).collect()
-}
-
-/// The curves of the report as files of their own.
-fn write_curves(run: &Run, history: &History, classes: &[String]) -> Result<()> {
-    let losses =
-        ["loss-total.svg", "loss-segmentation.svg", "loss-class-embedding.svg", "loss-alignment.svg"];
-    let mut files: Vec<(&str, String)> = losses.into_iter().zip(loss_curves(history)?).collect();
-    files.extend(dice_curves(history, classes)?.map(|svg| ("dice.svg", svg)));
-    for (name, svg) in files {
-        replace_file(&run.path(name), svg.as_bytes())?;
-    }
-    Ok(())
 }
 
 /// Pictures of the cases with the lowest mean Dice.
