@@ -1,6 +1,7 @@
 //! A run folder: what is where, and the trained model read back from it.
 
 mod folds;
+mod own_texts;
 
 pub use folds::{Folds, runs_in};
 
@@ -16,7 +17,7 @@ use burn::tensor::Device;
 
 use crate::{
     config::{Config, SPLIT_SEED},
-    data::{Case, Dataset, Fold, Split, build_cache},
+    data::{Dataset, Fold, Split, build_cache},
     error::{Error, Result},
     infer::{InferConfig, Predictor, PredictorInput},
     model::{
@@ -24,7 +25,7 @@ use crate::{
         init::Initializer,
         published::{Imported, Sizes},
     },
-    text::{CaseTexts, ClassText, Descriptions, Tokenizer, Tokens},
+    text::{Descriptions, Tokenizer, Tokens},
     train::{Task, checkpoint::load_model},
 };
 
@@ -81,8 +82,7 @@ impl Run {
         }
         fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
         tokenizer.save(folder)?;
-        let words = toml::to_string_pretty(&descriptions).expect("descriptions have a TOML form");
-        replace_file(&folder.join("descriptions.toml"), words.as_bytes())?;
+        replace_file(&folder.join("descriptions.toml"), descriptions.to_toml().as_bytes())?;
         replace_file(&run_config, config.to_toml().as_bytes())?;
         Ok(Self::with(folder, config, descriptions, tokenizer))
     }
@@ -297,21 +297,6 @@ impl Run {
     pub fn text(&self, device: &Device) -> TextInput {
         let text = TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device);
         self.config.train.loss.read(text)
-    }
-
-    /// The text of a case whose own descriptions are in `file`.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read or does not fit the descriptions of the run.
-    pub fn case_text(&self, file: &Path) -> Result<ClassText> {
-        Ok(self.tokenizer.encode_classes(&self.descriptions.of_case(file)?))
-    }
-
-    fn texts<'a>(&self, cases: impl Iterator<Item = &'a Case>) -> Result<CaseTexts> {
-        let with_files = cases.filter_map(|case| Some((case.id.clone(), case.descriptions()?)));
-        let own = with_files.map(|(id, file)| Ok((id, self.case_text(&file)?))).collect::<Result<_>>()?;
-        Ok(CaseTexts { common: self.tokenizer.encode_classes(&self.descriptions), own })
     }
 }
 

@@ -24,9 +24,9 @@ pub use check::{Check, ClassCount, LabelCount};
 pub use dataset::{Case, Dataset, Modality, Relabel, Wanted, read_reference};
 pub use layout::{Layout, read_classes};
 pub use loader::{Loader, LoaderConfig};
-pub use patch::VoxelLists;
-pub(crate) use preprocess::check_grid;
+pub use patch::{VoxelLists, fullest_start};
 pub use preprocess::{Intensity, Prepared, Recipe, read_channels};
+pub(crate) use preprocess::{check_grid, class_indices};
 pub use split::{Fold, Part, Split, SplitConfig, fold};
 
 use ndarray::{Array3, Array4};

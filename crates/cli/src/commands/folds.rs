@@ -162,6 +162,7 @@ fn summarize(args: &TrainArgs, folds: &[Fold]) -> Result<()> {
         settings: rows.chain(by_fold.rows()).collect(),
         classes: classes.clone(),
         overlays: draw_worst(&folds[0].run, &cases, &pairs, &scores, &labels)?,
+        concepts: None,
         scores: scores.clone(),
         histories: histories.collect::<Result<_>>()?,
     };

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use bipvl::{
     config::DataConfig,
     data::{Case, read_channels, read_reference},
+    infer::Predictor,
     run::Run,
 };
 use bipvl_metrics::{ClassLabel, Scores, Settings};
@@ -16,7 +17,10 @@ use bipvl_volume::{
 };
 use burn::tensor::Device;
 
-use super::evaluate::{Pair, print_table, score, write_scores};
+use super::{
+    concepts::concepts,
+    evaluate::{Pair, print_table, score, write_scores},
+};
 use crate::{
     progress,
     report::{
@@ -32,7 +36,8 @@ const PICTURES: usize = 8;
 
 /// Judges a run; `settings` are rows that the report adds to its own.
 pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&str, String)]) -> Result<()> {
-    let pairs = segment(run, cases, device)?;
+    let predictor = run.predictor(run.config.infer, device)?;
+    let pairs = segment(run, &predictor, cases)?;
     let classes = class_labels(run);
     let relabel = &run.config.data.relabel;
     let scores = score(&pairs, &classes, relabel, &Settings::default())?;
@@ -52,6 +57,7 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
         settings: rows,
         classes: run.config.data.classes.clone(),
         overlays: draw_worst(run, cases, &pairs, &scores, &classes)?,
+        concepts: Some(concepts(run, &predictor, cases, &scores)?),
         scores: scores.clone(),
         histories: vec![history],
     };
@@ -72,17 +78,16 @@ fn validation(data: &DataConfig) -> String {
 }
 
 /// Writes a label map for each case.
-fn segment(run: &Run, cases: &[Case], device: &Device) -> Result<Vec<Pair>> {
-    let predictor = run.predictor(run.config.infer, device)?;
+fn segment(run: &Run, predictor: &Predictor, cases: &[Case]) -> Result<Vec<Pair>> {
     let folder = run.path("predictions");
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let bar = progress::bar("segmenting", cases.len());
     let mut pairs = Vec::with_capacity(cases.len());
     for case in cases {
         let prediction = folder.join(format!("{}.nii.gz", case.id));
-        let own = case.descriptions().map(|file| run.case_text(&file)).transpose()?;
+        let own = run.own_descriptions(case).map(|file| run.case_text(&file)).transpose()?;
         let own = own.map(|text| predictor.described(&[text.full]));
-        let predictor = own.as_ref().unwrap_or(&predictor);
+        let predictor = own.as_ref().unwrap_or(predictor);
         let mut watch = progress::patches(&bar, &case.id);
         write_labels(&prediction, &predictor.predict_files(&case.images, &mut watch)?)?;
         let reference = case.labels.clone().context("a validation case has labels")?;

@@ -120,6 +120,7 @@ pub(super) fn report() -> Report {
         scores: Scores::new(&settings, cases),
         histories: vec![history()],
         overlays: OVERLAYS.clone(),
+        concepts: None,
     }
 }
 

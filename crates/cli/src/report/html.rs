@@ -5,8 +5,11 @@ use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::boxes::dice_boxes;
+use super::concepts::{Concepts, Section};
+use super::curves::Curves;
 use super::rows::{CaseRow, ClassRow, case_rows, class_rows, number};
-use super::{Report, boxes::dice_boxes, curves::Curves, definitions, palette};
+use super::{Report, definitions, palette};
 
 /// What the template fills in; it escapes every text, the drawings alone are markup.
 #[derive(Template)]
@@ -25,6 +28,8 @@ struct Page<'a> {
     folds: usize,
     curves: Curves,
     overlays: Vec<Picture<'a>>,
+    concepts: Option<Section<'a>>,
+    no_concepts: Option<&'static str>,
     definitions: Vec<(&'static str, &'static str)>,
 }
 
@@ -56,6 +61,11 @@ impl Report {
             .map(|(index, row)| Class { row, color: palette::hex(index) })
             .collect();
         let cases = case_rows(scores, &self.classes);
+        let (concepts, no_concepts) = match &self.concepts {
+            Some(Concepts::Drawn(maps)) => (Some(maps.section(&self.classes)?), None),
+            Some(Concepts::Left(reason)) => (None, Some(*reason)),
+            None => (None, None),
+        };
         let curves = Curves::of(&self.histories, &self.classes)?;
         Page {
             title: &self.title,
@@ -66,6 +76,8 @@ impl Report {
             classes,
             tolerance_mm: scores.tolerance_mm,
             overlays: self.pictures(&cases),
+            concepts,
+            no_concepts,
             cases,
             boxes: dice_boxes(scores, &self.classes)?,
             folds: self.histories.len(),

@@ -2,6 +2,7 @@
 
 mod boxes;
 mod canvas;
+pub(crate) mod concepts;
 mod curves;
 mod definitions;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use bipvl_metrics::Scores;
 use bipvl_volume::replace_file;
 
 use boxes::dice_boxes;
+use concepts::Concepts;
 use curves::Curves;
 use history::History;
 use overlay::Overlay;
@@ -46,6 +48,8 @@ pub(crate) struct Report {
     pub(crate) histories: Vec<History>,
     /// Pictures of some cases.
     pub(crate) overlays: Vec<Overlay>,
+    /// What each sentence does to one case, where somebody looked.
+    pub(crate) concepts: Option<Concepts>,
 }
 
 impl Report {
