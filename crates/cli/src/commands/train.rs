@@ -90,17 +90,21 @@ pub(super) fn wanted(args: &TrainArgs) -> Result<Wanted> {
 /// A new run with the configuration that the flags ask for.
 pub(super) fn begin(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Run> {
     let (config, descriptions) = plan(args, dataset)?;
-    let of_cases = of_cases(dataset, &descriptions)?;
+    let of_cases: Vec<_> = of_cases(dataset, &descriptions)?.into_iter().map(|(_, own)| own).collect();
     Ok(Run::create(&args.out, config, descriptions, &of_cases, imported)?)
 }
 
-/// The descriptions of the cases that have some of their own.
-pub(super) fn of_cases(dataset: &Dataset, descriptions: &Descriptions) -> Result<Vec<Descriptions>> {
-    let files: Vec<PathBuf> = dataset.cases.iter().filter_map(Case::descriptions).collect();
+/// The descriptions of the cases that have some of their own, by the case's id.
+pub(super) fn of_cases(
+    dataset: &Dataset,
+    descriptions: &Descriptions,
+) -> Result<Vec<(String, Descriptions)>> {
+    let file = |case: &Case| Some((case.id.clone(), case.descriptions()?));
+    let files: Vec<(String, PathBuf)> = dataset.cases.iter().filter_map(file).collect();
     if !files.is_empty() {
         tracing::info!("{} of {} cases have descriptions of their own", files.len(), dataset.cases.len());
     }
-    Ok(files.iter().map(|file| descriptions.of_case(file)).collect::<Result<_, _>>()?)
+    files.into_iter().map(|(case, file)| Ok((case, descriptions.of_case(&file)?))).collect()
 }
 
 /// The configuration and the descriptions that the flags ask for.

@@ -24,7 +24,7 @@ use super::{
 use crate::args::{AblateArgs, TrainArgs};
 use cost::Cost;
 pub(crate) use row::Row;
-use row::{FULL, ROWS};
+use row::{FULL, ROWS, Texts};
 use table::Table;
 
 /// Written when a run is trained; the report, which a judgment writes last, says that it is judged.
@@ -112,10 +112,14 @@ fn train_here(args: &AblateArgs, job: Job) -> Result<()> {
     let dataset = Dataset::read(&args.data, &wanted(&flags)?)?;
     let imported = imported(&flags, dataset.classes.len() + 1)?;
     let (config, descriptions) = plan(&flags, &dataset)?;
-    let text = job.row.text().apply(&descriptions, job.seed);
-    let text = text.with_context(|| format!("{}: needs two classes", job.row.name))?;
-    let of_cases = of_cases(&dataset, &text)?;
-    let mut run = Run::open_or_create(&flags.out, job.row.config(config), text, &of_cases, &imported)?;
+    let own = of_cases(&dataset, &descriptions)?;
+    let texts = job.row.texts(Texts { common: descriptions, of_cases: own.clone() }, job.seed);
+    let Texts { common, of_cases } = texts.with_context(|| format!("{}: needs two classes", job.row.name))?;
+    let words: Vec<_> = of_cases.iter().map(|(_, descriptions)| descriptions.clone()).collect();
+    let mut run = Run::open_or_create(&flags.out, job.row.config(config), common, &words, &imported)?;
+    if of_cases != own {
+        run.write_own_descriptions(&of_cases)?;
+    }
     // All runs prepare the same cases in the same way.
     run.cache = args.out.join("cache");
     let split = run.split(&dataset)?;
