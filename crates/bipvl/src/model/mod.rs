@@ -24,7 +24,7 @@ pub use preset::{PRESETS, Preset};
 pub use text_encoder::{TextConfig, TextInput, TokenTensors};
 pub use vision_encoder::{Merging, PATCH_MULTIPLE, STAGES, SwinVersion, VisionConfig};
 
-use bifusion::{BiFusion, Exchange, FusionConfig, FusionInput, TextAfterwards};
+use bifusion::{BiFusion, ClassCodes, Exchange, FusionConfig, FusionInput, TextAfterwards};
 use decoder::{Decoder, DecoderInput, DecoderOutput};
 use heads::{AlignmentHeads, ClassEmbeddingHead};
 use init::{Initializer, Noise};
@@ -104,11 +104,13 @@ impl BiPvlSegConfig {
             decoder: Decoder::new(init, &self.vision, outputs),
             class_embedding: ClassEmbeddingHead::new(init, deepest, outputs),
             alignment: AlignmentHeads::new(init, bottleneck_voxels(patch), hidden, self.shared_size),
+            class_codes: None,
             exchange,
         };
         // Drawn last, so that all others are what they are without.
         let decoder = network.decoder.supervised(init, &self.vision, self.supervised_scales);
-        BiPvlSeg { decoder, ..network }
+        let class_codes = self.fusion.class_codes.then(|| ClassCodes::new(init, classes, hidden));
+        BiPvlSeg { decoder, class_codes, ..network }
     }
 }
 
@@ -132,6 +134,8 @@ pub struct BiPvlSeg {
     pub class_embedding: ClassEmbeddingHead,
     /// Into the space of the alignment loss.
     pub alignment: AlignmentHeads,
+    /// Which class a token is of, where tokens say so.
+    pub class_codes: Option<ClassCodes>,
     #[module(skip)]
     exchange: Exchange,
 }
@@ -250,7 +254,10 @@ impl BiPvlSeg {
             let mut tokens = self.text_encoder.embeddings.forward(ids, noise.as_deref_mut());
             for stage in 0..stages {
                 tokens = self.text_encoder.stage(stage, tokens, &encoded.mask, noise.as_deref_mut());
-                encoded.stages.push(tokens.clone());
+                encoded.stages.push(match &self.class_codes {
+                    Some(codes) => codes.forward(tokens.clone()),
+                    None => tokens.clone(),
+                });
             }
         }
         encoded

@@ -85,7 +85,7 @@ fn text(vocab_size: usize, hidden_size: usize, heads: usize, dropout: f32) -> Te
 
 fn fusion(heads: usize, mlp_size: usize) -> FusionConfig {
     let (form, exchange, tokens) = (FusionForm::TwoWay, Exchange::BothWays, TokenPath::Replaced);
-    FusionConfig { heads, mlp_size, form, exchange, tokens }
+    FusionConfig { heads, mlp_size, form, exchange, tokens, class_codes: false }
 }
 
 impl fmt::Display for Preset {

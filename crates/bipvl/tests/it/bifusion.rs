@@ -25,12 +25,26 @@ fn block(form: FusionForm) -> BiFusion {
 }
 
 fn block_of(form: FusionForm, exchange: Exchange, afterwards: TextAfterwards) -> BiFusion {
-    let config = FusionConfig { heads: 4, mlp_size: 16, form, exchange, tokens: TokenPath::default() };
+    let config = FusionConfig {
+        heads: 4,
+        mlp_size: 16,
+        form,
+        exchange,
+        tokens: TokenPath::default(),
+        class_codes: false,
+    };
     BiFusion::new(&mut Initializer::new(3, &Device::flex()), &config, HIDDEN, CHANNELS, afterwards)
 }
 
 fn block_with(form: FusionForm, tokens: TokenPath) -> BiFusion {
-    let config = FusionConfig { heads: 4, mlp_size: 16, form, exchange: Exchange::BothWays, tokens };
+    let config = FusionConfig {
+        heads: 4,
+        mlp_size: 16,
+        form,
+        exchange: Exchange::BothWays,
+        tokens,
+        class_codes: false,
+    };
     BiFusion::new(&mut Initializer::new(3, &Device::flex()), &config, HIDDEN, CHANNELS, TextAfterwards::Read)
 }
 
@@ -157,7 +171,7 @@ fn assert_differs(one: Tensor<3>, other: Tensor<3>) {
 #[test]
 fn the_block_of_the_paper_has_its_parameters() {
     let (form, exchange, tokens) = (FusionForm::TwoWay, Exchange::BothWays, TokenPath::Kept);
-    let config = FusionConfig { heads: 8, mlp_size: 2048, form, exchange, tokens };
+    let config = FusionConfig { heads: 8, mlp_size: 2048, form, exchange, tokens, class_codes: false };
     let device = Device::flex();
     // Without projections: the text is as wide as the vision.
     let count = |channels: usize| {

@@ -30,7 +30,7 @@ const CHANNELS: usize = 8;
 /// A block whose weights are made from their names.
 fn block(form: FusionForm, hidden: usize, afterwards: TextAfterwards) -> BiFusion {
     let (exchange, tokens) = (Exchange::BothWays, TokenPath::Replaced);
-    let config = FusionConfig { heads: 4, mlp_size: 16, form, exchange, tokens };
+    let config = FusionConfig { heads: 4, mlp_size: 16, form, exchange, tokens, class_codes: false };
     let mut init = Initializer::new(0, &Device::flex().autodiff());
     let block = BiFusion::new(&mut init, &config, hidden, CHANNELS, afterwards);
     let mut weights = collect(&block);

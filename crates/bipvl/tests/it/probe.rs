@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use bipvl::{
     data::{Case, Dataset, Intensity, Recipe},
     infer::{InferConfig, Predictor, PredictorInput},
-    model::{TextInput, init::Initializer},
+    model::{TextInput, TokenTensors, init::Initializer},
     probe::{Answer, Answers, Found, Probe, ProbeInput, Summary},
     text::{
         Concept, Description, Descriptions, Synonyms, Tokenizer, Tokens,
@@ -191,31 +191,39 @@ fn classes_that_are_not_wanted_become_background_after_the_decision() {
     assert_eq!(only_plate, whole.map(|label| if *label == 4 { 9 } else { 0 }));
 }
 
-/// The texts of all classes meet the image together and no token says whose it is: texts that are exchanged
-/// whole leave the logits of every class as they were. Other words do not.
+/// The texts of all classes meet the image together. Where no token says whose it is, as published, texts that are
+/// exchanged whole leave the logits of every class as they were; class codes tell them apart.
 #[test]
-fn the_network_is_not_told_which_class_a_text_is_of() {
+fn only_class_codes_tell_which_class_a_text_is_of() {
+    let (one, other) = ("A small block on the left.", "A thin slab behind it.");
+    for class_codes in [false, true] {
+        let [straight, exchanged, twice] = logits_of([[one, other], [other, one], [one, one]], class_codes);
+        assert_eq!(largest_difference(&straight, &exchanged) > TOLERANCE, class_codes);
+        assert!(largest_difference(&straight, &twice) > TOLERANCE);
+    }
+}
+
+/// What one network with first weights makes of one image under each pair of texts.
+fn logits_of<const N: usize>(texts: [[&str; 2]; N], class_codes: bool) -> [Vec<f32>; N] {
     let (_folder, dataset) = drawn();
     let scene = Scene::new();
     let device = Device::flex();
     let mut config = narrow();
     config.text.vocab_size = scene.tokenizer.vocabulary_size();
+    config.fusion.class_codes = class_codes;
     let model = config.init(LABELS.len(), PATCH, &mut Initializer::new(5, &device));
     let (prepared, _) = scene.predictor.prepare_files(&dataset.cases[0].images).unwrap();
     let values: Vec<f32> = prepared.image.iter().copied().collect();
-    let logits = |texts: &[&str]| -> Vec<f32> {
-        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+    texts.map(|texts| {
+        let texts = scene.tokenizer.encode(&texts.map(ToOwned::to_owned));
+        let text = TokenTensors::new(&texts, &device);
         let image = Tensor::<5>::from_data(TensorData::new(values.clone(), [1, 1, 32, 32, 32]), &device);
-        let text = scene.predictor.encode(&[scene.tokenizer.encode(&texts)]);
-        model.segment(image, &text[0]).into_data().try_to_vec().unwrap()
-    };
-    let largest = |one: &[f32], other: &[f32]| {
-        one.iter().zip(other).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max)
-    };
-    let (one, other) = ("A small block on the left.", "A thin slab behind it.");
-    let straight = logits(&[one, other]);
-    assert!(largest(&straight, &logits(&[other, one])) < TOLERANCE);
-    assert!(largest(&straight, &logits(&[one, one])) > TOLERANCE);
+        model.segment(image, &model.encode_full(&text, None)).into_data().try_to_vec().unwrap()
+    })
+}
+
+fn largest_difference(one: &[f32], other: &[f32]) -> f32 {
+    one.iter().zip(other).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max)
 }
 
 fn found(dice: Option<f64>, predicted_ml: f64) -> Found {

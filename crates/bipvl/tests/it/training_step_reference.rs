@@ -71,6 +71,7 @@ fn config() -> BiPvlSegConfig {
             form: FusionForm::TwoWay,
             exchange: Exchange::BothWays,
             tokens: TokenPath::Replaced,
+            class_codes: false,
         },
         bottleneck: Bottleneck::Fused,
         shared_size: 16,

@@ -36,7 +36,13 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     }
     let folder = &args.out;
     tracing::info!("1 of 4: drawing {} phantoms in {}", PHANTOMS + NEW_PHANTOMS, folder.display());
-    let set = Set { name: "Phantoms", classes: &phantom::CLASSES, cases: PHANTOMS, new_cases: NEW_PHANTOMS };
+    let set = Set {
+        name: "Phantoms",
+        classes: &phantom::CLASSES,
+        cases: PHANTOMS,
+        new_cases: NEW_PHANTOMS,
+        id: |case| format!("phantom_{case:03}"),
+    };
     set.write(&folder.join("data"), |seed| phantom::draw(seed, SHAPE, SPACING))?;
 
     tracing::info!("2 of 4: training on organs of equal density that differ in place or shape");
@@ -115,6 +121,7 @@ struct Set<'a> {
     classes: &'a [(&'a str, u16)],
     cases: usize,
     new_cases: usize,
+    id: fn(usize) -> String,
 }
 
 impl Set<'_> {
@@ -126,7 +133,7 @@ impl Set<'_> {
                 fs::create_dir_all(subfolder).with_context(|| subfolder.display().to_string())?;
             }
             for seed in seeds {
-                let (phantom, name) = (draw(seed as u64), format!("{}.nii.gz", id(seed)));
+                let (phantom, name) = (draw(seed as u64), format!("{}.nii.gz", (self.id)(seed)));
                 write_image(&images.join(&name), &phantom.image)?;
                 write_labels(&labels.join(&name), &phantom.labels)?;
             }
@@ -145,7 +152,7 @@ impl Set<'_> {
         let labels: serde_json::Map<_, _> =
             std::iter::once(("0".to_owned(), json!("background"))).chain(classes).collect();
         let cases = (0..self.cases).map(|seed| {
-            let name = format!("{}.nii.gz", id(seed));
+            let name = format!("{}.nii.gz", (self.id)(seed));
             json!({ "image": format!("imagesTr/{name}"), "label": format!("labelsTr/{name}") })
         });
         json!({
@@ -156,8 +163,4 @@ impl Set<'_> {
             "training": cases.collect::<Vec<_>>(),
         })
     }
-}
-
-fn id(seed: usize) -> String {
-    format!("phantom_{seed:03}")
 }

@@ -3,6 +3,7 @@
 //! Padding tokens are never attended to. Neither form knows positions: whatever order tokens come in, they
 //! leave in the same.
 
+mod class_codes;
 mod pre_norm;
 mod two_way;
 
@@ -13,6 +14,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use class_codes::ClassCodes;
 pub use pre_norm::{PreNorm, PreNormSide};
 pub use two_way::{TextOutput, TwoWay, TwoWayLayer};
 
@@ -35,6 +37,9 @@ pub struct FusionConfig {
     /// What becomes of the tokens that enter.
     #[serde(default)]
     pub tokens: TokenPath,
+    /// Whether a token says which class it is of (paper.md section 11, row 2b). Not by default: it was not published.
+    #[serde(default)]
+    pub class_codes: bool,
 }
 
 /// Which side hears of the other, and where; all but the default are there to be compared with it.

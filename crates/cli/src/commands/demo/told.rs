@@ -1,5 +1,5 @@
-//! `bipvl demo --text`: bodies of which only the text of each case says which organ is meant, segmented with
-//! that text and with the contrary.
+//! `bipvl demo --text`: bodies of which only the text of each case tells two organs apart, segmented with that text
+//! and with the contrary.
 
 use std::{fs, ops::Range, path::Path};
 
@@ -9,12 +9,12 @@ use bipvl_volume::{
     replace_file,
 };
 
-use super::{Set, id, learn, score, segment};
+use super::{Set, learn, score, segment};
 use crate::args::DemoArgs;
 
 const SHAPE: [usize; 3] = [32; 3];
 const SPACING: [f64; 3] = [6.0; 3];
-const SET: Set<'static> = Set { name: "Told phantoms", classes: &TOLD_CLASSES, cases: 12, new_cases: 40 };
+const SET: Set<'static> = Set { name: "Told phantoms", classes: &TOLD_CLASSES, cases: 12, new_cases: 40, id };
 const DESCRIPTIONS: &str = include_str!("../../../../../descriptions/told.toml");
 const CONFIG: &str = include_str!("../../../../../configs/told.toml");
 
@@ -29,7 +29,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
     describe(&data.join("descriptionsTs"), new.clone(), side)?;
     describe(&folder.join("contrary"), new.clone(), |case| side(case + 1))?;
 
-    tracing::info!("2 of 4: training on two equal organs, of which the text of a case names one");
+    tracing::info!("2 of 4: training on two equal organs; only the text of a case says which is which");
     learn(folder, DESCRIPTIONS, CONFIG, args.steps)?;
 
     tracing::info!("3 of 4: segmenting {} new cases with their own text, then with the contrary", new.len());
@@ -43,24 +43,34 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
     Ok(())
 }
 
-/// Two cases with following numbers show one body and mean its two sides.
+/// Two cases with following numbers show one body, with its organs exchanged.
 fn draw(case: u64) -> Phantom {
     draw_told(case / 2, side(case as usize), SHAPE, SPACING)
+}
+
+/// Both cases of a body are one patient's, so that none validates a body that was learned with its organs exchanged.
+fn id(case: usize) -> String {
+    format!("body_{:03}_frame{:02}", case / 2, case % 2 + 1)
 }
 
 fn side(case: usize) -> Side {
     if case.is_multiple_of(2) { Side::Right } else { Side::Left }
 }
 
-/// Writes what each case says of the target.
-fn describe(folder: &Path, cases: Range<usize>, side: impl Fn(usize) -> Side) -> Result<()> {
+/// Writes what each case says of its organs.
+fn describe(folder: &Path, cases: Range<usize>, side_of_first: impl Fn(usize) -> Side) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for case in cases {
-        let word = side(case).word();
-        let text = format!(
-            "[[class]]\nname = \"target\"\ntitle = \"Target\"\n\n[class.concepts]\n\
-             location = \"On the {word}, on the {word} side.\"\n"
-        );
+        let first = side_of_first(case);
+        let sides = [first, first.opposite()];
+        let texts = TOLD_CLASSES.iter().zip(sides).map(|((name, _), side)| {
+            let word = side.word();
+            format!(
+                "[[class]]\nname = \"{name}\"\ntitle = \"{name} organ\"\n\n[class.concepts]\n\
+                 location = \"On the {word}, on the {word} side.\"\n"
+            )
+        });
+        let text = texts.collect::<Vec<_>>().join("\n");
         replace_file(&folder.join(format!("{}.toml", id(case))), text.as_bytes())?;
     }
     Ok(())
