@@ -17,6 +17,10 @@ use super::section::{FALL, PLANES, RISE, cut, draw_gray, fill_changes, outline_c
 /// Pixels of a picture at most; a page has one for every class and concept.
 const PICTURE_SHAPE: [f64; 2] = [190.0, 190.0];
 
+/// The shortest scale, in logits: a logit that moves by less moves no probability by more than a quarter of that, so
+/// that the pictures of a text without effect stay gray and show no rounding.
+const LEAST_SCALE: f32 = 0.01;
+
 /// What the section of a report on concepts shows.
 pub(crate) enum Concepts {
     /// A picture for each class and concept.
@@ -51,8 +55,10 @@ pub(crate) struct Effect {
 /// The section as the template writes it.
 pub(super) struct Section<'a> {
     pub(super) case: &'a str,
-    /// The largest change of all pictures, in logits: the ends of the color bar.
-    pub(super) largest: String,
+    /// The ends of the color bar, in logits.
+    pub(super) scale: String,
+    /// Whether no change reaches even the shortest scale.
+    pub(super) is_gray: bool,
     pub(super) rise: String,
     pub(super) fall: String,
     /// The concepts of the first class: the columns.
@@ -106,9 +112,10 @@ impl ConceptMaps {
     /// When a picture cannot be encoded.
     pub(super) fn section<'a>(&'a self, classes: &'a [String]) -> Result<Section<'a>> {
         let largest = self.effects.iter().map(Effect::largest).fold(0.0, f32::max);
+        let scale = largest.max(LEAST_SCALE);
         let row = |(class, name): (usize, &'a String)| -> Result<Row<'a>> {
             let own = self.effects.iter().filter(|effect| effect.class == class);
-            let cells = own.map(|effect| self.cell(effect, largest)).collect::<Result<_>>()?;
+            let cells = own.map(|effect| self.cell(effect, scale)).collect::<Result<_>>()?;
             Ok(Row { class: name, cells })
         };
         let rows = classes.iter().enumerate().map(row).collect::<Result<Vec<_>>>()?;
@@ -116,7 +123,8 @@ impl ConceptMaps {
         let [rise, fall] = [RISE, FALL].map(|[red, green, blue]| format!("rgb({red},{green},{blue})"));
         Ok(Section {
             case: &self.case,
-            largest: format!("{largest:.2}"),
+            scale: format!("{scale:.2}"),
+            is_gray: largest < LEAST_SCALE,
             rise,
             fall,
             concepts: concepts.unwrap_or_default(),
@@ -124,24 +132,31 @@ impl ConceptMaps {
         })
     }
 
-    fn cell<'a>(&'a self, effect: &'a Effect, largest: f32) -> Result<Cell<'a>> {
+    fn cell<'a>(&'a self, effect: &'a Effect, scale: f32) -> Result<Cell<'a>> {
         let mut png = Cursor::new(Vec::new());
-        self.picture(effect, largest)
+        self.picture(effect, scale)
             .write_to(&mut png, ImageFormat::Png)
             .with_context(|| format!("case {}: the picture of a concept cannot be encoded", self.case))?;
-        let [inside, outside] = [effect.inside, effect.outside].map(|mean| number(mean, 3));
+        let [inside, outside] = [effect.inside, effect.outside].map(in_logits);
         let Effect { concept, sentence, .. } = effect;
         Ok(Cell { concept, sentence, inside, outside, png: STANDARD.encode(png.into_inner()) })
     }
 
-    fn picture(&self, effect: &Effect, largest: f32) -> RgbImage {
+    fn picture(&self, effect: &Effect, scale: f32) -> RgbImage {
         let (grid, axial) = (self.image.grid(), PLANES[0]);
         let shape = panel_within(PICTURE_SHAPE, axial, grid.shape(), grid.spacing());
         let window = usual_intensities(self.image.voxels().iter().copied()).unwrap_or(0.0..1.0);
         let mut panel = draw_gray(&cut(&self.image, axial, effect.plane), &window, shape);
-        fill_changes(&mut panel, &effect.changes, largest);
+        fill_changes(&mut panel, &effect.changes, scale);
         outline_class(&mut panel, &cut(&self.reference, axial, effect.plane), effect.class as u16 + 1);
         panel
+    }
+}
+
+fn in_logits(mean: Option<f64>) -> String {
+    match mean {
+        Some(mean) if mean > 0.0 && mean < 0.001 => "< 0.001".to_owned(),
+        mean => number(mean, 3),
     }
 }
 
@@ -181,10 +196,24 @@ mod tests {
         assert_eq!((maps.effects[0].plane, maps.effects[0].largest()), (1, 1.0));
         let classes = ["box".to_owned(), "plate".to_owned()];
         let section = maps.section(&classes).unwrap();
-        assert_eq!((section.largest.as_str(), &section.concepts[..]), ("1.00", &["shape"][..]));
+        assert_eq!((section.scale.as_str(), &section.concepts[..]), ("1.00", &["shape"][..]));
+        assert!(!section.is_gray);
         assert_eq!(section.rows[1].cells.len(), 0);
         let cell = &section.rows[0].cells[0];
         assert_eq!((cell.inside.as_str(), cell.outside.as_str()), ("0.250", "–"));
+    }
+
+    #[test]
+    fn rounding_is_not_stretched_to_the_whole_scale() {
+        let mut maps = maps();
+        let effect = &mut maps.effects[0];
+        effect.changes.mapv_inplace(|change| change * 1e-5);
+        effect.inside = Some(1e-5);
+        let classes = ["box".to_owned()];
+        let section = maps.section(&classes).unwrap();
+        assert_eq!((section.scale.as_str(), section.is_gray), ("0.01", true));
+        assert_eq!(section.rows[0].cells[0].inside, "< 0.001");
+        assert_eq!(in_logits(Some(0.0)), "0.000");
     }
 
     #[test]
