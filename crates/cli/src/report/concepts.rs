@@ -48,6 +48,8 @@ pub(crate) struct Effect {
     sentence: String,
     inside: Option<f64>,
     outside: Option<f64>,
+    /// The largest |change| of the whole patch.
+    largest: f32,
     plane: usize,
     changes: Array2<f32>,
 }
@@ -88,22 +90,23 @@ impl Effect {
         let axial = PLANES[0];
         let planes = change.logits.voxels().axis_iter(Axis(axial.through));
         let effects = planes.map(|plane| plane.iter().map(|change| f64::from(change.abs())).sum::<f64>());
-        let largest = effects.enumerate().max_by(|one, other| one.1.total_cmp(&other.1));
-        let plane = largest.map_or(0, |(plane, _)| plane);
+        let fullest = effects.enumerate().max_by(|one, other| one.1.total_cmp(&other.1));
+        let plane = fullest.map_or(0, |(plane, _)| plane);
         Self {
             class,
             concept: concept.to_owned(),
             sentence: sentence.to_owned(),
             inside: change.inside,
             outside: change.outside,
+            largest: largest_of(change.logits.voxels().iter()),
             plane,
             changes: cut(&change.logits, axial, plane),
         }
     }
+}
 
-    fn largest(&self) -> f32 {
-        self.changes.iter().fold(0.0, |largest, change| change.abs().max(largest))
-    }
+fn largest_of<'a>(changes: impl Iterator<Item = &'a f32>) -> f32 {
+    changes.fold(0.0, |largest, change| change.abs().max(largest))
 }
 
 impl ConceptMaps {
@@ -111,8 +114,8 @@ impl ConceptMaps {
     ///
     /// When a picture cannot be encoded.
     pub(super) fn section<'a>(&'a self, classes: &'a [String]) -> Result<Section<'a>> {
-        let largest = self.effects.iter().map(Effect::largest).fold(0.0, f32::max);
-        let scale = largest.max(LEAST_SCALE);
+        let shown = self.effects.iter().map(|effect| largest_of(effect.changes.iter()));
+        let scale = shown.fold(LEAST_SCALE, f32::max);
         let row = |(class, name): (usize, &'a String)| -> Result<Row<'a>> {
             let own = self.effects.iter().filter(|effect| effect.class == class);
             let cells = own.map(|effect| self.cell(effect, scale)).collect::<Result<_>>()?;
@@ -124,7 +127,7 @@ impl ConceptMaps {
         Ok(Section {
             case: &self.case,
             scale: format!("{scale:.2}"),
-            is_gray: largest < LEAST_SCALE,
+            is_gray: self.effects.iter().all(|effect| effect.largest < LEAST_SCALE),
             rise,
             fall,
             concepts: concepts.unwrap_or_default(),
@@ -193,7 +196,7 @@ mod tests {
     fn the_plane_with_most_change_is_shown_and_the_scale_ends_at_its_largest() {
         let maps = maps();
         // 4 · 8 voxels change by 1 in plane 1, 8 by 2 in plane 2.
-        assert_eq!((maps.effects[0].plane, maps.effects[0].largest()), (1, 1.0));
+        assert_eq!((maps.effects[0].plane, maps.effects[0].largest), (1, 2.0));
         let classes = ["box".to_owned(), "plate".to_owned()];
         let section = maps.section(&classes).unwrap();
         assert_eq!((section.scale.as_str(), &section.concepts[..]), ("1.00", &["shape"][..]));
@@ -208,6 +211,7 @@ mod tests {
         let mut maps = maps();
         let effect = &mut maps.effects[0];
         effect.changes.mapv_inplace(|change| change * 1e-5);
+        effect.largest *= 1e-5;
         effect.inside = Some(1e-5);
         let classes = ["box".to_owned()];
         let section = maps.section(&classes).unwrap();

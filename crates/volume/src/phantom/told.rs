@@ -22,6 +22,7 @@ pub enum Side {
 
 impl Side {
     /// The other one.
+    #[must_use]
     pub fn opposite(self) -> Self {
         match self {
             Self::Right => Self::Left,
