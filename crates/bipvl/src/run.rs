@@ -2,6 +2,7 @@
 
 mod budget;
 mod folds;
+mod own_texts;
 
 pub use budget::within_budget;
 pub use folds::{Folds, runs_in};
@@ -18,7 +19,7 @@ use burn::tensor::Device;
 
 use crate::{
     config::{Config, SPLIT_SEED},
-    data::{Case, Dataset, Fold, FolderClasses, Labeling, Split, build_cache},
+    data::{Dataset, Fold, FolderClasses, Labeling, Split, build_cache},
     error::{Error, Result},
     infer::{InferConfig, Predictor, PredictorInput},
     model::{
@@ -26,7 +27,7 @@ use crate::{
         init::Initializer,
         published::{Imported, Sizes},
     },
-    text::{CaseTexts, ClassText, Descriptions, Tokenizer, Tokens},
+    text::{Descriptions, Tokenizer, Tokens},
     train::{Task, checkpoint::load_model},
 };
 
@@ -83,8 +84,7 @@ impl Run {
         }
         fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
         tokenizer.save(folder)?;
-        let words = toml::to_string_pretty(&descriptions).expect("descriptions have a TOML form");
-        replace_file(&folder.join("descriptions.toml"), words.as_bytes())?;
+        replace_file(&folder.join("descriptions.toml"), descriptions.to_toml().as_bytes())?;
         replace_file(&run_config, config.to_toml().as_bytes())?;
         Ok(Self::with(folder, config, descriptions, tokenizer))
     }
@@ -319,21 +319,6 @@ impl Run {
     pub fn text(&self, device: &Device) -> TextInput {
         let text = TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device);
         self.config.train.loss.read(text)
-    }
-
-    /// The text of a case whose own descriptions are in `file`.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read or does not fit the descriptions of the run.
-    pub fn case_text(&self, file: &Path) -> Result<ClassText> {
-        Ok(self.tokenizer.encode_classes(&self.descriptions.of_case(file)?))
-    }
-
-    fn texts<'a>(&self, cases: impl Iterator<Item = &'a Case>) -> Result<CaseTexts> {
-        let with_files = cases.filter_map(|case| Some((case.id.clone(), case.descriptions()?)));
-        let own = with_files.map(|(id, file)| Ok((id, self.case_text(&file)?))).collect::<Result<_>>()?;
-        Ok(CaseTexts { common: self.tokenizer.encode_classes(&self.descriptions), own })
     }
 }
 

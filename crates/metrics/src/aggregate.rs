@@ -79,6 +79,18 @@ impl Scores {
     }
 }
 
+impl ClassScores {
+    /// Dice as a mean over cases counts it: 0 where the class was missed, `None` where it does not exist.
+    pub fn counted_dice(&self) -> Option<f64> {
+        or_missed(self, |scores| scores.dice)
+    }
+}
+
+/// A missed class counts as 0, whatever the convention.
+fn or_missed(scores: &ClassScores, score: fn(&ClassScores) -> Option<f64>) -> Option<f64> {
+    if scores.state == State::PredEmpty { Some(0.0) } else { score(scores) }
+}
+
 fn class_means(scores: &[(ClassScores, Option<f64>)]) -> ClassMeans {
     let missed: Vec<Option<f64>> = scores
         .iter()
@@ -86,12 +98,7 @@ fn class_means(scores: &[(ClassScores, Option<f64>)]) -> ClassMeans {
         .map(|(_, diagonal_mm)| *diagonal_mm)
         .collect();
     let shares = |score: fn(&ClassScores) -> Option<f64>| {
-        let values: Vec<f64> = scores
-            .iter()
-            .filter_map(
-                |(scores, _)| if scores.state == State::PredEmpty { Some(0.0) } else { score(scores) },
-            )
-            .collect();
+        let values: Vec<f64> = scores.iter().filter_map(|(scores, _)| or_missed(scores, score)).collect();
         Mean { missed: missed.len(), ..Mean::of(&values) }
     };
     let distances = |score: fn(&ClassScores) -> Option<f64>| {

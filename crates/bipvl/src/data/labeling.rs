@@ -46,6 +46,14 @@ impl Labeling {
         }
     }
 
+    /// The channel of a class, counted from 0, in the logits.
+    pub fn channel(&self, class: usize) -> usize {
+        match self {
+            Self::Exclusive(_) => class + 1,
+            Self::Overlapping(_) => class,
+        }
+    }
+
     /// The labels that stand for each class.
     pub fn classes(&self) -> Vec<&[u16]> {
         match self {

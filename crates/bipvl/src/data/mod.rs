@@ -29,9 +29,9 @@ pub use dataset::{Case, Dataset, FolderClasses, Modality, Relabel, Wanted, read_
 pub use labeling::Labeling;
 pub use layout::Layout;
 pub use loader::{Loader, LoaderConfig, STEPS_AHEAD};
-pub use patch::VoxelLists;
-pub(crate) use preprocess::check_grid;
+pub use patch::{VoxelLists, fullest_start};
 pub use preprocess::{Intensity, Prepared, Recipe, read_channels};
+pub(crate) use preprocess::{check_grid, class_indices};
 pub use regions::{Regions, check_regions};
 pub use split::{Fold, Part, Split, SplitConfig, fold};
 

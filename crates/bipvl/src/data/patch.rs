@@ -1,6 +1,6 @@
 //! Where training patches stand, a stated share of them on foreground.
 
-use ndarray::{Array3, Array4};
+use ndarray::{Array3, Array4, Axis, Zip};
 use rand::{
     Rng,
     seq::{IndexedRandom, IteratorRandom},
@@ -76,6 +76,48 @@ impl VoxelLists {
     }
 }
 
+/// The first voxel of the patch that holds most voxels of classes; where several hold as many, of the one nearest to
+/// the middle of these. `labels` are class indices, 0 is background.
+///
+/// # Panics
+///
+/// When the patch is larger than the case.
+pub fn fullest_start(labels: &Array3<u8>, patch: [usize; 3]) -> [usize; 3] {
+    let mut counts = labels.mapv(|label| u32::from(label > 0));
+    for (axis, side) in patch.into_iter().enumerate() {
+        counts = sums_of_runs(&counts, Axis(axis), side);
+    }
+    let most = counts.iter().copied().max().expect("a case is padded to the patch");
+    let fullest = counts.indexed_iter().filter(|(_, count)| **count == most).map(|((x, y, z), _)| [x, y, z]);
+    let (mut sums, mut number) = ([0; 3], 0);
+    for start in fullest.clone() {
+        sums = std::array::from_fn(|axis| sums[axis] + start[axis]);
+        number += 1;
+    }
+    // Times their number, so that the middle is whole.
+    let distance = |start: &[usize; 3]| -> u128 {
+        (0..3).map(|axis| ((number * start[axis]).abs_diff(sums[axis]) as u128).pow(2)).sum()
+    };
+    fullest.min_by_key(distance).expect("some patch holds most")
+}
+
+/// The sum of each run of `side` neighbors along an axis.
+fn sums_of_runs(counts: &Array3<u32>, axis: Axis, side: usize) -> Array3<u32> {
+    let mut shape = counts.raw_dim();
+    shape[axis.index()] = (shape[axis.index()] + 1).checked_sub(side).expect("a case is padded to the patch");
+    let mut sums = Array3::zeros(shape);
+    Zip::from(counts.lanes(axis)).and(sums.lanes_mut(axis)).for_each(|counts, mut sums| {
+        let mut sum: u32 = counts.iter().take(side).sum();
+        for (place, run) in sums.iter_mut().enumerate() {
+            *run = sum;
+            if let Some(next) = counts.get(place + side) {
+                sum = sum + next - counts[place];
+            }
+        }
+    });
+    sums
+}
+
 fn spread(voxels: Vec<u32>) -> Vec<u32> {
     let kept = voxels.len().min(MAX_VOXELS_PER_CLASS);
     (0..kept).map(|rank| voxels[rank * voxels.len() / kept]).collect()
@@ -83,7 +125,6 @@ fn spread(voxels: Vec<u32>) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::Axis;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
@@ -122,6 +163,23 @@ mod tests {
         let small = (0..1000).filter(|_| lists.draw_start(PATCH, 1.0, &mut rng) == [0; 3]).count();
         // Six standard deviations of a fair coin thrown a thousand times.
         assert!(small.abs_diff(500) < 95, "{small}");
+    }
+
+    #[test]
+    fn the_fullest_patch_holds_most_voxels_and_has_them_in_its_middle() {
+        let mut labels = Array3::zeros((12, 10, 8));
+        // Alone at one end, and two at the other, with different classes: patches of 4 that hold both begin at
+        // x 5 to 7, y 3 to 6, z 0 to 3.
+        for (voxel, class) in [([0, 0, 7], 1), ([8, 6, 3], 1), ([7, 6, 3], 2)] {
+            labels[voxel] = class;
+        }
+        let start = fullest_start(&labels, PATCH);
+        assert!(start[0] == 6 && [4, 5].contains(&start[1]) && [1, 2].contains(&start[2]), "{start:?}");
+        labels[[1, 1, 7]] = 3;
+        labels[[2, 1, 7]] = 3;
+        assert_eq!(fullest_start(&labels, [3, 2, 1]), [0, 0, 7]);
+        let nothing = fullest_start(&Array3::zeros((6, 4, 4)), PATCH);
+        assert_eq!(nothing, [1, 0, 0]);
     }
 
     #[test]

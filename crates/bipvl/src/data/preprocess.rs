@@ -218,7 +218,8 @@ fn foreground(channels: &[Volume<f32>]) -> Option<Bounds> {
     Bounds::of_mask(&mask)
 }
 
-fn class_indices(labels: &LabelMap, known: &[u16], grid: &Grid) -> Array3<u8> {
+/// The labels as class indices on another grid: 1 for the first of `known`, 0 beyond the labels and for others.
+pub(crate) fn class_indices(labels: &LabelMap, known: &[u16], grid: &Grid) -> Array3<u8> {
     let placed = resample_labels(labels, grid, Outside::Fill(0));
     placed
         .voxels()

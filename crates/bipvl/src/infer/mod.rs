@@ -220,12 +220,12 @@ impl Predictor {
     ) -> LabelMap {
         let coverage = self.window.plan(grid.shape(), self.labeling.outputs());
         let mut restorer = Restorer::new(grid, onto, &self.labeling);
-        let mut sharing = Sharing::new(|patch| self.logits(texts, patch));
+        let mut sharing = Sharing::new(|patch| self.segment_patch(texts, patch));
         let mut state = Progress { total: coverage.patches(), ..Progress::default() };
         let segment = |patch: ArrayView4<f32>| {
             let logits = match self.passes {
                 Passes::Shared => sharing.logits(patch),
-                Passes::Every => self.logits(texts, patch),
+                Passes::Every => self.segment_patch(texts, patch),
             };
             state = Progress { done: state.done + 1, shared: sharing.shared(), ..state };
             progress(state);
@@ -235,9 +235,24 @@ impl Predictor {
         restorer.into_labels()
     }
 
+    /// Whether any logits depend on the text.
+    pub fn heeds_text(&self) -> bool {
+        self.texts.iter().any(EncodedText::is_read)
+    }
+
+    /// The predictor's own text, as each network has encoded it.
+    pub fn texts(&self) -> &[EncodedText] {
+        &self.texts
+    }
+
+    /// Voxels that the network sees at once.
+    pub fn patch(&self) -> [usize; 3] {
+        self.recipe.patch
+    }
+
     /// Logits of one patch `[channels, x, y, z]` → `[outputs, x, y, z]`: the mean over the networks, each with
     /// its text, and over the flips.
-    fn logits(&self, texts: &[EncodedText], patch: ArrayView4<f32>) -> Logits {
+    pub fn segment_patch(&self, texts: &[EncodedText], patch: ArrayView4<f32>) -> Logits {
         let members = self.models.iter().zip(texts);
         let passes = members.flat_map(|member| self.mirror.flips().map(move |flip| (member, flip)));
         mean(passes.map(|((model, text), flip)| flip.of(self.pass(model, text, flip.of(patch)))))

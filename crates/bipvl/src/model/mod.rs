@@ -187,6 +187,13 @@ pub struct EncodedText {
     num_texts: usize,
 }
 
+impl EncodedText {
+    /// Whether the logits depend on it.
+    pub fn is_read(&self) -> bool {
+        !self.stages.is_empty()
+    }
+}
+
 /// What the encoders and the decoder made of an image and a text.
 struct Seen {
     decoded: DecoderOutput,

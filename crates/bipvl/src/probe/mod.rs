@@ -4,9 +4,11 @@
 //! measurement that was stopped goes on where it was.
 
 mod answers;
+mod concepts;
 mod summary;
 
 pub use answers::{Answer, Answers, Found};
+pub use concepts::{Change, ConceptProbe};
 pub use summary::{ClassRow, Compared, Row, Skipped, Summary};
 
 use bipvl_metrics::overlaps;

@@ -166,6 +166,23 @@ impl Descriptions {
         Ok(of_case)
     }
 
+    /// As a TOML file, which [`Descriptions::read`] reads.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("descriptions have a TOML form")
+    }
+
+    /// The whole text of each class, with one concept of one class left out.
+    pub fn full_texts_without(&self, class: usize, concept: usize) -> Vec<String> {
+        let text = |(place, description): (usize, &Description)| {
+            let mut description = description.clone();
+            if place == class {
+                description.concepts.remove(concept);
+            }
+            description.full_text()
+        };
+        self.classes.iter().enumerate().map(text).collect()
+    }
+
     fn check_texts(&self, path: &Path) -> Result<()> {
         if self.classes.is_empty() {
             return Err(Error::content(path, "at least one class", "none"));

@@ -13,7 +13,7 @@ pub mod variants;
 
 pub use cases::CaseTexts;
 pub use description::{Concept, Description, Descriptions, PAPER_CONCEPTS};
-pub use rewrite::Rewrite;
+pub use rewrite::{Rewrite, of_other_cases};
 pub use synonyms::Synonyms;
 pub use tokenizer::Tokenizer;
 

@@ -3,7 +3,7 @@
 //! A rewrite replaces the text of all classes before the network ever reads one, so that it learns with it. The
 //! names of the classes stay.
 
-use rand::{SeedableRng, seq::SliceRandom};
+use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Concept, Description, Descriptions};
@@ -44,6 +44,22 @@ impl Rewrite {
         };
         Some(Descriptions { classes: changed })
     }
+}
+
+/// Each case with the descriptions of another, by id; none keeps its own. Which one it gets follows from `seed`.
+pub fn of_other_cases(of_cases: &[(String, Descriptions)], seed: u64) -> Vec<(String, Descriptions)> {
+    let order = derangement(of_cases.len(), &mut ChaCha8Rng::seed_from_u64(seed));
+    of_cases.iter().zip(order).map(|((case, _), from)| (case.clone(), of_cases[from].1.clone())).collect()
+}
+
+/// An order of so many things in which none keeps its place (of one thing there is none): one cycle through all,
+/// drawn after Sattolo (1986).
+pub(super) fn derangement(count: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    for last in (1..count).rev() {
+        order.swap(last, random.random_range(0..last));
+    }
+    order
 }
 
 fn named(of: &Description) -> Description {
@@ -163,6 +179,35 @@ mod tests {
         }
         let [one, other] = [0, 1].map(|seed| Rewrite::Shuffled.apply(&before, seed));
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn no_case_keeps_its_text_when_it_gets_that_of_another_and_none_is_lost() {
+        for count in 2..7 {
+            let cases: Vec<_> =
+                (0..count).map(|case| (format!("case {case}"), descriptions(case + 1))).collect();
+            for seed in 0..20 {
+                let others = of_other_cases(&cases, seed);
+                assert!(cases.iter().zip(&others).all(|(own, other)| own.0 == other.0 && own.1 != other.1));
+                let mut texts: Vec<usize> = others.iter().map(|(_, text)| text.classes.len()).collect();
+                texts.sort_unstable();
+                assert!(texts.into_iter().eq(1..=count));
+                assert_eq!(of_other_cases(&cases, seed), others);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_keeps_its_place_in_a_derangement() {
+        for seed in 0..50 {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            for count in 2..9 {
+                let mut order = derangement(count, &mut random);
+                assert!(order.iter().enumerate().all(|(place, from)| place != *from), "{order:?}");
+                order.sort_unstable();
+                assert!(order.into_iter().eq(0..count));
+            }
+        }
     }
 
     #[test]

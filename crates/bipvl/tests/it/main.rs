@@ -9,6 +9,7 @@ mod bifusion_reference;
 mod cache;
 mod case_texts;
 mod checkpoints;
+mod concepts;
 mod dataset;
 mod describing;
 mod descriptions;

@@ -63,7 +63,8 @@ fn every_variant_stands_once_and_the_trained_text_comes_first() {
             "left and right swapped",
             "without shape",
             "without location",
-            "shuffled between classes",
+            "sentences shuffled under the titles",
+            "whole texts exchanged between classes",
             "urinary bladder in place of left kidney",
             "urinary bladder in place of right kidney",
             "urinary bladder in place of liver",
@@ -109,7 +110,8 @@ fn each_rule_does_what_its_name_says() {
 fn shuffled_texts_are_the_same_texts_with_none_in_its_place() {
     for seed in 0..20 {
         let variants = variants_of(&trained(), &[Kind::Shuffled], seed);
-        let (before, after) = (&variants.made[0].texts, texts(&variants, "shuffled between classes"));
+        let (before, after) =
+            (&variants.made[0].texts, texts(&variants, "whole texts exchanged between classes"));
         assert!(before.iter().zip(after).all(|(before, after)| before != after));
         let sorted = |texts: &[String]| {
             let mut texts = texts.to_vec();
@@ -117,6 +119,18 @@ fn shuffled_texts_are_the_same_texts_with_none_in_its_place() {
             texts
         };
         assert_eq!(sorted(before), sorted(after));
+        // Under each title stand sentences of the same concepts, and each sentence is still there.
+        let mixed = texts(&variants, "sentences shuffled under the titles");
+        let title = |text: &String| text.split_once(". ").unwrap().0.to_owned();
+        assert!(before.iter().map(title).eq(mixed.iter().map(title)));
+        assert_ne!(before, mixed);
+        let words = |texts: &[String]| {
+            let mut words: Vec<String> =
+                texts.iter().flat_map(|text| text.split(' ')).map(str::to_owned).collect();
+            words.sort();
+            words
+        };
+        assert_eq!(words(before), words(mixed));
     }
 }
 
@@ -137,7 +151,8 @@ fn a_seed_gives_its_texts_whatever_else_is_wanted() {
     let everything = all(&trained());
     for (kind, name) in [
         (Kind::Typos, "typos, 3 per sentence"),
-        (Kind::Shuffled, "shuffled between classes"),
+        (Kind::Shuffled, "sentences shuffled under the titles"),
+        (Kind::Shuffled, "whole texts exchanged between classes"),
         (Kind::Nonsense, "nonsense words"),
     ] {
         let alone = variants_of(&trained(), &[kind], 3);
@@ -154,7 +169,13 @@ fn what_changes_nothing_is_skipped_with_its_reason() {
     let skipped: Vec<&str> = variants.skipped.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(
         skipped,
-        ["concepts in reverse order", "other words", "left and right swapped", "shuffled between classes"]
+        [
+            "concepts in reverse order",
+            "other words",
+            "left and right swapped",
+            "sentences shuffled under the titles",
+            "whole texts exchanged between classes"
+        ]
     );
     assert!(variants.skipped.iter().all(|(_, reason)| reason == "it leaves every text as it was trained"));
 }

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     args::TrainArgs,
-    report::{Report, folds::FoldScores, table},
+    report::{Report, folds::FoldScores, history::History, table},
 };
 
 /// One run of a cross-validation.
@@ -163,14 +163,17 @@ fn summarize(args: &TrainArgs, folds: &[Fold]) -> Result<()> {
     let cases: Vec<Case> = folds.iter().flat_map(|fold| fold.split.val.clone()).collect();
     let rows = [("command", command_line()), ("preset", config.preset.clone())];
     let rows = rows.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let histories = folds.iter().map(|fold| History::read(&fold.run.path("log.jsonl")));
     let report = Report {
         title: format!("{}: {} cases in {} folds", config.data.name, cases.len(), folds.len()),
         settings: rows.chain(by_fold.rows()).collect(),
         classes: classes.clone(),
         overlays: draw_worst(&folds[0].run, &cases, &pairs, &scores, &labels)?,
+        concepts: None,
         scores: scores.clone(),
-        history: None,
+        histories: histories.collect::<Result<_>>()?,
     };
+    report.write_pictures(&args.out)?;
     report.write(&path("report.html"))?;
     print_table(&scores, classes);
     for (name, value) in by_fold.rows() {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use bipvl::{
     config::DataConfig,
     data::{Case, read_channels, read_reference},
+    infer::Predictor,
     run::Run,
 };
 use bipvl_metrics::{ClassLabels, Scores, Settings};
@@ -16,12 +17,14 @@ use bipvl_volume::{
 };
 use burn::tensor::Device;
 
-use super::evaluate::{Pair, print_table, score, write_scores};
+use super::{
+    concepts::concepts,
+    evaluate::{Pair, print_table, score, write_scores},
+};
 use crate::{
     progress,
     report::{
         Report,
-        curves::{dice_curves, loss_curves},
         history::History,
         overlay::{Overlay, OverlayCase},
         table,
@@ -33,7 +36,8 @@ const PICTURES: usize = 8;
 
 /// Judges a run; `settings` are rows that the report adds to its own.
 pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&str, String)]) -> Result<()> {
-    let pairs = segment(run, cases, device)?;
+    let predictor = run.predictor(run.config.infer, device)?;
+    let pairs = segment(run, &predictor, cases)?;
     let classes = run.config.data.class_labels();
     let relabel = &run.config.data.relabel;
     let scores = score(&pairs, &classes, relabel, &Settings::default())?;
@@ -41,7 +45,6 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
     let table = table::markdown(&scores, &run.config.data.classes);
     replace_file(&run.path("scores.md"), table.as_bytes())?;
     let history = History::read(&run.path("log.jsonl"))?;
-    write_curves(run, &history, &run.config.data.classes)?;
     let mut rows: Vec<(String, String)> =
         settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     rows.extend([
@@ -55,9 +58,11 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
         settings: rows,
         classes: run.config.data.classes.clone(),
         overlays: draw_worst(run, cases, &pairs, &scores, &classes)?,
+        concepts: Some(concepts(run, &predictor, cases, &scores)?),
         scores: scores.clone(),
-        history: Some(history),
+        histories: vec![history],
     };
+    report.write_pictures(&run.folder)?;
     report.write(&run.path("report.html"))?;
     print_table(&scores, &run.config.data.classes);
     tracing::info!("report in {}", run.path("report.html").display());
@@ -80,17 +85,16 @@ fn validation(data: &DataConfig) -> String {
 }
 
 /// Writes a label map for each case.
-fn segment(run: &Run, cases: &[Case], device: &Device) -> Result<Vec<Pair>> {
-    let predictor = run.predictor(run.config.infer, device)?;
+fn segment(run: &Run, predictor: &Predictor, cases: &[Case]) -> Result<Vec<Pair>> {
     let folder = run.path("predictions");
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let bar = progress::bar("segmenting", cases.len());
     let mut pairs = Vec::with_capacity(cases.len());
     for case in cases {
         let prediction = folder.join(format!("{}.nii.gz", case.id));
-        let own = case.descriptions().map(|file| run.case_text(&file)).transpose()?;
+        let own = run.own_descriptions(case).map(|file| run.case_text(&file)).transpose()?;
         let own = own.map(|text| predictor.described(&[text.full]));
-        let predictor = own.as_ref().unwrap_or(&predictor);
+        let predictor = own.as_ref().unwrap_or(predictor);
         let mut watch = progress::patches(&bar, &case.id);
         write_labels(&prediction, &predictor.predict_files(&case.images, &mut watch)?)?;
         let reference = case.labels.clone().context("a validation case has labels")?;
@@ -99,18 +103,6 @@ fn segment(run: &Run, cases: &[Case], device: &Device) -> Result<Vec<Pair>> {
     }
     bar.finish_and_clear();
     Ok(pairs)
-}
-
-/// The curves of the report as files of their own.
-fn write_curves(run: &Run, history: &History, classes: &[String]) -> Result<()> {
-    let losses =
-        ["loss-total.svg", "loss-segmentation.svg", "loss-class-embedding.svg", "loss-alignment.svg"];
-    let mut files: Vec<(&str, String)> = losses.into_iter().zip(loss_curves(history)?).collect();
-    files.extend(dice_curves(history, classes)?.map(|svg| ("dice.svg", svg)));
-    for (name, svg) in files {
-        replace_file(&run.path(name), svg.as_bytes())?;
-    }
-    Ok(())
 }
 
 /// Pictures of the cases with the lowest mean Dice.

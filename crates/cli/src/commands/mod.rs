@@ -2,6 +2,7 @@
 
 pub(crate) mod ablate;
 pub(crate) mod bench;
+mod concepts;
 pub(crate) mod data;
 pub(crate) mod demo;
 pub(crate) mod describe;

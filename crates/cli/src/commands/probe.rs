@@ -47,7 +47,8 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     let count_cut = |texts: &[String]| run.count_cut(texts);
     let summary = Summary::of(&variants, &run.config.data.classes, &answers, bootstrap, &count_cut);
 
-    let report = ProbeReport { title: format!("{}: what the text does", dataset.name), summary };
+    let title = format!("{}: what the text does", dataset.name);
+    let report = ProbeReport { title, summary, has_class_codes: run.config.model.fusion.class_codes };
     let text = serde_json::to_string_pretty(&report.summary)?;
     replace_file(&folder.join("probe.json"), text.as_bytes())?;
     replace_file(&folder.join("probe.md"), report.markdown().as_bytes())?;

@@ -108,7 +108,8 @@ pub(super) fn wanted(args: &TrainArgs) -> Result<Wanted> {
 pub(super) struct Outset {
     pub(super) config: Config,
     pub(super) descriptions: Descriptions,
-    of_cases: Vec<Descriptions>,
+    /// What single cases say of their own, by the case's id.
+    pub(super) of_cases: Vec<(String, Descriptions)>,
 }
 
 impl Outset {
@@ -116,23 +117,33 @@ impl Outset {
     pub(super) fn new(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Self> {
         let (config, descriptions) = plan(args, dataset)?;
         let of_cases = of_cases(dataset, &descriptions)?;
-        let config = memory::fit(args.memory_budget, config, &descriptions, &of_cases, imported)?;
+        let words = words(&of_cases);
+        let config = memory::fit(args.memory_budget, config, &descriptions, &words, imported)?;
         Ok(Self { config, descriptions, of_cases })
     }
 
     /// A new run in the folder `out`.
     pub(super) fn begin(self, out: &Path, imported: &[Imported]) -> Result<Run> {
-        Ok(Run::create(out, self.config, self.descriptions, &self.of_cases, imported)?)
+        Ok(Run::create(out, self.config, self.descriptions, &words(&self.of_cases), imported)?)
     }
 }
 
-/// The descriptions of the cases that have some of their own.
-pub(super) fn of_cases(dataset: &Dataset, descriptions: &Descriptions) -> Result<Vec<Descriptions>> {
-    let files: Vec<PathBuf> = dataset.cases.iter().filter_map(Case::descriptions).collect();
+/// The descriptions without whose they are.
+pub(super) fn words(of_cases: &[(String, Descriptions)]) -> Vec<Descriptions> {
+    of_cases.iter().map(|(_, own)| own.clone()).collect()
+}
+
+/// The descriptions of the cases that have some of their own, by the case's id.
+pub(super) fn of_cases(
+    dataset: &Dataset,
+    descriptions: &Descriptions,
+) -> Result<Vec<(String, Descriptions)>> {
+    let file = |case: &Case| Some((case.id.clone(), case.descriptions()?));
+    let files: Vec<(String, PathBuf)> = dataset.cases.iter().filter_map(file).collect();
     if !files.is_empty() {
         tracing::info!("{} of {} cases have descriptions of their own", files.len(), dataset.cases.len());
     }
-    Ok(files.iter().map(|file| descriptions.of_case(file)).collect::<Result<_, _>>()?)
+    files.into_iter().map(|(case, file)| Ok((case, descriptions.of_case(&file)?))).collect()
 }
 
 /// The configuration and the descriptions that the flags ask for.

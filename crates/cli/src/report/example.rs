@@ -118,8 +118,9 @@ pub(super) fn report() -> Report {
         .to_vec(),
         classes: class_names(),
         scores: Scores::new(&settings, cases),
-        history: Some(history()),
+        histories: vec![history()],
         overlays: OVERLAYS.clone(),
+        concepts: None,
     }
 }
 

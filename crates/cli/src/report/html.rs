@@ -5,10 +5,13 @@ use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::boxes::dice_boxes;
+use super::concepts::{Concepts, Section};
+use super::curves::Curves;
 use super::rows::{CaseRow, ClassRow, case_rows, class_rows, number};
-use super::{Report, curves, definitions, palette};
+use super::{Report, definitions, palette};
 
-/// What the template fills in; it escapes every text, the curves alone are markup.
+/// What the template fills in; it escapes every text, the drawings alone are markup.
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
@@ -20,9 +23,13 @@ struct Page<'a> {
     any_penalized: bool,
     tolerance_mm: f64,
     cases: Vec<CaseRow>,
-    loss_curves: Vec<String>,
-    dice_curves: Option<String>,
+    boxes: Option<String>,
+    /// Training logs, of which there are several in a cross-validation.
+    folds: usize,
+    curves: Curves,
     overlays: Vec<Picture<'a>>,
+    concepts: Option<Section<'a>>,
+    no_concepts: Option<&'static str>,
     definitions: Vec<(&'static str, &'static str)>,
 }
 
@@ -54,9 +61,12 @@ impl Report {
             .map(|(index, row)| Class { row, color: palette::hex(index) })
             .collect();
         let cases = case_rows(scores, &self.classes);
-        let history = self.history.as_ref();
-        let loss_curves = history.map(curves::loss_curves).transpose()?.unwrap_or_default();
-        let dice_curves = history.map(|history| curves::dice_curves(history, &self.classes)).transpose()?;
+        let (concepts, no_concepts) = match &self.concepts {
+            Some(Concepts::Drawn(maps)) => (Some(maps.section(&self.classes)?), None),
+            Some(Concepts::Left(reason)) => (None, Some(*reason)),
+            None => (None, None),
+        };
+        let curves = Curves::of(&self.histories, &self.classes)?;
         Page {
             title: &self.title,
             settings: self.all_settings(),
@@ -66,9 +76,12 @@ impl Report {
             classes,
             tolerance_mm: scores.tolerance_mm,
             overlays: self.pictures(&cases),
+            concepts,
+            no_concepts,
             cases,
-            loss_curves,
-            dice_curves: dice_curves.flatten(),
+            boxes: dice_boxes(scores, &self.classes)?,
+            folds: self.histories.len(),
+            curves,
             definitions: definitions::definitions(scores.convention),
         }
         .render()

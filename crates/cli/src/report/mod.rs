@@ -1,6 +1,9 @@
 //! What a person sees after training and evaluation: tables, curves, pictures, one HTML file.
 
-pub(crate) mod curves;
+mod boxes;
+mod canvas;
+pub(crate) mod concepts;
+mod curves;
 mod definitions;
 #[cfg(test)]
 mod example;
@@ -25,6 +28,9 @@ use anyhow::Result;
 use bipvl_metrics::Scores;
 use bipvl_volume::replace_file;
 
+use boxes::dice_boxes;
+use concepts::Concepts;
+use curves::Curves;
 use history::History;
 use overlay::Overlay;
 
@@ -38,10 +44,12 @@ pub(crate) struct Report {
     pub(crate) classes: Vec<String>,
     /// The scores of every case.
     pub(crate) scores: Scores,
-    /// The training log, where there was one.
-    pub(crate) history: Option<History>,
+    /// The training logs: none, that of the run, or one of each fold.
+    pub(crate) histories: Vec<History>,
     /// Pictures of some cases.
     pub(crate) overlays: Vec<Overlay>,
+    /// What each sentence does to one case, where somebody looked.
+    pub(crate) concepts: Option<Concepts>,
 }
 
 impl Report {
@@ -53,5 +61,21 @@ impl Report {
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let html = self.html()?;
         Ok(replace_file(path, html.as_bytes())?)
+    }
+
+    /// Writes the curves and the boxes as pictures of their own into `folder`.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be drawn or written.
+    pub(crate) fn write_pictures(&self, folder: &Path) -> Result<()> {
+        let Curves { dice, losses } = Curves::of(&self.histories, &self.classes)?;
+        let boxes = dice_boxes(&self.scores, &self.classes)?;
+        let named = [("dice.svg", dice), ("dice-boxes.svg", boxes)];
+        let named = named.into_iter().filter_map(|(name, svg)| Some((name, svg?)));
+        for (name, svg) in losses.into_iter().chain(named) {
+            replace_file(&folder.join(name), svg.as_bytes())?;
+        }
+        Ok(())
     }
 }

@@ -148,7 +148,7 @@ fn intensity_window(image: &Volume<f32>, prediction: &Array3<u16>, reference: &A
 }
 
 /// All but the darkest and the brightest, or `None` of nothing.
-fn usual_intensities(intensities: impl Iterator<Item = f32>) -> Option<Range<f32>> {
+pub(super) fn usual_intensities(intensities: impl Iterator<Item = f32>) -> Option<Range<f32>> {
     let mut finite: Vec<f32> = intensities.filter(|intensity| intensity.is_finite()).collect();
     let last = finite.len().checked_sub(1)?;
     let [low, high] = [CLIPPED, 1.0 - CLIPPED].map(|share| {

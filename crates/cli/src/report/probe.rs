@@ -23,6 +23,8 @@ pub(crate) struct ProbeReport {
     pub(crate) title: String,
     /// The numbers.
     pub(crate) summary: Summary,
+    /// Whether the network is told which class a text is of.
+    pub(crate) has_class_codes: bool,
 }
 
 /// What the template fills in; it escapes every text.
@@ -179,7 +181,8 @@ impl ProbeReport {
         if *cases < FEW_CASES {
             notes.push(format!("with fewer than {FEW_CASES} cases the intervals are too narrow"));
         }
-        if let Some(row) = rows.iter().skip(1).find(|row| sorted(&row.texts) == sorted(&rows[0].texts)) {
+        let mut exchanged = rows.iter().skip(1).filter(|row| sorted(&row.texts) == sorted(&rows[0].texts));
+        if let Some(row) = exchanged.next().filter(|_| !self.has_class_codes) {
             notes.push(format!(
                 "\"{}\" gives the texts of the classes in another order: the network reads them together and is not \
                  told which class a text is of, so only the rounding can differ",
@@ -279,7 +282,7 @@ mod tests {
         ];
         let skipped = vec![Skipped { variant: "sides".to_owned(), reason: "nothing to swap".to_owned() }];
         let summary = Summary { cases: 3, bootstrap: Bootstrap::with_seed(7), rows, skipped };
-        ProbeReport { title: "Phantoms".to_owned(), summary }
+        ProbeReport { title: "Phantoms".to_owned(), summary, has_class_codes: false }
     }
 
     #[test]
@@ -311,6 +314,13 @@ absent    a|b          12.2           12.2          20.0              -0.250  [-
         ] {
             assert!(text.contains(note), "{note} in\n{text}");
         }
+    }
+
+    #[test]
+    fn an_exchange_that_the_network_cannot_see_is_told_of_only_where_it_cannot() {
+        let note = "gives the texts of the classes in another order";
+        assert!(report().text().contains(note));
+        assert!(!ProbeReport { has_class_codes: true, ..report() }.text().contains(note));
     }
 
     #[test]

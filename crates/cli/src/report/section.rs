@@ -15,6 +15,13 @@ const PANEL_SHAPE: [f64; 2] = [400.0, 480.0];
 /// How much of a filled class hides the image below it.
 const FILL_OPACITY: f32 = 0.45;
 
+/// What the logits of a class take where they rise most and where they fall most: two of Okabe and Ito's hues.
+pub(super) const RISE: [u8; 3] = [213, 94, 0];
+pub(super) const FALL: [u8; 3] = [0, 114, 178];
+
+/// How much of the image the largest change hides.
+const CHANGE_OPACITY: f32 = 0.9;
+
 /// Pixels between a letter and the edge of its panel.
 const LETTER_MARGIN: u32 = 6;
 
@@ -42,8 +49,13 @@ pub(super) const PLANES: [Plane; 3] = [
 
 /// Pixels of a panel, width and height: as large as [`PANEL_SHAPE`] allows, in true proportion.
 pub(super) fn panel_shape(plane: Plane, shape: [usize; 3], spacing: [f64; 3]) -> [u32; 2] {
+    panel_within(PANEL_SHAPE, plane, shape, spacing)
+}
+
+/// Pixels of a panel, width and height: as large as `limit` allows, in true proportion.
+pub(super) fn panel_within(limit: [f64; 2], plane: Plane, shape: [usize; 3], spacing: [f64; 3]) -> [u32; 2] {
     let extent = [plane.across, plane.down].map(|axis| shape[axis] as f64 * spacing[axis]);
-    let scale = (PANEL_SHAPE[0] / extent[0]).min(PANEL_SHAPE[1] / extent[1]);
+    let scale = (limit[0] / extent[0]).min(limit[1] / extent[1]);
     extent.map(|mm| (mm * scale).round().max(1.0) as u32)
 }
 
@@ -67,11 +79,37 @@ pub(super) fn fill_classes(panel: &mut RgbImage, section: &Array2<u16>) {
     let shape = [panel.width(), panel.height()];
     for (x, y, pixel) in panel.enumerate_pixels_mut() {
         if let Some(class_index) = nearest(section, [x, y], shape).checked_sub(1) {
-            let color = palette::color(class_index.into());
-            for (channel, color) in pixel.0.iter_mut().zip(color) {
-                let mixed = f32::from(*channel) * (1.0 - FILL_OPACITY) + f32::from(color) * FILL_OPACITY;
-                *channel = mixed as u8;
-            }
+            cover(pixel, palette::color(class_index.into()), FILL_OPACITY);
+        }
+    }
+}
+
+/// Covers each pixel with [`RISE`] or [`FALL`], the more the larger the change; `largest` covers most.
+pub(super) fn fill_changes(panel: &mut RgbImage, section: &Array2<f32>, largest: f32) {
+    let shape = [panel.width(), panel.height()];
+    for (x, y, pixel) in panel.enumerate_pixels_mut() {
+        let change = interpolate(section, [x, y], shape);
+        let share = if largest > 0.0 { (change.abs() / largest).min(1.0) } else { 0.0 };
+        cover(pixel, if change > 0.0 { RISE } else { FALL }, share * CHANGE_OPACITY);
+    }
+}
+
+fn cover(pixel: &mut Rgb<u8>, color: [u8; 3], opacity: f32) {
+    for (channel, color) in pixel.0.iter_mut().zip(color) {
+        let mixed = f32::from(*channel) * (1.0 - opacity) + f32::from(color) * opacity;
+        *channel = mixed as u8;
+    }
+}
+
+/// Draws the border of one class in white, just inside it and a pixel wide.
+pub(super) fn outline_class(panel: &mut RgbImage, section: &Array2<u16>, class: u16) {
+    let shape = [panel.width(), panel.height()];
+    let is_inside = |[x, y]: [u32; 2]| nearest(section, [x, y], shape) == class;
+    for (x, y, pixel) in panel.enumerate_pixels_mut() {
+        let [right, below] = [(x + 1).min(shape[0] - 1), (y + 1).min(shape[1] - 1)];
+        let around = [[x.saturating_sub(1), y], [right, y], [x, y.saturating_sub(1)], [x, below]];
+        if is_inside([x, y]) && !around.into_iter().all(is_inside) {
+            *pixel = Rgb([255; 3]);
         }
     }
 }
@@ -171,6 +209,19 @@ mod tests {
         fill_classes(&mut panel, &section);
         assert_eq!(panel.get_pixel(15, 15).0, palette::color(1).map(|c| (f32::from(c) * FILL_OPACITY) as u8));
         assert_eq!(panel.get_pixel(9, 15).0, [0; 3]);
+    }
+
+    #[test]
+    fn changes_are_covered_by_their_share_of_the_largest_and_their_sign() {
+        let gray = |x: u32| RgbImage::from_pixel(x, 1, Rgb([100; 3]));
+        let mut panel = gray(3);
+        fill_changes(&mut panel, &arr2(&[[2.0, 0.0, -1.0]]), 2.0);
+        // Red of the first: 100 · 0.1 + 213 · 0.9; of the last, half as much covered: 100 · 0.55 + 0 · 0.45.
+        let red: Vec<u8> = panel.pixels().map(|pixel| pixel.0[0]).collect();
+        assert!(red[0].abs_diff(201) <= 1 && red[1] == 100 && red[2].abs_diff(55) <= 1, "{red:?}");
+        let mut panel = gray(1);
+        fill_changes(&mut panel, &arr2(&[[0.0]]), 0.0);
+        assert_eq!(panel, gray(1));
     }
 
     #[test]

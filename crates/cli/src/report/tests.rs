@@ -13,7 +13,7 @@ fn the_file_needs_no_other_and_no_network() {
     let addresses = html.matches("http").count();
     assert_eq!(addresses, html.matches("xmlns=\"http://www.w3.org/2000/svg\"").count());
     assert_eq!(html.matches("data:image/png;base64,").count(), 2);
-    assert_eq!(html.matches("<svg ").count(), 5);
+    assert_eq!(html.matches("<svg ").count(), 6, "five curves and the boxes");
 }
 
 #[test]
@@ -60,15 +60,37 @@ fn empty_masks_are_told_in_words() {
 #[test]
 fn a_report_without_log_overlays_or_cases_is_whole() {
     let mut report = example::report();
-    report.history = None;
+    report.histories.clear();
     report.overlays.clear();
     let html = report.html().unwrap();
     assert!(!html.contains("Training") && !html.contains("Overlays") && html.ends_with("</html>"));
     report.scores.cases.clear();
     report.scores.mean.clear();
+    assert!(!report.html().unwrap().contains("<svg "));
     assert!(report.html().unwrap().contains("<td>0</td>"), "classes without scores keep their rows");
     report.classes.clear();
     assert!(report.html().unwrap().ends_with("</html>"));
+}
+
+#[test]
+fn folds_have_their_curves_in_one_picture_and_no_single_steps() {
+    let mut report = example::report();
+    report.histories = vec![report.histories[0].clone(), report.histories[0].clone()];
+    let html = report.html().unwrap();
+    assert!(html.contains("\nfold 1\n") && html.contains("One line for each fold"), "{html}");
+    assert!(!html.contains("Faint: every step"));
+}
+
+#[test]
+fn drawings_are_files_too() {
+    let folder = tempfile::tempdir().unwrap();
+    example::report().write_pictures(folder.path()).unwrap();
+    let mut names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort_unstable();
+    let losses =
+        ["loss-alignment.svg", "loss-class-embedding.svg", "loss-segmentation.svg", "loss-total.svg"];
+    assert_eq!(names, [&["dice-boxes.svg", "dice.svg"][..], &losses].concat());
 }
 
 #[test]

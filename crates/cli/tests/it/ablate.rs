@@ -31,6 +31,11 @@ fn two_rows_are_trained_compared_and_not_trained_again_and_a_third_says_what_it_
     let scene = Scene::new();
     let rows = ["--rows", "full,vision-only,bert", "--steps", "2"];
     let outcome = ablate(&scene, &rows).succeeds();
+    let report = |row: &str| scene.text(&format!("table/{row}/seed-42/report.html"));
+    let pictures = "alt=\"left twin: location\"";
+    assert!(report("full").contains(pictures), "a picture for each sentence");
+    assert!(!report("vision-only").contains(pictures));
+    assert!(report("vision-only").contains("Not drawn: in this run no text reaches the logits"));
     assert!(outcome.stderr.contains("bert: not run, needs --bert DIR"), "{}", outcome.stderr);
     assert_eq!(outcome.stdout, scene.text("table/ablation.md"));
     assert!(scene.text("table/ablation.html").contains("not run: needs --bert DIR"));
@@ -87,6 +92,37 @@ fn an_interrupted_row_goes_on_to_the_bytes_of_one_that_was_not() {
         let of = |out: &str| scene.bytes(&format!("{out}/shuffled/seed-42/{name}"));
         assert!(of("table") == of("whole"), "{name} differs");
     }
+}
+
+/// Two of the cases say of the ball what the others do not.
+#[test]
+fn rows_of_the_text_change_what_cases_say_of_their_own() {
+    let scene = Scene::new();
+    let own = |case: &str, words: &str| {
+        let text = format!(
+            "[[class]]\nname = \"ball\"\ntitle = \"A ball\"\n\n[class.concepts]\n\
+             shape = \"Round.\"\nlocation = \"{words}\"\n"
+        );
+        scene.write_text(&format!("data/descriptionsTr/{case}.toml"), &text);
+    };
+    own("case_0", "Seen above.");
+    own("case_3", "Seen below.");
+    let outcome = ablate(&scene, &["--rows", "full,names,other-cases", "--steps", "1"]).succeeds();
+    assert!(!outcome.stderr.contains("not run"), "{}", outcome.stderr);
+    assert!(!scene.path("table/full/seed-42/descriptions").exists());
+    for row in ["names", "other-cases"] {
+        let folder = format!("table/{row}/seed-42/descriptions");
+        assert_eq!(scene.names(&folder), ["case_0.toml", "case_3.toml"]);
+    }
+    let text = |row: &str, case: &str| scene.text(&format!("table/{row}/seed-42/descriptions/{case}.toml"));
+    let names = text("names", "case_0");
+    assert!(names.contains("name = \"ball\"") && !names.contains("Seen"), "{names}");
+    let [above, below] = ["Seen above.", "Seen below."];
+    assert!(text("other-cases", "case_0").contains(below) && text("other-cases", "case_3").contains(above));
+    let vocabulary = |row: &str, word: &str| {
+        scene.text(&format!("table/{row}/seed-42/tokenizer.json")).contains(&format!("\"{word}\""))
+    };
+    assert!(vocabulary("other-cases", "below") && !vocabulary("names", "below"));
 }
 
 #[test]

@@ -8,14 +8,14 @@ mod words;
 
 use std::{fmt, path::Path, str::FromStr};
 
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use letters::{mistype, nonsense};
 pub use words::{reword, swap_sides};
 
-use super::{Description, Descriptions, Synonyms, description::read_toml};
+use super::{Description, Descriptions, Rewrite, Synonyms, description::read_toml, rewrite::derangement};
 
 /// Organs that a data set may not have, and their texts.
 const ABSENT: &str = include_str!("absent.toml");
@@ -38,7 +38,7 @@ pub enum Kind {
     Sides,
     /// One concept is left out.
     Dropped,
-    /// Every class has the text of another.
+    /// Every class has the sentences of others: once only these, under its own title, once their whole texts.
     Shuffled,
     /// One class has the text of an organ that the data set does not have.
     Absent,
@@ -148,9 +148,14 @@ impl Making<'_> {
             }
             Kind::Dropped => self.drop_concepts(),
             Kind::Shuffled => {
-                let texts = derangement(classes.len(), &mut random).into_iter();
-                let texts = texts.map(|place| self.made[0].texts[place].clone()).collect();
-                self.add("shuffled between classes", kind, texts);
+                // What stays in its place tells of which class the sentences are; a whole text takes that along.
+                let under_titles = Rewrite::Shuffled.apply(trained, self.options.seed);
+                let under_titles = under_titles.as_ref().unwrap_or(trained);
+                let texts = under_titles.classes.iter().map(Description::full_text).collect();
+                self.add("sentences shuffled under the titles", kind, texts);
+                let order = derangement(classes.len(), &mut random).into_iter();
+                let texts = order.map(|place| self.made[0].texts[place].clone()).collect();
+                self.add("whole texts exchanged between classes", kind, texts);
             }
             Kind::Absent => self.absent(),
             Kind::Nonsense => {
@@ -255,36 +260,8 @@ fn with_sentences(class: &Description, mut change: impl FnMut(&str) -> String) -
     changed
 }
 
-/// An order of so many things in which none keeps its place (of one thing there is none): one cycle through all,
-/// drawn after Sattolo (1986).
-fn derangement(count: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
-    for last in (1..count).rev() {
-        order.swap(last, random.random_range(0..last));
-    }
-    order
-}
-
 /// The end of a title that says what the image is: " in a CT image".
 fn modality(title: &str) -> &str {
     let start = [" in a ", " in an "].into_iter().filter_map(|words| title.find(words)).min();
     start.map_or("", |start| &title[start..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_keeps_its_place_in_a_derangement() {
-        for seed in 0..50 {
-            let mut random = ChaCha8Rng::seed_from_u64(seed);
-            for count in 2..9 {
-                let mut order = derangement(count, &mut random);
-                assert!(order.iter().enumerate().all(|(place, from)| place != *from), "{order:?}");
-                order.sort_unstable();
-                assert!(order.into_iter().eq(0..count));
-            }
-        }
-    }
 }

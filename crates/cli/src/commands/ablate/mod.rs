@@ -20,12 +20,12 @@ use bipvl::{data::Dataset, device::Precision, run::Run};
 use super::{
     judge::judge,
     memory,
-    train::{Outset, command_line, imported, learn, of_cases, options, plan, time_budget, wanted},
+    train::{Outset, command_line, imported, learn, options, plan, time_budget, wanted, words},
 };
 use crate::args::{AblateArgs, TrainArgs};
 use cost::Cost;
 pub(crate) use row::Row;
-use row::{FULL, ROWS};
+use row::{FULL, ROWS, Texts};
 use table::Table;
 
 /// Written when a run is trained; the report, which a judgment writes last, says that it is judged.
@@ -114,11 +114,14 @@ fn train_here(args: &AblateArgs, job: Job) -> Result<()> {
     let dataset = Dataset::read(&args.data, &wanted(&flags)?)?;
     let imported = imported(&flags, dataset.labeling().outputs())?;
     // What fits into memory is chosen for the full method, so that rows differ in nothing but their switch.
-    let Outset { config, descriptions, .. } = Outset::new(&flags, &dataset, &[])?;
-    let text = job.row.text().apply(&descriptions, job.seed);
-    let text = text.with_context(|| format!("{}: needs two classes", job.row.name))?;
-    let of_cases = of_cases(&dataset, &text)?;
-    let mut run = Run::open_or_create(&flags.out, job.row.config(config), text, &of_cases, &imported)?;
+    let Outset { config, descriptions, of_cases: own } = Outset::new(&flags, &dataset, &[])?;
+    let texts = job.row.texts(Texts { common: descriptions, of_cases: own.clone() }, job.seed);
+    let Texts { common, of_cases } = texts.with_context(|| format!("{}: needs two classes", job.row.name))?;
+    let config = job.row.config(config);
+    let mut run = Run::open_or_create(&flags.out, config, common, &words(&of_cases), &imported)?;
+    if of_cases != own {
+        run.write_own_descriptions(&of_cases)?;
+    }
     // All runs prepare the same cases in the same way.
     run.cache = args.out.join("cache");
     let split = run.split(&dataset)?;

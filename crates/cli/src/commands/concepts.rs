@@ -1,0 +1,57 @@
+//! What each sentence of a finished run does to one case, for its report.
+
+use anyhow::Result;
+use bipvl::{data::Case, infer::Predictor, probe::ConceptProbe, run::Run};
+use bipvl_metrics::{Scores, State};
+
+use crate::{
+    progress,
+    report::concepts::{ConceptMaps, Concepts, Effect},
+};
+
+/// Leaves out one sentence after another and looks at the first of the cases that have most classes; a pass of one
+/// patch through the network for each sentence.
+pub(super) fn concepts(
+    run: &Run,
+    predictor: &Predictor,
+    cases: &[Case],
+    scores: &Scores,
+) -> Result<Concepts> {
+    let Some(case) = richest(cases, scores) else { return Ok(Concepts::Left("no case was judged")) };
+    let data = &run.config.data;
+    let descriptions = match run.own_descriptions(case) {
+        Some(file) => run.descriptions.of_case(&file)?,
+        None => run.descriptions.clone(),
+    };
+    let whole: Vec<String> = descriptions.classes.iter().map(|class| class.full_text()).collect();
+    let predictor = predictor.described(&[run.tokens(&whole)]);
+    let Some(probe) = ConceptProbe::new(&predictor, case, (&data.labels, &data.labeling(), &data.relabel))?
+    else {
+        let reason = "in this run no text reaches the logits, so that no sentence can change them";
+        return Ok(Concepts::Left(reason));
+    };
+    let sentences = descriptions.classes.iter().map(|class| class.concepts.len()).sum();
+    let bar = progress::bar("sentences", sentences);
+    let mut effects = Vec::with_capacity(sentences);
+    for (class, description) in descriptions.classes.iter().enumerate() {
+        for (place, concept) in description.concepts.iter().enumerate() {
+            let without = run.tokens(&descriptions.full_texts_without(class, place));
+            let change = probe.change(class, &[without]);
+            effects.push(Effect::new(class, &concept.name, &concept.sentence, &change));
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    let ConceptProbe { image, references, .. } = probe;
+    let references =
+        references.iter().map(|reference| reference.map(|is_class| u16::from(*is_class))).collect();
+    Ok(Concepts::Drawn(ConceptMaps { case: case.id.clone(), image, references, effects }))
+}
+
+/// The first of the cases whose references hold most classes.
+fn richest<'a>(cases: &'a [Case], scores: &Scores) -> Option<&'a Case> {
+    let is_there = |state| matches!(state, State::Ok | State::PredEmpty);
+    let classes =
+        |place: usize| scores.cases[place].classes.values().filter(|scores| is_there(scores.state)).count();
+    (0..cases.len()).rev().max_by_key(|place| classes(*place)).map(|place| &cases[place])
+}

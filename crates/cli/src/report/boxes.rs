@@ -1,0 +1,191 @@
+//! How the Dice of each class spreads over the cases, as one SVG picture: a box, whiskers, and every case.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use anyhow::Result;
+use bipvl_metrics::{Quartiles, Scores, State};
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
+
+use super::canvas::{
+    BAD, Canvas, Drawn, GRID, INK, LEGEND_WIDTH, WIDTH, color, dice_range, shortened, svg, text,
+};
+use super::rows::number;
+
+/// Where the plot begins and ends, in pixels; the names stand before it, medians and misses behind it.
+const PLOT: Range<i32> = LEGEND_WIDTH as i32..WIDTH as i32 - 150;
+const TOP: i32 = 40;
+const ROW: i32 = 36;
+const BOTTOM: u32 = 44;
+const HALF_BOX: i32 = 11;
+const HALF_CAP: i32 = 6;
+/// Points of one class are spread over so many pixels up and down, so that they do not hide each other.
+const SPREAD: f64 = 18.0;
+/// Multiples of it, without the whole, never come close to each other soon.
+const GOLDEN: f64 = 0.618_033_988_75;
+/// The most numbers along the axis.
+const TICKS: f64 = 11.0;
+
+/// The Dice of one class in all cases.
+struct ClassDice {
+    /// Of each case that counts, in rising order, and whether it was missed.
+    cases: Vec<(f64, bool)>,
+    quartiles: Option<Quartiles>,
+}
+
+/// A row for each of `classes`: the box of the quartiles, the whiskers, a point for each case, a cross for each that
+/// was missed. The cases are those of the mean: a missed class counts as 0. `None` where no class has a Dice.
+///
+/// # Errors
+///
+/// When drawing fails.
+pub(crate) fn dice_boxes(scores: &Scores, classes: &[String]) -> Result<Option<String>> {
+    let rows: Vec<ClassDice> = classes.iter().map(|class| ClassDice::of(scores, class)).collect();
+    let Some(lowest) = rows.iter().flat_map(|row| &row.cases).map(|case| case.0).reduce(f64::min) else {
+        return Ok(None);
+    };
+    let range = dice_range(lowest);
+    let height = TOP as u32 + rows.len() as u32 * ROW as u32 + BOTTOM;
+    svg((WIDTH, height), |canvas| {
+        draw_axis(canvas, &range, TOP + rows.len() as i32 * ROW)?;
+        for (place, (class, row)) in classes.iter().zip(&rows).enumerate() {
+            let middle = TOP + place as i32 * ROW + ROW / 2;
+            canvas.draw_text(&shortened(class), &text(HPos::Right), (PLOT.start - 14, middle))?;
+            canvas.draw_text(&row.words(), &text(HPos::Left), (PLOT.end + 14, middle))?;
+            row.draw(canvas, &range, middle, color(place))?;
+        }
+        Ok(())
+    })
+    .map(Some)
+}
+
+impl ClassDice {
+    fn of(scores: &Scores, class: &str) -> Self {
+        let of_class = scores.cases.iter().filter_map(|case| case.classes.get(class));
+        let mut cases: Vec<(f64, bool)> = of_class
+            .filter_map(|scores| Some((scores.counted_dice()?, scores.state == State::PredEmpty)))
+            .collect();
+        cases.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let dice: Vec<f64> = cases.iter().map(|case| case.0).collect();
+        Self { cases, quartiles: Quartiles::of(&dice) }
+    }
+
+    fn words(&self) -> String {
+        let median = number(self.quartiles.map(|quartiles| quartiles.median), 3);
+        match self.cases.iter().filter(|case| case.1).count() {
+            0 => median,
+            missed => format!("{median}, {missed} missed"),
+        }
+    }
+
+    fn draw(&self, canvas: &Canvas<'_>, range: &Range<f64>, middle: i32, color: RGBColor) -> Drawn {
+        let Some(Quartiles { low, median, high, whiskers }) = self.quartiles else { return Ok(()) };
+        let [low, median, high] = [low, median, high].map(|dice| across(range, dice));
+        let [lowest, highest] = whiskers.map(|dice| across(range, dice));
+        let (line, bold) = (color.stroke_width(2), INK.stroke_width(3));
+        let path = |from, to, style| canvas.draw(&PathElement::new(vec![from, to], style));
+        canvas.draw(&Rectangle::new(
+            [(low, middle - HALF_BOX), (high, middle + HALF_BOX)],
+            color.mix(0.2).filled(),
+        ))?;
+        canvas.draw(&Rectangle::new([(low, middle - HALF_BOX), (high, middle + HALF_BOX)], line))?;
+        for (edge, end) in [(low, lowest), (high, highest)] {
+            path((edge, middle), (end, middle), line)?;
+            path((end, middle - HALF_CAP), (end, middle + HALF_CAP), line)?;
+        }
+        self.draw_cases(canvas, range, middle, color)?;
+        path((median, middle - HALF_BOX), (median, middle + HALF_BOX), bold)
+    }
+
+    /// However many cases there are, a pixel is drawn once.
+    fn draw_cases(&self, canvas: &Canvas<'_>, range: &Range<f64>, middle: i32, color: RGBColor) -> Drawn {
+        let place = |(rank, (dice, missed)): (usize, &(f64, bool))| {
+            let aside = ((rank as f64 * GOLDEN).fract() - 0.5) * SPREAD;
+            (*missed, (across(range, *dice), middle + aside.round() as i32))
+        };
+        let places: BTreeSet<_> = self.cases.iter().enumerate().map(place).collect();
+        for (missed, place) in places {
+            if missed {
+                canvas.draw(&Cross::new(place, 4, BAD.stroke_width(2)))?;
+            } else {
+                canvas.draw(&Circle::new(place, 3, color.mix(0.75).filled()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn draw_axis(canvas: &Canvas<'_>, range: &Range<f64>, bottom: i32) -> Drawn {
+    let label = text(HPos::Center);
+    let steps = [0.01, 0.02, 0.05, 0.1];
+    let span = range.end - range.start;
+    let step = steps.into_iter().find(|step| (span / step).round() < TICKS).unwrap_or(0.1);
+    for tick in 0..=(span / step).round() as i32 {
+        let dice = range.start + f64::from(tick) * step;
+        let x = across(range, dice);
+        canvas.draw(&PathElement::new(vec![(x, TOP - 4), (x, bottom)], GRID))?;
+        canvas.draw_text(&format!("{dice:.2}"), &label, (x, bottom + 12))?;
+    }
+    canvas.draw(&PathElement::new(vec![(PLOT.start, bottom), (PLOT.end, bottom)], INK))?;
+    canvas.draw_text("Dice", &label, ((PLOT.start + PLOT.end) / 2, bottom + 30))?;
+    canvas.draw_text("median", &text(HPos::Left), (PLOT.end + 14, TOP - 16))
+}
+
+fn across(range: &Range<f64>, dice: f64) -> i32 {
+    let share = (dice - range.start) / (range.end - range.start);
+    PLOT.start + (share * f64::from(PLOT.end - PLOT.start)).round() as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{example, palette};
+
+    fn picture() -> String {
+        let report = example::report();
+        dice_boxes(&report.scores, &report.classes).unwrap().unwrap()
+    }
+
+    #[test]
+    fn boxes_stand_where_the_quartiles_are() {
+        // The liver has Dice 0.91, 0.95, 0.96, so that its quartiles are 0.93, 0.95, 0.955, and the lowest Dice of all
+        // is 0: the axis from 0 to 1 has 520 pixels from pixel 190 on.
+        assert_eq!((PLOT.start, PLOT.end), (190, 710));
+        let [low, high] = [190 + 484, 190 + 497]; // 483.6 and 496.6
+        let fill = palette::hex(0).to_uppercase();
+        let body = format!("<rect x=\"{low}\" y=\"47\" width=\"{}\" height=\"22\"", high - low);
+        let svg = picture();
+        assert!(svg.contains(&body) && svg.contains(&fill), "{body} in {svg}");
+    }
+
+    #[test]
+    fn every_case_is_a_point_and_every_miss_a_cross() {
+        let svg = picture();
+        // Twelve scores: nine masks that were found, a gallbladder that was missed, a kidney that is rightly absent,
+        // and a false alarm, which has no Dice under MONAI's convention.
+        assert_eq!(svg.matches("<circle").count(), 9);
+        let cross = format!("stroke=\"#{:02X}{:02X}{:02X}\"", BAD.0, BAD.1, BAD.2);
+        assert_eq!(svg.matches(&cross).count(), 2, "one cross of two strokes");
+        assert!(svg.contains("1 missed") && svg.contains("0.950"), "{svg}");
+    }
+
+    #[test]
+    fn nothing_scored_draws_nothing_and_a_class_without_scores_keeps_its_row() {
+        let mut report = example::report();
+        let classes = [report.classes[0].clone(), "Aorta".to_owned()];
+        let svg = dice_boxes(&report.scores, &classes).unwrap().unwrap();
+        assert!(svg.contains("Aorta") && svg.contains("\n–\n"), "{svg}");
+        report.scores.cases.clear();
+        assert_eq!(dice_boxes(&report.scores, &classes).unwrap(), None);
+    }
+
+    #[test]
+    fn a_picture_stays_small_however_many_cases() {
+        let mut report = example::report();
+        let case = report.scores.cases[0].clone();
+        report.scores.cases = vec![case; 20_000];
+        let svg = dice_boxes(&report.scores, &report.classes).unwrap().unwrap();
+        assert!(svg.len() < 50_000, "{} bytes", svg.len());
+    }
+}

@@ -1,0 +1,183 @@
+//! What the drawings of a report share: ink, letters, axes and named lines, as SVG.
+
+use std::ops::Range;
+
+use anyhow::{Result, anyhow};
+use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
+use plotters::element::DashedPathElement;
+use plotters::prelude::*;
+use plotters::series::DashedLineSeries;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::palette::{self, Stroke};
+use super::smoothing::{self, Point};
+
+pub(super) type Drawn<T = ()> = std::result::Result<T, DrawingAreaErrorKind<std::io::Error>>;
+pub(super) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Chart<'a, 'b> = ChartContext<'b, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// Axes, text and the mean; the report's stylesheet recolors this and the next two in the dark.
+pub(super) const INK: RGBColor = RGBColor(0x1f, 0x29, 0x33);
+pub(super) const GRID: RGBColor = RGBColor(0xe1, 0xe5, 0xea);
+/// What went wrong.
+pub(super) const BAD: RGBColor = RGBColor(0xb2, 0x3b, 0x00);
+
+pub(super) const FONT: &str = "system-ui, sans-serif";
+pub(super) const FONT_PIXELS: i32 = 13;
+
+/// Pixels of a wide picture, and of what stands beside its plot.
+pub(super) const WIDTH: u32 = 860;
+pub(super) const LEGEND_WIDTH: u32 = 190;
+const LEGEND_ROW: u32 = 19;
+
+/// Characters of a class name that fit into the legend.
+const LEGEND_CHARACTERS: usize = 22;
+
+/// A named line.
+pub(super) struct Line<'a> {
+    pub(super) name: &'a str,
+    pub(super) points: Vec<Point>,
+    pub(super) style: ShapeStyle,
+    pub(super) stroke: Stroke,
+}
+
+impl<'a> Line<'a> {
+    /// In the color and with the stroke of a place in the palette.
+    pub(super) fn of(name: &'a str, place: usize, points: Vec<Point>) -> Self {
+        Self { name, points, style: color(place).stroke_width(2), stroke: palette::stroke(place) }
+    }
+}
+
+/// The color of a place in the palette.
+pub(super) fn color(place: usize) -> RGBColor {
+    let [red, green, blue] = palette::color(place);
+    RGBColor(red, green, blue)
+}
+
+/// Draws into a new picture of `shape` pixels.
+pub(super) fn svg(shape: (u32, u32), draw: impl FnOnce(&Canvas<'_>) -> Drawn) -> Result<String> {
+    let mut picture = String::new();
+    {
+        let canvas = SVGBackend::with_string(&mut picture, shape).into_drawing_area();
+        draw(&canvas).map_err(|error| anyhow!("a picture cannot be drawn: {error}"))?;
+        canvas.present().map_err(|error| anyhow!("a picture cannot be drawn: {error}"))?;
+    }
+    Ok(picture)
+}
+
+/// Text at its middle height.
+pub(super) fn text(side: HPos) -> TextStyle<'static> {
+    (FONT, FONT_PIXELS).into_font().color(&INK).pos(Pos::new(side, VPos::Center))
+}
+
+pub(super) fn axes<'a, 'b>(
+    canvas: &'b Canvas<'a>,
+    title: &str,
+    (x, y): (Range<f64>, Range<f64>),
+) -> Drawn<Chart<'a, 'b>> {
+    let text = (FONT, FONT_PIXELS).into_font().color(&INK);
+    let digits = if y.end - y.start < 0.2 { 3 } else { 2 };
+    let mut chart = ChartBuilder::on(canvas)
+        .caption(title, (FONT, FONT_PIXELS + 2).into_font().color(&INK))
+        .margin(8)
+        .margin_right(16)
+        .x_label_area_size(38)
+        .y_label_area_size(50)
+        .build_cartesian_2d(x, y)?;
+    chart
+        .configure_mesh()
+        .axis_style(INK)
+        .bold_line_style(GRID)
+        .light_line_style(TRANSPARENT)
+        .label_style(text.clone())
+        .axis_desc_style(text)
+        .x_desc("step")
+        .x_labels(6)
+        .y_labels(6)
+        .x_label_formatter(&|step| short_count(*step))
+        .y_label_formatter(&|value| format!("{value:.digits$}"))
+        .draw()?;
+    Ok(chart)
+}
+
+pub(super) fn draw_line(chart: &mut Chart<'_, '_>, line: &Line<'_>) -> Drawn {
+    let points = smoothing::thin(&line.points);
+    if let [only] = points[..] {
+        chart.draw_series([Circle::new(only, 4, line.style.filled())])?;
+    }
+    match dashes(line.stroke) {
+        None => chart.draw_series(LineSeries::new(points, line.style))?,
+        Some((dash, gap)) => chart.draw_series(DashedLineSeries::new(points, dash, gap, line.style))?,
+    };
+    Ok(())
+}
+
+/// Pixels that the legend of so many lines is high.
+pub(super) fn legend_height(lines: usize) -> u32 {
+    40 + LEGEND_ROW * lines as u32
+}
+
+pub(super) fn draw_legend<'a>(area: &Canvas<'_>, lines: impl Iterator<Item = &'a Line<'a>>) -> Drawn {
+    for (row, line) in (0..).zip(lines) {
+        let y = 44 + row * LEGEND_ROW as i32;
+        let sample = vec![(4, y), (32, y)];
+        match dashes(line.stroke) {
+            None => area.draw(&PathElement::new(sample, line.style))?,
+            Some((dash, gap)) => {
+                area.draw(&DashedPathElement::new(sample, dash, gap, line.style))?;
+            }
+        }
+        area.draw_text(&shortened(line.name), &text(HPos::Left), (40, y))?;
+    }
+    Ok(())
+}
+
+/// Lengths of a dash and of the gap after it, in pixels.
+fn dashes(stroke: Stroke) -> Option<(i32, i32)> {
+    match stroke {
+        Stroke::Solid => None,
+        Stroke::Dashed => Some((8, 4)),
+        Stroke::Dotted => Some((2, 3)),
+        Stroke::LongDashed => Some((14, 5)),
+    }
+}
+
+/// From a round number below the lowest Dice to 1.
+pub(super) fn dice_range(lowest: f64) -> Range<f64> {
+    ((lowest * 10.0 - 0.2).floor() / 10.0).clamp(0.0, 0.9)..1.0
+}
+
+/// 12000 as `12k`; there are no half steps.
+fn short_count(step: f64) -> String {
+    match step.abs() {
+        count if count.fract() > 0.0 => String::new(),
+        count if count >= 1e6 => format!("{}M", step / 1e6),
+        count if count >= 1e4 => format!("{}k", step / 1e3),
+        _ => format!("{step}"),
+    }
+}
+
+/// A class name that fits into the legend.
+pub(super) fn shortened(name: &str) -> String {
+    if name.chars().count() <= LEGEND_CHARACTERS {
+        return name.to_owned();
+    }
+    name.chars().take(LEGEND_CHARACTERS - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_steps_are_written_short() {
+        assert_eq!(["0", "", "500", "20k", "1.5M"], [0.0, 0.5, 500.0, 2e4, 1.5e6].map(short_count));
+    }
+
+    #[test]
+    fn long_names_are_cut_with_an_ellipsis() {
+        assert_eq!(shortened("Right ventricle"), "Right ventricle");
+        assert_eq!(shortened("Inferior vena cava, infrarenal"), "Inferior vena cava, i…");
+    }
+}
