@@ -1,7 +1,7 @@
 //! What each sentence of a finished run does to one case, for its report.
 
 use anyhow::Result;
-use bipvl::{data::Case, infer::Predictor, probe::ConceptProbe, run::Run};
+use bipvl::{data::Case, infer::Predictor, probe::ConceptProbe, run::Run, text::Description};
 use bipvl_metrics::{Scores, State};
 
 use crate::{
@@ -23,7 +23,7 @@ pub(super) fn concepts(
         Some(file) => run.descriptions.of_case(&file)?,
         None => run.descriptions.clone(),
     };
-    let whole: Vec<String> = descriptions.classes.iter().map(|class| class.full_text()).collect();
+    let whole: Vec<String> = descriptions.classes.iter().map(Description::full_text).collect();
     let predictor = predictor.described(&[run.tokens(&whole)]);
     let Some(probe) = ConceptProbe::new(&predictor, case, (&data.labels, &data.relabel))? else {
         let reason = "in this run no text reaches the logits, so that no sentence can change them";
@@ -42,7 +42,8 @@ pub(super) fn concepts(
     }
     bar.finish_and_clear();
     let ConceptProbe { image, classes, .. } = probe;
-    Ok(Concepts::Drawn(ConceptMaps { case: case.id.clone(), image, reference: classes, effects }))
+    let maps = ConceptMaps { case: case.id.clone(), image, reference: classes, effects };
+    Ok(Concepts::Drawn(Box::new(maps)))
 }
 
 /// The first of the cases whose references hold most classes.
