@@ -6,7 +6,7 @@ const REACH: f64 = 1.5;
 /// Median, quartiles and whiskers of some values: what a box plot draws.
 ///
 /// The quantile `p` of `n` values in rising order stands at rank `(n − 1) · p`, counted from 0, linear between
-/// neighbors: definition 7 of Hyndman and Fan (1996), which NumPy and R take by default.
+/// neighbors: definition 7 of Hyndman and Fan (1996), which `NumPy` and R take by default.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quartiles {
     /// A quarter of the values lies below.

@@ -1,7 +1,7 @@
 //! What each sentence of a finished run does to one case, for its report.
 
 use anyhow::Result;
-use bipvl::{data::Case, infer::Predictor, probe::ConceptProbe, run::Run};
+use bipvl::{data::Case, infer::Predictor, probe::ConceptProbe, run::Run, text::Description};
 use bipvl_metrics::{Scores, State};
 
 use crate::{
@@ -23,7 +23,7 @@ pub(super) fn concepts(
         Some(file) => run.descriptions.of_case(&file)?,
         None => run.descriptions.clone(),
     };
-    let whole: Vec<String> = descriptions.classes.iter().map(|class| class.full_text()).collect();
+    let whole: Vec<String> = descriptions.classes.iter().map(Description::full_text).collect();
     let predictor = predictor.described(&[run.tokens(&whole)]);
     let Some(probe) = ConceptProbe::new(&predictor, case, (&data.labels, &data.labeling(), &data.relabel))?
     else {
@@ -45,7 +45,8 @@ pub(super) fn concepts(
     let ConceptProbe { image, references, .. } = probe;
     let references =
         references.iter().map(|reference| reference.map(|is_class| u16::from(*is_class))).collect();
-    Ok(Concepts::Drawn(ConceptMaps { case: case.id.clone(), image, references, effects }))
+    let maps = ConceptMaps { case: case.id.clone(), image, references, effects };
+    Ok(Concepts::Drawn(Box::new(maps)))
 }
 
 /// The first of the cases whose references hold most classes.

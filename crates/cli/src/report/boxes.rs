@@ -128,7 +128,7 @@ fn draw_axis(canvas: &Canvas<'_>, range: &Range<f64>, bottom: i32) -> Drawn {
         canvas.draw_text(&format!("{dice:.2}"), &label, (x, bottom + 12))?;
     }
     canvas.draw(&PathElement::new(vec![(PLOT.start, bottom), (PLOT.end, bottom)], INK))?;
-    canvas.draw_text("Dice", &label, ((PLOT.start + PLOT.end) / 2, bottom + 30))?;
+    canvas.draw_text("Dice", &label, (i32::midpoint(PLOT.start, PLOT.end), bottom + 30))?;
     canvas.draw_text("median", &text(HPos::Left), (PLOT.end + 14, TOP - 16))
 }
 

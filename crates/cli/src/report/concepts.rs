@@ -24,7 +24,7 @@ const LEAST_SCALE: f32 = 0.01;
 /// What the section of a report on concepts shows.
 pub(crate) enum Concepts {
     /// A picture for each class and concept.
-    Drawn(ConceptMaps),
+    Drawn(Box<ConceptMaps>),
     /// Why there is none.
     Left(&'static str),
 }
