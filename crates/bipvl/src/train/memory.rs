@@ -19,7 +19,7 @@ use crate::{
 /// resident before the first update of small networks.
 const PROGRAM: f64 = 64.0 * 1024.0 * 1024.0;
 /// The estimate is so much above the count, for what was not measured: no training in the table of docs/performance.md
-/// needed more than its count, and the heap of another may have larger holes.
+/// needed more than half a percent above its count, and the heap of another may have larger holes.
 const MARGIN: f64 = 1.05;
 /// Maps of a residual block: its first convolution, the norm after it, its second convolution, its sum.
 const RESIDUAL_MAPS: usize = 4;
