@@ -46,7 +46,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     set.write(&folder.join("data"), |seed| phantom::draw(seed, SHAPE, SPACING))?;
 
     tracing::info!("2 of 4: training on organs of equal density that differ in place or shape");
-    learn(folder, PHANTOM.descriptions, PHANTOM.config, Some(args.steps.unwrap_or(STEPS)))?;
+    let steps = Some(args.steps.unwrap_or(STEPS));
+    learn(folder, PHANTOM.descriptions, PHANTOM.config, steps, Some("0/6"))?;
 
     tracing::info!("3 of 4: segmenting {NEW_PHANTOMS} phantoms that training never saw");
     segment(folder, "predictions", None)?;
@@ -58,7 +59,13 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
 }
 
 /// Trains on `data` into `run`; a run of an earlier demo is replaced.
-fn learn(folder: &Path, descriptions: &str, config: &str, steps: Option<usize>) -> Result<()> {
+fn learn(
+    folder: &Path,
+    descriptions: &str,
+    config: &str,
+    steps: Option<usize>,
+    val_fold: Option<&str>,
+) -> Result<()> {
     let path = |name: &str| folder.join(name);
     replace_file(&path("descriptions.toml"), descriptions.as_bytes())?;
     replace_file(&path("config.toml"), config.as_bytes())?;
@@ -75,7 +82,7 @@ fn learn(folder: &Path, descriptions: &str, config: &str, steps: Option<usize>) 
         config: Some(path("config.toml")),
         text_encoder: None,
         weights: None,
-        val_fold: None,
+        val_fold: val_fold.map(ToOwned::to_owned),
         folds: None,
         steps,
         seed: None,

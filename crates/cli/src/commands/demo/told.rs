@@ -34,7 +34,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
     describe(&folder.join("contrary"), new.clone(), |case| side(case).opposite())?;
 
     tracing::info!("2 of 4: training on two equal organs; only the text of a case says which is which");
-    learn(folder, DESCRIPTIONS, CONFIG, args.steps)?;
+    learn(folder, DESCRIPTIONS, CONFIG, args.steps, None)?;
 
     tracing::info!("3 of 4: segmenting {} new cases with their own text, then with the contrary", new.len());
     segment(folder, "predictions", None)?;
