@@ -33,7 +33,7 @@ pub fn dice_and_cross_entropy(logits: Tensor<5>, labels: Tensor<4, Int>) -> Tens
 /// `Dice + BCE` of classes that may overlap, equal weights; one value.
 ///
 /// Dice is the mean over batch and channels of `1 − 2 Σ p·y / (Σ p² + Σ y² + ε)` with p the sigmoid, as in the
-/// release; BCE is that of [`binary_cross_entropy`] (paper.md section 11, row 19).
+/// release; BCE is that of `binary_cross_entropy` (paper.md section 11, row 19).
 ///
 /// # Shapes
 ///
