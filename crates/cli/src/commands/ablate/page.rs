@@ -64,10 +64,10 @@ impl Table {
 
     /// What the columns mean.
     fn remarks(&self) -> Vec<String> {
-        let Self { fold, cases, bootstrap, .. } = self;
+        let Self { judges, cases, bootstrap, .. } = self;
         vec![
             format!(
-                "Dice: mean over classes, {cases} validation cases (fold {fold}) and seeds, on the grid of each \
+                "Dice: mean over classes, {cases} {judges} and seeds, on the grid of each \
                  file; a missed class and a false alarm count as 0. ± is the standard deviation over the seeds."
             ),
             format!(

@@ -3,7 +3,11 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
-use bipvl::{config::Config, data::Dataset, run::Run};
+use bipvl::{
+    config::{Config, DataConfig},
+    data::Dataset,
+    run::Run,
+};
 use bipvl_metrics::{
     Scores,
     bootstrap::{Bootstrap, Interval},
@@ -22,8 +26,9 @@ const BOOTSTRAP_SEED: u64 = 0;
 #[derive(Debug, Serialize)]
 pub(super) struct Table {
     pub(super) data: String,
-    pub(super) fold: String,
-    /// Validation cases of the full method; none before one of its runs is done.
+    /// Which cases judge.
+    pub(super) judges: String,
+    /// Those of the full method; none before one of its runs is done.
     pub(super) cases: usize,
     pub(super) seeds: Vec<u64>,
     pub(super) bootstrap: Bootstrap,
@@ -78,8 +83,8 @@ impl Table {
         }
         let bootstrap = Bootstrap::with_seed(BOOTSTRAP_SEED);
         let cases = compare(&mut rows, bootstrap);
-        let (data, fold) = (config.data.name, config.data.fold);
-        Ok(Self { data, fold, cases, seeds, bootstrap, rows })
+        let judges = judges(&config.data, dataset);
+        Ok(Self { data: config.data.name, judges, cases, seeds, bootstrap, rows })
     }
 
     /// Writes it as JSON, Markdown and HTML.
@@ -182,6 +187,17 @@ fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
+/// The cases that a run of the configuration is judged by.
+fn judges(data: &DataConfig, dataset: &Dataset) -> String {
+    if data.split.test.is_some() || !dataset.test.is_empty() {
+        "test cases".to_owned()
+    } else if data.split.val.is_some() {
+        "validation cases".to_owned()
+    } else {
+        format!("validation cases (fold {})", data.fold)
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -209,8 +225,8 @@ pub(super) mod tests {
         rows[2].note = Some("not run: needs --bert DIR".to_owned());
         let bootstrap = Bootstrap::with_seed(BOOTSTRAP_SEED);
         let cases = compare(&mut rows, bootstrap);
-        let (data, fold, seeds) = ("Made <up>".to_owned(), "0/5".to_owned(), vec![42, 43]);
-        Table { data, fold, cases, seeds, bootstrap, rows }
+        let (data, judges, seeds) = ("Made <up>".to_owned(), "test cases".to_owned(), vec![42, 43]);
+        Table { data, judges, cases, seeds, bootstrap, rows }
     }
 
     #[test]
