@@ -1,7 +1,8 @@
 //! What a sentence does to the logits of its class: against two predictions of their own.
 
 use bipvl::{
-    data::{Dataset, Intensity, Labeling, Recipe},
+    data::{Case, Dataset, Intensity, Labeling, Recipe},
+    error::Result,
     infer::{InferConfig, Predictor, PredictorInput},
     model::{
         BiPvlSeg, BiPvlSegConfig, ClassChannels, TextInput, TokenTensors, bifusion::Exchange,
@@ -83,6 +84,10 @@ impl Scene {
     }
 }
 
+fn probe_of<'a>(predictor: &'a Predictor, case: &Case) -> Result<Option<ConceptProbe<'a>>> {
+    ConceptProbe::new(predictor, case, (&LABELS, &Labeling::Exclusive(LABELS.to_vec()), &[]))
+}
+
 fn drawn() -> (tempfile::TempDir, Dataset) {
     drawn::dataset(1)
 }
@@ -92,13 +97,7 @@ fn a_map_is_the_difference_of_two_predictions() {
     let (_folder, dataset) = drawn();
     let scene = Scene::new(Exchange::TextToVision);
     let predictor = scene.predictor();
-    let probe = ConceptProbe::new(
-        &predictor,
-        &dataset.cases[0],
-        (&LABELS, &Labeling::Exclusive(LABELS.to_vec()), &[]),
-    )
-    .unwrap()
-    .unwrap();
+    let probe = probe_of(&predictor, &dataset.cases[0]).unwrap().unwrap();
     // The drawn case is smaller than a patch, so that the patch is all of it.
     let (prepared, _) = predictor.prepare_files(&dataset.cases[0].images).unwrap();
     let box_text = "The box in an MRI image. Shape: A small block. Location: On the left side.";
@@ -133,13 +132,7 @@ fn a_class_that_the_reference_lacks_has_no_inside() {
     drawn::write_labels(&path, drawn::labels().mapv(|label| if label == 4 { 0 } else { label }), [1.0; 3]);
     let scene = Scene::new(Exchange::BothWays);
     let predictor = scene.predictor();
-    let probe = ConceptProbe::new(
-        &predictor,
-        &dataset.cases[0],
-        (&LABELS, &Labeling::Exclusive(LABELS.to_vec()), &[]),
-    )
-    .unwrap()
-    .unwrap();
+    let probe = probe_of(&predictor, &dataset.cases[0]).unwrap().unwrap();
     let change = probe.change(1, &[scene.tokenizer.encode(&descriptions().full_texts_without(1, 1))]);
     assert!(change.inside.is_none() && change.outside.is_some_and(|mean| mean > 0.0));
 }
@@ -154,12 +147,7 @@ fn where_no_text_reaches_the_logits_there_is_no_map() {
         (Exchange::BothWays, true),
     ] {
         let predictor = Scene::new(exchange).predictor();
-        let probe = ConceptProbe::new(
-            &predictor,
-            &dataset.cases[0],
-            (&LABELS, &Labeling::Exclusive(LABELS.to_vec()), &[]),
-        )
-        .unwrap();
+        let probe = probe_of(&predictor, &dataset.cases[0]).unwrap();
         assert_eq!(probe.is_some(), heeds, "{exchange:?}");
     }
 }
@@ -168,9 +156,7 @@ fn where_no_text_reaches_the_logits_there_is_no_map() {
 fn a_case_without_a_reference_is_refused_by_name() {
     let (_folder, dataset) = drawn();
     let predictor = Scene::new(Exchange::BothWays).predictor();
-    let case = bipvl::data::Case { labels: None, ..dataset.cases[0].clone() };
-    let refusal = ConceptProbe::new(&predictor, &case, (&LABELS, &Labeling::Exclusive(LABELS.to_vec()), &[]))
-        .unwrap_err()
-        .to_string();
+    let case = Case { labels: None, ..dataset.cases[0].clone() };
+    let refusal = probe_of(&predictor, &case).unwrap_err().to_string();
     assert!(refusal.contains("case_00.nii.gz: expected a reference, found none"), "{refusal}");
 }
