@@ -8,14 +8,14 @@
 use rayon::prelude::*;
 
 /// A voxel index, `[x, y, z]`.
-type Voxel = [usize; 3];
+pub(crate) type Voxel = [usize; 3];
 
 /// Lanes are short; a thread takes at least this many at a time.
 const LANES_PER_TASK: usize = 64;
 
 /// For each voxel of `from` the distance in mm to the nearest of `sites`, which are in the order of storage
 /// (z fastest); infinite when there is none.
-pub(crate) fn nearest_distances(from: &[Voxel], sites: &[Voxel], spacing: [f64; 3]) -> Vec<f64> {
+pub(crate) fn distances_by_transform(from: &[Voxel], sites: &[Voxel], spacing: [f64; 3]) -> Vec<f64> {
     if from.is_empty() || sites.is_empty() {
         return vec![f64::INFINITY; from.len()];
     }
@@ -183,7 +183,7 @@ mod tests {
             sites in voxels(0..40),
             spacing in [0.3..5.0, 0.3..5.0, 0.3..5.0],
         ) {
-            let found = nearest_distances(&from, &sites, spacing);
+            let found = distances_by_transform(&from, &sites, spacing);
             prop_assert_eq!(found.len(), from.len());
             for (&voxel, found) in from.iter().zip(found) {
                 let expected = brute_force(voxel, &sites, spacing);
@@ -195,17 +195,17 @@ mod tests {
 
     #[test]
     fn a_distance_along_one_axis_is_exact() {
-        assert_eq!(nearest_distances(&[[0, 0, 0]], &[[0, 0, 7]], [1.0, 1.0, 0.7]), [7.0 * 0.7]);
-        assert_eq!(nearest_distances(&[[0, 5, 0]], &[[0, 0, 0], [0, 1, 0]], [1.0, 2.5, 1.0]), [10.0]);
+        assert_eq!(distances_by_transform(&[[0, 0, 0]], &[[0, 0, 7]], [1.0, 1.0, 0.7]), [7.0 * 0.7]);
+        assert_eq!(distances_by_transform(&[[0, 5, 0]], &[[0, 0, 0], [0, 1, 0]], [1.0, 2.5, 1.0]), [10.0]);
     }
 
     #[test]
     fn a_block_of_3_by_4_by_12_mm_has_a_diagonal_of_13_mm() {
-        assert_eq!(nearest_distances(&[[3, 4, 12]], &[[0, 0, 0]], [1.0; 3]), [13.0]);
+        assert_eq!(distances_by_transform(&[[3, 4, 12]], &[[0, 0, 0]], [1.0; 3]), [13.0]);
     }
 
     #[test]
     fn nothing_is_near_when_there_are_no_sites() {
-        assert_eq!(nearest_distances(&[[0, 0, 0]], &[], [1.0; 3]), [f64::INFINITY]);
+        assert_eq!(distances_by_transform(&[[0, 0, 0]], &[], [1.0; 3]), [f64::INFINITY]);
     }
 }

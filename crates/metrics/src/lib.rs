@@ -30,6 +30,7 @@ mod distance_transform;
 mod edges;
 mod error;
 mod layers;
+mod nearest;
 mod overlap;
 mod quartiles;
 mod rows;

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use crate::classes::ClassIndices;
 use crate::corners::{Areas, surface_corners};
-use crate::distance_transform::nearest_distances;
 use crate::edges::edge_voxels;
+use crate::nearest::nearest_distances;
 use crate::rows::Rows;
 
 /// A distance that is the tolerance but for the float32 rounding of a file's affine is within it.
