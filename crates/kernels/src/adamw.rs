@@ -7,7 +7,7 @@ use burn::{
 use rayon::prelude::*;
 
 use crate::{
-    extension::{Contiguous, on_cpu, tensor_like},
+    extension::{Contiguous, on_cpu},
     vector,
 };
 
@@ -79,19 +79,17 @@ impl AdamW for Flex {
         second: FloatTensor<Self>,
         step: AdamWStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let [weights, gradient, first, second] = [weights, gradient, first, second].map(Contiguous::of);
-        let mut moved = weights.values().to_vec();
-        let mut firsts = first.values().to_vec();
-        let mut seconds = second.values().to_vec();
-        moved
+        let [mut weights, mut first, mut second] = [weights, first, second].map(Contiguous::of_its_own);
+        let gradient = Contiguous::of(gradient);
+        weights
+            .values_mut()
             .par_chunks_mut(CHUNK)
-            .zip(firsts.par_chunks_mut(CHUNK))
-            .zip(seconds.par_chunks_mut(CHUNK))
+            .zip(first.values_mut().par_chunks_mut(CHUNK))
+            .zip(second.values_mut().par_chunks_mut(CHUNK))
             .zip(gradient.values().par_chunks(CHUNK))
             .for_each(|(((weights, first), second), gradient)| {
                 vector::adamw(weights, first, second, gradient, step);
             });
-        let [moved, firsts, seconds] = [moved, firsts, seconds].map(|values| tensor_like(values, &weights));
-        (moved, firsts, seconds)
+        (weights.into_tensor(), first.into_tensor(), second.into_tensor())
     }
 }

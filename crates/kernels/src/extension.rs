@@ -25,6 +25,22 @@ impl Contiguous {
         Self(tensor.to_contiguous())
     }
 
+    /// One that nobody else reads: the tensor itself where that is so, else a copy.
+    pub(crate) fn of_its_own(tensor: FloatTensor<Flex>) -> Self {
+        let mut own = Self::of(tensor);
+        if own.0.try_storage_mut::<f32>().is_none() {
+            own = Self(tensor_like(own.values().to_vec(), &own));
+        }
+        own
+    }
+
+    /// Of a tensor that nobody else reads.
+    pub(crate) fn values_mut(&mut self) -> &mut [f32] {
+        let (start, end) = self.0.layout().contiguous_offsets().expect("a contiguous tensor is one slice");
+        let storage = self.0.try_storage_mut::<f32>().expect("a tensor of its own");
+        &mut storage[start..end]
+    }
+
     pub(crate) fn values(&self) -> &[f32] {
         self.0.as_slice().expect("a contiguous tensor is one slice")
     }
@@ -52,9 +68,8 @@ pub(crate) fn overwrite(
     change: impl Fn(usize, &mut [f32]) + Sync,
 ) -> FloatTensor<Flex> {
     let mut input = Contiguous::of(tensor);
-    let (start, end) = input.0.layout().contiguous_offsets().expect("a contiguous tensor is one slice");
-    if let Some(storage) = input.0.try_storage_mut::<f32>() {
-        let blocks = storage[start..end].par_chunks_mut(block).enumerate();
+    if input.0.try_storage_mut::<f32>().is_some() {
+        let blocks = input.values_mut().par_chunks_mut(block).enumerate();
         blocks.for_each(|(index, values)| change(index * block, values));
         return input.0;
     }
