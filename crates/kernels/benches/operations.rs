@@ -1,16 +1,18 @@
-//! The roofline of the operations of a window: feature size 48, 96³ voxels.
+//! The roofline of the operations of a window: feature size 48, 96³ voxels, 15 texts of 48 tokens.
 //!
-//! `cargo bench -p bipvl-kernels` (with `RAYON_NUM_THREADS` for fewer threads) prints for each operation its
-//! time, its arithmetic as it is defined, and the bytes that must move at least.
+//! `cargo bench -p bipvl-kernels` (with `RAYON_NUM_THREADS` for fewer threads) measures the limits of the machine, then
+//! prints for each operation its time, its arithmetic as it is defined, the bytes that must move at least, and the share
+//! of the limit: the time that the limit which binds would take alone (Williams et al., CACM 52:65) over the time taken.
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
-use std::{hint::black_box, time::Instant};
+use std::{fmt, hint::black_box, time::Instant};
 
 use bipvl_kernels::{
-    WindowAttentionInput, Windows, add_leaky_relu, conv3d, gelu, instance_norm, keep_freed_memory,
-    layer_norm, linear, upsample_join, window_attention,
+    AttentionInput, WindowAttentionInput, Windows, add_leaky_relu, attention, conv3d, gelu, instance_norm,
+    keep_freed_memory, layer_norm, linear, upsample_join, window_attention,
 };
 use burn::tensor::{Device, Distribution, Tensor};
+use rayon::prelude::*;
 
 /// Runs of each operation; the least counts, because everything else on the machine only adds.
 const RUNS: usize = 5;
@@ -24,70 +26,143 @@ fn map(side: usize, channels: usize) -> Tensor<5> {
     random([1, side, side, side, channels])
 }
 
-/// Prints one line; `values` are those read and written.
-fn measure<const D: usize>(name: &str, operations: usize, values: usize, run: impl Fn() -> Tensor<D>) {
-    measure_on(name, operations, values, || (), |()| run());
-}
-
-/// The same for an operation that may overwrite what it is given; making that is not timed.
-fn measure_on<I, const D: usize>(
-    name: &str,
-    operations: usize,
-    values: usize,
-    make: impl Fn() -> I,
-    run: impl Fn(I) -> Tensor<D>,
-) {
+/// The least time of [`RUNS`], in seconds; making what an operation may overwrite is not timed.
+fn least<I, R>(make: impl Fn() -> I, run: impl Fn(I) -> R) -> f64 {
     let seconds = (0..RUNS).map(|_| {
         let input = make();
         let began = Instant::now();
         black_box(run(input));
         began.elapsed().as_secs_f64()
     });
-    let least = seconds.fold(f64::INFINITY, f64::min);
-    let (operations, bytes) = (operations as f64 / 1e9, 4.0 * values as f64 / 1e9);
-    println!(
-        "| {name} | {:.1} | {operations:.1} | {:.0} | {bytes:.3} | {:.1} |",
-        1e3 * least,
-        operations / least,
-        bytes / least,
-    );
+    seconds.fold(f64::INFINITY, f64::min)
 }
 
-fn convolution(side: usize, inputs: usize, outputs: usize) {
-    let (input, weight) = (map(side, inputs), random([3, 3, 3, inputs, outputs]));
-    let (voxels, filters) = (side.pow(3), inputs * outputs);
-    let name = format!("3³ convolution, {inputs} → {outputs} at {side}³");
-    measure(&name, 54 * voxels * filters, voxels * (inputs + outputs) + 27 * filters, || {
-        conv3d(input.clone(), weight.clone())
-    });
+/// What the threads of this run reach at most.
+struct Limits {
+    /// In a product of two matrices of 2048², per second.
+    operations: f64,
+    /// In a sum of two long vectors, of which one is overwritten, per second.
+    bytes: f64,
 }
 
-fn layer(side: usize, inputs: usize, outputs: usize) {
-    let (input, weight, bias) = (map(side, inputs), random([inputs, outputs]), random([outputs]));
-    let voxels = side.pow(3);
-    let name = format!("linear, {inputs} → {outputs} at {side}³");
-    measure(&name, 2 * voxels * inputs * outputs, voxels * (inputs + outputs), || {
-        linear(input.clone(), weight.clone(), Some(bias.clone()))
-    });
+impl Limits {
+    fn measure() -> Self {
+        const SIDE: usize = 2048;
+        const LENGTH: usize = 1 << 26;
+        let (left, right) = (random([SIDE, SIDE]), random([SIDE, SIDE]));
+        let product = least(|| (left.clone(), right.clone()), |(left, right)| left.matmul(right));
+        let (mut sum, more) = (vec![1.0f32; LENGTH], vec![1.0f32; LENGTH]);
+        let chunk = LENGTH.div_ceil(rayon::current_num_threads());
+        let seconds = (0..RUNS).map(|_| {
+            let began = Instant::now();
+            sum.par_chunks_mut(chunk).zip(more.par_chunks(chunk)).for_each(|(sum, more)| {
+                sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+            });
+            began.elapsed().as_secs_f64()
+        });
+        let addition = seconds.fold(f64::INFINITY, f64::min);
+        black_box(sum);
+        Self { operations: 2.0 * SIDE.pow(3) as f64 / product, bytes: 12.0 * LENGTH as f64 / addition }
+    }
+
+    /// Prints one line; `work` is what is computed, and how many values are read and written at least.
+    fn line(&self, name: &str, work: [usize; 2], seconds: f64) {
+        let (operations, bytes) = (work[0] as f64, 4.0 * work[1] as f64);
+        let (arithmetic, memory) = (operations / self.operations, bytes / self.bytes);
+        println!(
+            "| {name} | {:.1} | {:.2} | {:.0} | {:.3} | {:.1} | {} | {:.0} % |",
+            1e3 * seconds,
+            operations / 1e9,
+            operations / 1e9 / seconds,
+            bytes / 1e9,
+            bytes / 1e9 / seconds,
+            if arithmetic > memory { "arithmetic" } else { "memory" },
+            100.0 * arithmetic.max(memory) / seconds,
+        );
+    }
+
+    fn operation<const D: usize>(&self, name: &str, work: [usize; 2], run: impl Fn() -> Tensor<D>) {
+        self.line(name, work, least(|| (), |()| run()));
+    }
+
+    fn convolution(&self, side: usize, inputs: usize, outputs: usize) {
+        let (input, weight) = (map(side, inputs), random([3, 3, 3, inputs, outputs]));
+        let (voxels, filters) = (side.pow(3), inputs * outputs);
+        let name = format!("3³ convolution, {inputs} → {outputs} at {side}³");
+        let work = [54 * voxels * filters, voxels * (inputs + outputs) + 27 * filters];
+        self.operation(&name, work, || conv3d(input.clone(), weight.clone()));
+    }
+
+    fn layer(&self, side: usize, inputs: usize, outputs: usize) {
+        let (input, weight, bias) = (map(side, inputs), random([inputs, outputs]), random([outputs]));
+        let voxels = side.pow(3);
+        let name = format!("linear, {inputs} → {outputs} at {side}³");
+        self.operation(&name, [2 * voxels * inputs * outputs, voxels * (inputs + outputs)], || {
+            linear(input.clone(), weight.clone(), Some(bias.clone()))
+        });
+    }
+
+    fn windows(&self, side: usize, heads: usize) {
+        const WIDTH: usize = 16;
+        let channels = heads * WIDTH;
+        let (qkv, padding) = (map(side, 3 * channels), random([3 * channels]));
+        let (bias_table, windows) = (random([13 * 13 * 13, heads]), Windows::new([side; 3], 7, 3));
+        let (tokens, count) = (343, side.div_ceil(7).pow(3));
+        let name = format!("window attention, {heads} heads at {side}³");
+        let work = [4 * tokens * tokens * channels * count, 4 * side.pow(3) * channels];
+        self.operation(&name, work, || {
+            let (qkv, padding, bias_table) = (qkv.clone(), padding.clone(), bias_table.clone());
+            window_attention(WindowAttentionInput { qkv, padding, bias_table, windows })
+        });
+    }
+
+    /// In the first fusion block of size `paper`.
+    fn tokens(&self, name: &str, [queries, keys]: [usize; 2]) {
+        const HEADS: usize = 8;
+        const WIDTH: usize = 6;
+        let (query, key) = (random([1, queries, HEADS, WIDTH]), random([1, keys, HEADS, WIDTH]));
+        let name = format!("token attention, {name}, {HEADS} heads");
+        let work = [4 * queries * keys * HEADS * WIDTH, 2 * (queries + keys) * HEADS * WIDTH];
+        self.operation(&name, work, || {
+            let (query, key, value) = (query.clone(), key.clone(), key.clone());
+            attention(AttentionInput { query, key, value, bias: None, mask: None })
+        });
+    }
+
+    /// What is done to every value of a map; these may overwrite it, as they do in the network.
+    fn maps(&self) {
+        let (large, small, wide) = (map(96, 48), map(48, 48), map(48, 192));
+        let of_its_own = |map: &Tensor<5>| map.clone() * 1.0;
+        let (many, few, hidden) = (96usize.pow(3) * 48, 48usize.pow(3) * 48, 48usize.pow(3) * 192);
+        let norm = least(|| of_its_own(&large), |map| instance_norm(map, 1e-5, 0.01));
+        self.line("instance norm, 48 at 96³", [5 * many, 2 * many], norm);
+        let sum = least(|| of_its_own(&large), |map| add_leaky_relu(map, large.clone(), 0.01));
+        self.line("sum and leaky ReLU, 48 at 96³", [2 * many, 3 * many], sum);
+        let filter = random([48, 8 * 48]);
+        let join = || upsample_join(small.clone(), filter.clone(), large.clone());
+        self.operation("upsampling and join, 48 at 96³", [2 * 48 * many, few + 3 * many], join);
+        let (scale, shift) = (random([48]), random([48]));
+        let layer = || layer_norm(small.clone(), scale.clone(), shift.clone(), 1e-5);
+        self.operation("layer norm, 48 at 48³", [6 * few, 2 * few], layer);
+        self.line("GELU, 192 at 48³", [20 * hidden, 2 * hidden], least(|| of_its_own(&wide), gelu));
+    }
 }
 
-fn attention(side: usize, heads: usize) {
-    const WIDTH: usize = 16;
-    let channels = heads * WIDTH;
-    let (qkv, padding) = (map(side, 3 * channels), random([3 * channels]));
-    let (bias_table, windows) = (random([13 * 13 * 13, heads]), Windows::new([side; 3], 7, 3));
-    let (tokens, count) = (343, side.div_ceil(7).pow(3));
-    let operations = 4 * tokens * tokens * channels * count;
-    let name = format!("window attention, {heads} heads at {side}³");
-    measure(&name, operations, 4 * side.pow(3) * channels, || {
-        let (qkv, padding, bias_table) = (qkv.clone(), padding.clone(), bias_table.clone());
-        window_attention(WindowAttentionInput { qkv, padding, bias_table, windows })
-    });
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (threads, operations, bytes) =
+            (rayon::current_num_threads(), self.operations / 1e9, self.bytes / 1e9);
+        write!(f, "limits, {threads} threads: {operations:.0} GFLOP/s in a product, {bytes:.1} GB/s in a sum")
+    }
 }
 
 fn main() {
     keep_freed_memory();
-    println!("| operation | ms | GFLOP | GFLOP/s | GB | GB/s |\n|---|--:|--:|--:|--:|--:|");
+    let limits = Limits::measure();
+    println!("{limits}\n");
+    println!(
+        "| operation | ms | GFLOP | GFLOP/s | GB | GB/s | limit | share |\n|---|--:|--:|--:|--:|--:|---|--:|"
+    );
     for (side, inputs, outputs) in [
         (96, 1, 48),
         (96, 48, 48),
@@ -98,37 +173,14 @@ fn main() {
         (6, 768, 384),
         (3, 768, 768),
     ] {
-        convolution(side, inputs, outputs);
+        limits.convolution(side, inputs, outputs);
     }
     for (side, inputs, outputs) in [(96, 96, 48), (96, 48, 14), (48, 48, 144), (48, 48, 384), (48, 192, 48)] {
-        layer(side, inputs, outputs);
+        limits.layer(side, inputs, outputs);
     }
-    attention(48, 3);
-    attention(24, 6);
-    let (large, small) = (map(96, 48), map(48, 48));
-    let values = 2 * 96usize.pow(3) * 48;
-    let of_its_own = |map: &Tensor<5>| map.clone() * 1.0;
-    measure_on(
-        "instance norm, 48 at 96³",
-        5 * values / 2,
-        values,
-        || of_its_own(&large),
-        |map| instance_norm(map, 1e-5, 0.01),
-    );
-    measure_on(
-        "sum and leaky ReLU, 48 at 96³",
-        values,
-        3 * values / 2,
-        || of_its_own(&large),
-        |map| add_leaky_relu(map, large.clone(), 0.01),
-    );
-    let filter = random([48, 8 * 48]);
-    measure("upsampling and join, 48 at 96³", 48 * values, 3 * values / 2, || {
-        upsample_join(small.clone(), filter.clone(), large.clone())
-    });
-    measure("layer norm, 48 at 48³", 6 * values / 16, values / 8, || {
-        layer_norm(small.clone(), random([48]), random([48]), 1e-5)
-    });
-    let wide = map(48, 192);
-    measure_on("GELU, 192 at 48³", 20 * values / 4, values / 2, || of_its_own(&wide), gelu);
+    limits.windows(48, 3);
+    limits.windows(24, 6);
+    limits.tokens("24³ voxels ask 720 of text", [13_824, 720]);
+    limits.tokens("720 of text ask 24³ voxels", [720, 13_824]);
+    limits.maps();
 }
