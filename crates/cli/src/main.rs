@@ -52,8 +52,10 @@ fn start_log(format: LogFormat) {
     }
 }
 
+/// The main thread is one of them: it takes part in every operation instead of waking another for it and waiting.
+/// So no thread that it waits for may use the pool, in which on one thread nobody else works.
 fn limit_threads(threads: Option<usize>) {
-    let threads = threads.unwrap_or(0);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).use_current_thread();
     // It fails only when a pool exists already, and nothing has run yet.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    let _ = pool.build_global();
 }
