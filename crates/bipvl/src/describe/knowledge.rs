@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::{ClassName, Side, title_of};
+use super::title_of;
 use crate::{
     data::Modality,
-    text::{Concept, Description},
+    text::{ClassName, Concept, Description, Side},
 };
 
 /// The place in a location where the side is said.
@@ -123,8 +123,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        describe::{class_name::words_of, lint},
-        text::Descriptions,
+        describe::lint,
+        text::{Descriptions, words_of},
     };
 
     const MODALITIES: [Modality; 2] = [Modality::Ct, Modality::Mr];

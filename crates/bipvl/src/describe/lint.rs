@@ -2,10 +2,9 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{ClassName, Side, class_name::words_of};
 use crate::{
     data::Modality,
-    text::{Concept, Description, Descriptions, Tokenizer},
+    text::{ClassName, Concept, Description, Descriptions, Side, Tokenizer, words_of},
 };
 
 /// The positions of BERT; what is longer is cut off.

@@ -4,14 +4,12 @@
 //! [`lint()`] looks through descriptions, whoever wrote them. Each gives or takes the form that a training
 //! reads, [`crate::text::Descriptions`].
 
-mod class_name;
 mod knowledge;
 mod lint;
 mod measure;
 mod statistics;
 mod wording;
 
-pub use class_name::{ClassName, Side};
 pub use knowledge::known;
 pub use lint::{Finding, Severity, lint, lint_class};
 pub use statistics::{ClassStatistics, Offset, Statistics};

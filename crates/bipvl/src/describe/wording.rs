@@ -1,9 +1,9 @@
 //! Puts what was measured in words, by rules.
 
-use super::{ClassName, ClassStatistics, Offset, Statistics, title_of};
+use super::{ClassStatistics, Offset, Statistics, title_of};
 use crate::{
     data::Modality,
-    text::{Concept, Description},
+    text::{ClassName, Concept, Description},
 };
 
 /// Volumes in ml below which a class is so large.

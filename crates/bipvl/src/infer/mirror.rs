@@ -12,6 +12,7 @@ use ndarray::{ArrayBase, Axis, Ix4, RawData};
 use serde::{Deserialize, Serialize};
 
 use super::sharing::Logits;
+use crate::text::{ClassName, Side};
 
 const AXES: [&str; 3] = ["x", "y", "z"];
 
@@ -110,11 +111,12 @@ pub fn mean(mut all: impl Iterator<Item = Logits>) -> Logits {
     sum
 }
 
-/// Two classes that a flip along x turns into each other: their names differ in the word for the side alone.
+/// Two classes that a flip along x turns into each other, the left one first: their names differ in the side alone.
 pub fn twins(classes: &[String]) -> Option<[&str; 2]> {
-    classes.iter().filter(|class| class.to_lowercase().contains("left")).find_map(|left| {
-        let mirrored = left.to_lowercase().replace("left", "right");
-        let right = classes.iter().find(|class| class.to_lowercase() == mirrored)?;
+    let left = classes.iter().filter(|class| ClassName::parse(class).side() == Some(Side::Left));
+    left.into_iter().find_map(|left| {
+        let name = ClassName::parse(left);
+        let right = classes.iter().find(|class| name.is_twin_of(&ClassName::parse(class)))?;
         Some([left.as_str(), right.as_str()])
     })
 }
@@ -190,6 +192,7 @@ mod tests {
         let classes = |names: [&str; 3]| names.map(str::to_owned);
         let kidneys = classes(["Liver", "Right kidney", "left kidney"]);
         assert_eq!(twins(&kidneys), Some(["left kidney", "Right kidney"]));
+        assert_eq!(twins(&classes(["Kidney_R", "spleen", "kidney_L"])), Some(["kidney_L", "Kidney_R"]));
         assert_eq!(twins(&classes(["liver", "kidney", "left atrium"])), None);
     }
 }

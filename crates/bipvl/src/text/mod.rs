@@ -5,6 +5,7 @@
 //! [`CaseTexts`] knows which cases have a text of their own.
 
 mod cases;
+mod class_name;
 mod description;
 mod rewrite;
 mod synonyms;
@@ -12,6 +13,8 @@ mod tokenizer;
 pub mod variants;
 
 pub use cases::CaseTexts;
+pub(crate) use class_name::words_of;
+pub use class_name::{ClassName, Side};
 pub use description::{Concept, Description, Descriptions, PAPER_CONCEPTS};
 pub use rewrite::{Rewrite, of_other_cases};
 pub use synonyms::Synonyms;

@@ -5,14 +5,13 @@ use std::{collections::HashMap, fs, ops::RangeInclusive, path::Path};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use super::description::read_toml;
+use super::{
+    class_name::{ClassName, Side},
+    description::read_toml,
+};
 use crate::error::{Error, Result};
 
 const BUILT_IN: &str = include_str!("synonyms.toml");
-
-/// Words for the sides, in names of the body's parts and of files.
-const LEFT: [&str; 6] = ["left", "l", "lt", "sinister", "sinistra", "sinistrum"];
-const RIGHT: [&str; 6] = ["right", "r", "rt", "dexter", "dextra", "dextrum"];
 
 /// Which names mean the same organ.
 ///
@@ -77,9 +76,12 @@ impl Synonyms {
         if let Some(organ) = self.find(&plain) {
             return Some(&organ.name);
         }
-        let (side, rest) = split_side(&plain)?;
-        let sides = self.find(&rest)?.sides.as_ref()?;
-        Some(&sides[side])
+        let name = ClassName::parse(&plain);
+        let [left, right] = self.find(&name.without_side())?.sides.as_ref()?;
+        Some(match name.side()? {
+            Side::Left => left,
+            Side::Right => right,
+        })
     }
 
     /// The places among `classes` of those that `name` means: the class of that name; else those of the same
@@ -146,17 +148,6 @@ fn plain(name: &str) -> String {
     let name = name.to_lowercase();
     let words = name.split(|letter: char| !letter.is_alphanumeric());
     words.filter(|word| !word.is_empty() && *word != "the").collect::<Vec<_>>().join(" ")
-}
-
-/// The side that a name says, 0 for left and 1 for right, and the name without it; `None` when it says none or
-/// says sides more than once.
-fn split_side(plain: &str) -> Option<(usize, String)> {
-    let side = |word: &str| {
-        if LEFT.contains(&word) { Some(0) } else { RIGHT.contains(&word).then_some(1) }
-    };
-    let (said, rest): (Vec<&str>, Vec<&str>) = plain.split(' ').partition(|word| side(word).is_some());
-    let [word] = said[..] else { return None };
-    Some((side(word)?, rest.join(" ")))
 }
 
 /// The numbers of a name with `{1..12}` in it; one number that stands nowhere for any other name.

@@ -5,8 +5,8 @@ use std::{thread::sleep, time::Duration};
 use anyhow::{Context, Result, anyhow, bail};
 use bipvl::{
     data::{Dataset, Modality},
-    describe::{ClassName, Severity, lint_class},
-    text::{Concept, Description, PAPER_CONCEPTS},
+    describe::{Severity, lint_class},
+    text::{ClassName, Concept, Description, PAPER_CONCEPTS},
 };
 use serde_json::{Map, Value, json};
 

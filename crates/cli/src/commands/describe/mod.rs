@@ -8,8 +8,8 @@ use std::{cell::OnceCell, path::Path};
 use anyhow::{Context, Result, bail};
 use bipvl::{
     data::{Case, Dataset, Modality},
-    describe::{ClassName, Finding, Severity, Statistics, known, lint, title_of},
-    text::{Concept, Description, Descriptions, PAPER_CONCEPTS, Tokenizer},
+    describe::{Finding, Severity, Statistics, known, lint, title_of},
+    text::{ClassName, Concept, Description, Descriptions, PAPER_CONCEPTS, Tokenizer},
 };
 use bipvl_volume::replace_file;
 

@@ -38,8 +38,8 @@ impl Side {
     /// The side a word stands for; a single letter or an abbreviation counts only at the end of a name.
     fn of(word: &str, is_at_end: bool) -> Option<Self> {
         match word {
-            "left" => Some(Self::Left),
-            "right" => Some(Self::Right),
+            "left" | "sinister" | "sinistra" | "sinistrum" => Some(Self::Left),
+            "right" | "dexter" | "dextra" | "dextrum" => Some(Self::Right),
             "l" | "lt" if is_at_end => Some(Self::Left),
             "r" | "rt" if is_at_end => Some(Self::Right),
             _ => None,
@@ -113,26 +113,31 @@ impl ClassName {
 
     /// What stays the same however the name is written: its words without regard to order, case, plural,
     /// spelling and small words.
-    pub(super) fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         key(&words_of(&self.words.join(" ")))
     }
 
     /// The same without the side.
-    pub(super) fn key_without_side(&self) -> String {
+    pub(crate) fn key_without_side(&self) -> String {
+        key(&words_of(&self.without_side()))
+    }
+
+    /// Its words as written, without the side.
+    pub(super) fn without_side(&self) -> String {
         let side = self.side.map(|(index, _)| index);
         let others = self.words.iter().enumerate().filter(|(index, _)| Some(*index) != side);
-        key(&words_of(&others.map(|(_, word)| word.as_str()).collect::<Vec<_>>().join(" ")))
+        others.map(|(_, word)| word.as_str()).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether both are the same structure on opposite sides.
-    pub(super) fn is_twin_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_twin_of(&self, other: &Self) -> bool {
         let (Some(one), Some(two)) = (self.side(), other.side()) else { return false };
         one != two && self.key_without_side() == other.key_without_side()
     }
 }
 
 /// The words of a text in small letters, without anything between them.
-pub(super) fn words_of(text: &str) -> Vec<String> {
+pub(crate) fn words_of(text: &str) -> Vec<String> {
     let text = text.to_lowercase();
     let words = text.split(|letter: char| !letter.is_alphanumeric());
     words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
