@@ -4,7 +4,7 @@ mod budget;
 mod folds;
 mod own_texts;
 
-pub use budget::within_budget;
+pub use budget::{GB, within_budget};
 pub use folds::{Folds, runs_in};
 
 use std::{

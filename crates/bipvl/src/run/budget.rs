@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Bytes of a gigabyte.
-const GB: f64 = 1e9;
+pub const GB: f64 = 1e9;
 
 /// The configuration with the patch, the batches and the recomputation that fit into `budget_gb` for these
 /// descriptions and weights (as for [`super::Run::create`]) and so many `workers` that cut patches, and what was

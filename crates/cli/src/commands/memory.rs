@@ -7,7 +7,7 @@ use bipvl::{
     config::Config,
     device::DeviceKind,
     model::published::Imported,
-    run::within_budget,
+    run::{GB, within_budget},
     text::Descriptions,
     train::{budget::Choice, memory::Plan, recompute::Recompute},
 };
@@ -18,8 +18,7 @@ use super::{
 };
 
 const FLAG: &str = "--memory-budget";
-const BYTES_PER_GB: f64 = 1e9;
-const MIB_PER_GB: f64 = BYTES_PER_GB / (1024.0 * 1024.0);
+const MIB_PER_GB: f64 = GB / (1024.0 * 1024.0);
 
 /// Whether the budget is one, and of memory that is known.
 pub(super) fn check(budget_gb: Option<f64>, device: DeviceKind) -> Result<()> {
@@ -51,7 +50,7 @@ pub(super) fn fit(
 /// What was changed, from what to what, and what both need.
 fn in_words(choice: &Choice) -> String {
     let Choice { before, after, peaks } = choice;
-    let [peak_before, peak_after] = peaks.map(|peak| format!("{:.2} GB", peak / BYTES_PER_GB));
+    let [peak_before, peak_after] = peaks.map(|peak| format!("{:.2} GB", peak / GB));
     if before == after {
         return format!("the configuration stays as it is, its estimated peak is {peak_after}");
     }
