@@ -3,26 +3,25 @@
 use std::{fs, path::Path};
 
 use bipvl::{
-    data::{Case, Dataset, Intensity, Labeling, Recipe},
-    infer::{InferConfig, Predictor, PredictorInput},
-    model::{ClassChannels, TextInput, TokenTensors, init::Initializer},
+    data::{Case, Dataset},
+    infer::Predictor,
+    model::bifusion::Exchange,
     probe::{Answer, Answers, Found, Probe, ProbeInput, Summary},
     text::{
-        Concept, Description, Descriptions, Synonyms, Tokenizer, Tokens,
+        Synonyms, Tokenizer, Tokens,
         variants::{KINDS, Options, Variants},
     },
 };
 use bipvl_metrics::bootstrap::Bootstrap;
 use bipvl_volume::LabelMap;
-use burn::tensor::{Device, Tensor, TensorData};
 use indexmap::IndexMap;
 use tempfile::TempDir;
 
-use crate::{drawn, model::narrow};
+use crate::{
+    asked::{Asked, LABELS, descriptions},
+    drawn,
+};
 
-/// One patch holds a drawn case.
-const PATCH: [usize; 3] = [32; 3];
-const LABELS: [u16; 2] = [1, 4];
 /// Voxels of 1 mm.
 const VOXEL_ML: f64 = 0.001;
 /// Voxels of the boxes that the references hold, counted by hand: 3 · 3 · 5 and 3 · 4 · 2.
@@ -39,51 +38,14 @@ struct Scene {
     tokens: Vec<Tokens>,
 }
 
-fn descriptions() -> Descriptions {
-    let class = |class: &str, shape: &str, location: &str| Description {
-        class: class.to_owned(),
-        title: format!("The {class} in an MRI image"),
-        concepts: [("shape", shape), ("location", location)]
-            .map(|(name, sentence)| Concept { name: name.to_owned(), sentence: sentence.to_owned() })
-            .to_vec(),
-    };
-    Descriptions {
-        classes: vec![
-            class("box", "A small block.", "On the left side."),
-            class("plate", "A thin slab with a long edge.", "On the right side, behind the box."),
-        ],
-    }
-}
-
 impl Scene {
     fn new() -> Self {
-        let descriptions = descriptions();
-        let tokenizer = Tokenizer::built_in(&descriptions);
-        let mut config = narrow();
-        config.text.vocab_size = tokenizer.vocabulary_size();
-        let device = Device::flex();
-        let predictor = Predictor::new(PredictorInput {
-            model: config.init(
-                ClassChannels::exclusive(LABELS.len()),
-                PATCH,
-                &mut Initializer::new(5, &device),
-            ),
-            text: &TextInput::new(&tokenizer.encode_classes(&descriptions), &device),
-            recipe: Recipe {
-                spacing: None,
-                intensity: Intensity::ZScore,
-                crop_foreground: false,
-                patch: PATCH,
-            },
-            channels: 1,
-            labeling: Labeling::Exclusive(LABELS.to_vec()),
-            config: InferConfig::default(),
-            device,
-        });
+        let asked = Asked::new(Exchange::BothWays);
+        let (predictor, tokenizer) = (asked.predictor(), asked.tokenizer);
         let synonyms = Synonyms::built_in();
         let kinds = KINDS.map(|(_, kind)| kind);
         let options = Options { seed: 1, kinds: &kinds, paraphrases: &[], synonyms: &synonyms };
-        let variants = Variants::of(&descriptions, &options);
+        let variants = Variants::of(&descriptions(), &options);
         let tokens = variants.made.iter().map(|variant| tokenizer.encode(&variant.texts)).collect();
         Self { predictor, labels: LABELS.map(|label| vec![label]), tokenizer, variants, tokens }
     }
@@ -211,21 +173,10 @@ fn only_class_codes_tell_which_class_a_text_is_of() {
 /// What one network with first weights makes of one image under each pair of texts.
 fn logits_of<const N: usize>(texts: [[&str; 2]; N], class_codes: bool) -> [Vec<f32>; N] {
     let (_folder, dataset) = drawn();
-    let scene = Scene::new();
-    let device = Device::flex();
-    let mut config = narrow();
-    config.text.vocab_size = scene.tokenizer.vocabulary_size();
-    config.fusion.class_codes = class_codes;
-    let classes = ClassChannels::exclusive(LABELS.len());
-    let model = config.init(classes, PATCH, &mut Initializer::new(5, &device));
-    let (prepared, _) = scene.predictor.prepare_files(&dataset.cases[0].images).unwrap();
-    let values: Vec<f32> = prepared.image.iter().copied().collect();
-    texts.map(|texts| {
-        let texts = scene.tokenizer.encode(&texts.map(ToOwned::to_owned));
-        let text = TokenTensors::new(&texts, &device);
-        let image = Tensor::<5>::from_data(TensorData::new(values.clone(), [1, 1, 32, 32, 32]), &device);
-        model.segment(image, &model.encode_full(&text, None)).into_data().try_to_vec().unwrap()
-    })
+    let mut asked = Asked::new(Exchange::BothWays);
+    asked.config.fusion.class_codes = class_codes;
+    let (prepared, _) = asked.predictor().prepare_files(&dataset.cases[0].images).unwrap();
+    texts.map(|texts| asked.logits(&prepared.image, &texts).into_iter().collect())
 }
 
 fn largest_difference(one: &[f32], other: &[f32]) -> f32 {
