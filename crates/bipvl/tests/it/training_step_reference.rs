@@ -145,16 +145,26 @@ fn image_and_labels(device: &Device) -> (Tensor<5>, Tensor<4, Int>) {
 
 #[test]
 fn five_updates_of_the_whole_network_give_the_losses_and_weights_of_pytorch() {
-    let device = Device::flex().autodiff();
+    assert_as_pytorch(&Device::flex().autodiff());
+}
+
+/// Where every kernel falls back on Burn's operations.
+#[test]
+#[cfg(feature = "vulkan")]
+fn five_updates_give_the_same_on_a_graphics_card() {
+    assert_as_pytorch(&bipvl::device::DeviceKind::Vulkan.open().unwrap().autodiff());
+}
+
+fn assert_as_pytorch(device: &Device) {
     let reference = reference("training_step");
     let text = TextInput {
-        full: tokens("full", &FULL_LENGTHS, &device),
-        concepts: Some(tokens("concepts", &CONCEPT_LENGTHS, &device)),
+        full: tokens("full", &FULL_LENGTHS, device),
+        concepts: Some(tokens("concepts", &CONCEPT_LENGTHS, device)),
         num_concepts: CONCEPTS,
         num_texts: 1,
     };
-    let (image, labels) = image_and_labels(&device);
-    let mut trainee = trainee(&device);
+    let (image, labels) = image_and_labels(device);
+    let mut trainee = trainee(device);
     let mut optimizer = AdamW::new(AdamWConfig { epsilon: EPSILON, ..AdamWConfig::default() });
     let config = LossConfig::default();
     let labeling = Labeling::Exclusive((1..=CLASSES as u16).collect());
