@@ -220,7 +220,7 @@ fn update(task: &Task, state: Checkpoint, samples: &[Sample]) -> Result<(Checkpo
     let (loss, gradients) = sum.expect("an update has at least one batch").into_parts();
     let TrainConfig { learning_rate: peak, steps, warmup_steps, .. } = task.config;
     let rate = learning_rate(peak, progress.step, steps, warmup_steps);
-    let trainee = optimizer.step(trainee, &gradients, rate);
+    let trainee = optimizer.step(trainee, gradients, rate);
     progress.step += 1;
     let epoch = progress.step * task.config.samples() / task.training_cases.len();
     let seconds = began.elapsed().as_secs_f64();

@@ -54,14 +54,21 @@ impl AdamW {
         Self { config, steps: 0, moments: BTreeMap::new() }
     }
 
-    /// One step; tensors without a gradient stay as they are.
-    pub fn step<M: Module>(&mut self, module: M, gradients: &Gradients, learning_rate: f64) -> M {
+    /// One step; tensors without a gradient stay as they are. A gradient is freed as soon as it is used, and weights that
+    /// nobody else holds are overwritten.
+    pub fn step<M: Module>(&mut self, module: M, mut gradients: Gradients, learning_rate: f64) -> M {
         self.steps += 1;
         let scale = match self.config.clip_norm {
             0.0 => 1.0,
-            limit => (limit / gradient_norm(&module, gradients)).min(1.0),
+            limit => (limit / gradient_norm(&module, &gradients)).min(1.0),
         };
-        module.map(&mut Step { optimizer: self, gradients, learning_rate, scale, path: Place::default() })
+        module.map(&mut Step {
+            optimizer: self,
+            gradients: &mut gradients,
+            learning_rate,
+            scale,
+            path: Place::default(),
+        })
     }
 
     /// Steps done and moments, by name: `first.NAME`, `second.NAME`.
@@ -125,7 +132,7 @@ impl AdamW {
 
 struct Step<'a> {
     optimizer: &'a mut AdamW,
-    gradients: &'a Gradients,
+    gradients: &'a mut Gradients,
     learning_rate: f64,
     scale: f64,
     path: Place,
@@ -143,7 +150,7 @@ impl ModuleMapper for Step<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.path.name();
         param.map(|weights| {
-            let Some(gradient) = weights.grad(self.gradients) else { return weights };
+            let Some(gradient) = weights.grad_remove(self.gradients) else { return weights };
             let strategy = weights.gradient_checkpointing_strategy().expect("what has a gradient learns");
             let shape = weights.dims();
             let count = shape.iter().product::<usize>();
@@ -202,7 +209,7 @@ mod tests {
     fn train(module: One, optimizer: &mut AdamW, steps: i32, rate: f64) -> One {
         (0..steps).fold(module, |module, _| {
             let gradients = (module.weight.val().square() / 2.0).sum().backward();
-            optimizer.step(module, &gradients, rate)
+            optimizer.step(module, gradients, rate)
         })
     }
 

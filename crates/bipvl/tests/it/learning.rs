@@ -39,7 +39,7 @@ fn learn(seed: u64) -> Vec<f32> {
             let output = model.forward(image.clone(), &text, Some(&mut noise));
             let losses = Losses::of(&output, labels.clone(), &labeling, &config, Some(&mut noise));
             let gradients = weights.total(&losses, config.weighting).backward();
-            model = optimizer.step(model.clone(), &gradients, 3e-3);
+            model = optimizer.step(model.clone(), gradients, 3e-3);
             losses.segmentation.into_scalar()
         })
         .collect()

@@ -30,7 +30,7 @@ fn compare(case: &str, clip_norm: f64) {
     for (index, rate) in RATES.into_iter().enumerate() {
         let found = inputs.clone().matmul(line.weight.val()) + line.bias.val().unsqueeze_dim(0);
         let gradients = (found - target.clone()).square().sum().backward();
-        line = optimizer.step(line, &gradients, rate);
+        line = optimizer.step(line, gradients, rate);
         let name = |tensor: &str| format!("{case}.{}.{tensor}", index + 1);
         assert_near(line.weight.val(), &reference, &name("weight"), TOLERANCE);
         assert_near(line.bias.val(), &reference, &name("bias"), TOLERANCE);

@@ -214,7 +214,7 @@ fn a_narrow_network_learns_a_ball_in_a_ball_in_a_ball() {
         let output = model.forward(image.clone(), &texts, Some(&mut noise));
         let all = Losses::of(&output, labels.clone(), &labeling, &losses, Some(&mut noise));
         let gradients = weights.total(&all, losses.weighting).backward();
-        model = optimizer.step(model, &gradients, 5e-3);
+        model = optimizer.step(model, gradients, 5e-3);
     }
 
     let predictor = Predictor::new(PredictorInput {

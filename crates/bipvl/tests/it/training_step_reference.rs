@@ -180,7 +180,7 @@ fn assert_as_pytorch(device: &Device) {
             let difference = (found - expected).abs();
             assert!(difference < bound, "losses of step {step}: expected {expected}, found {found}");
         }
-        trainee = optimizer.step(trainee, &total.backward(), LEARNING_RATE);
+        trainee = optimizer.step(trainee, total.backward(), LEARNING_RATE);
     }
     let ours = collect(&trainee);
     for (name, tensor) in export(&names(&ours), ours) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bipvl::{
     data::Labeling,
     model::{
@@ -160,7 +160,8 @@ impl Work for Window {
 
 /// Updates of all weights: forward, three losses, backward, `AdamW`.
 pub(super) struct Training {
-    trainee: Trainee,
+    /// Away only while it is updated, so that nobody else holds its weights.
+    trainee: Option<Trainee>,
     optimizer: AdamW,
     text: TextInput,
     image: Tensor<5>,
@@ -177,7 +178,7 @@ impl Training {
         let [x, y, z] = scene.patch;
         let optimizer = AdamWConfig { clip_norm: scene.clip_norm, ..AdamWConfig::default() };
         Ok(Self {
-            trainee,
+            trainee: Some(trainee),
             optimizer: AdamW::new(optimizer),
             text: scene.text(&device),
             image: scene.image(source, &device)?,
@@ -191,13 +192,14 @@ impl Training {
 impl Work for Training {
     fn run(&mut self) -> Result<()> {
         let config = LossConfig::default();
-        let output = self.trainee.model.forward(self.image.clone(), &self.text, None);
+        let trainee = self.trainee.take().context("a network to train")?;
+        let output = trainee.model.forward(self.image.clone(), &self.text, None);
         let losses = AllLosses::of(&output, self.labels.clone(), &self.labeling, &config, None);
-        let total = self.trainee.loss_weights.total(&losses, config.weighting);
+        let total = trainee.loss_weights.total(&losses, config.weighting);
         self.losses.push(&total);
         // Nothing of the graph but what `total` holds on to may live on through the backward pass.
         drop((output, losses));
-        self.trainee = self.optimizer.step(self.trainee.clone(), &total.backward(), LEARNING_RATE);
+        self.trainee = Some(self.optimizer.step(trainee, total.backward(), LEARNING_RATE));
         Ok(())
     }
 

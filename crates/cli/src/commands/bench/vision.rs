@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bipvl::{
     model::{
         Merging, SwinVersion, VisionConfig,
@@ -86,7 +86,8 @@ impl Work for Forward {
 
 /// Updates of the weights: forward, loss, backward, `AdamW`.
 pub(super) struct Training {
-    network: SwinUnetr,
+    /// Away only while it is updated, so that nobody else holds its weights.
+    network: Option<SwinUnetr>,
     optimizer: AdamW,
     image: Tensor<5>,
     labels: Tensor<4, Int>,
@@ -103,16 +104,17 @@ impl Training {
         let labels = labels([1, side, side, side], OUTPUTS, &device);
         let optimizer = AdamW::new(AdamWConfig::default());
         let gflop = FORWARDS_PER_STEP * swin_unetr_gflop(&config(size), OUTPUTS, [side; 3]);
-        Ok(Self { network, optimizer, image, labels, losses: Losses::default(), gflop })
+        Ok(Self { network: Some(network), optimizer, image, labels, losses: Losses::default(), gflop })
     }
 }
 
 impl Work for Training {
     fn run(&mut self) -> Result<()> {
-        let logits = self.network.forward(self.image.clone());
+        let network = self.network.take().context("a network to train")?;
+        let logits = network.forward(self.image.clone());
         let loss = dice_and_cross_entropy(logits, self.labels.clone());
         self.losses.push(&loss);
-        self.network = self.optimizer.step(self.network.clone(), &loss.backward(), LEARNING_RATE);
+        self.network = Some(self.optimizer.step(network, loss.backward(), LEARNING_RATE));
         Ok(())
     }
 
