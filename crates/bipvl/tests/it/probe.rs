@@ -8,7 +8,7 @@ use bipvl::{
     model::bifusion::Exchange,
     probe::{Answer, Answers, Found, Probe, ProbeInput, Summary},
     text::{
-        Synonyms, Tokenizer, Tokens,
+        Synonyms, Tokens,
         variants::{KINDS, Options, Variants},
     },
 };
@@ -33,7 +33,6 @@ const TOLERANCE: f32 = 1e-4;
 struct Scene {
     predictor: Predictor,
     labels: [Vec<u16>; 2],
-    tokenizer: Tokenizer,
     variants: Variants,
     tokens: Vec<Tokens>,
 }
@@ -47,7 +46,7 @@ impl Scene {
         let options = Options { seed: 1, kinds: &kinds, paraphrases: &[], synonyms: &synonyms };
         let variants = Variants::of(&descriptions(), &options);
         let tokens = variants.made.iter().map(|variant| tokenizer.encode(&variant.texts)).collect();
-        Self { predictor, labels: LABELS.map(|label| vec![label]), tokenizer, variants, tokens }
+        Self { predictor, labels: LABELS.map(|label| vec![label]), variants, tokens }
     }
 
     fn probe(&self, network: &str) -> Probe<'_> {
