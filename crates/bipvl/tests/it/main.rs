@@ -16,6 +16,8 @@ mod describing;
 mod descriptions;
 mod drawn;
 mod formula;
+#[cfg(feature = "vulkan")]
+mod graphics_card;
 mod layouts;
 mod learning;
 mod loader;
