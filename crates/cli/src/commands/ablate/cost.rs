@@ -62,16 +62,17 @@ impl Cost {
                 alone.push(times[1]);
             }
         }
-        let whole = median(whole).unwrap_or_default();
-        let alone = median(alone).unwrap_or_default();
+        // The least, because everything else on the machine only adds.
+        let least = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
+        let text_share = (1.0 - least(&alone) / least(&whole)).max(0.0);
         let exchange = config.fusion.exchange;
         Ok(Self {
             parameters: parameters(run, collect(&model).iter().map(|(name, w)| (name, w.values.len()))),
             gflop_per_window: window_gflop(config, patch, [classes, length]),
             seconds_per_step: median(step_seconds(&run.path("log.jsonl"))?),
-            seconds_per_window: whole,
+            seconds_per_window: median(whole).unwrap_or_default(),
             // Both are the same layers where no text informs the image, and differ by chance.
-            text_share: if exchange.informs_vision() { 1.0 - alone / whole } else { 0.0 },
+            text_share: if exchange.informs_vision() { text_share } else { 0.0 },
             peak_mib,
         })
     }

@@ -81,7 +81,7 @@ impl Table {
              encoded once and not counted."
                 .to_owned(),
             "Times: medians on the machine that trained. Text in the window: the share of its time that a window \
-             through the vision side alone does not take, measured by turns. Peak: most resident memory of the \
+             through the vision side alone does not take, the least of five by turns. Peak: most resident memory of the \
              process that trained, its data included."
                 .to_owned(),
             "The row full is the configuration as it was given: all concepts of the descriptions, and a text encoder \
