@@ -113,8 +113,8 @@ pub fn mean(mut all: impl Iterator<Item = Logits>) -> Logits {
 
 /// Two classes that a flip along x turns into each other, the left one first: their names differ in the side alone.
 pub fn twins(classes: &[String]) -> Option<[&str; 2]> {
-    let left = classes.iter().filter(|class| ClassName::parse(class).side() == Some(Side::Left));
-    left.into_iter().find_map(|left| {
+    let mut lefts = classes.iter().filter(|class| ClassName::parse(class).side() == Some(Side::Left));
+    lefts.find_map(|left| {
         let name = ClassName::parse(left);
         let right = classes.iter().find(|class| name.is_twin_of(&ClassName::parse(class)))?;
         Some([left.as_str(), right.as_str()])
