@@ -8,7 +8,7 @@
 use std::{fmt, hint::black_box, time::Instant};
 
 use bipvl_kernels::{
-    AttentionInput, WindowAttentionInput, Windows, add_leaky_relu, attention, conv3d, gelu, instance_norm,
+    AttentionInput, WindowAttentionInput, Windows, attention, conv3d, gelu, instance_norm, instance_norm_add,
     keep_freed_memory, layer_norm, linear, upsample_join, window_attention,
 };
 use burn::tensor::{Device, Distribution, Tensor};
@@ -136,8 +136,8 @@ impl Limits {
         let (many, few, hidden) = (96usize.pow(3) * 48, 48usize.pow(3) * 48, 48usize.pow(3) * 192);
         let norm = least(|| of_its_own(&large), |map| instance_norm(map, 1e-5, 0.01));
         self.line("instance norm, 48 at 96³", [5 * many, 2 * many], norm);
-        let sum = least(|| of_its_own(&large), |map| add_leaky_relu(map, large.clone(), 0.01));
-        self.line("sum and leaky ReLU, 48 at 96³", [2 * many, 3 * many], sum);
+        let end = least(|| of_its_own(&large), |map| instance_norm_add(map, large.clone(), 1e-5, 0.01));
+        self.line("instance norm of a block's end, 48 at 96³", [7 * many, 3 * many], end);
         let filter = random([48, 8 * 48]);
         let join = || upsample_join(small.clone(), filter.clone(), large.clone());
         self.operation("upsampling and join, 48 at 96³", [2 * 48 * many, few + 3 * many], join);

@@ -11,11 +11,11 @@
 )]
 #![allow(clippy::inline_always, reason = "only an inlined body is compiled with its caller's instructions")]
 
-mod activation;
 mod adamw;
 mod attention;
 mod conv3d;
 mod extension;
+mod gelu;
 mod linear;
 mod matrix;
 mod memory;
@@ -26,12 +26,12 @@ mod upsample;
 mod vector;
 mod window_attention;
 
-pub use activation::{add_leaky_relu, gelu};
 pub use adamw::{AdamWState, AdamWStep, adamw};
 pub use attention::{AttentionInput, attention};
 pub use conv3d::conv3d;
+pub use gelu::gelu;
 pub use linear::linear;
 pub use memory::{keep_freed_memory, map_file};
-pub use norm::{instance_norm, layer_norm};
+pub use norm::{instance_norm, instance_norm_add, layer_norm};
 pub use upsample::upsample_join;
 pub use window_attention::{WindowAttentionInput, Windows, window_attention};

@@ -1,4 +1,5 @@
-//! Normalization: instance norm of feature maps with its activation, and layer norm of tokens.
+//! Normalization: instance norm of feature maps with its activation and what is carried around it, and layer norm
+//! of tokens.
 
 mod cpu;
 
@@ -42,6 +43,21 @@ pub fn instance_norm(input: Tensor<5>, epsilon: f32, slope: f32) -> Tensor<5> {
     activation::leaky_relu(normal, f64::from(slope)).reshape([batch, x, y, z, channels])
 }
 
+/// `leaky(norm(input) + carried)`, the end of a residual block, where norm is [`instance_norm`] without an
+/// activation.
+///
+/// # Shapes
+///
+/// - `input`, `carried` and output: `[batch, x, y, z, channels]`
+pub fn instance_norm_add(input: Tensor<5>, carried: Tensor<5>, epsilon: f32, slope: f32) -> Tensor<5> {
+    assert_eq!(input.dims(), carried.dims(), "what is carried around a norm has its shape");
+    if on_cpu(&input) {
+        let (input, carried) = (input.into_dispatch(), carried.into_dispatch());
+        return Tensor::from_dispatch(Dispatch::instance_norm_add_of(input, carried, epsilon, slope));
+    }
+    activation::leaky_relu(instance_norm(input, epsilon, 1.0) + carried, f64::from(slope))
+}
+
 /// Normalizes the last axis, then scales by `gamma` and shifts by `beta`.
 ///
 /// # Shapes
@@ -73,6 +89,20 @@ trait Normalization: Backend {
         epsilon: f32,
         slope: f32,
     ) -> FloatTensor<Self>;
+    fn instance_norm_add_of(
+        input: FloatTensor<Self>,
+        carried: FloatTensor<Self>,
+        epsilon: f32,
+        slope: f32,
+    ) -> FloatTensor<Self>;
+    /// Gradients of input and carried.
+    fn instance_norm_add_gradient(
+        input: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        epsilon: f32,
+        slope: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
     fn layer_norm_of(
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -93,7 +123,7 @@ impl Normalization for Flex {
         let [batch, .., channels] = dims::<5>(&input);
         let input = Contiguous::of(input);
         let norm = cpu::InstanceNorm::new(input.values(), [batch, channels], epsilon, slope);
-        overwrite(input.into_tensor(), cpu::ROWS * channels, |at, rows| norm.apply(at, rows))
+        overwrite(input.into_tensor(), cpu::ROWS * channels, |at, rows| norm.apply(at, rows, None))
     }
 
     fn instance_norm_gradient(
@@ -104,9 +134,47 @@ impl Normalization for Flex {
     ) -> FloatTensor<Self> {
         let [batch, .., channels] = dims::<5>(&input);
         let (input, gradient) = (Contiguous::of(input), Contiguous::of(gradient));
-        let shape = [batch, channels];
-        let values = cpu::instance_norm_gradient(input.values(), gradient.values(), shape, epsilon, slope);
-        tensor_like(values, &input)
+        let (values, of_output) = (input.values(), gradient.values());
+        let norm = cpu::InstanceNormGradient::new(values, of_output, [batch, channels], epsilon, slope);
+        tensor_like(norm.of_input(values, of_output), &input)
+    }
+
+    fn instance_norm_add_of(
+        input: FloatTensor<Self>,
+        carried: FloatTensor<Self>,
+        epsilon: f32,
+        slope: f32,
+    ) -> FloatTensor<Self> {
+        let [batch, .., channels] = dims::<5>(&input);
+        let (input, carried) = (Contiguous::of(input), Contiguous::of(carried));
+        let norm = cpu::InstanceNorm::new(input.values(), [batch, channels], epsilon, slope);
+        overwrite(input.into_tensor(), cpu::ROWS * channels, |at, rows| {
+            norm.apply(at, rows, Some(carried.values()));
+        })
+    }
+
+    fn instance_norm_add_gradient(
+        input: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        epsilon: f32,
+        slope: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [batch, .., channels] = dims::<5>(&input);
+        let (input, output) = (Contiguous::of(input), Contiguous::of(output));
+        let mut carried = Contiguous::of_its_own(gradient);
+        let norm = cpu::InstanceNormGradient::with_carried(
+            input.values(),
+            output.values(),
+            carried.values_mut(),
+            [batch, channels],
+            epsilon,
+            slope,
+        );
+        // The output may be the last of a large map, and another as large is made now.
+        drop(output);
+        let of_input = norm.of_input(input.values(), carried.values());
+        (tensor_like(of_input, &input), carried.into_tensor())
     }
 
     fn layer_norm_of(
@@ -168,6 +236,25 @@ impl<B: Normalization> RetroForward for InstanceNormAgain<B> {
 }
 
 #[derive(Debug)]
+struct InstanceNormAddBackward;
+
+impl<B: Normalization> Backward<B, 2> for InstanceNormAddBackward {
+    type State = (NodeId, FloatTensor<B>, f32, f32);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let (input, output, epsilon, slope) = ops.state;
+        let input: FloatTensor<B> = checkpointer.retrieve_node_output(input);
+        let gradient = grads.consume::<B>(&ops.node);
+        let (input, carried) = B::instance_norm_add_gradient(input, output, gradient, epsilon, slope);
+        for (node, gradient) in ops.parents.into_iter().zip([input, carried]) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
 struct LayerNormBackward;
 
 impl<B: Normalization> Backward<B, 3> for LayerNormBackward {
@@ -203,6 +290,27 @@ impl<B: Normalization, C: CheckpointStrategy> Normalization for Autodiff<B, C> {
         }
     }
 
+    fn instance_norm_add_of(
+        input: FloatTensor<Self>,
+        carried: FloatTensor<Self>,
+        epsilon: f32,
+        slope: f32,
+    ) -> FloatTensor<Self> {
+        let parents = [input.node(), carried.node()];
+        match InstanceNormAddBackward.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let kept = prep.checkpoint(&input);
+                let [input, carried] = [input, carried].map(FloatTensor::<Self>::into_primitive);
+                let output = B::instance_norm_add_of(input, carried, epsilon, slope);
+                prep.finish((kept, output.clone(), epsilon, slope), output)
+            }
+            OpsKind::UnTracked(prep) => {
+                let [input, carried] = [input, carried].map(FloatTensor::<Self>::into_primitive);
+                prep.finish(B::instance_norm_add_of(input, carried, epsilon, slope))
+            }
+        }
+    }
+
     fn layer_norm_of(
         input: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -229,6 +337,16 @@ impl<B: Normalization, C: CheckpointStrategy> Normalization for Autodiff<B, C> {
         _: f32,
         _: f32,
     ) -> FloatTensor<Self> {
+        unreachable!("a gradient is computed on the inner backend")
+    }
+
+    fn instance_norm_add_gradient(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: f32,
+        _: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         unreachable!("a gradient is computed on the inner backend")
     }
 

@@ -142,20 +142,11 @@ pub(crate) fn add_scaled(sum: &mut [f32], values: &[f32], factor: f32) {
     }
 }
 
-/// `values ← leaky(values + others)`: negative sums are multiplied by `slope`.
+/// `gradient`, multiplied by `slope` where `output` is not positive, in place.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn add_leaky(values: &mut [f32], others: &[f32], slope: f32) {
-    for (value, &other) in values.iter_mut().zip(others) {
-        let sum = *value + other;
-        *value = if sum > 0.0 { sum } else { slope * sum };
-    }
-}
-
-/// `gradient`, multiplied by `slope` where `output` is not positive.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn leaky_gradient(output: &[f32], gradient: &[f32], slope: f32, into: &mut [f32]) {
-    for ((into, &out), &gradient) in into.iter_mut().zip(output).zip(gradient) {
-        *into = if out > 0.0 { gradient } else { slope * gradient };
+pub(crate) fn leaky_gradient(output: &[f32], gradient: &mut [f32], slope: f32) {
+    for (gradient, &out) in gradient.iter_mut().zip(output) {
+        *gradient = if out > 0.0 { *gradient } else { slope * *gradient };
     }
 }
 
@@ -178,6 +169,18 @@ pub(crate) fn normalize(rows: &mut [f32], mean: &[f32], scale: &[f32], slope: f3
         for ((value, &mean), &scale) in row.iter_mut().zip(mean).zip(scale) {
             let normal = (*value - mean) * scale;
             *value = if normal > 0.0 { normal } else { slope * normal };
+        }
+    }
+}
+
+/// `leaky((x − mean) · scale + carried)`, channel by channel, in place.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn normalize_add(rows: &mut [f32], carried: &[f32], mean: &[f32], scale: &[f32], slope: f32) {
+    let channels = mean.len();
+    for (row, carried) in rows.chunks_exact_mut(channels).zip(carried.chunks_exact(channels)) {
+        for (((value, &carried), &mean), &scale) in row.iter_mut().zip(carried).zip(mean).zip(scale) {
+            let sum = (*value - mean) * scale + carried;
+            *value = if sum > 0.0 { sum } else { slope * sum };
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Small layers that several boxes of the figure share.
 
-use bipvl_kernels::{add_leaky_relu, conv3d, gelu, instance_norm, layer_norm, linear};
+use bipvl_kernels::{conv3d, gelu, instance_norm, instance_norm_add, layer_norm, linear};
 use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor},
@@ -117,7 +117,6 @@ impl ResidualBlock {
         };
         // The input may be the largest map of the network: nothing but the first convolution keeps it alive.
         let hidden = instance_norm(conv3d(input, self.conv1.val()), EPSILON, SLOPE);
-        let hidden = instance_norm(conv3d(hidden, self.conv2.val()), EPSILON, NO_ACTIVATION);
-        add_leaky_relu(hidden, carried, SLOPE)
+        instance_norm_add(conv3d(hidden, self.conv2.val()), carried, EPSILON, SLOPE)
     }
 }

@@ -2,7 +2,7 @@
 
 use bipvl::device::DeviceKind;
 use bipvl_kernels::{
-    AttentionInput, WindowAttentionInput, Windows, add_leaky_relu, attention, conv3d, gelu, instance_norm,
+    AttentionInput, WindowAttentionInput, Windows, attention, conv3d, gelu, instance_norm, instance_norm_add,
     layer_norm, linear, upsample_join, window_attention,
 };
 use burn::tensor::{Device, Tensor};
@@ -24,8 +24,8 @@ fn outputs(device: &Device) -> Vec<(&'static str, Vec<f32>)> {
         ("conv3d", values(conv3d(map("a", 9, 6), made("filter", [3, 3, 3, 6, 10], device)))),
         ("linear", values(linear(map("a", 5, 6), made("w", [6, 10], device), Some(made("b", [10], device))))),
         ("gelu", values(gelu(map("a", 5, 6)))),
-        ("add_leaky_relu", values(add_leaky_relu(map("a", 5, 6), map("b", 5, 6), 0.01))),
         ("instance_norm", values(instance_norm(map("a", 9, 6), 1e-5, 0.01))),
+        ("instance_norm_add", values(instance_norm_add(map("a", 9, 6), map("b", 9, 6), 1e-5, 0.01))),
         (
             "layer_norm",
             values(layer_norm(map("a", 5, 6), made("scale", [6], device), made("shift", [6], device), 1e-5)),

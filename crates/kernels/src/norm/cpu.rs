@@ -8,6 +8,8 @@ use crate::vector::{self, Normal};
 pub(crate) const ROWS: usize = 512;
 /// Parts the gradients of a layer norm's weights are summed in: fixed for the same reason.
 const PARTS: usize = 8;
+/// The slope that makes a leaky ReLU the identity.
+const IDENTITY: f32 = 1.0;
 
 /// Mean and reciprocal standard deviation of each channel of one sample.
 struct Statistics {
@@ -15,21 +17,23 @@ struct Statistics {
     scale: Vec<f32>,
 }
 
+impl Statistics {
+    fn normal(&self, slope: f32) -> Normal<'_> {
+        Normal { mean: &self.mean, scale: &self.scale, slope }
+    }
+}
+
 /// Sums two quantities per channel over all rows, in blocks of fixed size and in their order.
-fn sum_blocks(
-    rows: &[f32],
-    gradient: &[f32],
+fn sum_blocks<B: IndexedParallelIterator>(
+    blocks: B,
     channels: usize,
-    f: impl Fn(&[f32], &[f32], &mut [f32], &mut [f32]) + Sync,
+    f: impl Fn(B::Item, &mut [f32], &mut [f32]) + Sync + Send,
 ) -> [Vec<f64>; 2] {
-    let block = ROWS * channels;
-    let partial: Vec<[Vec<f32>; 2]> = rows
-        .par_chunks(block)
-        .zip(gradient.par_chunks(block))
-        .map(|(rows, gradient)| {
+    let partial: Vec<[Vec<f32>; 2]> = blocks
+        .map(|block| {
             let mut sums = [vec![0.0; channels], vec![0.0; channels]];
             let [first, second] = &mut sums;
-            f(rows, gradient, first, second);
+            f(block, first, second);
             sums
         })
         .collect();
@@ -47,7 +51,8 @@ fn sum_blocks(
 /// Values are measured from the first row, so that a large common offset costs no precision.
 fn statistics(sample: &[f32], channels: usize, epsilon: f32) -> Statistics {
     let center = &sample[..channels];
-    let [sums, squares] = sum_blocks(sample, sample, channels, |rows, _, sums, squares| {
+    let blocks = sample.par_chunks(ROWS * channels);
+    let [sums, squares] = sum_blocks(blocks, channels, |rows, sums, squares| {
         vector::add_moments(rows, center, sums, squares);
     });
     let count = (sample.len() / channels) as f64;
@@ -65,7 +70,7 @@ fn statistics(sample: &[f32], channels: usize, epsilon: f32) -> Statistics {
     Statistics { mean, scale }
 }
 
-/// `leaky((x − mean) / √(variance + ε))` per sample and channel.
+/// `leaky((x − mean) / √(variance + ε))` per sample and channel, or of that and what is carried around it.
 pub(crate) struct InstanceNorm {
     samples: Vec<Statistics>,
     /// Values of a sample.
@@ -82,47 +87,98 @@ impl InstanceNorm {
         Self { samples, size, slope }
     }
 
-    /// Normalizes whole rows of the input, the first of which begins at `at`.
-    pub(crate) fn apply(&self, mut at: usize, mut rows: &mut [f32]) {
+    /// Normalizes whole rows of the input, the first of which begins at `at`; adds those of `carried`, a whole
+    /// map like the input.
+    pub(crate) fn apply(&self, mut at: usize, mut rows: &mut [f32], carried: Option<&[f32]>) {
         while !rows.is_empty() {
             let (of_sample, others) = rows.split_at_mut(rows.len().min(self.size - at % self.size));
             let Statistics { mean, scale } = &self.samples[at / self.size];
-            vector::normalize(of_sample, mean, scale, self.slope);
+            match carried {
+                Some(map) => vector::normalize_add(of_sample, &map[at..], mean, scale, self.slope),
+                None => vector::normalize(of_sample, mean, scale, self.slope),
+            }
             at += of_sample.len();
             rows = others;
         }
     }
 }
 
-/// The gradient of the input of [`InstanceNorm`].
-pub(crate) fn instance_norm_gradient(
-    input: &[f32],
-    gradient: &[f32],
-    shape: [usize; 2],
-    epsilon: f32,
+/// The gradient of [`InstanceNorm`]: sums over the voxels first, then every voxel.
+pub(crate) struct InstanceNormGradient {
+    samples: Vec<SampleGradient>,
     slope: f32,
-) -> Vec<f32> {
-    let [batch, channels] = shape;
-    let sample = input.len() / batch;
-    let mut into = vec![0.0; input.len()];
-    let samples = input.chunks(sample).zip(gradient.chunks(sample)).zip(into.chunks_mut(sample));
-    for ((input, gradient), into) in samples {
-        let Statistics { mean, scale } = statistics(input, channels, epsilon);
-        let normal = Normal { mean: &mean, scale: &scale, slope };
-        let sums = sum_blocks(input, gradient, channels, |rows, gradient, sums, products| {
-            vector::add_normal_sums(rows, gradient, normal, sums, products);
+}
+
+/// The means over the voxels that the gradient of one sample takes away.
+struct SampleGradient {
+    statistics: Statistics,
+    means: [Vec<f32>; 2],
+}
+
+impl InstanceNormGradient {
+    /// Of the norm with its activation; `shape` is `[batch, channels]`.
+    pub(crate) fn new(input: &[f32], gradient: &[f32], shape: [usize; 2], epsilon: f32, slope: f32) -> Self {
+        let [batch, channels] = shape;
+        let (size, block) = (input.len() / batch, ROWS * channels);
+        let samples = input.chunks(size).zip(gradient.chunks(size)).map(|(input, gradient)| {
+            let statistics = statistics(input, channels, epsilon);
+            let normal = statistics.normal(slope);
+            let blocks = input.par_chunks(block).zip(gradient.par_chunks(block));
+            let sums = sum_blocks(blocks, channels, |(rows, gradient), sums, products| {
+                vector::add_normal_sums(rows, gradient, normal, sums, products);
+            });
+            SampleGradient { means: means(&sums, size / channels), statistics }
         });
-        let count = (sample / channels) as f64;
-        let [gradients, products] =
-            sums.map(|sums| sums.iter().map(|sum| (sum / count) as f32).collect::<Vec<_>>());
-        let block = ROWS * channels;
-        input.par_chunks(block).zip(gradient.par_chunks(block)).zip(into.par_chunks_mut(block)).for_each(
-            |((input, gradient), into)| {
-                vector::normal_gradient(input, gradient, normal, [&gradients, &products], into);
-            },
-        );
+        Self { samples: samples.collect(), slope }
     }
-    into
+
+    /// Of the norm in `output = leaky(norm(input) + carried)`; on the way `gradient` becomes that of what was carried.
+    pub(crate) fn with_carried(
+        input: &[f32],
+        output: &[f32],
+        gradient: &mut [f32],
+        shape: [usize; 2],
+        epsilon: f32,
+        slope: f32,
+    ) -> Self {
+        let [batch, channels] = shape;
+        let (size, block) = (input.len() / batch, ROWS * channels);
+        let maps = input.chunks(size).zip(output.chunks(size)).zip(gradient.chunks_mut(size));
+        let samples = maps.map(|((input, output), gradient)| {
+            let statistics = statistics(input, channels, epsilon);
+            let normal = statistics.normal(IDENTITY);
+            let blocks = input.par_chunks(block).zip(output.par_chunks(block));
+            let blocks = blocks.zip(gradient.par_chunks_mut(block));
+            let sums = sum_blocks(blocks, channels, |((rows, output), gradient), sums, products| {
+                vector::leaky_gradient(output, gradient, slope);
+                vector::add_normal_sums(rows, gradient, normal, sums, products);
+            });
+            SampleGradient { means: means(&sums, size / channels), statistics }
+        });
+        Self { samples: samples.collect(), slope: IDENTITY }
+    }
+
+    /// The gradient of the input.
+    pub(crate) fn of_input(&self, input: &[f32], gradient: &[f32]) -> Vec<f32> {
+        let mut into = vec![0.0; input.len()];
+        let size = input.len() / self.samples.len();
+        let maps = input.chunks(size).zip(gradient.chunks(size)).zip(into.chunks_mut(size));
+        for (sample, ((input, gradient), into)) in self.samples.iter().zip(maps) {
+            let normal = sample.statistics.normal(self.slope);
+            let [gradients, products] = &sample.means;
+            let block = ROWS * gradients.len();
+            let blocks = input.par_chunks(block).zip(gradient.par_chunks(block));
+            blocks.zip(into.par_chunks_mut(block)).for_each(|((input, gradient), into)| {
+                vector::normal_gradient(input, gradient, normal, [gradients, products], into);
+            });
+        }
+        into
+    }
+}
+
+/// Two sums of each channel over `count` voxels as means.
+fn means(sums: &[Vec<f64>; 2], count: usize) -> [Vec<f32>; 2] {
+    sums.each_ref().map(|sums| sums.iter().map(|sum| (sum / count as f64) as f32).collect())
 }
 
 /// Mean and reciprocal standard deviation of one row.

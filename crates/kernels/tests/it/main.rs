@@ -1,10 +1,10 @@
 //! Every kernel against Burn's own operation, forward and backward, over odd shapes.
 #![allow(clippy::unwrap_used, reason = "the lint knows tests, but not the functions that help them")]
 
-mod activation;
 mod adamw;
 mod attention;
 mod conv3d;
+mod gelu;
 mod in_place;
 mod linear;
 mod norm;

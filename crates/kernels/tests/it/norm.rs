@@ -1,7 +1,8 @@
 //! Normalization against its formula in Burn's operations.
 
-use bipvl_kernels::{instance_norm, layer_norm};
+use bipvl_kernels::{instance_norm, instance_norm_add, layer_norm};
 use burn::tensor::{Tensor, activation};
+use proptest::prelude::*;
 
 use crate::{assert_close, device, random::random};
 
@@ -32,6 +33,51 @@ fn check_instance_norm(shape: [usize; 5], slope: f32) {
 fn instance_norm_equals_its_formula() {
     check_instance_norm([2, 5, 6, 7, 3], 0.01);
     check_instance_norm([1, 11, 12, 13, 17], 1.0);
+}
+
+fn check_instance_norm_add(shape: [usize; 5], carried: Tensor<5>, slope: f32) {
+    let input = (random(shape, 1, &device()) * 3.0 + 7.0).require_grad();
+    let carried = carried.require_grad();
+    let weight = random(shape, 3, &device());
+    let ours = instance_norm_add(input.clone(), carried.clone(), EPSILON, slope);
+    let sum = burn_instance_norm(input.clone(), 1.0) + carried.clone();
+    let theirs = activation::leaky_relu(sum, f64::from(slope));
+    assert_close("output", ours.clone(), theirs.clone());
+    let (ours, theirs) = ((ours * weight.clone()).sum().backward(), (theirs * weight).sum().backward());
+    assert_close("input", input.grad(&ours).unwrap(), input.grad(&theirs).unwrap());
+    assert_close("carried", carried.grad(&ours).unwrap(), carried.grad(&theirs).unwrap());
+}
+
+#[test]
+fn instance_norm_with_what_is_carried_equals_its_formula() {
+    for (shape, slope) in [([2, 5, 6, 7, 3], 0.01), ([1, 11, 12, 13, 17], 0.2), ([3, 1, 2, 3, 1], 0.01)] {
+        check_instance_norm_add(shape, random(shape, 2, &device()), slope);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_shape_equals_the_formula(
+        batch in 1usize..4,
+        [x, y, z] in prop::array::uniform3(2usize..12),
+        channels in 1usize..40,
+    ) {
+        let shape = [batch, x, y, z, channels];
+        check_instance_norm(shape, 1.0);
+        // Sums stay away from zero, where rounding decides which slope holds.
+        check_instance_norm_add(shape, random(shape, 2, &device()).sign() * 8.0, 0.01);
+    }
+}
+
+#[test]
+fn what_is_carried_around_a_norm_and_into_it_has_both_gradients() {
+    let input = random([2, 3, 4, 5, 6], 1, &device()).require_grad();
+    let ours = instance_norm_add(input.clone(), input.clone(), EPSILON, 0.1);
+    let theirs = activation::leaky_relu(burn_instance_norm(input.clone(), 1.0) + input.clone(), 0.1);
+    let (ours, theirs) = (ours.powi_scalar(3).sum().backward(), theirs.powi_scalar(3).sum().backward());
+    assert_close("input", input.grad(&ours).unwrap(), input.grad(&theirs).unwrap());
 }
 
 #[test]

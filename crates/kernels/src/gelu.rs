@@ -1,0 +1,113 @@
+//! GELU in its exact form.
+
+use std::marker::PhantomData;
+
+use burn::{
+    backend::{
+        Backend, Dispatch, Flex,
+        autodiff::{
+            Autodiff, NodeId,
+            checkpoint::{
+                base::Checkpointer, retro_forward::RetroForward, state::BackwardStates,
+                strategy::CheckpointStrategy,
+            },
+            grads::Gradients,
+            ops::{Backward, Ops, OpsKind},
+        },
+        backend_extension,
+        tensor::FloatTensor,
+    },
+    tensor::{Tensor, activation},
+};
+use rayon::prelude::*;
+
+use crate::{
+    extension::{Contiguous, on_cpu, overwrite, tensor_like},
+    vector,
+};
+
+/// Values one task works on: they fit the L2 cache.
+const CHUNK: usize = 1 << 15;
+
+/// `x · Φ(x)` with the normal distribution function Φ, the exact form.
+///
+/// # Shapes
+///
+/// - `input` and output: any
+pub fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+    if on_cpu(&input) {
+        Tensor::from_dispatch(Dispatch::gelu_of(input.into_dispatch()))
+    } else {
+        activation::gelu(input)
+    }
+}
+
+#[backend_extension(Autodiff, Flex)]
+trait Gelu: Backend {
+    fn gelu_of(input: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn gelu_gradient(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+impl Gelu for Flex {
+    fn gelu_of(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        overwrite(input, CHUNK, |_, values| vector::gelu(values))
+    }
+
+    fn gelu_gradient(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (input, gradient) = (Contiguous::of(input), Contiguous::of(gradient));
+        let mut out = vec![0.0; input.values().len()];
+        out.par_chunks_mut(CHUNK)
+            .zip(input.values().par_chunks(CHUNK).zip(gradient.values().par_chunks(CHUNK)))
+            .for_each(|(out, (input, gradient))| vector::gelu_gradient(input, gradient, out));
+        tensor_like(out, &input)
+    }
+}
+
+#[derive(Debug)]
+struct GeluBackward;
+
+impl<B: Gelu> Backward<B, 1> for GeluBackward {
+    type State = NodeId;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let [node] = ops.parents;
+        let input: FloatTensor<B> = checkpointer.retrieve_node_output(ops.state);
+        let gradient = grads.consume::<B>(&ops.node);
+        if let Some(node) = node {
+            grads.register::<B>(node.id, B::gelu_gradient(input, gradient));
+        }
+    }
+}
+
+/// GELU once more in the backward pass, where that is to spare memory.
+#[derive(Debug)]
+struct GeluAgain<B> {
+    input: NodeId,
+    backend: PhantomData<B>,
+}
+
+impl<B: Gelu> RetroForward for GeluAgain<B> {
+    fn forward(&self, states: &mut BackwardStates, node: NodeId) {
+        let input = states.get_state::<FloatTensor<B>>(&self.input);
+        states.save(node, B::gelu_of(input));
+    }
+}
+
+impl<B: Gelu, C: CheckpointStrategy> Gelu for Autodiff<B, C> {
+    fn gelu_of(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        let node = input.node();
+        let again = GeluAgain::<B> { input: node.id(), backend: PhantomData };
+        let prepared = GeluBackward.prepare::<C>([node]).memory_bound().retro_forward(again);
+        match prepared.parents([&input]).stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let state = prep.checkpoint(&input);
+                prep.finish(state, B::gelu_of(input.into_primitive()))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::gelu_of(input.into_primitive())),
+        }
+    }
+
+    fn gelu_gradient(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("a gradient is computed on the inner backend")
+    }
+}
