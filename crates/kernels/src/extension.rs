@@ -7,6 +7,8 @@ use burn::{
 };
 use rayon::prelude::*;
 
+use crate::fresh::{Cut, by_blocks};
+
 /// Whether our kernels can run where this tensor lives.
 pub(crate) fn on_cpu<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.device().inner() == Device::flex()
@@ -73,11 +75,9 @@ pub(crate) fn overwrite(
         blocks.for_each(|(index, values)| change(index * block, values));
         return input.0;
     }
-    let mut output = vec![0.0; input.values().len()];
-    let blocks = output.par_chunks_mut(block).zip(input.values().par_chunks(block)).enumerate();
-    blocks.for_each(|(index, (output, input))| {
-        output.copy_from_slice(input);
-        change(index * block, output);
+    let values = by_blocks(Cut::blocks(input.values().len(), block), |(): &mut (), at, output| {
+        output.copy_from_slice(&input.values()[at..][..output.len()]);
+        change(at, output);
     });
-    tensor_like(output, &input)
+    tensor_like(values, &input)
 }

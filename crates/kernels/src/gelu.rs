@@ -19,10 +19,10 @@ use burn::{
     },
     tensor::{Tensor, activation},
 };
-use rayon::prelude::*;
 
 use crate::{
     extension::{Contiguous, on_cpu, overwrite, tensor_like},
+    fresh::{Cut, by_blocks},
     vector,
 };
 
@@ -55,11 +55,10 @@ impl Gelu for Flex {
 
     fn gelu_gradient(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         let (input, gradient) = (Contiguous::of(input), Contiguous::of(gradient));
-        let mut out = vec![0.0; input.values().len()];
-        out.par_chunks_mut(CHUNK)
-            .zip(input.values().par_chunks(CHUNK).zip(gradient.values().par_chunks(CHUNK)))
-            .for_each(|(out, (input, gradient))| vector::gelu_gradient(input, gradient, out));
-        tensor_like(out, &input)
+        let values = by_blocks(Cut::blocks(input.values().len(), CHUNK), |(): &mut (), at, out| {
+            vector::gelu_gradient(&input.values()[at..], &gradient.values()[at..], out);
+        });
+        tensor_like(values, &input)
     }
 }
 

@@ -15,6 +15,7 @@ mod adamw;
 mod attention;
 mod conv3d;
 mod extension;
+mod fresh;
 mod gelu;
 mod linear;
 mod matrix;

@@ -1,12 +1,12 @@
 //! A slice that several tasks write to at once, each at places of its own.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, mem::MaybeUninit};
 
 /// Where the tasks write.
 pub(crate) struct Scatter<'a> {
     start: *mut f32,
     length: usize,
-    slice: PhantomData<&'a mut [f32]>,
+    slice: PhantomData<&'a mut [MaybeUninit<f32>]>,
 }
 
 // SAFETY: the pointer is only written through, and `write` asks its callers for places of their own.
@@ -14,8 +14,8 @@ unsafe impl Sync for Scatter<'_> {}
 
 impl<'a> Scatter<'a> {
     /// Borrows the slice for as long as tasks write to it.
-    pub(crate) fn new(slice: &'a mut [f32]) -> Self {
-        Self { start: slice.as_mut_ptr(), length: slice.len(), slice: PhantomData }
+    pub(crate) fn new(slice: &'a mut [MaybeUninit<f32>]) -> Self {
+        Self { start: slice.as_mut_ptr().cast(), length: slice.len(), slice: PhantomData }
     }
 
     /// Copies `values` to `at` and the places after it.

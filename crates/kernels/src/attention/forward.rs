@@ -1,10 +1,10 @@
 //! The forward pass: some queries of one head at a time, all their scores in one block.
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::cpu::{Shape, Slices};
 use crate::{
+    fresh::{Cut, by_blocks},
     product::{Into, Left, Panels, Right, Sums, multiply_panels},
     vector,
 };
@@ -20,24 +20,21 @@ const NO_KEY: f32 = -1e30;
 pub(crate) fn forward(shape: Shape, input: Slices) -> Vec<f32> {
     let (keys, values) = (Panels::of(shape.keys), Panels::of(shape.width));
     let each = shape.queries * shape.width;
-    let mut output = vec![0.0; shape.heads * shape.batch * each];
-    output.par_chunks_mut(each).enumerate().for_each(|(index, output)| {
-        let tasks = output.par_chunks_mut(TASK * shape.width).enumerate();
-        tasks.for_each_init(Room::default, |room, (task, output)| {
-            Arch::new().dispatch(Task {
-                shape,
-                input,
-                keys,
-                values,
-                head: index / shape.batch,
-                sample: index % shape.batch,
-                first: task * TASK,
-                room,
-                output,
-            });
+    let cut = Cut { values: shape.heads * shape.batch * each, group: each, block: TASK * shape.width };
+    by_blocks(cut, |room: &mut Room, at, output| {
+        let index = at / each;
+        Arch::new().dispatch(Task {
+            shape,
+            input,
+            keys,
+            values,
+            head: index / shape.batch,
+            sample: index % shape.batch,
+            first: at % each / shape.width,
+            room,
+            output,
         });
-    });
-    output
+    })
 }
 
 /// What one thread uses again from task to task.

@@ -7,7 +7,10 @@
 use rayon::prelude::*;
 
 use super::cpu::Shape;
-use crate::matrix::{Into, Matrix, multiply};
+use crate::{
+    fresh::{Cut, by_blocks},
+    matrix::{Into, Matrix, multiply},
+};
 
 /// Positions one product covers: enough to fill it, few enough for its result to stay in the L2 cache.
 const POSITIONS: usize = 512;
@@ -91,15 +94,14 @@ impl Shape {
 /// `[3, 3, 3, inputs, outputs]`; stride 1, zero padding 1.
 pub(crate) fn forward(shape: Shape, input: &[f32], weight: &[f32]) -> Vec<f32> {
     let padded = shape.padded(input);
-    let mut out = vec![0.0; shape.batch * shape.size[0] * shape.section() * shape.outputs];
     let section_values = shape.section() * shape.outputs;
-    out.par_chunks_mut(section_values).enumerate().for_each_init(Vec::new, |scratch, (section, out)| {
-        for block in shape.blocks(section) {
+    let cut = Cut::blocks(shape.batch * shape.size[0] * section_values, section_values);
+    by_blocks(cut, |scratch: &mut Vec<f32>, at, out| {
+        for block in shape.blocks(at / section_values) {
             let out = &mut out[block.row * shape.size[2] * shape.outputs..];
             forward_block(shape, &padded, weight, block, scratch, out);
         }
-    });
-    out
+    })
 }
 
 fn forward_block(

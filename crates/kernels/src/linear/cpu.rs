@@ -4,13 +4,17 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::{
+    fresh::{Cut, by_blocks},
     matrix::{Into as Onto, Matrix, multiply},
     product::{Into, Left, Panels, Right, Sums, multiply_panel},
     vector,
 };
 
-/// Rows one task works on: enough to use a panel of the weight often, few enough to stay in the L2 cache.
+/// Rows one task works on at most: enough to use a panel of the weight often, few enough to stay in the L2 cache.
 const ROWS: usize = 256;
+/// Tasks that few rows are shared out to, and the least rows that are worth reading all of the weight.
+const TASKS: usize = 8;
+const LEAST_ROWS: usize = 32;
 /// Parts the gradient of the weight is summed in: fixed, so that the result does not depend on threads.
 const PARTS: usize = 8;
 
@@ -55,12 +59,11 @@ pub(crate) fn pack(shape: Shape, panels: Panels, weight: impl Fn(usize, usize) -
 fn product(shape: Shape, panels: Panels, input: &[f32], packed: &[f32], bias: &[f32]) -> Vec<f32> {
     let Shape { inputs, outputs, .. } = shape;
     let arch = Arch::new();
-    let mut output = vec![0.0; shape.rows * outputs];
-    let blocks = output.par_chunks_mut(ROWS * outputs).zip(input.par_chunks(ROWS * inputs));
-    blocks.for_each_init(Room::default, |room, (output, input)| {
+    let rows = shape.rows.div_ceil(TASKS).next_multiple_of(LEAST_ROWS).min(ROWS);
+    by_blocks(Cut::blocks(shape.rows * outputs, rows * outputs), |room: &mut Room, at, output| {
+        let input = &input[at / outputs * inputs..][..output.len() / outputs * inputs];
         arch.dispatch(Block { shape, panels, input, packed, bias, room, output });
-    });
-    output
+    })
 }
 
 /// What one thread uses again from block to block.

@@ -2,7 +2,10 @@
 
 use rayon::prelude::*;
 
-use crate::vector::{self, Normal};
+use crate::{
+    fresh::{Cut, by_blocks},
+    vector::{self, Normal},
+};
 
 /// Rows one task works on and one partial sum covers: fixed, so that results do not depend on threads.
 pub(crate) const ROWS: usize = 512;
@@ -160,19 +163,14 @@ impl InstanceNormGradient {
 
     /// The gradient of the input.
     pub(crate) fn of_input(&self, input: &[f32], gradient: &[f32]) -> Vec<f32> {
-        let mut into = vec![0.0; input.len()];
         let size = input.len() / self.samples.len();
-        let maps = input.chunks(size).zip(gradient.chunks(size)).zip(into.chunks_mut(size));
-        for (sample, ((input, gradient), into)) in self.samples.iter().zip(maps) {
-            let normal = sample.statistics.normal(self.slope);
-            let [gradients, products] = &sample.means;
-            let block = ROWS * gradients.len();
-            let blocks = input.par_chunks(block).zip(gradient.par_chunks(block));
-            blocks.zip(into.par_chunks_mut(block)).for_each(|((input, gradient), into)| {
-                vector::normal_gradient(input, gradient, normal, [gradients, products], into);
-            });
-        }
-        into
+        let channels = self.samples[0].statistics.mean.len();
+        let cut = Cut { values: input.len(), group: size, block: ROWS * channels };
+        by_blocks(cut, |(): &mut (), at, into| {
+            let SampleGradient { statistics, means: [gradients, products] } = &self.samples[at / size];
+            let normal = statistics.normal(self.slope);
+            vector::normal_gradient(&input[at..], &gradient[at..], normal, [gradients, products], into);
+        })
     }
 }
 
@@ -192,15 +190,12 @@ fn row_statistics(row: &[f32], epsilon: f32) -> (f32, f32) {
 /// `gamma · (x − mean) / √(variance + ε) + beta` per row.
 pub(crate) fn layer_norm(input: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> Vec<f32> {
     let channels = gamma.len();
-    let mut out = vec![0.0; input.len()];
-    let block = ROWS * channels;
-    input.par_chunks(block).zip(out.par_chunks_mut(block)).for_each(|(input, out)| {
-        for (row, out) in input.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+    by_blocks(Cut::blocks(input.len(), ROWS * channels), |(): &mut (), at, out| {
+        for (row, out) in input[at..].chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
             let (mean, scale) = row_statistics(row, epsilon);
             vector::scale_and_shift(row, [mean, scale], [gamma, beta], out);
         }
-    });
-    out
+    })
 }
 
 /// Gradients of input and weights of a layer norm.

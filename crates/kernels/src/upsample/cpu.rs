@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::CUBE;
 use crate::{
+    fresh::by_places,
     linear::cpu as linear,
     product::{Into, Left, Panels, Right, Sums, multiply_panel},
     scatter::Scatter,
@@ -58,17 +59,18 @@ pub(super) fn forward(shape: Shape, map: &[f32], weight: &[f32], skip: &[f32]) -
             linear::pack(filter, panels, |input, output| weight[(input * CUBE + corner) * outputs + output])
         })
         .collect();
-    let mut output = vec![0.0; CUBE * shape.rows() * joined];
-    let places = Scatter::new(&mut output);
     let tasks = shape.rows().div_ceil(ROWS) * CUBE;
-    (0..tasks).into_par_iter().for_each_init(Room::default, |room, task| {
-        let (block, corner) = (task / CUBE, task % CUBE);
-        let (map, filter) = (&map[block * ROWS * inputs..], &filters[corner]);
-        let map = &map[..map.len().min(ROWS * inputs)];
-        let first = block * ROWS;
-        arch.dispatch(Task { shape, panels, map, filter, skip, first, corner, room, places: &places });
-    });
-    output
+    let write = |places: &Scatter| {
+        (0..tasks).into_par_iter().for_each_init(Room::default, |room, task| {
+            let (block, corner) = (task / CUBE, task % CUBE);
+            let (map, filter) = (&map[block * ROWS * inputs..], &filters[corner]);
+            let map = &map[..map.len().min(ROWS * inputs)];
+            let first = block * ROWS;
+            arch.dispatch(Task { shape, panels, map, filter, skip, first, corner, room, places });
+        });
+    };
+    // SAFETY: every fine voxel is a corner of a coarse one, and a task writes its outputs and what it skipped.
+    unsafe { by_places(CUBE * shape.rows() * joined, write).0 }
 }
 
 /// What one thread uses again from task to task.

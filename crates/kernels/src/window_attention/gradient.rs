@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::cpu::{Call, QUERIES, Room, Shape, Slices, turn};
 use crate::{
+    fresh::by_places,
     product::{Into, Left, Right, Sums, multiply_panels},
     scatter::Scatter,
     vector,
@@ -40,31 +41,31 @@ pub(super) fn backward(shape: &Shape, input: Slices, gradient: &[f32]) -> Window
     let windows = shape.batch * shape.windows.count();
     let part = windows.div_ceil(PARTS);
     let parts = windows.div_ceil(part);
-    let mut qkv = vec![0.0; input.qkv.len()];
-    let into = Scatter::new(&mut qkv);
     let arch = Arch::new();
-    let sums: Vec<PartSums> = (0..shape.heads * parts)
-        .into_par_iter()
-        .map(|task| {
-            let (head, from) = (task / parts, task % parts * part);
-            let bias = call.bias(head);
-            let mut room = GradientRoom::default();
-            let mut sums = PartSums::new(&call);
-            for window in from..(from + part).min(windows) {
-                arch.dispatch(Gradient {
-                    call: &call,
-                    head,
-                    window,
-                    bias: &bias,
-                    arriving: gradient,
-                    room: &mut room,
-                    sums: &mut sums,
-                    into: &into,
-                });
-            }
-            PartSums { bias: call.by_position(&sums.bias), ..sums }
-        })
-        .collect();
+    let task_sums = |into: &Scatter, task: usize| {
+        let (head, from) = (task / parts, task % parts * part);
+        let bias = call.bias(head);
+        let mut room = GradientRoom::default();
+        let mut sums = PartSums::new(&call);
+        for window in from..(from + part).min(windows) {
+            arch.dispatch(Gradient {
+                call: &call,
+                head,
+                window,
+                bias: &bias,
+                arriving: gradient,
+                room: &mut room,
+                sums: &mut sums,
+                into,
+            });
+        }
+        PartSums { bias: call.by_position(&sums.bias), ..sums }
+    };
+    let write = |into: &Scatter| -> Vec<PartSums> {
+        (0..shape.heads * parts).into_par_iter().map(|task| task_sums(into, task)).collect()
+    };
+    // SAFETY: every voxel lies in one window, and every head writes channels of its own of query, key and value.
+    let (qkv, sums) = unsafe { by_places(input.qkv.len(), write) };
     let (mut padding, mut bias_table) = (vec![0.0; input.padding.len()], vec![0.0; input.bias_table.len()]);
     for (task, sums) in sums.iter().enumerate() {
         let head = task / parts;

@@ -2,6 +2,7 @@
 
 use bipvl_kernels::{AttentionInput, attention};
 use burn::tensor::{Tensor, activation};
+use proptest::prelude::*;
 
 use crate::{assert_close, device, random::random};
 
@@ -76,4 +77,21 @@ fn cross_attention_equals_burn() {
 fn scores_of_many_tiles_equal_burn() {
     let case = Case { batch: 1, queries: 50, keys: 7000, heads: 2, width: 4, mask: Some([1, 1]) };
     check(case, || None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Several queries and keys: where all weight lies on one key, gradients are what rounding leaves.
+    #[test]
+    fn any_shape_equals_burn(
+        [groups, repeats] in prop::array::uniform2(1usize..4),
+        (queries, keys) in (8usize..70, 2usize..70),
+        (heads, width) in (1usize..6, 1usize..20),
+        (is_masked, is_mask_shared, is_biased) in any::<(bool, bool, bool)>(),
+    ) {
+        let mask = is_masked.then_some([groups, if is_mask_shared { 1 } else { queries }]);
+        let case = Case { batch: groups * repeats, queries, keys, heads, width, mask };
+        check(case, || is_biased.then(|| random([heads, queries, keys], 4, &device()).require_grad()));
+    }
 }

@@ -1,7 +1,6 @@
 //! From an input and a filter to the output, block by block.
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::{
     Block, PLANE, POINTS, blocks, filter,
@@ -10,6 +9,7 @@ use super::{
 };
 use crate::{
     conv3d::cpu::Shape,
+    fresh::{Cut, by_blocks},
     product::{Into, Left, Panels, Right, Sums, multiply_panel},
 };
 
@@ -20,26 +20,24 @@ pub(in crate::conv3d) fn forward(shape: Shape, input: &[f32], weight: &[f32]) ->
     let filters = filter::transform(shape, panels, weight);
     let [x_size, y_size, z_size] = shape.size;
     let section = y_size * z_size;
-    let mut output = vec![0.0; shape.batch * x_size * section * shape.outputs];
-    let samples = output.par_chunks_mut(x_size * section * shape.outputs);
-    samples.zip(input.par_chunks(x_size * section * shape.inputs)).for_each(|(output, input)| {
-        let map = Map { values: input, size: shape.size, channels: shape.inputs };
-        let pairs = output.par_chunks_mut(2 * section * shape.outputs).enumerate();
-        pairs.for_each_init(Room::default, |room, (x, output)| {
-            for block in blocks(x, shape.size) {
-                arch.dispatch(Forward {
-                    map,
-                    block,
-                    panels,
-                    filters: &filters,
-                    outputs: shape.outputs,
-                    room,
-                    output,
-                });
-            }
-        });
-    });
-    output
+    let (group, block) = (x_size * section * shape.outputs, 2 * section * shape.outputs);
+    let cut = Cut { values: shape.batch * group, group, block };
+    by_blocks(cut, |room: &mut Room, at, output| {
+        let sample = x_size * section * shape.inputs;
+        let values = &input[at / group * sample..][..sample];
+        let map = Map { values, size: shape.size, channels: shape.inputs };
+        for block in blocks(at % group / block, shape.size) {
+            arch.dispatch(Forward {
+                map,
+                block,
+                panels,
+                filters: &filters,
+                outputs: shape.outputs,
+                room,
+                output,
+            });
+        }
+    })
 }
 
 /// What one thread uses again from block to block.
