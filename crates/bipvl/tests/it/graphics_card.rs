@@ -62,8 +62,10 @@ fn every_operation_gives_what_the_processor_gives() {
     for ((name, found), (_, expected)) in found.iter().zip(&expected) {
         let largest = expected.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
         let pairs = found.iter().zip(expected);
-        let difference = pairs.map(|(found, expected)| (found - expected).abs()).fold(0.0, f32::max);
-        if found.len() != expected.len() || !(difference <= TOLERANCE * largest) {
+        let difference =
+            pairs.map(|(found, expected)| (found - expected).abs()).max_by(f32::total_cmp).unwrap();
+        let is_close = difference <= TOLERANCE * largest;
+        if found.len() != expected.len() || !is_close {
             wrong.push(format!("{name}: differs by {difference}, the largest value is {largest}"));
         }
     }
