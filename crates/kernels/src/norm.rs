@@ -55,7 +55,7 @@ pub fn instance_norm_add(input: Tensor<5>, carried: Tensor<5>, epsilon: f32, slo
         let (input, carried) = (input.into_dispatch(), carried.into_dispatch());
         return Tensor::from_dispatch(Dispatch::instance_norm_add_of(input, carried, epsilon, slope));
     }
-    activation::leaky_relu(instance_norm(input, epsilon, 1.0) + carried, f64::from(slope))
+    activation::leaky_relu(instance_norm(input, epsilon, cpu::NO_ACTIVATION) + carried, f64::from(slope))
 }
 
 /// Normalizes the last axis, then scales by `gamma` and shifts by `beta`.

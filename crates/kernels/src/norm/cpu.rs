@@ -12,7 +12,7 @@ pub(crate) const ROWS: usize = 512;
 /// Parts the gradients of a layer norm's weights are summed in: fixed for the same reason.
 const PARTS: usize = 8;
 /// The slope that makes a leaky ReLU the identity.
-const IDENTITY: f32 = 1.0;
+pub(super) const NO_ACTIVATION: f32 = 1.0;
 
 /// Mean and reciprocal standard deviation of each channel of one sample.
 struct Statistics {
@@ -149,7 +149,7 @@ impl InstanceNormGradient {
         let maps = input.chunks(size).zip(output.chunks(size)).zip(gradient.chunks_mut(size));
         let samples = maps.map(|((input, output), gradient)| {
             let statistics = statistics(input, channels, epsilon);
-            let normal = statistics.normal(IDENTITY);
+            let normal = statistics.normal(NO_ACTIVATION);
             let blocks = input.par_chunks(block).zip(output.par_chunks(block));
             let blocks = blocks.zip(gradient.par_chunks_mut(block));
             let sums = sum_blocks(blocks, channels, |((rows, output), gradient), sums, products| {
@@ -158,7 +158,7 @@ impl InstanceNormGradient {
             });
             SampleGradient { means: means(&sums, size / channels), statistics }
         });
-        Self { samples: samples.collect(), slope: IDENTITY }
+        Self { samples: samples.collect(), slope: NO_ACTIVATION }
     }
 
     /// The gradient of the input.
