@@ -1,6 +1,6 @@
 //! Whole files or none: a temporary name first, then a rename.
 
-use std::io::Write;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use crate::{Error, Result};
@@ -12,6 +12,15 @@ use crate::{Error, Result};
 ///
 /// When the folder cannot be written to or the disk is full.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_file_with(path, |file| file.write_all(bytes))
+}
+
+/// The same for a file that is written piece by piece.
+///
+/// # Errors
+///
+/// As [`replace_file`].
+pub fn replace_file_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let io = |source| Error::io(path, source);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
@@ -30,7 +39,9 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let mut temporary = builder.tempfile_in(folder).map_err(io)?;
-    temporary.write_all(bytes).map_err(io)?;
+    let mut file = BufWriter::new(temporary.as_file_mut());
+    write(&mut file).and_then(|()| file.flush()).map_err(io)?;
+    drop(file);
     temporary.as_file().sync_data().map_err(io)?;
     temporary.persist(path).map_err(|error| io(error.error))?;
     Ok(())

@@ -46,7 +46,7 @@ pub mod phantom;
 pub use components::{Components, Neighbors, components, keep_largest};
 pub use crop::{Bounds, crop_pad, into_cropped};
 pub use error::{Error, Result};
-pub use files::replace_file;
+pub use files::{replace_file, replace_file_with};
 pub use grid::{Affine, Grid};
 pub use orient::{InvalidOrientation, Orientation, into_ras, reorient, to_ras};
 pub use placement::{Placement, Tap};

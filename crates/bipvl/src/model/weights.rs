@@ -3,18 +3,20 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
-    fs,
     path::Path,
 };
 
 use bipvl_kernels::map_file;
-use bipvl_volume::replace_file;
+use bipvl_volume::replace_file_with;
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Tensor, TensorData},
 };
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::{
+    Dtype, SafeTensors, View,
+    tensor::{Metadata, TensorInfo},
+};
 
 use crate::error::{Error, Result};
 
@@ -27,8 +29,7 @@ pub struct Weights {
     pub values: Vec<f32>,
 }
 
-/// As a file has it; the bytes of one tensor after the other, since those of all would fill the memory once more.
-impl View for &Weights {
+impl View for Weights {
     fn dtype(&self) -> Dtype {
         Dtype::F32
     }
@@ -46,12 +47,56 @@ impl View for &Weights {
     }
 }
 
+/// A tensor that learns, copied only while it is written: all of a network would fill the memory once more.
+#[derive(Clone, Debug)]
+pub struct Held {
+    shape: Vec<usize>,
+    flat: Tensor<1>,
+}
+
+impl Held {
+    /// The tensor without its history.
+    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
+        let shape = tensor.dims().to_vec();
+        Self { flat: tensor.inner().reshape([shape.iter().product::<usize>()]), shape }
+    }
+
+    /// Its values.
+    pub fn read(&self) -> Weights {
+        let values = self.flat.to_data().try_to_vec().expect("weights are float32");
+        Weights { shape: self.shape.clone(), values }
+    }
+}
+
+impl View for Held {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(self.read().data().into_owned())
+    }
+
+    fn data_len(&self) -> usize {
+        size_of::<f32>() * self.shape.iter().product::<usize>()
+    }
+}
+
 /// Tensors by name, such as `decoder.up_blocks.0.up.weight`.
 pub type NamedWeights = BTreeMap<String, Weights>;
 
 /// All learned tensors of a module.
 pub fn collect<M: Module>(module: &M) -> NamedWeights {
-    let mut collector = Collector { path: Place::default(), found: NamedWeights::new() };
+    hold(module).into_iter().map(|(name, held)| (name, held.read())).collect()
+}
+
+/// The same where they are.
+pub fn hold<M: Module>(module: &M) -> BTreeMap<String, Held> {
+    let mut collector = Collector { path: Place::default(), found: BTreeMap::new() };
     module.visit(&mut collector);
     collector.found
 }
@@ -63,7 +108,7 @@ pub fn collect<M: Module>(module: &M) -> NamedWeights {
 /// When a tensor of the module is missing in `weights`, has another shape, or one of `weights` has no
 /// place; `file` is named.
 pub fn apply<M: Module>(module: M, mut weights: NamedWeights, file: &Path) -> Result<M> {
-    let expected = collect(&module);
+    let expected = hold(&module);
     for (name, ours) in &expected {
         match weights.get(name) {
             None => return Err(Error::content(file, format!("a tensor named {name}"), "none")),
@@ -77,6 +122,7 @@ pub fn apply<M: Module>(module: M, mut weights: NamedWeights, file: &Path) -> Re
     if let Some(name) = weights.keys().find(|name| !expected.contains_key(*name)) {
         return Err(Error::content(file, "only tensors of this architecture", format!("also {name}")));
     }
+    drop(expected);
     Ok(module.map(&mut Applier { path: Place::default(), weights: &mut weights }))
 }
 
@@ -121,7 +167,7 @@ fn is_enum(container: &str) -> bool {
 
 struct Collector {
     path: Place,
-    found: NamedWeights,
+    found: BTreeMap<String, Held>,
 }
 
 impl ModuleVisitor for Collector {
@@ -134,7 +180,7 @@ impl ModuleVisitor for Collector {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.found.insert(self.path.name(), Weights::of(param.val()));
+        self.found.insert(self.path.name(), Held::of(param.val()));
     }
 }
 
@@ -162,13 +208,6 @@ impl ModuleMapper for Applier<'_> {
 }
 
 impl Weights {
-    /// The values of a tensor.
-    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
-        let shape = tensor.dims().to_vec();
-        let values = tensor.into_data().try_to_vec().expect("weights are float32");
-        Self { shape, values }
-    }
-
     /// The axes in another order: axis `i` of the result is axis `order[i]` of this.
     pub(super) fn permuted(self, order: &[usize]) -> Self {
         assert_eq!(order.len(), self.shape.len(), "an order names every axis");
@@ -201,15 +240,35 @@ impl Weights {
     }
 }
 
-/// Writes tensors and metadata to a temporary name and renames it, so that no failure harms an older file.
+/// Writes tensors and metadata to a temporary name and renames it, so that no failure harms an older file. The library
+/// would make the whole file in memory, or a temporary file that its owner alone can read.
 ///
 /// # Errors
 ///
 /// When the file cannot be written.
-pub fn save(path: &Path, weights: &NamedWeights, metadata: &[(&str, String)]) -> Result<()> {
+pub fn save<V: View>(path: &Path, tensors: &BTreeMap<String, V>, metadata: &[(&str, String)]) -> Result<()> {
+    let header = header(tensors, metadata);
+    Ok(replace_file_with(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        tensors.values().try_for_each(|tensor| file.write_all(&tensor.data()))
+    })?)
+}
+
+/// Names, shapes and places of tensors that follow each other, as JSON padded to eight bytes.
+fn header<V: View>(tensors: &BTreeMap<String, V>, metadata: &[(&str, String)]) -> Vec<u8> {
     let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-    let data = safetensors::serialize(weights, Some(metadata)).expect("names and shapes are valid");
-    Ok(replace_file(path, &data)?)
+    let mut end = 0;
+    let infos = tensors.iter().map(|(name, tensor)| {
+        let begin = end;
+        end += tensor.data_len();
+        let shape = tensor.shape().to_vec();
+        (name.clone(), TensorInfo { dtype: tensor.dtype(), shape, data_offsets: (begin, end) })
+    });
+    let header = Metadata::new(Some(metadata), infos.collect()).expect("tensors follow each other");
+    let mut json = serde_json::to_vec(&header).expect("a header has a JSON form");
+    json.resize(json.len().next_multiple_of(size_of::<u64>()), b' ');
+    json
 }
 
 /// Reads a safetensors file; float16 and bfloat16 become float32, other types are left out.
@@ -218,7 +277,7 @@ pub fn save(path: &Path, weights: &NamedWeights, metadata: &[(&str, String)]) ->
 ///
 /// When the file cannot be read or is no safetensors file.
 pub fn load(path: &Path) -> Result<(NamedWeights, HashMap<String, String>)> {
-    let bytes = fs::read(path).map_err(|source| Error::io(path, source))?;
+    let bytes = map_file(path).map_err(|source| Error::io(path, source))?;
     let invalid = |error| Error::content(path, "a safetensors file", format!("{error}"));
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(invalid)?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(invalid)?;
@@ -253,5 +312,30 @@ pub(super) fn float32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
         Dtype::F16 => Some(halves(|pair| f16::from_le_bytes(pair).to_f32())),
         Dtype::BF16 => Some(halves(|pair| bf16::from_le_bytes(pair).to_f32())),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_written_piece_by_piece_is_that_of_the_library() {
+        let weights = |shape: &[usize], first: f32| {
+            let values = (0..shape.iter().product()).map(|index: usize| first + index as f32).collect();
+            Weights { shape: shape.to_vec(), values }
+        };
+        let named = NamedWeights::from([
+            ("b.\"quoted\"".to_owned(), weights(&[2, 3, 1], -0.5)),
+            ("a".to_owned(), weights(&[5], f32::MIN_POSITIVE)),
+            ("empty".to_owned(), weights(&[0, 4], 0.0)),
+        ]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("weights.safetensors");
+        save(&file, &named, &[("progress", "7 none".to_owned())]).unwrap();
+        let metadata = HashMap::from([("progress".to_owned(), "7 none".to_owned())]);
+        let expected = safetensors::serialize(named.clone(), Some(metadata.clone())).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), expected);
+        assert_eq!(load(&file).unwrap(), (named, metadata));
     }
 }

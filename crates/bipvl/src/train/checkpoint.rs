@@ -1,6 +1,9 @@
 //! Weights, optimizer and step in one safetensors file, written to a temporary name and renamed.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use burn::{module::Module, tensor::Device};
 
@@ -12,7 +15,7 @@ use crate::{
     error::{Error, Result},
     model::{
         BiPvlSeg,
-        weights::{self, NamedWeights},
+        weights::{self, Held, NamedWeights},
     },
 };
 
@@ -115,8 +118,8 @@ pub fn load_model(path: &Path, model: BiPvlSeg) -> Result<BiPvlSeg> {
     weights::apply(model, model_weights, path)
 }
 
-fn weights_of<M: Module>(module: &M) -> NamedWeights {
-    weights::collect(module).into_iter().map(|(name, w)| (format!("{TRAINEE}{name}"), w)).collect()
+fn weights_of<M: Module>(module: &M) -> BTreeMap<String, Held> {
+    weights::hold(module).into_iter().map(|(name, w)| (format!("{TRAINEE}{name}"), w)).collect()
 }
 
 /// Weights without their prefix, and moments.

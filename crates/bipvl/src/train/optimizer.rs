@@ -9,7 +9,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::model::weights::{NamedWeights, Place, Weights};
+use crate::model::weights::{Held, NamedWeights, Place};
 
 /// Constants of AdamW; the defaults are PyTorch's but for the decay, which is the paper's code's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,10 +72,10 @@ impl AdamW {
     }
 
     /// Steps done and moments, by name: `first.NAME`, `second.NAME`.
-    pub fn state(&self) -> (i32, NamedWeights) {
+    pub fn state(&self) -> (i32, BTreeMap<String, Held>) {
         let named = self.moments.iter().flat_map(|(name, moments)| {
             [("first", &moments.first), ("second", &moments.second)]
-                .map(|(kind, tensor)| (format!("{kind}.{name}"), Weights::of(tensor.clone())))
+                .map(|(kind, tensor)| (format!("{kind}.{name}"), Held::of(tensor.clone())))
         });
         (self.steps, named.collect())
     }
@@ -239,6 +239,7 @@ mod tests {
         let mut optimizer = AdamW::new(config);
         let half = train(start(), &mut optimizer, 5, 0.05);
         let (steps, state) = optimizer.state();
+        let state = state.into_iter().map(|(name, held)| (name, held.read())).collect();
         let mut restored = AdamW::restore(config, steps, state, &Device::flex());
         assert_eq!(values(&train(half, &mut restored, 5, 0.05)), whole);
     }

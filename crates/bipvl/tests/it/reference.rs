@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bipvl::model::weights::{NamedWeights, Weights, load};
+use bipvl::model::weights::{Held, NamedWeights, Weights, load};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::formula::uniform;
@@ -37,7 +37,7 @@ pub(crate) fn assert_within<const D: usize>(
     name: &str,
     allowed: f32,
 ) {
-    let (found, expected) = (Weights::of(found), &reference[name]);
+    let (found, expected) = (Held::of(found).read(), &reference[name]);
     assert_eq!(found.shape, expected.shape, "{name}");
     let pairs = found.values.iter().zip(&expected.values);
     let difference = pairs.map(|(found, expected)| (found - expected).abs()).fold(0.0, f32::max);

@@ -10,7 +10,7 @@ use bipvl::{
         init::Initializer,
         published::{Form, Name, bert, export, import, monai},
         text_encoder::TokenTensors,
-        weights::{NamedWeights, Weights, apply, collect},
+        weights::{Held, NamedWeights, Weights, apply, collect},
     },
     text::Tokens,
     train::{
@@ -174,7 +174,7 @@ fn assert_as_pytorch(device: &Device) {
         let total = trainee.loss_weights.total(&losses, config.weighting);
         let Losses { segmentation, class_embedding, alignment } = losses;
         let all = vec![segmentation, class_embedding, alignment.unwrap(), total.clone()];
-        let found = Weights::of(Tensor::cat(all, 0));
+        let found = Held::of(Tensor::cat(all, 0)).read();
         let bound = if step == 1 { FIRST_TOLERANCE } else { TOLERANCE };
         for (found, expected) in found.values.iter().zip(&reference[&format!("losses.{step}")].values) {
             let difference = (found - expected).abs();

@@ -9,7 +9,7 @@ use bipvl::{
         BiPvlSeg, BiPvlSegConfig, Bottleneck, ClassChannels, EncodedText, Merging, Preset, TextInput,
         init::Initializer,
         published::whole_names,
-        weights::{Weights, save},
+        weights::{Held, save},
     },
     train::{
         Trainee,
@@ -153,7 +153,7 @@ impl Work for Window {
     }
 
     fn save(&self, path: &Path) -> Result<()> {
-        let logits = self.logits.iter().map(|logits| ("logits".to_owned(), Weights::of(logits.clone())));
+        let logits = self.logits.iter().map(|logits| ("logits".to_owned(), Held::of(logits.clone())));
         Ok(save(path, &logits.collect(), &[])?)
     }
 }

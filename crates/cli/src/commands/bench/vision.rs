@@ -8,7 +8,7 @@ use bipvl::{
         Merging, SwinVersion, VisionConfig,
         published::monai,
         swin_unetr::SwinUnetr,
-        weights::{Weights, save},
+        weights::{Held, Weights, save},
     },
     train::{
         loss::segmentation::dice_and_cross_entropy,
@@ -75,7 +75,7 @@ impl Work for Forward {
     }
 
     fn save(&self, path: &Path) -> Result<()> {
-        let logits = self.logits.iter().map(|logits| ("logits".to_owned(), Weights::of(logits.clone())));
+        let logits = self.logits.iter().map(|logits| ("logits".to_owned(), Held::of(logits.clone())));
         Ok(save(path, &logits.collect(), &[])?)
     }
 
