@@ -1,16 +1,11 @@
 //! GELU in its exact form.
 
-use std::marker::PhantomData;
-
 use burn::{
     backend::{
         Backend, Dispatch, Flex,
         autodiff::{
             Autodiff, NodeId,
-            checkpoint::{
-                base::Checkpointer, retro_forward::RetroForward, state::BackwardStates,
-                strategy::CheckpointStrategy,
-            },
+            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
             ops::{Backward, Ops, OpsKind},
         },
@@ -78,26 +73,9 @@ impl<B: Gelu> Backward<B, 1> for GeluBackward {
     }
 }
 
-/// GELU once more in the backward pass, where that is to spare memory.
-#[derive(Debug)]
-struct GeluAgain<B> {
-    input: NodeId,
-    backend: PhantomData<B>,
-}
-
-impl<B: Gelu> RetroForward for GeluAgain<B> {
-    fn forward(&self, states: &mut BackwardStates, node: NodeId) {
-        let input = states.get_state::<FloatTensor<B>>(&self.input);
-        states.save(node, B::gelu_of(input));
-    }
-}
-
 impl<B: Gelu, C: CheckpointStrategy> Gelu for Autodiff<B, C> {
     fn gelu_of(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        let node = input.node();
-        let again = GeluAgain::<B> { input: node.id(), backend: PhantomData };
-        let prepared = GeluBackward.prepare::<C>([node]).memory_bound().retro_forward(again);
-        match prepared.parents([&input]).stateful() {
+        match GeluBackward.prepare::<C>([input.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let state = prep.checkpoint(&input);
                 prep.finish(state, B::gelu_of(input.into_primitive()))

@@ -3,17 +3,12 @@
 
 mod cpu;
 
-use std::marker::PhantomData;
-
 use burn::{
     backend::{
         Backend, Dispatch, Flex,
         autodiff::{
             Autodiff, NodeId,
-            checkpoint::{
-                base::Checkpointer, retro_forward::RetroForward, state::BackwardStates,
-                strategy::CheckpointStrategy,
-            },
+            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
             ops::{Backward, Ops, OpsKind},
         },
@@ -219,22 +214,6 @@ impl<B: Normalization> Backward<B, 1> for InstanceNormBackward {
     }
 }
 
-/// The norm once more in the backward pass, where that is to spare memory.
-#[derive(Debug)]
-struct InstanceNormAgain<B> {
-    input: NodeId,
-    epsilon: f32,
-    slope: f32,
-    backend: PhantomData<B>,
-}
-
-impl<B: Normalization> RetroForward for InstanceNormAgain<B> {
-    fn forward(&self, states: &mut BackwardStates, node: NodeId) {
-        let input = states.get_state::<FloatTensor<B>>(&self.input);
-        states.save(node, B::instance_norm_of(input, self.epsilon, self.slope));
-    }
-}
-
 #[derive(Debug)]
 struct InstanceNormAddBackward;
 
@@ -276,10 +255,7 @@ impl<B: Normalization> Backward<B, 3> for LayerNormBackward {
 
 impl<B: Normalization, C: CheckpointStrategy> Normalization for Autodiff<B, C> {
     fn instance_norm_of(input: FloatTensor<Self>, epsilon: f32, slope: f32) -> FloatTensor<Self> {
-        let node = input.node();
-        let again = InstanceNormAgain::<B> { input: node.id(), epsilon, slope, backend: PhantomData };
-        let prepared = InstanceNormBackward.prepare::<C>([node]).memory_bound().retro_forward(again);
-        match prepared.parents([&input]).stateful() {
+        match InstanceNormBackward.prepare::<C>([input.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let state = (prep.checkpoint(&input), epsilon, slope);
                 prep.finish(state, B::instance_norm_of(input.into_primitive(), epsilon, slope))

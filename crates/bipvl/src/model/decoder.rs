@@ -1,6 +1,6 @@
 //! The convolutional decoder: upsampling with skip connections to logits (paper.md section 2).
 
-use bipvl_kernels::upsample_join;
+use bipvl_kernels::{recomputed, upsample_join};
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
@@ -109,6 +109,8 @@ impl UpBlock {
     }
 
     fn forward(&self, map: Tensor<5>, skip: Tensor<5>) -> Tensor<5> {
-        self.block.forward(upsample_join(map, self.up.weight.val(), skip))
+        recomputed(self, [map, skip], |block, [map, skip]| {
+            block.block.forward(upsample_join(map, block.up.weight.val(), skip))
+        })
     }
 }

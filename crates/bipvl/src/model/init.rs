@@ -86,7 +86,7 @@ impl Initializer {
 }
 
 /// The randomness of one training step: dropout, and the noise of the alignment loss.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Noise {
     random: ChaCha8Rng,
 }
@@ -97,6 +97,12 @@ impl Noise {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(step.wrapping_add(1));
         Self { random }
+    }
+
+    /// Another noise, which follows from this one and leaves it as if one number had been drawn.
+    #[must_use]
+    pub fn branch(&mut self) -> Self {
+        Self { random: ChaCha8Rng::seed_from_u64(self.random.random()) }
     }
 
     /// Sets a share of the values to zero and scales the others up, so that the mean stays.

@@ -1,6 +1,6 @@
 //! Small layers that several boxes of the figure share.
 
-use bipvl_kernels::{conv3d, gelu, instance_norm, instance_norm_add, layer_norm, linear};
+use bipvl_kernels::{conv3d, gelu, instance_norm, instance_norm_add, layer_norm, linear, recomputed};
 use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor},
@@ -111,6 +111,10 @@ impl ResidualBlock {
     /// - input: `[batch, x, y, z, inputs]`
     /// - output: `[batch, x, y, z, outputs]`
     pub fn forward(&self, input: Tensor<5>) -> Tensor<5> {
+        recomputed(self, [input], |block, [input]| block.convolve(input))
+    }
+
+    fn convolve(&self, input: Tensor<5>) -> Tensor<5> {
         let carried = match &self.shortcut {
             Some(shortcut) => instance_norm(shortcut.forward(input.clone()), EPSILON, NO_ACTIVATION),
             None => input.clone(),

@@ -1,6 +1,6 @@
 //! BERT cut into stages, so that the text can meet the image between its layers (paper.md section 4).
 
-use bipvl_kernels::{AttentionInput, attention};
+use bipvl_kernels::{AttentionInput, attention, recomputed};
 use burn::{
     module::{Module, Param},
     tensor::{Device, Int, Tensor, TensorData},
@@ -226,7 +226,14 @@ impl TextLayer {
         }
     }
 
-    fn forward(&self, tokens: Tensor<3>, mask: &Tensor<3>, mut noise: Option<&mut Noise>) -> Tensor<3> {
+    fn forward(&self, tokens: Tensor<3>, mask: &Tensor<3>, noise: Option<&mut Noise>) -> Tensor<3> {
+        let mask = mask.clone().inner();
+        // Noise of its own is the same whenever the layer is computed.
+        let noise = noise.filter(|_| self.dropout > 0.0).map(Noise::branch);
+        recomputed(self, [tokens], move |layer, [tokens]| layer.encode(tokens, &mask, noise.clone().as_mut()))
+    }
+
+    fn encode(&self, tokens: Tensor<3>, mask: &Tensor<3>, mut noise: Option<&mut Noise>) -> Tensor<3> {
         let [texts, length, hidden] = tokens.dims();
         let split = |linear: &Linear| {
             linear.forward(tokens.clone()).reshape([texts, length, self.heads, hidden / self.heads])

@@ -1,6 +1,6 @@
 //! The Swin stages of the vision encoder: patch embedding, blocks, merging (paper.md section 3).
 
-use bipvl_kernels::Windows;
+use bipvl_kernels::{Windows, recomputed};
 use burn::{
     module::Module,
     tensor::{Int, Tensor, TensorData},
@@ -182,8 +182,10 @@ impl SwinBlock {
     }
 
     fn forward(&self, map: Tensor<5>, windows: Windows) -> Tensor<5> {
-        let map = map.clone() + self.attention.forward(self.norm1.forward(map), windows);
-        map.clone() + self.mlp.forward(self.norm2.forward(map))
+        recomputed(self, [map], move |block, [map]| {
+            let map = map.clone() + block.attention.forward(block.norm1.forward(map), windows);
+            map.clone() + block.mlp.forward(block.norm2.forward(map))
+        })
     }
 }
 

@@ -40,10 +40,10 @@ pub fn within_budget(
     let demand = Demand { model: config.model.clone(), classes, text, workers };
     let choice = choose(&demand, config.memory_plan(), budget_gb * GB).map_err(|(plan, peak)| {
         let Plan { patch: [x, y, z], batch, .. } = plan;
-        let cheap = if plan.recompute == Recompute::Cheap { " and recompute = \"cheap\"" } else { "" };
+        let again = if plan.recompute == Recompute::Blocks { " and recompute = \"blocks\"" } else { "" };
         // Rounded up, so that the number can be given.
         let expected = format!(
-            "at least {:.2} (GB), for patches of {x} × {y} × {z} voxels, batches of {batch}{cheap}",
+            "at least {:.2} (GB), for patches of {x} × {y} × {z} voxels, batches of {batch}{again}",
             (peak / GB * 100.0).ceil() / 100.0
         );
         Error::content(flag, expected, budget_gb.to_string())

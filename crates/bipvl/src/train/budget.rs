@@ -41,7 +41,7 @@ pub fn choose(demand: &Demand, before: Plan, budget: f64) -> Result<Choice, (Pla
 
 /// All plans from the one that costs nothing to the one that costs most.
 fn plans(before: Plan) -> impl Iterator<Item = Plan> {
-    let recomputed = [Some(before.recompute), Some(Recompute::Cheap).filter(|it| *it != before.recompute)];
+    let recomputed = [Some(before.recompute), Some(Recompute::Blocks).filter(|it| *it != before.recompute)];
     patches(before.patch).flat_map(move |patch| {
         recomputed.into_iter().flatten().flat_map(move |recompute| {
             batches(before).map(move |(batch, accumulate)| Plan { patch, batch, accumulate, recompute })
@@ -94,15 +94,15 @@ mod tests {
         let batches = [(4, 3), (3, 4), (2, 6), (1, 12)];
         let mut expected = Vec::new();
         for patch in [[64, 64, 32], [32, 32, 32]] {
-            for recompute in [Recompute::Nothing, Recompute::Cheap] {
+            for recompute in [Recompute::Nothing, Recompute::Blocks] {
                 expected.extend(batches.map(|(batch, accumulate)| (patch, recompute, batch, accumulate)));
             }
         }
         assert_eq!(plans(before).map(short).collect::<Vec<_>>(), expected);
-        let cheap = Plan { recompute: Recompute::Cheap, batch: 5, accumulate: 1, patch: [32; 3] };
+        let cheap = Plan { recompute: Recompute::Blocks, batch: 5, accumulate: 1, patch: [32; 3] };
         assert_eq!(
             plans(cheap).map(short).collect::<Vec<_>>(),
-            [([32; 3], Recompute::Cheap, 5, 1), ([32; 3], Recompute::Cheap, 1, 5)]
+            [([32; 3], Recompute::Blocks, 5, 1), ([32; 3], Recompute::Blocks, 1, 5)]
         );
     }
 
@@ -167,7 +167,7 @@ mod tests {
             Plan { accumulate: 2, ..PLAN },
         ];
         assert!(plans.iter().all(|plan| demand().peak(plan) > least));
-        assert!(demand().peak(&Plan { recompute: Recompute::Cheap, ..PLAN }) < least);
+        assert!(demand().peak(&Plan { recompute: Recompute::Blocks, ..PLAN }) < least);
         assert!(more(|demand| demand.model.fusion.exchange = Exchange::None) < least);
     }
 }

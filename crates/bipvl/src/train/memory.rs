@@ -1,7 +1,8 @@
 //! How much memory a training needs at most, counted from the tensors that its backward pass remembers.
 //!
 //! A *map* is a tensor with the width of its stage at each of its voxels. The counts below follow the layers in
-//! `model`: what a layer's gradient reads is remembered, and what two layers read is counted once.
+//! `model`: what a layer's gradient reads is remembered, and what two layers read is counted once. Of a block that is
+//! computed once more its input is remembered, and the insides of the largest are there for a moment.
 
 use burn::{module::Module, tensor::Device};
 
@@ -9,8 +10,7 @@ use super::recompute::Recompute;
 use crate::{
     data::STEPS_AHEAD,
     model::{
-        BiPvlSegConfig, ClassChannels, STAGES, SwinVersion, TextConfig, VisionConfig,
-        bifusion::{Exchange, FusionConfig},
+        BiPvlSegConfig, ClassChannels, STAGES, SwinVersion, TextConfig, VisionConfig, bifusion::Exchange,
         init::Initializer,
     },
 };
@@ -23,13 +23,11 @@ const PROGRAM: f64 = 64.0 * 1024.0 * 1024.0;
 const MARGIN: f64 = 1.05;
 /// Maps of a residual block: its first convolution, the norm after it, its second convolution, its sum.
 const RESIDUAL_MAPS: usize = 4;
-/// Of these, the norm is computed once more where memory is dear.
-const CHEAP_RESIDUAL_MAPS: usize = 1;
+/// Maps of an up block: those of its residual block, twice the width where the skip is joined, and the shortcut.
+const UP_MAPS: usize = RESIDUAL_MAPS + 3;
 /// Maps of a Swin block: its input, a norm, queries, keys and values, what is attended to, a sum, a norm, and four
 /// times the width before and after GELU.
 const SWIN_MAPS: usize = 16;
-/// Of these, those after GELU are computed once more where memory is dear.
-const CHEAP_SWIN_MAPS: usize = 4;
 /// Gradients of the finest maps when the backward pass begins and all else is still there.
 const GRADIENT_MAPS: usize = 2;
 /// Tensors of one value for each voxel and class that the losses hold: logits, their logarithms, probabilities,
@@ -39,8 +37,6 @@ const CLASS_MAPS: usize = 7;
 const STATE: usize = 3;
 /// The gradient of a weight; most are there before the maps of the coarser stages are let go.
 const GRADIENT: usize = 1;
-/// A checkpoint is gathered whole, as numbers and as a file.
-const CHECKPOINT: usize = STATE + 2 * STATE;
 const FLOAT: f64 = size_of::<f32>() as f64;
 
 /// What a training can change to need less memory.
@@ -92,18 +88,20 @@ impl Demand {
         let scored: usize = (0..=self.model.supervised_scales).map(|level| voxels(plan.patch, level)).sum();
         let remembered = self.text_encoder(plan)
             + self.fusions(plan)
+            + self.insides(plan)
             + plan.batch
                 * (vision(&self.model.vision, plan) + GRADIENT_MAPS * finest + CLASS_MAPS * outputs * scored);
         let summed = if plan.accumulate > 1 { GRADIENT } else { 0 };
         let update = (STATE + GRADIENT + summed) * weights + remembered;
-        let floats = update.max(CHECKPOINT * weights) + self.samples(plan);
+        // A checkpoint needs less: it is written tensor by tensor.
+        let floats = update + self.samples(plan);
         MARGIN * FLOAT * floats as f64 + PROGRAM
     }
 
     /// Values of the text encoder: both streams of text.
     fn text_encoder(&self, plan: &Plan) -> usize {
         let (config, exchange) = (&self.model.text, self.model.fusion.exchange);
-        let texts = if self.text.is_by_case { plan.batch } else { 1 };
+        let texts = self.texts(plan);
         let [first, others @ ..] = config.stage_layers;
         let later: usize = others.iter().sum();
         // Behind the first exchange that informs the text, every sample has a text of its own.
@@ -113,7 +111,30 @@ impl Demand {
             _ => self.text.tokens * (texts * first + informed * later),
         };
         let of_sentences = self.text.sentence_tokens * texts * (first + later);
-        (of_full + of_sentences) * text_layer(config, plan.recompute)
+        let of_layer = match plan.recompute {
+            Recompute::Nothing => text_layer(config),
+            Recompute::Blocks => config.hidden_size,
+        };
+        (of_full + of_sentences) * of_layer
+    }
+
+    /// Different texts in a batch.
+    fn texts(&self, plan: &Plan) -> usize {
+        if self.text.is_by_case { plan.batch } else { 1 }
+    }
+
+    /// Values of the largest block that is computed once more.
+    fn insides(&self, plan: &Plan) -> usize {
+        if plan.recompute == Recompute::Nothing {
+            return 0;
+        }
+        let (vision, batch) = (&self.model.vision, plan.batch);
+        let up = batch * voxels(plan.patch, 0) * vision.width(0) * UP_MAPS;
+        let swin = batch * voxels(plan.patch, 1) * vision.width(0) * SWIN_MAPS;
+        let tokens = (batch * self.text.tokens).max(self.texts(plan) * self.text.sentence_tokens);
+        let wide = 2 * self.model.fusion.mlp_size * batch * self.text.tokens.max(voxels(plan.patch, 2));
+        let of_text = if self.model.fusion.exchange == Exchange::None { 0 } else { wide };
+        up.max(swin).max(tokens * text_layer(&self.model.text)).max(of_text)
     }
 
     /// Values of all exchanges between both sides.
@@ -125,7 +146,11 @@ impl Demand {
         };
         let block = |stage: usize| {
             let channels = self.model.vision.width(stage);
-            let (of_text, of_vision) = fusion(&self.model.fusion, self.model.text.hidden_size, channels);
+            let wide = match plan.recompute {
+                Recompute::Nothing => 2 * self.model.fusion.mlp_size,
+                Recompute::Blocks => 0,
+            };
+            let (of_text, of_vision) = fusion(wide, self.model.text.hidden_size, channels);
             self.text.tokens * of_text + voxels(plan.patch, stage + 1) * of_vision
         };
         plan.batch * stages.map(block).sum::<usize>()
@@ -147,13 +172,13 @@ fn voxels(patch: [usize; 3], level: usize) -> usize {
 
 /// Values of the Swin UNETR for one sample.
 fn vision(config: &VisionConfig, plan: &Plan) -> usize {
-    let again = |maps| if plan.recompute == Recompute::Cheap { maps } else { 0 };
-    let residual = RESIDUAL_MAPS - again(CHEAP_RESIDUAL_MAPS);
-    let swin = SWIN_MAPS - again(CHEAP_SWIN_MAPS);
-    // Twice the width is joined, and the number of channels changes: one map more for the shortcut.
-    let up = 2 + residual + 1;
+    // What is left of a block that is computed once more is what it gives.
+    let [residual, shortcut, up, swin] = match plan.recompute {
+        Recompute::Nothing => [RESIDUAL_MAPS, 1, UP_MAPS, SWIN_MAPS],
+        Recompute::Blocks => [1, 0, 1, 1],
+    };
     let finest = voxels(plan.patch, 0);
-    let mut values = finest * (config.channels + config.width(0) * (residual + 1 + up));
+    let mut values = finest * (config.channels + config.width(0) * (residual + shortcut + up));
     for stage in 0..STAGES {
         let convolution = match config.version {
             SwinVersion::V1 => 0,
@@ -169,16 +194,15 @@ fn vision(config: &VisionConfig, plan: &Plan) -> usize {
 
 /// Values of one layer of the text encoder for each token: its input, queries, keys, values, what is attended to, two
 /// sums, a norm, and the wide ones before and after GELU; where values are dropped, which and their input, twice.
-fn text_layer(config: &TextConfig, recompute: Recompute) -> usize {
-    let wide = if recompute == Recompute::Cheap { 1 } else { 2 };
+fn text_layer(config: &TextConfig) -> usize {
     let dropped = if config.hidden_dropout_prob > 0.0 { 4 } else { 0 };
-    (8 + dropped) * config.hidden_size + wide * config.intermediate_size
+    (8 + dropped) * config.hidden_size + 2 * config.intermediate_size
 }
 
 /// Values of one exchange for each token of the text and of the image, counted for the form that remembers more, two
-/// layers both ways.
-fn fusion(config: &FusionConfig, hidden: usize, channels: usize) -> (usize, usize) {
-    let of_text = 2 * (16 * channels + 2 * config.mlp_size) + 2 * hidden + 6 * channels;
-    let of_vision = 2 * (6 * channels + 2 * config.mlp_size);
+/// layers both ways; `wide` are those within a perceptron.
+fn fusion(wide: usize, hidden: usize, channels: usize) -> (usize, usize) {
+    let of_text = 2 * (16 * channels + wide) + 2 * hidden + 6 * channels;
+    let of_vision = 2 * (6 * channels + wide);
     (of_text, of_vision)
 }

@@ -3,16 +3,16 @@
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-/// What is computed once more; no bit of a gradient depends on it, only memory and time.
+/// What is computed once more; no gradient depends on it, only memory and time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Recompute {
     /// Nothing: everything that a gradient needs is remembered.
     #[default]
     Nothing,
-    /// What costs memory traffic alone: norms of feature maps, GELU, sums, copies. Convolutions, attention and
-    /// linear layers are remembered.
-    Cheap,
+    /// The insides of every residual block, Swin block, text layer and fusion perceptron: what enters one is all
+    /// that is remembered of it.
+    Blocks,
 }
 
 impl Recompute {
@@ -21,7 +21,7 @@ impl Recompute {
         let device = device.clone().autodiff();
         match self {
             Self::Nothing => device,
-            Self::Cheap => device.gradient_checkpointing(),
+            Self::Blocks => device.gradient_checkpointing(),
         }
     }
 }

@@ -61,7 +61,7 @@ fn in_words(choice: &Choice) -> String {
     let patch = |plan: &Plan| plan.patch.map(|side| side.to_string()).join(" × ");
     let recompute = |plan: &Plan| match plan.recompute {
         Recompute::Nothing => "nothing",
-        Recompute::Cheap => "cheap",
+        Recompute::Blocks => "blocks",
     };
     let changes = [
         change("batch", &before.batch, &after.batch),
@@ -101,8 +101,8 @@ mod tests {
             "batch 2 → 1, accumulate 1 → 2; the estimated peak falls from 8.00 GB to 3.46 GB"
         );
         assert_eq!(
-            say(Plan { patch: [64, 64, 32], recompute: Recompute::Cheap, ..BEFORE }),
-            "recompute nothing → cheap, patch 96 × 96 × 96 → 64 × 64 × 32; \
+            say(Plan { patch: [64, 64, 32], recompute: Recompute::Blocks, ..BEFORE }),
+            "recompute nothing → blocks, patch 96 × 96 × 96 → 64 × 64 × 32; \
              the estimated peak falls from 8.00 GB to 3.46 GB"
         );
         assert_eq!(say(BEFORE), "the configuration stays as it is, its estimated peak is 3.46 GB");

@@ -9,6 +9,7 @@ mod in_place;
 mod linear;
 mod norm;
 mod random;
+mod recompute;
 mod slopes;
 mod upsample;
 mod window_attention;

@@ -7,7 +7,7 @@ mod class_codes;
 mod pre_norm;
 mod two_way;
 
-use bipvl_kernels::{AttentionInput, attention};
+use bipvl_kernels::{AttentionInput, attention, recomputed};
 use burn::{
     module::Module,
     tensor::{Tensor, activation::relu},
@@ -195,7 +195,7 @@ impl FusionMlp {
     }
 
     fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        self.down.forward(relu(self.up.forward(tokens)))
+        recomputed(self, [tokens], |mlp, [tokens]| mlp.down.forward(relu(mlp.up.forward(tokens))))
     }
 }
 

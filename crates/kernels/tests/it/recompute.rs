@@ -1,0 +1,109 @@
+//! Blocks whose insides are computed once more, against the same blocks remembered whole.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use bipvl_kernels::{conv3d, gelu, instance_norm_add, linear, recomputed};
+use burn::{
+    module::{Module, Param},
+    tensor::{Device, Gradients, Tensor},
+};
+
+use crate::random::random;
+
+const CHANNELS: usize = 6;
+const SHAPE: [usize; 5] = [2, 4, 3, 5, CHANNELS];
+
+#[derive(Module, Debug)]
+struct Block {
+    filter: Param<Tensor<5>>,
+    weight: Param<Tensor<2>>,
+    unread: Param<Tensor<1>>,
+}
+
+impl Block {
+    fn new(device: &Device) -> Self {
+        Self {
+            filter: Param::from_tensor(random([3, 3, 3, CHANNELS, CHANNELS], 1, device)),
+            weight: Param::from_tensor(random([CHANNELS, CHANNELS], 2, device)),
+            unread: Param::from_tensor(random([3], 3, device)),
+        }
+    }
+
+    fn forward(&self, [map, carried]: [Tensor<5>; 2]) -> Tensor<5> {
+        let hidden = gelu(linear(conv3d(map.clone(), self.filter.val()), self.weight.val(), None));
+        instance_norm_add(hidden * map, carried, 1e-5, 0.01)
+    }
+}
+
+/// The block three times in a chain, its weights shared, on a device with and without gradient checkpointing: how often
+/// the block was computed, then the output, and the gradients of map, carried, filter and weight.
+fn chain(device: &Device, map_learns: bool) -> (usize, Vec<Tensor<1>>) {
+    let block = Block::new(device);
+    let map = random(SHAPE, 4, device).set_require_grad(map_learns);
+    let carried = random(SHAPE, 5, device).require_grad();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let pass = |map: Tensor<5>| {
+        let calls = Arc::clone(&calls);
+        recomputed(&block, [map, carried.clone()], move |block, inputs| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            block.forward(inputs)
+        })
+    };
+    let output = pass(pass(pass(map.clone())));
+    let found = output.clone().inner();
+    let gradients = (output * random(SHAPE, 6, device)).sum().backward();
+    assert!(block.unread.val().grad(&gradients).is_none());
+    let filter = flat(block.filter.val(), &gradients);
+    let weight = flat(block.weight.val(), &gradients);
+    let inputs = [&map, &carried].map(|input| flat(input.clone(), &gradients));
+    let all = [Some(found.flatten(0, 4)), filter, weight].into_iter().chain(inputs).flatten();
+    (calls.load(Ordering::Relaxed), all.collect())
+}
+
+fn flat<const D: usize>(tensor: Tensor<D>, gradients: &Gradients) -> Option<Tensor<1>> {
+    tensor.grad(gradients).map(|gradient| gradient.flatten(0, D - 1))
+}
+
+#[test]
+fn what_is_computed_once_more_has_the_same_gradients_to_the_bit() {
+    let device = Device::flex().autodiff();
+    for map_learns in [true, false] {
+        let (calls, remembered) = chain(&device, map_learns);
+        let (calls_again, again) = chain(&device.clone().gradient_checkpointing(), map_learns);
+        assert_eq!((calls, calls_again), (3, 6));
+        assert_eq!(
+            (remembered.len(), again.len()),
+            (4 + usize::from(map_learns), 4 + usize::from(map_learns))
+        );
+        for (remembered, again) in remembered.into_iter().zip(again) {
+            again.into_data().assert_eq(&remembered.into_data(), true);
+        }
+    }
+}
+
+#[test]
+fn weights_learn_where_no_input_does() {
+    let gradient = |device: &Device| {
+        let block = Block::new(device);
+        let inputs = [random(SHAPE, 4, device), random(SHAPE, 5, device)];
+        let output = recomputed(&block, inputs, |block, inputs| block.forward(inputs));
+        flat(block.filter.val(), &(output * random(SHAPE, 6, device)).sum().backward()).unwrap().into_data()
+    };
+    let device = Device::flex().autodiff();
+    gradient(&device.clone().gradient_checkpointing()).assert_eq(&gradient(&device), true);
+}
+
+#[test]
+fn without_gradients_a_block_is_computed_once() {
+    let (device, calls) = (Device::flex(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&calls);
+    let inputs = [random(SHAPE, 4, &device), random(SHAPE, 5, &device)];
+    recomputed(&Block::new(&device), inputs, move |block, inputs| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        block.forward(inputs)
+    });
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
