@@ -1,8 +1,8 @@
-//! Connected components; keep the largest.
+//! Connected components; keep the largest of a label.
 
 use ndarray::Array3;
 
-use crate::Volume;
+use crate::{Bounds, LabelMap, Volume, crop_pad};
 
 /// Which voxels touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,16 +51,21 @@ pub fn components(mask: &Volume<bool>, neighbors: Neighbors) -> Components {
     Components { numbers: Volume::new(numbers, mask.grid().clone()), voxel_counts }
 }
 
-/// The mask without all but its largest component; of equally large ones the first stays.
-pub fn keep_largest(mask: &Volume<bool>, neighbors: Neighbors) -> Volume<bool> {
-    let components = components(mask, neighbors);
-    let mut largest = 0;
-    for (index, &voxel_count) in components.voxel_counts.iter().enumerate() {
-        if voxel_count > components.voxel_counts[largest] {
-            largest = index;
+/// Makes background of all but the largest component of each label but 0; of equally large ones the first stays.
+pub fn keep_largest(labels: &mut LabelMap, neighbors: Neighbors) {
+    for (label, bounds) in Bounds::of_labels(labels) {
+        let mask = crop_pad(labels, &bounds, 0).map(|found| *found == label);
+        let Components { numbers, voxel_counts } = components(&mask, neighbors);
+        // The last of equal ones is found, so they are asked from behind.
+        let largest = voxel_counts.iter().enumerate().rev().max_by_key(|(_, count)| **count);
+        let largest = largest.map(|(index, _)| index as u32 + 1);
+        let [x, y, z] = bounds.start.map(|start| start as usize);
+        for ((dx, dy, dz), number) in numbers.voxels().indexed_iter() {
+            if *number != 0 && Some(*number) != largest {
+                labels.voxels_mut()[[x + dx, y + dy, z + dz]] = 0;
+            }
         }
     }
-    components.numbers.map(|&number| number == largest as u32 + 1)
 }
 
 fn offsets(neighbors: Neighbors) -> Vec<[isize; 3]> {

@@ -1,8 +1,10 @@
 //! Crops and pads, remembering the bounds so that it can be undone.
 
+use std::collections::BTreeMap;
+
 use ndarray::{Array3, Slice};
 
-use crate::{Grid, Volume};
+use crate::{Grid, LabelMap, Volume};
 
 /// A box of voxels of a grid. It may reach beyond the grid: what lies outside is padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,18 +23,39 @@ impl Bounds {
 
     /// The smallest box around every `true` voxel; `None` when there is none.
     pub fn of_mask(mask: &Volume<bool>) -> Option<Self> {
-        let mut low = [usize::MAX; 3];
-        let mut high = [0; 3];
-        for ((x, y, z), _) in mask.voxels().indexed_iter().filter(|(_, is_inside)| **is_inside) {
-            for (axis, index) in [x, y, z].into_iter().enumerate() {
-                low[axis] = low[axis].min(index);
-                high[axis] = high[axis].max(index + 1);
-            }
+        let inside = mask.voxels().indexed_iter().filter(|(_, is_inside)| **is_inside);
+        inside.map(|(voxel, _)| Self::of_voxel(voxel)).reduce(Self::union)
+    }
+
+    /// The smallest box around the voxels of each label; the background has none.
+    pub fn of_labels(labels: &LabelMap) -> BTreeMap<u16, Self> {
+        let mut boxes: BTreeMap<u16, Self> = BTreeMap::new();
+        for (voxel, label) in labels.voxels().indexed_iter().filter(|(_, label)| **label != 0) {
+            let voxel = Self::of_voxel(voxel);
+            boxes.entry(*label).and_modify(|around| *around = around.union(voxel)).or_insert(voxel);
         }
-        (high != [0; 3]).then(|| Self {
-            start: low.map(|index| index as isize),
-            shape: std::array::from_fn(|axis| high[axis] - low[axis]),
-        })
+        boxes
+    }
+
+    fn of_voxel((x, y, z): (usize, usize, usize)) -> Self {
+        Self { start: [x, y, z].map(|index| index as isize), shape: [1; 3] }
+    }
+
+    /// The smallest box around both.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        let end = |bounds: &Self, axis: usize| bounds.start[axis] + bounds.shape[axis] as isize;
+        let start = std::array::from_fn(|axis| self.start[axis].min(other.start[axis]));
+        let shape = |axis: usize| (end(&self, axis).max(end(&other, axis)) - start[axis]) as usize;
+        Self { start, shape: std::array::from_fn(shape) }
+    }
+
+    /// The box with the voxels that touch it, as far as a grid of `shape` reaches.
+    #[must_use]
+    pub fn with_border(self, shape: [usize; 3]) -> Self {
+        let start = self.start.map(|start| (start - 1).max(0));
+        let end = |axis: usize| (self.start[axis] + self.shape[axis] as isize + 1).min(shape[axis] as isize);
+        Self { start, shape: std::array::from_fn(|axis| (end(axis) - start[axis]) as usize) }
     }
 
     /// The box grown to at least `shape`, on both sides of each axis; half of what is missing, rounded

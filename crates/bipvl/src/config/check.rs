@@ -34,6 +34,7 @@ impl Config {
             return refuse("infer.overlap of at least 0 and below 1".into(), self.infer.overlap.to_string());
         }
         self.check_mirror(self.infer.mirror, path)?;
+        self.check_largest_component(self.infer.largest_component, path)?;
         self.check_sizes(path)?;
         self.check_heads(path)?;
         self.check_learning(path)
@@ -86,6 +87,20 @@ impl Config {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the classes are ones of which the largest component alone may be kept: a region that others cut out
+    /// of is in pieces on a label map though it is none in the body.
+    ///
+    /// # Errors
+    ///
+    /// When they overlap; `path` is named.
+    pub fn check_largest_component(&self, is_kept: bool, path: &Path) -> Result<()> {
+        if is_kept && !self.data.regions.is_empty() {
+            let expected = "classes that exclude each other, to keep the largest component of each";
+            return Err(Error::content(path, expected, "regions that overlap"));
+        }
+        Ok(())
     }
 
     /// Whether attention heads divide the channels they share.

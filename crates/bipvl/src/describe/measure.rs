@@ -1,8 +1,6 @@
 //! Measures the classes of one case: where they are, how large, of what form, how bright.
 
-use std::collections::BTreeMap;
-
-use bipvl_volume::{Bounds, LabelMap, Neighbors, Volume, components, crop_pad, into_ras};
+use bipvl_volume::{Bounds, Neighbors, Volume, components, crop_pad, into_ras};
 use nalgebra::{Matrix3, SymmetricEigen, Vector3};
 use ndarray::Array3;
 
@@ -67,43 +65,16 @@ pub(super) fn measure(dataset: &Dataset, case: &Case) -> Result<Vec<Option<Measu
     let channels: Vec<Volume<f32>> = channels.into_iter().map(into_ras).collect();
     let labels = into_ras(labels);
     let body = Body::of(&channels, dataset.modality);
-    let boxes = boxes(&labels);
+    let boxes = Bounds::of_labels(&labels);
     let measured = labels_of_classes(dataset).into_iter().map(|own| {
         let own_boxes = own.iter().filter_map(|label| boxes.get(label));
-        let around = own_boxes.copied().reduce(union)?;
-        let bounds = with_border(around, labels.grid().shape());
+        let bounds = own_boxes.copied().reduce(Bounds::union)?.with_border(labels.grid().shape());
         let mask = crop_pad(&labels, &bounds, 0).map(|label| own.contains(label));
         let channels: Vec<Volume<f32>> =
             channels.iter().map(|channel| crop_pad(channel, &bounds, 0.0)).collect();
         Some(measure_class(&channels, &mask, bounds.start, &body))
     });
     Ok(measured.collect())
-}
-
-/// The lowest and the highest voxel index of each label.
-type Ends = [[usize; 3]; 2];
-
-fn boxes(labels: &LabelMap) -> BTreeMap<u16, Ends> {
-    let mut boxes = BTreeMap::new();
-    for ((x, y, z), label) in labels.voxels().indexed_iter().filter(|(_, label)| **label != 0) {
-        let voxel = [[x, y, z]; 2];
-        boxes.entry(*label).and_modify(|ends| *ends = union(*ends, voxel)).or_insert(voxel);
-    }
-    boxes
-}
-
-fn union(one: Ends, other: Ends) -> Ends {
-    let [low, high] = [0, 1].map(|end| std::array::from_fn(|axis| [one[end][axis], other[end][axis]]));
-    [low.map(|[one, other]: [usize; 2]| one.min(other)), high.map(|[one, other]: [usize; 2]| one.max(other))]
-}
-
-/// A box with the voxels that touch it, as far as the volume reaches.
-fn with_border([low, high]: Ends, shape: [usize; 3]) -> Bounds {
-    let start = low.map(|index| index.saturating_sub(1));
-    Bounds {
-        start: start.map(|index| index as isize),
-        shape: std::array::from_fn(|axis| (high[axis] + 2).min(shape[axis]) - start[axis]),
-    }
 }
 
 /// The labels that belong to each class.

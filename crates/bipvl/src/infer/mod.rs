@@ -16,7 +16,7 @@ pub use sliding_window::{Blending, Coverage, SlidingWindow};
 
 use std::path::PathBuf;
 
-use bipvl_volume::{Grid, LabelMap, Volume};
+use bipvl_volume::{Grid, LabelMap, Neighbors, Volume, keep_largest};
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::ArrayView4;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,11 @@ pub struct InferConfig {
     /// asked for.
     #[serde(skip_serializing_if = "Mirror::is_none")]
     pub mirror: Mirror,
+    /// Whether of each class only the largest connected component is kept (voxels touch by a face, an edge or a corner, as in
+    /// nnU-Net) and all else that was found of it becomes background. For classes that are one piece each and exclude
+    /// each other. Not unless asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub largest_component: bool,
     /// Which patches pass through the network; no part of a configuration file, since no result depends on
     /// it.
     #[serde(skip)]
@@ -69,7 +74,13 @@ pub struct Progress {
 
 impl Default for InferConfig {
     fn default() -> Self {
-        Self { overlap: 0.5, blending: Blending::Gaussian, mirror: Mirror::default(), passes: Passes::Shared }
+        Self {
+            overlap: 0.5,
+            blending: Blending::Gaussian,
+            mirror: Mirror::default(),
+            largest_component: false,
+            passes: Passes::Shared,
+        }
     }
 }
 
@@ -85,6 +96,7 @@ pub struct Predictor {
     labeling: Labeling,
     window: SlidingWindow,
     mirror: Mirror,
+    largest_component: bool,
     passes: Passes,
     device: Device,
 }
@@ -112,10 +124,10 @@ impl Predictor {
     /// Of one network.
     pub fn new(input: PredictorInput) -> Self {
         let PredictorInput { model, text, recipe, channels, labeling, config, device } = input;
-        let InferConfig { overlap, blending, mirror, passes } = config;
+        let InferConfig { overlap, blending, mirror, largest_component, passes } = config;
         let window = SlidingWindow::new(recipe.patch, overlap, blending);
         let (models, texts) = (Vec::new(), Vec::new());
-        Self { models, texts, recipe, channels, labeling, window, mirror, passes, device }
+        Self { models, texts, recipe, channels, labeling, window, mirror, largest_component, passes, device }
             .with_member(model, text)
     }
 
@@ -232,7 +244,11 @@ impl Predictor {
             logits
         };
         coverage.run(image, segment, |slab| restorer.receive(slab));
-        restorer.into_labels()
+        let mut labels = restorer.into_labels();
+        if self.largest_component {
+            keep_largest(&mut labels, Neighbors::TwentySix);
+        }
+        labels
     }
 
     /// Whether any logits depend on the text.

@@ -107,6 +107,7 @@ fn segment(folder: &Path, predictions: &str, case_descriptions: Option<&str>) ->
         overlap: None,
         blending: None,
         mirror: None,
+        largest_component: None,
         every_patch: false,
         device: DeviceKind::Cpu,
         precision: Precision::Float32,

@@ -107,6 +107,7 @@ fn infer_config(args: &PredictArgs, runs: &[Run]) -> Result<InferConfig> {
     config.overlap = args.overlap.unwrap_or(config.overlap);
     config.blending = args.blending.map_or(config.blending, Into::into);
     config.mirror = args.mirror.unwrap_or(config.mirror);
+    config.largest_component = args.largest_component.unwrap_or(config.largest_component);
     if args.every_patch {
         config.passes = Passes::Every;
     }
@@ -115,6 +116,7 @@ fn infer_config(args: &PredictArgs, runs: &[Run]) -> Result<InferConfig> {
     }
     for run in runs {
         run.config.check_mirror(config.mirror, Path::new("--mirror"))?;
+        run.config.check_largest_component(config.largest_component, Path::new("--largest-component"))?;
     }
     let is_unseen =
         |axis: usize| runs.iter().any(|run| run.config.train.augment.flip_probability[axis] == 0.0);

@@ -29,7 +29,7 @@ const FLAGS: &[(&str, &str)] = &[
     (
         "predict",
         "--model --out --classes --descriptions --synonyms --case-descriptions --overlap --blending \
-         --mirror --every-patch --device --precision <INPUT>",
+         --mirror --largest-component --every-patch --device --precision <INPUT>",
     ),
     ("probe", "--model --data --out --cases --max-cases --only --paraphrases --synonyms --seed --device"),
     ("evaluate", "--pred --ref --json --convention --tolerance-mm --dataset"),

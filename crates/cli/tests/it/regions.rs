@@ -38,7 +38,7 @@ fn write_channels(scene: &Scene, name: &str, phantom: &NestedPhantom) {
     }
 }
 
-fn with_regions() -> Scene {
+pub(crate) fn with_regions() -> Scene {
     scene(
         r#""labels": {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "seed": 3},
            "regions_class_order": [1, 2, 3]"#,
