@@ -89,7 +89,7 @@ fn weights_learn_where_no_input_does() {
     let gradient = |device: &Device| {
         let block = Block::new(device);
         let inputs = [random(SHAPE, 4, device), random(SHAPE, 5, device)];
-        let output = recomputed(&block, inputs, |block, inputs| block.forward(inputs));
+        let output = recomputed(&block, inputs, Block::forward);
         flat(block.filter.val(), &(output * random(SHAPE, 6, device)).sum().backward()).unwrap().into_data()
     };
     let device = Device::flex().autodiff();
