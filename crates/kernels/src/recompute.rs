@@ -34,21 +34,25 @@ type Inside = Autodiff<Flex, NoCheckpointing>;
 /// checkpointing: the backward pass computes the rest once more, and finds the same gradients. On other devices than
 /// the CPU it is `forward` alone.
 ///
-/// `forward` must give the same whenever it is called, and read nothing that learns but `block` and the inputs.
+/// `forward` must give the same whenever it is called, and read nothing that learns but `block` and the inputs; of
+/// anything else the backward pass would wait for itself.
 pub fn recomputed<M: Module + 'static, const N: usize, const D: usize>(
     block: &M,
     inputs: [Tensor<D>; N],
     forward: impl Fn(&M, [Tensor<D>; N]) -> Tensor<D> + Send + 'static,
 ) -> Tensor<D> {
-    let is_dear = |input: &Tensor<D>| {
+    let is_checkpointed = |input: &Tensor<D>| {
         input.gradient_checkpointing_strategy() == Some(GradientCheckpointingStrategy::Balanced)
     };
-    if !inputs.iter().all(is_dear) || !on_cpu(&inputs[0]) {
+    if !inputs.iter().all(is_checkpointed) || !on_cpu(&inputs[0]) {
+        return forward(block, inputs);
+    }
+    let weights = Weights::of(block);
+    let are_tracked = inputs.each_ref().map(Tensor::is_tracked);
+    if weights.0.iter().all(Option::is_none) && !are_tracked.contains(&true) {
         return forward(block, inputs);
     }
     let values = inputs.clone().map(Tensor::inner);
-    let are_tracked = inputs.each_ref().map(Tensor::is_tracked);
-    let weights = Weights::of(block);
     let block = block.valid();
     let output = forward(&block, values.clone());
     with_gradient(inputs, output, move |parents, gradient, grads| {
@@ -67,7 +71,8 @@ pub fn recomputed<M: Module + 'static, const N: usize, const D: usize>(
     })
 }
 
-/// Where the gradients of a block's weights belong, in the order in which a visitor sees them.
+/// Where the gradients of a block's weights belong, in the order in which a visitor sees them; nowhere for those that
+/// do not learn.
 struct Weights(Vec<Option<NodeId>>);
 
 impl Weights {
@@ -84,8 +89,8 @@ impl Weights {
 
 impl ModuleVisitor for Weights {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let weight = param.val().try_into_primitive::<Outside>();
-        self.0.push(weight.ok().map(|weight| weight.id()));
+        let weight = param.val();
+        self.0.push(weight.is_tracked().then(|| outside(weight).id()));
     }
 }
 

@@ -23,8 +23,18 @@ impl Bounds {
 
     /// The smallest box around every `true` voxel; `None` when there is none.
     pub fn of_mask(mask: &Volume<bool>) -> Option<Self> {
-        let inside = mask.voxels().indexed_iter().filter(|(_, is_inside)| **is_inside);
-        inside.map(|(voxel, _)| Self::of_voxel(voxel)).reduce(Self::union)
+        let mut low = [usize::MAX; 3];
+        let mut high = [0; 3];
+        for ((x, y, z), _) in mask.voxels().indexed_iter().filter(|(_, is_inside)| **is_inside) {
+            for (axis, index) in [x, y, z].into_iter().enumerate() {
+                low[axis] = low[axis].min(index);
+                high[axis] = high[axis].max(index + 1);
+            }
+        }
+        (high != [0; 3]).then(|| Self {
+            start: low.map(|index| index as isize),
+            shape: std::array::from_fn(|axis| high[axis] - low[axis]),
+        })
     }
 
     /// The smallest box around the voxels of each label; the background has none.

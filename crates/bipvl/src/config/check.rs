@@ -90,7 +90,7 @@ impl Config {
     }
 
     /// Whether the classes are ones of which the largest component alone may be kept: a region that others cut out
-    /// of is in pieces on a label map though it is none in the body.
+    /// of is in pieces on a label map though it is one piece in the body.
     ///
     /// # Errors
     ///

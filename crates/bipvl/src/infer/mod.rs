@@ -40,8 +40,8 @@ pub struct InferConfig {
     /// asked for.
     #[serde(skip_serializing_if = "Mirror::is_none")]
     pub mirror: Mirror,
-    /// Whether of each class only the largest connected component is kept (voxels touch by a face, an edge or a corner, as in
-    /// nnU-Net) and all else that was found of it becomes background. For classes that are one piece each and exclude
+    /// Whether of each class only the largest connected component is kept (voxels touch by a face, an edge or a
+    /// corner) and all else that was found of it becomes background. For classes that are one piece each and exclude
     /// each other. Not unless asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub largest_component: bool,

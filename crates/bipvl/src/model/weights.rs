@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
+    fs,
     path::Path,
 };
 
@@ -14,7 +15,7 @@ use burn::{
 };
 use half::{bf16, f16};
 use safetensors::{
-    Dtype, SafeTensors, View,
+    Dtype, SafeTensors,
     tensor::{Metadata, TensorInfo},
 };
 
@@ -29,25 +30,25 @@ pub struct Weights {
     pub values: Vec<f32>,
 }
 
-impl View for Weights {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
+/// What a file can be made of: float32 values in a shape.
+pub trait Stored {
+    /// Sizes of its axes.
+    fn shape(&self) -> &[usize];
+    /// Its values, the last axis fastest.
+    fn values(&self) -> Cow<'_, [f32]>;
+}
 
+impl Stored for Weights {
     fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
-    }
-
-    fn data_len(&self) -> usize {
-        size_of_val(&self.values[..])
+    fn values(&self) -> Cow<'_, [f32]> {
+        Cow::Borrowed(&self.values)
     }
 }
 
-/// A tensor that learns, copied only while it is written: all of a network would fill the memory once more.
+/// A tensor on its device, copied only while it is written: those of a whole network would fill the memory once more.
 #[derive(Clone, Debug)]
 pub struct Held {
     shape: Vec<usize>,
@@ -68,21 +69,13 @@ impl Held {
     }
 }
 
-impl View for Held {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
+impl Stored for Held {
     fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(self.read().data().into_owned())
-    }
-
-    fn data_len(&self) -> usize {
-        size_of::<f32>() * self.shape.iter().product::<usize>()
+    fn values(&self) -> Cow<'_, [f32]> {
+        Cow::Owned(self.read().values)
     }
 }
 
@@ -94,7 +87,7 @@ pub fn collect<M: Module>(module: &M) -> NamedWeights {
     hold(module).into_iter().map(|(name, held)| (name, held.read())).collect()
 }
 
-/// The same where they are.
+/// The same as handles; nothing is copied.
 pub fn hold<M: Module>(module: &M) -> BTreeMap<String, Held> {
     let mut collector = Collector { path: Place::default(), found: BTreeMap::new() };
     module.visit(&mut collector);
@@ -122,6 +115,7 @@ pub fn apply<M: Module>(module: M, mut weights: NamedWeights, file: &Path) -> Re
     if let Some(name) = weights.keys().find(|name| !expected.contains_key(*name)) {
         return Err(Error::content(file, "only tensors of this architecture", format!("also {name}")));
     }
+    // Its handles would keep the old tensors beside the new ones.
     drop(expected);
     Ok(module.map(&mut Applier { path: Place::default(), weights: &mut weights }))
 }
@@ -246,24 +240,28 @@ impl Weights {
 /// # Errors
 ///
 /// When the file cannot be written.
-pub fn save<V: View>(path: &Path, tensors: &BTreeMap<String, V>, metadata: &[(&str, String)]) -> Result<()> {
+pub fn save<T: Stored>(
+    path: &Path,
+    tensors: &BTreeMap<String, T>,
+    metadata: &[(&str, String)],
+) -> Result<()> {
     let header = header(tensors, metadata);
     Ok(replace_file_with(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
-        tensors.values().try_for_each(|tensor| file.write_all(&tensor.data()))
+        tensors.values().try_for_each(|tensor| file.write_all(&little_endian(&tensor.values())))
     })?)
 }
 
 /// Names, shapes and places of tensors that follow each other, as JSON padded to eight bytes.
-fn header<V: View>(tensors: &BTreeMap<String, V>, metadata: &[(&str, String)]) -> Vec<u8> {
+fn header<T: Stored>(tensors: &BTreeMap<String, T>, metadata: &[(&str, String)]) -> Vec<u8> {
     let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     let mut end = 0;
     let infos = tensors.iter().map(|(name, tensor)| {
         let begin = end;
-        end += tensor.data_len();
         let shape = tensor.shape().to_vec();
-        (name.clone(), TensorInfo { dtype: tensor.dtype(), shape, data_offsets: (begin, end) })
+        end += size_of::<f32>() * shape.iter().product::<usize>();
+        (name.clone(), TensorInfo { dtype: Dtype::F32, shape, data_offsets: (begin, end) })
     });
     let header = Metadata::new(Some(metadata), infos.collect()).expect("tensors follow each other");
     let mut json = serde_json::to_vec(&header).expect("a header has a JSON form");
@@ -271,16 +269,34 @@ fn header<V: View>(tensors: &BTreeMap<String, V>, metadata: &[(&str, String)]) -
     json
 }
 
-/// Reads a safetensors file; float16 and bfloat16 become float32, other types are left out.
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Reads a safetensors file that [`save`] wrote, mapped into memory.
 ///
 /// # Errors
 ///
 /// When the file cannot be read or is no safetensors file.
 pub fn load(path: &Path) -> Result<(NamedWeights, HashMap<String, String>)> {
-    let bytes = map_file(path).map_err(|source| Error::io(path, source))?;
+    parse(path, &map_file(path).map_err(|source| Error::io(path, source))?)
+}
+
+/// Reads a safetensors file of others, whole: it may be one that still changes.
+///
+/// # Errors
+///
+/// As [`load`].
+pub(super) fn read(path: &Path) -> Result<NamedWeights> {
+    let bytes = fs::read(path).map_err(|source| Error::io(path, source))?;
+    Ok(parse(path, &bytes)?.0)
+}
+
+/// Tensors and metadata; float16 and bfloat16 become float32, other types are left out.
+fn parse(path: &Path, bytes: &[u8]) -> Result<(NamedWeights, HashMap<String, String>)> {
     let invalid = |error| Error::content(path, "a safetensors file", format!("{error}"));
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(invalid)?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(invalid)?;
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(invalid)?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(invalid)?;
     let weights = tensors
         .iter()
         .filter_map(|(name, view)| {
@@ -317,6 +333,8 @@ pub(super) fn float32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
 
 #[cfg(test)]
 mod tests {
+    use safetensors::tensor::TensorView;
+
     use super::*;
 
     #[test]
@@ -334,8 +352,14 @@ mod tests {
         let file = folder.path().join("weights.safetensors");
         save(&file, &named, &[("progress", "7 none".to_owned())]).unwrap();
         let metadata = HashMap::from([("progress".to_owned(), "7 none".to_owned())]);
-        let expected = safetensors::serialize(named.clone(), Some(metadata.clone())).unwrap();
-        assert_eq!(std::fs::read(&file).unwrap(), expected);
+        let bytes =
+            named.iter().map(|(name, weights)| (name, &weights.shape, little_endian(&weights.values)));
+        let bytes: Vec<_> = bytes.collect();
+        let views = bytes.iter().map(|(name, shape, bytes)| {
+            (name, TensorView::new(Dtype::F32, (*shape).clone(), bytes).unwrap())
+        });
+        let expected = safetensors::serialize(views, Some(metadata.clone())).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), expected);
         assert_eq!(load(&file).unwrap(), (named, metadata));
     }
 }

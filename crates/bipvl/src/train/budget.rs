@@ -99,9 +99,9 @@ mod tests {
             }
         }
         assert_eq!(plans(before).map(short).collect::<Vec<_>>(), expected);
-        let cheap = Plan { recompute: Recompute::Blocks, batch: 5, accumulate: 1, patch: [32; 3] };
+        let again = Plan { recompute: Recompute::Blocks, batch: 5, accumulate: 1, patch: [32; 3] };
         assert_eq!(
-            plans(cheap).map(short).collect::<Vec<_>>(),
+            plans(again).map(short).collect::<Vec<_>>(),
             [([32; 3], Recompute::Blocks, 5, 1), ([32; 3], Recompute::Blocks, 1, 5)]
         );
     }

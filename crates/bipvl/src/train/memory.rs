@@ -48,7 +48,7 @@ pub struct Plan {
     pub batch: usize,
     /// Batches per update.
     pub accumulate: usize,
-    /// What is computed twice.
+    /// What is computed once more.
     pub recompute: Recompute,
 }
 
@@ -132,9 +132,11 @@ impl Demand {
         let up = batch * voxels(plan.patch, 0) * vision.width(0) * UP_MAPS;
         let swin = batch * voxels(plan.patch, 1) * vision.width(0) * SWIN_MAPS;
         let tokens = (batch * self.text.tokens).max(self.texts(plan) * self.text.sentence_tokens);
-        let wide = 2 * self.model.fusion.mlp_size * batch * self.text.tokens.max(voxels(plan.patch, 2));
-        let of_text = if self.model.fusion.exchange == Exchange::None { 0 } else { wide };
-        up.max(swin).max(tokens * text_layer(&self.model.text)).max(of_text)
+        let perceptron = match self.model.fusion.exchange {
+            Exchange::None => 0,
+            _ => batch * self.text.tokens.max(voxels(plan.patch, 2)) * 2 * self.model.fusion.mlp_size,
+        };
+        up.max(swin).max(tokens * text_layer(&self.model.text)).max(perceptron)
     }
 
     /// Values of all exchanges between both sides.

@@ -11,7 +11,7 @@ pub enum Recompute {
     #[default]
     Nothing,
     /// The insides of every residual block, Swin block, text layer and fusion perceptron: what enters one is all
-    /// that is remembered of it. Runs made before 0.1 say "cheap".
+    /// that is remembered of it. On a graphics card only what Burn repeats by itself. Runs made before 0.1 say "cheap".
     #[serde(alias = "cheap")]
     Blocks,
 }

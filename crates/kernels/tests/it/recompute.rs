@@ -97,6 +97,17 @@ fn weights_learn_where_no_input_does() {
 }
 
 #[test]
+fn what_is_frozen_gets_no_gradient_and_needs_none() {
+    let device = Device::flex().autodiff().gradient_checkpointing();
+    let block = Block::new(&device).no_grad();
+    let map = random(SHAPE, 4, &device).require_grad();
+    let pass = |map| recomputed(&block, [map, random(SHAPE, 5, &device)], Block::forward);
+    assert!(!pass(random(SHAPE, 4, &device)).is_tracked());
+    let gradients = pass(map.clone()).sum().backward();
+    assert!(map.grad(&gradients).is_some() && block.filter.val().grad(&gradients).is_none());
+}
+
+#[test]
 fn without_gradients_a_block_is_computed_once() {
     let (device, calls) = (Device::flex(), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&calls);

@@ -40,6 +40,16 @@ fn the_box_of_a_mask_touches_its_outermost_voxels() {
 }
 
 #[test]
+fn a_union_holds_both_boxes_and_a_border_ends_with_the_grid() {
+    let (one, other) =
+        (Bounds { start: [2, -1, 5], shape: [3, 4, 9] }, Bounds { start: [0, 2, 6], shape: [1, 5, 1] });
+    let both = Bounds { start: [0, -1, 5], shape: [5, 8, 9] };
+    assert_eq!((one.union(other), other.union(one)), (both, both));
+    let inside = Bounds { start: [0, 1, 5], shape: [2, 2, 3] };
+    assert_eq!(inside.with_border([2, 9, 8]), Bounds { start: [0, 0, 4], shape: [2, 4, 4] });
+}
+
+#[test]
 fn the_smaller_half_of_the_padding_comes_first() {
     let grown = Bounds { start: [2, 0, 5], shape: [3, 4, 9] }.at_least([6, 6, 6]);
     assert_eq!(grown, Bounds { start: [1, -1, 5], shape: [6, 6, 9] });

@@ -146,7 +146,7 @@ pub fn export(names: &[Name], mut ours: NamedWeights) -> NamedWeights {
 /// When the file cannot be read or is of neither form.
 pub fn read(file: &Path) -> Result<NamedWeights> {
     if file.extension().is_some_and(|extension| extension == "safetensors") {
-        return Ok(weights::load(file)?.0);
+        return weights::read(file);
     }
     std::fs::File::open(file).map_err(|source| Error::io(file, source))?;
     let invalid = |error: String| Error::content(file, "a PyTorch checkpoint or a safetensors file", error);
