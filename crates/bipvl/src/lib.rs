@@ -1,19 +1,19 @@
-//! The BiPVL-Seg method: data, text, model, training, inference.
+//! The BiPVL-Seg method: data, text, network, training, inference.
 //!
 //! A training reads a [`data::Dataset`] and its [`text::Descriptions`], prepares each case once, and lets
-//! [`train::train`] change the weights of a [`model::BiPvlSeg`] patch by patch. Everything that prediction
+//! [`train::train`] change the weights of a [`nn::BiPvlSeg`] patch by patch. Everything that prediction
 //! needs afterwards is in a run folder, a [`run::Run`], from which an [`infer::Predictor`] is made.
 //!
-//! Read in this order: [`model::BiPvlSeg::forward`], [`train::train`], [`infer::Predictor::predict`].
+//! Read in this order: [`nn::BiPvlSeg::forward`], [`train::train`], [`infer::Predictor::predict`].
 
-pub mod config;
-pub mod data;
-pub mod text;
-pub mod describe;
-pub mod model;
-pub mod train;
-pub mod infer;
-pub mod probe;
-pub mod device;
-pub mod error;
-pub mod run;
+pub use bipvl_data as data;
+pub use bipvl_describe as describe;
+pub use bipvl_imaging as imaging;
+pub use bipvl_infer as infer;
+pub use bipvl_infer::probe;
+pub use bipvl_metrics as metrics;
+pub use bipvl_nn as nn;
+pub use bipvl_nn::device;
+pub use bipvl_text as text;
+pub use bipvl_train as train;
+pub use bipvl_train::{config, run};

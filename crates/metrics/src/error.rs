@@ -1,6 +1,6 @@
 //! What can be wrong with the things to compare.
 
-use bipvl_volume::Grid;
+use bipvl_imaging::Grid;
 
 /// Why a case could not be scored, or a setting not be read.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

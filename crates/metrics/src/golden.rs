@@ -1,7 +1,7 @@
 //! The two shapes whose scores the published implementations were asked for: MONAI 1.6.1, DeepMind's
 //! surface-distance (December 2024), Metrics Reloaded (June 2025) and medpy 0.5.2.
 
-use bipvl_volume::{Grid, LabelMap};
+use bipvl_imaging::{Grid, LabelMap};
 use ndarray::Array3;
 
 use crate::surface::{Elements, Surface, SurfaceDistances, surface_distances, surfaces};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bipvl_volume::LabelMap;
+use bipvl_imaging::LabelMap;
 
 /// Classes that share no label.
 struct Layer {

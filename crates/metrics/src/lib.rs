@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use bipvl_metrics::{ClassLabels, Scores, Settings, score_case};
-//! use bipvl_volume::{Grid, LabelMap};
+//! use bipvl_imaging::{Grid, LabelMap};
 //! use ndarray::Array3;
 //!
 //! let grid = Grid::with_spacing([4, 4, 4], [1.0, 1.0, 2.5]);

@@ -1,6 +1,6 @@
 //! Dice and intersection over union from counts of voxels.
 
-use bipvl_volume::LabelMap;
+use bipvl_imaging::LabelMap;
 use ndarray::{Axis, Zip};
 use rayon::prelude::*;
 

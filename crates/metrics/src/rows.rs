@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bipvl_volume::LabelMap;
+use bipvl_imaging::LabelMap;
 
 /// The rows of a label map along z, where voxels are neighbors in memory.
 pub(crate) struct Rows<'a> {

@@ -1,6 +1,6 @@
 //! The scores of one case, class by class.
 
-use bipvl_volume::{Grid, LabelMap};
+use bipvl_imaging::{Grid, LabelMap};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! The surfaces of two masks and the distances between them, measured once for all scores.
 
-use bipvl_volume::LabelMap;
+use bipvl_imaging::LabelMap;
 use rayon::prelude::*;
 
 use crate::classes::ClassIndices;

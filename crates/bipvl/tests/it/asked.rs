@@ -3,7 +3,7 @@
 use bipvl::{
     data::{Intensity, Labeling, Recipe},
     infer::{InferConfig, Predictor, PredictorInput},
-    model::{
+    nn::{
         BiPvlSeg, BiPvlSegConfig, ClassChannels, TextInput, TokenTensors, bifusion::Exchange,
         init::Initializer,
     },

@@ -3,14 +3,14 @@
 use bipvl::{
     data::{Intensity, Labeling, Recipe},
     infer::{InferConfig, Mirror, Predictor, PredictorInput},
-    model::{BiPvlSeg, ClassChannels, init::Initializer},
+    nn::{BiPvlSeg, ClassChannels, init::Initializer},
     train::{
         accumulate::Sum,
         log::LossValues,
         loss::{LossConfig, LossWeighting, LossWeights, Losses},
     },
 };
-use bipvl_volume::{Grid, LabelMap, Volume};
+use bipvl_imaging::{Grid, LabelMap, Volume};
 use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Device, Gradients, Int, Tensor},

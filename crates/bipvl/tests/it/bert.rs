@@ -1,7 +1,7 @@
 //! The staged text encoder against Hugging Face's BERT, layer by layer.
 
 use bipvl::{
-    model::{
+    nn::{
         init::Initializer,
         published::bert,
         text_encoder::{TextEncoder, TokenTensors},

@@ -1,6 +1,6 @@
 //! Properties of the fusion block: it has no position codes, and padding is never attended to.
 
-use bipvl::model::{
+use bipvl::nn::{
     bifusion::{
         BiFusion, Exchange, FusionConfig, FusionForm, FusionInput, FusionOutput, TextAfterwards, TokenPath,
     },

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bipvl::model::{
+use bipvl::nn::{
     bifusion::{BiFusion, Exchange, FusionConfig, FusionForm, FusionInput, TextAfterwards, TokenPath},
     init::Initializer,
     weights::{NamedWeights, apply, collect},

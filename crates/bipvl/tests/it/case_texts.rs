@@ -9,7 +9,7 @@ use std::{
 
 use bipvl::{
     data::{AugmentConfig, Dataset, Intensity, Loader, LoaderConfig, Recipe, build_cache},
-    model::{
+    nn::{
         BiPvlSeg, ClassChannels, Output, TextInput,
         bifusion::FusionForm,
         init::{Initializer, Noise},

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bipvl::model::{published::read, weights::Weights};
+use bipvl::nn::{published::read, weights::Weights};
 
 use crate::formula::uniform;
 

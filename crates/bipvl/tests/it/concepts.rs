@@ -2,9 +2,9 @@
 
 use bipvl::{
     data::{Case, Dataset, Labeling},
-    error::Result,
+    imaging::Result,
     infer::Predictor,
-    model::bifusion::Exchange,
+    nn::bifusion::Exchange,
     probe::ConceptProbe,
 };
 use ndarray::Axis;

@@ -7,7 +7,7 @@ use bipvl::{
     describe::{ClassStatistics, Offset, Severity, Statistics, known, lint},
     text::{Concept, Description, Descriptions, PAPER_CONCEPTS, Tokenizer},
 };
-use bipvl_volume::{Grid, LabelMap, Orientation, Volume, nifti, reorient};
+use bipvl_imaging::{Grid, LabelMap, Orientation, Volume, nifti, reorient};
 use ndarray::Array3;
 use tempfile::TempDir;
 

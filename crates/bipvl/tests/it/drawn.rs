@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use bipvl::data::Dataset;
-use bipvl_volume::{Grid, LabelMap, Volume, nifti};
+use bipvl_imaging::{Grid, LabelMap, Volume, nifti};
 use ndarray::Array3;
 use tempfile::TempDir;
 

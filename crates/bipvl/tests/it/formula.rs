@@ -1,6 +1,6 @@
 //! Weights and inputs that Python and Rust make alike; the twin of `tests/reference/formula.py`.
 
-use bipvl::model::weights::Weights;
+use bipvl::nn::weights::Weights;
 
 /// Values in `-bound..bound` by splitmix64 from the FNV-1a hash of a name.
 pub(crate) fn uniform(name: &str, shape: &[usize], bound: f32) -> Weights {

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use bipvl::data::{Check, Dataset, Layout, Modality, Recipe, Regions, Relabel, Wanted};
-use bipvl_volume::{Grid, LabelMap, nifti, reorient};
+use bipvl_imaging::{Grid, LabelMap, nifti, reorient};
 use ndarray::Array3;
 use serde_json::{Value, json};
 use tempfile::TempDir;

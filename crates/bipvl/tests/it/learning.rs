@@ -2,7 +2,7 @@
 
 use bipvl::{
     data::Labeling,
-    model::{
+    nn::{
         ClassChannels,
         init::{Initializer, Noise},
     },
@@ -11,7 +11,7 @@ use bipvl::{
         optimizer::{AdamW, AdamWConfig},
     },
 };
-use bipvl_volume::phantom;
+use bipvl_imaging::phantom;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::model::{narrow, text};

@@ -2,7 +2,7 @@
 
 use bipvl::{
     data::Labeling,
-    model::Output,
+    nn::Output,
     train::loss::{
         ConceptWeights, HardNegatives, LossConfig, LossWeighting, LossWeights, Losses, alignment::alignment,
         class_embedding::supervision, segmentation::dice_and_cross_entropy,

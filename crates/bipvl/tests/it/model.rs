@@ -2,7 +2,7 @@
 
 use bipvl::{
     data::Labeling,
-    model::{
+    nn::{
         BiPvlSeg, BiPvlSegConfig, Bottleneck, ClassChannels, Preset, SwinVersion, TextInput,
         bifusion::{Exchange, FusionForm, TokenPath},
         decoder::Decoder,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bipvl::data::{Case, Dataset, Intensity, Modality, Recipe, read_channels};
-use bipvl_volume::{Affine, Grid, Volume};
+use bipvl_imaging::{Affine, Grid, Volume};
 use ndarray::{Array3, Axis, s};
 use tempfile::TempDir;
 

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 
 use bipvl::data::{Intensity, Prepared, Recipe, read_channels};
-use bipvl_volume::Affine;
+use bipvl_imaging::Affine;
 use ndarray::Axis;
 use serde::Deserialize;
 

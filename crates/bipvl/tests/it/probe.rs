@@ -5,15 +5,15 @@ use std::{fs, path::Path};
 use bipvl::{
     data::{Case, Dataset},
     infer::Predictor,
-    model::bifusion::Exchange,
+    nn::bifusion::Exchange,
     probe::{Answer, Answers, Found, Probe, ProbeInput, Summary},
     text::{
         Synonyms, Tokens,
         variants::{KINDS, Options, Variants},
     },
 };
+use bipvl_imaging::LabelMap;
 use bipvl_metrics::bootstrap::Bootstrap;
-use bipvl_volume::LabelMap;
 use indexmap::IndexMap;
 use tempfile::TempDir;
 

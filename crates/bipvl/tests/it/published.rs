@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bipvl::model::{
+use bipvl::nn::{
     Merging, SwinVersion, VisionConfig,
     init::Initializer,
     published::{Form, Imported, Name, export, fill_from, import, monai},
@@ -97,7 +97,7 @@ fn what_is_exported_is_imported_as_it_was() {
         save(&file, &export(&monai::names(&config), ours.clone()), &[]).unwrap();
         let (imported, report) = Imported::from_monai(&file, Merging::Repeated).unwrap();
         assert_eq!(imported.weights, ours);
-        assert_eq!(imported.sizes, bipvl::model::published::Sizes::Vision(config));
+        assert_eq!(imported.sizes, bipvl::nn::published::Sizes::Vision(config));
         assert!(report.missing.is_empty() && report.unused.is_empty(), "{report:?}");
 
         let again = folder.path().join("ours.safetensors");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bipvl::model::weights::{Held, NamedWeights, Weights, load};
+use bipvl::nn::weights::{Held, NamedWeights, Weights, load};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::formula::uniform;

@@ -7,7 +7,7 @@ use bipvl::{
     data::{Check, Dataset, Intensity, Labeling, Recipe, Regions, Relabel, Wanted, read_classes},
     describe::Statistics,
     infer::{InferConfig, Predictor, PredictorInput},
-    model::{
+    nn::{
         ClassChannels, Preset,
         init::{Initializer, Noise},
     },
@@ -16,8 +16,8 @@ use bipvl::{
         optimizer::{AdamW, AdamWConfig},
     },
 };
+use bipvl_imaging::phantom::{self, REGIONS};
 use bipvl_metrics::{ClassLabels, overlaps};
-use bipvl_volume::phantom::{self, REGIONS};
 use burn::{
     module::Module,
     tensor::{Device, Int, Tensor, TensorData},

@@ -5,9 +5,9 @@ use bipvl::{
     infer::{
         Blending, InferConfig, Logits, Passes, Predictor, PredictorInput, Progress, Sharing, SlidingWindow,
     },
-    model::{ClassChannels, init::Initializer},
+    nn::{ClassChannels, init::Initializer},
 };
-use bipvl_volume::{Grid, LabelMap, Volume};
+use bipvl_imaging::{Grid, LabelMap, Volume};
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array3, ArrayView4, Axis};
 

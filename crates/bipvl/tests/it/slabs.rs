@@ -6,7 +6,7 @@ use bipvl::{
     data::{Intensity, Labeling, Prepared, Recipe},
     infer::{Blending, Column, Logits, Restorer, Slab, SlidingWindow},
 };
-use bipvl_volume::{Affine, Grid, Placement, Volume};
+use bipvl_imaging::{Affine, Grid, Placement, Volume};
 use nalgebra::Matrix4;
 use ndarray::{Array3, Array4, ArrayView4, array};
 use proptest::prelude::*;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bipvl::{
     data::Labeling,
-    model::{
+    nn::{
         BiPvlSegConfig, Bottleneck, ClassChannels, Merging, SwinVersion, TextConfig, TextInput, VisionConfig,
         bifusion::{Exchange, FusionConfig, FusionForm, TokenPath},
         init::Initializer,

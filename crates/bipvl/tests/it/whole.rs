@@ -4,7 +4,7 @@ use bipvl::{
     data::Labeling,
     infer::{Logits, SlidingWindow},
 };
-use bipvl_volume::{Grid, LabelMap, Outside, Volume, resample};
+use bipvl_imaging::{Grid, LabelMap, Outside, Volume, resample};
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, Axis, Zip, s};
 
 /// The logits of a whole volume `[channels, x, y, z]`, gathered from the slabs of a sliding window.

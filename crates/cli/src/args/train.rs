@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bipvl::{
     device::{DeviceKind, Precision},
-    model::Preset,
+    nn::Preset,
 };
 use clap::{Args, value_parser};
 

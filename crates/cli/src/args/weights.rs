@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bipvl::model::{Merging, Preset};
+use bipvl::nn::{Merging, Preset};
 use clap::{Args, ValueEnum, value_parser};
 
 use crate::commands::bench::Measure;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use bipvl::{
     config::{Config, SPLIT_SEED},
     data::{Check, ClassCount, Dataset, Fold, LabelCount, Layout, Split, Wanted},
-    model::Preset,
+    nn::Preset,
 };
 use serde::Serialize;
 

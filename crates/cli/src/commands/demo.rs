@@ -6,12 +6,12 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use bipvl::device::{DeviceKind, Precision};
-use bipvl_metrics::Convention;
-use bipvl_volume::{
+use bipvl_imaging::{
     nifti::{write_image, write_labels},
     phantom::{self, Phantom},
     replace_file,
 };
+use bipvl_metrics::Convention;
 use serde_json::json;
 
 use super::{evaluate, predict, train};

@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use bipvl::data::{Relabel, read_classes, read_reference};
+use bipvl_imaging::{nifti::read_labels, replace_file};
 use bipvl_metrics::{ClassLabels, Scores, Settings, score_case};
-use bipvl_volume::{nifti::read_labels, replace_file};
 
 use super::predict::name_of;
 use crate::{args::EvaluateArgs, progress, report};

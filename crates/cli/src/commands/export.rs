@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bipvl::{
-    model::{
+    nn::{
         published::to_monai,
         weights::{collect, save},
     },

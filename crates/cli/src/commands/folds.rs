@@ -12,8 +12,8 @@ use bipvl::{
     run::{Folds, Run},
     train::checkpoint::saved_progress,
 };
+use bipvl_imaging::replace_file;
 use bipvl_metrics::Settings;
-use bipvl_volume::replace_file;
 use burn::tensor::Device;
 
 use super::{

@@ -1,7 +1,7 @@
 //! `bipvl import`: takes published weights, and says what became of every tensor.
 
 use anyhow::Result;
-use bipvl::model::published::{Imported, Report};
+use bipvl::nn::published::{Imported, Report};
 
 use crate::args::ImportArgs;
 

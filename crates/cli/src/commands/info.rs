@@ -4,7 +4,7 @@ use anyhow::Result;
 use bipvl::{
     config::Config,
     data::Labeling,
-    model::{BiPvlSegConfig, ClassChannels, Preset, init::Initializer, weights::collect},
+    nn::{BiPvlSegConfig, ClassChannels, Preset, init::Initializer, weights::collect},
     run::Run,
     text::Descriptions,
 };

@@ -10,11 +10,11 @@ use bipvl::{
     infer::Predictor,
     run::Run,
 };
-use bipvl_metrics::{ClassLabels, Scores, Settings};
-use bipvl_volume::{
+use bipvl_imaging::{
     nifti::{read_labels, write_labels},
     replace_file,
 };
+use bipvl_metrics::{ClassLabels, Scores, Settings};
 use burn::tensor::Device;
 
 use super::{

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use bipvl::{
     config::Config,
     device::DeviceKind,
-    model::published::Imported,
+    nn::published::Imported,
     run::{GB, within_budget},
     text::Descriptions,
     train::{budget::Choice, memory::Plan, recompute::Recompute},

@@ -13,7 +13,7 @@ use bipvl::{
     run::{Run, runs_in},
     text::{Description, Tokens},
 };
-use bipvl_volume::nifti::write_labels;
+use bipvl_imaging::nifti::write_labels;
 use indexmap::IndexMap;
 use indicatif::ProgressBar;
 

@@ -13,8 +13,8 @@ use bipvl::{
         variants::{KINDS, Kind, Options, Variants},
     },
 };
+use bipvl_imaging::replace_file;
 use bipvl_metrics::bootstrap::Bootstrap;
-use bipvl_volume::replace_file;
 
 use super::wording;
 use crate::{

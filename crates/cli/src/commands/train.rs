@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use bipvl::{
     config::Config,
     data::{Case, Dataset, Split, Wanted},
-    model::{
+    nn::{
         Preset,
         published::{Imported, Sizes},
     },

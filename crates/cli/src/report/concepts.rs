@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bipvl::probe::Change;
-use bipvl_volume::{LabelMap, Volume};
+use bipvl_imaging::{LabelMap, Volume};
 use image::{ImageFormat, RgbImage};
 use ndarray::{Array2, Axis};
 
@@ -165,7 +165,7 @@ fn in_logits(mean: Option<f64>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bipvl_volume::Grid;
+    use bipvl_imaging::Grid;
     use ndarray::Array3;
 
     use super::*;

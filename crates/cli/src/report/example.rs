@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
+use bipvl_imaging::{Grid, LabelMap, Volume};
 use bipvl_metrics::{CaseScores, ClassLabels, ClassScores, Convention, Scores, Settings, State};
-use bipvl_volume::{Grid, LabelMap, Volume};
 use indexmap::IndexMap;
 use ndarray::Array3;
 

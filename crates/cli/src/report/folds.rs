@@ -81,8 +81,8 @@ impl FoldScores {
 
 #[cfg(test)]
 mod tests {
+    use bipvl_imaging::{Grid, Volume};
     use bipvl_metrics::{CaseScores, ClassLabels, score_case};
-    use bipvl_volume::{Grid, Volume};
     use ndarray::Array3;
 
     use super::*;

@@ -25,8 +25,8 @@ mod tests;
 use std::path::Path;
 
 use anyhow::Result;
+use bipvl_imaging::replace_file;
 use bipvl_metrics::Scores;
-use bipvl_volume::replace_file;
 
 use boxes::dice_boxes;
 use concepts::Concepts;

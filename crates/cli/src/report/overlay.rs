@@ -4,8 +4,8 @@ use std::io::Cursor;
 use std::ops::Range;
 
 use anyhow::{Context, Result, ensure};
+use bipvl_imaging::{LabelMap, Volume, to_ras};
 use bipvl_metrics::ClassLabels;
-use bipvl_volume::{LabelMap, Volume, to_ras};
 use image::{ImageFormat, Rgb, RgbImage, imageops};
 use ndarray::{Array3, Axis};
 
@@ -176,7 +176,7 @@ fn mount(columns: &[[RgbImage; 2]; 3]) -> RgbImage {
 
 #[cfg(test)]
 mod tests {
-    use bipvl_volume::{Grid, Orientation, reorient};
+    use bipvl_imaging::{Grid, Orientation, reorient};
     use ndarray::s;
 
     use super::*;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bipvl_volume::Volume;
+use bipvl_imaging::Volume;
 use image::{Rgb, RgbImage};
 use ndarray::{Array2, Axis, s};
 
@@ -170,7 +170,7 @@ fn interpolate(section: &Array2<f32>, pixel: [u32; 2], shape: [u32; 2]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use bipvl_volume::Grid;
+    use bipvl_imaging::Grid;
     use ndarray::{Array3, arr2};
 
     use super::*;

@@ -1,7 +1,7 @@
 //! Every bad input gives one message that names the file, says what was expected and what was found, and
 //! harms nothing that stood before.
 
-use bipvl_volume::{Grid, Volume, phantom};
+use bipvl_imaging::{Grid, Volume, phantom};
 use ndarray::Array3;
 
 use crate::scene::{CONFIG, Outcome, SHAPE, SPACING, Scene, new_phantom, placed, repeat_channels, resuming};

@@ -252,8 +252,8 @@ fn everything_wrong_with_a_folder_is_told_at_once() {
     assert!(!sound.contains("no case holds"), "{sound}");
 
     let labels = |voxel: u16, spacing: f64| {
-        let grid = bipvl_volume::Grid::with_spacing(layouts::SHAPE, [spacing; 3]);
-        bipvl_volume::LabelMap::new(ndarray::Array3::from_elem(layouts::SHAPE, voxel), grid)
+        let grid = bipvl_imaging::Grid::with_spacing(layouts::SHAPE, [spacing; 3]);
+        bipvl_imaging::LabelMap::new(ndarray::Array3::from_elem(layouts::SHAPE, voxel), grid)
     };
     std::fs::remove_file(scene.path("Sound/imagesTr/Sound_000.nii")).unwrap();
     scene.write_labels("Sound/labelsTr/Sound_001.nii", &labels(1, 9.0));

@@ -1,6 +1,6 @@
 //! One piece of each class: as a flag of a prediction, and as a choice of the run.
 
-use bipvl_volume::{LabelMap, Neighbors, components, keep_largest, nifti::read_labels};
+use bipvl_imaging::{LabelMap, Neighbors, components, keep_largest, nifti::read_labels};
 
 use crate::scene::{CONFIG, Scene, new_phantom};
 

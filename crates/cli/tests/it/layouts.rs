@@ -1,6 +1,6 @@
 //! Miniature copies of published data sets: a few drawn volumes with the labels, names and folders of the real ones.
 
-use bipvl_volume::{Grid, LabelMap, Volume};
+use bipvl_imaging::{Grid, LabelMap, Volume};
 use ndarray::Array3;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bipvl_volume::{
+use bipvl_imaging::{
     LabelMap,
     nifti::read_labels,
     phantom::{self, NestedPhantom, REGIONS},

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bipvl_volume::phantom;
+use bipvl_imaging::phantom;
 use serde_json::Value;
 
 use crate::scene::{CONFIG, STEPS, Scene, assert_same_weights, training};

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use bipvl_volume::{
+use bipvl_imaging::{
     Grid, LabelMap, Volume,
     nifti::{write_image, write_labels},
     phantom::{self, Phantom},

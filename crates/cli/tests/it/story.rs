@@ -1,6 +1,6 @@
 //! The whole story through the program: train, predict, evaluate, inform.
 
-use bipvl_volume::{
+use bipvl_imaging::{
     Affine, Grid, Orientation, Volume,
     nifti::{read_grid, read_image, read_labels},
     phantom, reorient,

@@ -1,7 +1,7 @@
 //! What each convention says where a mask is empty, as listed from the published implementations.
 
+use bipvl_imaging::LabelMap;
 use bipvl_metrics::{ClassScores, Convention, State};
-use bipvl_volume::LabelMap;
 
 use crate::{mask, score};
 

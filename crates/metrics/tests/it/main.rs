@@ -10,8 +10,8 @@ mod refusals;
 mod regions;
 mod shapes;
 
+use bipvl_imaging::{Grid, LabelMap};
 use bipvl_metrics::{CaseScores, ClassLabels, ClassScores, Convention, Settings, score_case};
-use bipvl_volume::{Grid, LabelMap};
 use ndarray::Array3;
 
 /// A label map of `shape` and `spacing` with label 1 where asked.

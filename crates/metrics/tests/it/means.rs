@@ -1,7 +1,7 @@
 //! Means never hide a missed class.
 
+use bipvl_imaging::LabelMap;
 use bipvl_metrics::{CaseScores, ClassScores, Convention, Scores, Settings, State};
-use bipvl_volume::LabelMap;
 
 use crate::{assert_close, mask, score_liver};
 

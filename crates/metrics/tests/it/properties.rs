@@ -1,7 +1,7 @@
 //! What holds for all masks.
 
+use bipvl_imaging::{Grid, LabelMap};
 use bipvl_metrics::{CaseScores, ClassScores, Convention, Settings, State, score_case};
-use bipvl_volume::{Grid, LabelMap};
 use ndarray::Array3;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,8 +1,8 @@
 //! Random masks against MONAI, DeepMind's surface-distance, Metrics Reloaded and medpy; how their scores
 //! were made stands in `tests/reference/random_masks.py`.
 
+use bipvl_imaging::LabelMap;
 use bipvl_metrics::{Convention, Settings};
-use bipvl_volume::LabelMap;
 use indexmap::IndexMap;
 use serde::Deserialize;
 

@@ -1,7 +1,7 @@
 //! Classes of several labels are scored as the union of their labels, and may overlap.
 
+use bipvl_imaging::{Grid, LabelMap};
 use bipvl_metrics::{ClassLabels, Convention, Overlap, Settings, overlaps, score_case};
-use bipvl_volume::{Grid, LabelMap};
 use ndarray::Array3;
 use proptest::{collection::vec, prelude::*};
 

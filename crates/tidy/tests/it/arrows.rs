@@ -78,7 +78,7 @@ fn the_model_opens_files_where_weights_are_read() {
 #[test]
 fn one_room_knows_the_format_of_nifti() {
     let knows = |file: &SourceFile| {
-        let is_room = file.path.starts_with("crates/volume/src/nifti/");
+        let is_room = file.path.starts_with("crates/imaging/src/nifti/");
         file.is_rust()
             && file.is_in_src()
             && !is_room

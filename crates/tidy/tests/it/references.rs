@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::repository::{assert_none, file_names_in, read};
 
 const FOLDERS: [&str; 3] =
-    ["crates/volume/tests/reference", "crates/metrics/tests/reference", "crates/bipvl/tests/reference"];
+    ["crates/imaging/tests/reference", "crates/metrics/tests/reference", "crates/bipvl/tests/reference"];
 
 fn is_script(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "py")

@@ -4,11 +4,11 @@ use std::{fs, path::Path, time::Instant};
 
 use anyhow::{Context, Result};
 use bipvl::{
-    model::{init::Noise, swin_unetr::SwinUnetr, weights::collect},
+    nn::{init::Noise, swin_unetr::SwinUnetr, weights::collect},
     run::Run,
     train::loss::Aligned,
 };
-use bipvl_volume::replace_file;
+use bipvl_imaging::replace_file;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -5,7 +5,7 @@ use std::path::Path;
 use bipvl::{
     config::Config,
     data::Dataset,
-    model::bifusion::Exchange,
+    nn::bifusion::Exchange,
     text::{Descriptions, Rewrite, of_other_cases},
     train::loss::{Aligned, LossWeighting},
 };

@@ -8,11 +8,11 @@ use bipvl::{
     data::Dataset,
     run::Run,
 };
+use bipvl_imaging::replace_file;
 use bipvl_metrics::{
     Scores,
     bootstrap::{Bootstrap, Interval},
 };
-use bipvl_volume::replace_file;
 use indexmap::IndexMap;
 use serde::Serialize;
 

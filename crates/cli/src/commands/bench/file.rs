@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use bipvl::{
     data::{Modality, Recipe},
     infer::{Blending, InferConfig, Predictor, PredictorInput},
-    model::Preset,
+    nn::Preset,
 };
-use bipvl_volume::{
+use bipvl_imaging::{
     nifti::{write_image, write_labels},
     phantom,
 };

@@ -1,7 +1,7 @@
 //! How many multiplications and additions a network needs for one window: those in matrix products and
 //! convolutions, each counted as one of both; norms, activations and sums are not counted.
 
-use bipvl::model::{
+use bipvl::nn::{
     BiPvlSegConfig, SwinVersion, TextConfig, VisionConfig,
     bifusion::{Exchange, FusionConfig, FusionForm, TextAfterwards},
 };
@@ -140,7 +140,7 @@ fn fusion_products(config: &FusionConfig, afterwards: TextAfterwards, meeting: &
 
 #[cfg(test)]
 mod tests {
-    use bipvl::model::{Merging, Preset};
+    use bipvl::nn::{Merging, Preset};
 
     use super::*;
 

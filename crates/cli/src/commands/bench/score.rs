@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-use bipvl::model::weights::{Weights, save};
+use bipvl::nn::weights::{Weights, save};
+use bipvl_imaging::{Grid, LabelMap};
 use bipvl_metrics::{CaseScores, ClassLabels, Settings, score_case};
-use bipvl_volume::{Grid, LabelMap};
 use ndarray::Array3;
 
 use super::{Work, source::Source, text::CLASSES};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use bipvl::{
-    model::{
+    nn::{
         init::{Initializer, Noise},
         published::{Name, fill_from},
         text_encoder::TokenTensors,

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bipvl::{
     data::Labeling,
-    model::{
+    nn::{
         BiPvlSeg, BiPvlSegConfig, Bottleneck, ClassChannels, EncodedText, Merging, Preset, TextInput,
         init::Initializer,
         published::whole_names,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use bipvl::{
-    model::{
+    nn::{
         Merging, SwinVersion, VisionConfig,
         published::monai,
         swin_unetr::SwinUnetr,

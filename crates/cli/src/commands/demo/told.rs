@@ -4,7 +4,7 @@
 use std::{fs, ops::Range, path::Path};
 
 use anyhow::{Context, Result};
-use bipvl_volume::{
+use bipvl_imaging::{
     phantom::{Phantom, Side, TOLD_CLASSES, draw_told},
     replace_file,
 };

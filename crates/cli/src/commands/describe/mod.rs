@@ -11,7 +11,7 @@ use bipvl::{
     describe::{Finding, Severity, Statistics, known, lint, title_of},
     text::{ClassName, Concept, Description, Descriptions, PAPER_CONCEPTS, Tokenizer},
 };
-use bipvl_volume::replace_file;
+use bipvl_imaging::replace_file;
 
 use crate::args::{DescribeArgs, DescribeSource};
 use endpoint::Endpoint;

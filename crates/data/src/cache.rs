@@ -1,0 +1,257 @@
+//! Prepared cases on disk, mapped into memory: one file per case, reused while nothing it was made of changes.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    ops::Range,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::UNIX_EPOCH,
+};
+
+use bipvl_imaging::{Affine, Grid};
+use bipvl_kernels::map_file;
+use half::{
+    f16,
+    slice::{HalfBitsSliceExt, HalfFloatSliceExt},
+};
+use memmap2::Mmap;
+use ndarray::{Array3, Array4, ArrayViewMut3};
+use rayon::prelude::*;
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
+use sha2::{Digest, Sha256};
+
+use super::{Case, Dataset, Recipe, Sample, VoxelLists};
+use bipvl_imaging::{Error, Result};
+
+/// Counts up when the files change in form or cases are prepared otherwise, so that old files are not reused.
+const VERSION: &str = "1";
+const FINGERPRINT: &str = "fingerprint";
+
+/// A prepared case in a file that is mapped into memory; patches are read without the rest.
+#[derive(Debug)]
+pub struct CachedCase {
+    id: String,
+    grid: Grid,
+    num_channels: usize,
+    voxel_lists: VoxelLists,
+    map: Mmap,
+    image: Range<usize>,
+    labels: Range<usize>,
+}
+
+/// Prepares the cases that `folder` does not hold yet, several at a time, and opens all of them, in the
+/// order of `cases`. After each case `progress` hears how many are done.
+///
+/// A stored case is reused when the recipe, the classes, and name, length and time of change of its input
+/// files are the same.
+///
+/// # Errors
+///
+/// When the folder cannot be written to, or a case cannot be prepared.
+pub fn build_cache(
+    folder: &Path,
+    recipe: &Recipe,
+    dataset: &Dataset,
+    cases: &[Case],
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Vec<CachedCase>> {
+    fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
+    let done = AtomicUsize::new(0);
+    let open_or_build = |case: &Case| {
+        let path = folder.join(format!("{}.safetensors", case.id));
+        let fingerprint = fingerprint(recipe, dataset, case)?;
+        let cached = match CachedCase::open(&path, &case.id) {
+            Ok((cached, stored)) if stored == fingerprint => cached,
+            _ => {
+                build(&path, recipe, dataset, case, &fingerprint)?;
+                CachedCase::open(&path, &case.id)?.0
+            }
+        };
+        progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+        Ok(cached)
+    };
+    cases.par_iter().map(open_or_build).collect()
+}
+
+impl CachedCase {
+    /// The case's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where the prepared voxels are.
+    pub fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// How many channels the image has.
+    pub fn num_channels(&self) -> usize {
+        self.num_channels
+    }
+
+    /// The voxels to center patches on.
+    pub fn voxel_lists(&self) -> &VoxelLists {
+        &self.voxel_lists
+    }
+
+    /// Reads the box of `shape` voxels that begins at voxel `start`.
+    ///
+    /// # Panics
+    ///
+    /// When the box does not lie inside the case.
+    pub fn crop(&self, start: [usize; 3], shape: [usize; 3]) -> Sample {
+        let size = self.grid.shape();
+        let is_inside = (0..3).all(|axis| start[axis] + shape[axis] <= size[axis]);
+        assert!(is_inside, "a box of {shape:?} voxels from {start:?} does not lie in a case of {size:?}");
+        let [x, y, z] = shape;
+        let mut image = Array4::zeros((self.num_channels, x, y, z));
+        let mut bits = vec![0; z];
+        let stored_channels = self.map[self.image.clone()].chunks_exact(self.image.len() / self.num_channels);
+        for (stored, mut patch) in stored_channels.zip(image.outer_iter_mut()) {
+            copy_rows(stored, size, start, &mut patch, |row, bytes| {
+                for (bits, bytes) in bits.iter_mut().zip(bytes.chunks_exact(size_of::<f16>())) {
+                    *bits = u16::from_le_bytes([bytes[0], bytes[1]]);
+                }
+                bits.reinterpret_cast::<f16>().convert_to_f32_slice(row);
+            });
+        }
+        let mut labels = Array3::zeros(shape);
+        copy_rows(
+            &self.map[self.labels.clone()],
+            size,
+            start,
+            &mut labels.view_mut(),
+            |row: &mut [u8], bytes| {
+                row.copy_from_slice(bytes);
+            },
+        );
+        Sample { case: self.id.clone(), image, labels }
+    }
+
+    /// Opens a stored case; the text is the fingerprint of what it was made of.
+    fn open(path: &Path, id: &str) -> Result<(Self, String)> {
+        let map = map_file(path).map_err(|source| Error::io(path, source))?;
+        let malformed = |found: String| Error::content(path, "a prepared case", found);
+        let (_, header) = SafeTensors::read_metadata(&map).map_err(|error| malformed(error.to_string()))?;
+        let stored = header.metadata().as_ref().and_then(|texts| texts.get(FINGERPRINT));
+        let stored = stored.ok_or_else(|| malformed("no fingerprint".to_owned()))?.clone();
+        let tensors = SafeTensors::deserialize(&map).map_err(|error| malformed(error.to_string()))?;
+        let tensor = |name: &str, dtype: Dtype| {
+            let tensor = tensors.tensor(name).map_err(|error| malformed(error.to_string()))?;
+            let found = || malformed(format!("{name} of type {:?}", tensor.dtype()));
+            if tensor.dtype() == dtype { Ok(tensor) } else { Err(found()) }
+        };
+        let affine = tensor("affine", Dtype::F64)?;
+        let (image, labels) = (tensor("image", Dtype::F16)?, tensor("labels", Dtype::U8)?);
+        let (&[num_channels, x, y, z], [4, 4]) = (image.shape(), affine.shape()) else {
+            return Err(malformed(format!("an image of shape {:?}", image.shape())));
+        };
+        if labels.shape() != [x, y, z] || image.shape().contains(&0) {
+            return Err(malformed(format!("labels of shape {:?}", labels.shape())));
+        }
+        let mut by_class = Vec::new();
+        while tensors.names().contains(&list_name(by_class.len()).as_str()) {
+            let list = tensor(&list_name(by_class.len()), Dtype::U32)?;
+            by_class.push(numbers(list.data(), u32::from_le_bytes));
+        }
+        if by_class.is_empty() || by_class.iter().flatten().any(|voxel| *voxel as usize >= x * y * z) {
+            return Err(malformed("no lists of its voxels".to_owned()));
+        }
+        let affine = Affine::from_row_slice(&numbers(affine.data(), f64::from_le_bytes));
+        let (image, labels) = (place_in(&map, image.data()), place_in(&map, labels.data()));
+        let voxel_lists = VoxelLists::from_stored([x, y, z], by_class);
+        let grid = Grid::new([x, y, z], affine);
+        Ok((Self { id: id.to_owned(), grid, num_channels, voxel_lists, image, labels, map }, stored))
+    }
+}
+
+fn build(path: &Path, recipe: &Recipe, dataset: &Dataset, case: &Case, fingerprint: &str) -> Result<()> {
+    let (prepared, labels) = recipe.prepare_case(dataset, case)?;
+    let lists = VoxelLists::of(&prepared.image, &labels, dataset.labels.len());
+    let image: Vec<u8> =
+        prepared.image.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
+    let affine: Vec<u8> =
+        prepared.grid.affine().transpose().iter().flat_map(|value| value.to_le_bytes()).collect();
+    let lists: Vec<Vec<u8>> =
+        lists.by_class().iter().map(|list| list.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let labels_bytes: Vec<u8> = labels.iter().copied().collect();
+    let view = |dtype: Dtype, shape: &[usize], bytes| TensorView::new(dtype, shape.to_vec(), bytes);
+    let write = || -> std::result::Result<(), SafeTensorError> {
+        let mut tensors = vec![
+            ("affine".to_owned(), view(Dtype::F64, &[4, 4], &affine)?),
+            ("image".to_owned(), view(Dtype::F16, prepared.image.shape(), &image)?),
+            ("labels".to_owned(), view(Dtype::U8, labels.shape(), &labels_bytes)?),
+        ];
+        for (class, list) in lists.iter().enumerate() {
+            tensors.push((list_name(class), view(Dtype::U32, &[list.len() / size_of::<u32>()], list)?));
+        }
+        let about = HashMap::from([(FINGERPRINT.to_owned(), fingerprint.to_owned())]);
+        // The library writes to a temporary name and renames.
+        safetensors::serialize_to_file(tensors, Some(about), path)
+    };
+    write().map_err(|error| match error {
+        SafeTensorError::IoError(source) => Error::io(path, source),
+        other => Error::io(path, io::Error::other(other)),
+    })
+}
+
+/// What a prepared case is made of, in 64 letters.
+fn fingerprint(recipe: &Recipe, dataset: &Dataset, case: &Case) -> Result<String> {
+    let mut hash = Sha256::new();
+    let recipe = serde_json::to_string(recipe).expect("a recipe can always be written as text");
+    let Dataset { labels, relabel, channels, .. } = dataset;
+    hash.update(format!("{VERSION}\n{recipe}\n{labels:?} {relabel:?}\n{}\n", channels.len()));
+    for path in case.images.iter().chain(&case.labels) {
+        hash.update(stamp(path)?);
+    }
+    Ok(format!("{:x}", hash.finalize()))
+}
+
+/// Name, length and time of change of a file: when they are as they were, so is the content.
+///
+/// # Errors
+///
+/// When the file is not there.
+pub fn stamp(path: &Path) -> Result<String> {
+    let refused = |source| Error::io(path, source);
+    let metadata = fs::metadata(path).map_err(refused)?;
+    let changed = metadata.modified().map_err(refused)?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(format!("{:?} {} {}\n", path.file_name(), metadata.len(), changed.as_nanos()))
+}
+
+fn list_name(class: usize) -> String {
+    format!("voxels_{class}")
+}
+
+/// Where in the map a part of it lies.
+fn place_in(map: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr() as usize - map.as_ptr() as usize;
+    start..start + part.len()
+}
+
+fn numbers<T, const N: usize>(bytes: &[u8], number: fn([u8; N]) -> T) -> Vec<T> {
+    bytes
+        .chunks_exact(N)
+        .map(|chunk| number(chunk.try_into().expect("a chunk has the size asked for")))
+        .collect()
+}
+
+/// Calls `copy` with every row of `patch` along z and the bytes of the same voxels in the stored array.
+fn copy_rows<T>(
+    stored: &[u8],
+    size: [usize; 3],
+    start: [usize; 3],
+    patch: &mut ArrayViewMut3<'_, T>,
+    mut copy: impl FnMut(&mut [T], &[u8]),
+) {
+    let bytes_per_voxel = stored.len() / size.iter().product::<usize>();
+    for (x, mut plane) in patch.outer_iter_mut().enumerate() {
+        for (y, mut row) in plane.outer_iter_mut().enumerate() {
+            let row = row.as_slice_mut().expect("patches are contiguous along z");
+            let first = ((start[0] + x) * size[1] + start[1] + y) * size[2] + start[2];
+            let last = first + row.len();
+            copy(row, &stored[first * bytes_per_voxel..last * bytes_per_voxel]);
+        }
+    }
+}

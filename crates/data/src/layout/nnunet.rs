@@ -1,0 +1,27 @@
+//! nnU-Net version 2: `labelsTr/ID.ending` and, for each channel, `imagesTr/ID_0000.ending`.
+
+use std::path::Path;
+
+use super::{Case, Listing, dataset_json::DatasetJson, names};
+use crate::{Modality, classes::Classes};
+use bipvl_imaging::Result;
+
+pub(super) fn list(root: &Path) -> Result<Listing> {
+    let about = DatasetJson::read(&root.join("dataset.json"))?;
+    let Classes { names: classes, labels, regions } = about.classes()?;
+    let channels = about.channels("channel_names")?;
+    let ending = about.text("file_ending")?;
+    let (images, references) = (root.join("imagesTr"), root.join("labelsTr"));
+    let case = |name: &String| {
+        let id = name.strip_suffix(ending)?;
+        let channel = |channel: usize| images.join(format!("{id}_{channel:04}{ending}"));
+        Some(Case {
+            id: id.to_owned(),
+            images: (0..channels.len()).map(channel).collect(),
+            labels: Some(references.join(name)),
+        })
+    };
+    let cases = names(&references)?.iter().filter_map(case).collect();
+    let (name, modality) = (about.name(), Modality::of(&channels));
+    Ok(Listing { name, modality, channels, classes, labels, regions, cases, test: Vec::new() })
+}

@@ -1,0 +1,50 @@
+//! From cases on disk to batches of tensors.
+//!
+//! [`Dataset`] lists the cases of a folder in one of several [`Layout`]s, [`Check`] tells what is wrong with
+//! them, [`Split`] shares them out, [`Recipe`] prepares their voxels, [`build_cache`] keeps the prepared cases on disk, [`Loader`] cuts augmented patches out of them, and [`Batch`] makes tensors
+//! of the patches.
+
+mod augment;
+mod batch;
+mod cache;
+mod case_descriptions;
+mod check;
+mod classes;
+mod dataset;
+mod labeling;
+mod layout;
+mod loader;
+mod patch;
+mod preprocess;
+mod regions;
+mod split;
+
+pub use augment::{AugmentConfig, Augmentation};
+pub use batch::Batch;
+pub use cache::{CachedCase, build_cache, stamp};
+pub use case_descriptions::case_descriptions;
+pub use check::{Check, ClassCount, LabelCount};
+pub use classes::read_classes;
+pub use dataset::{Case, Dataset, FolderClasses, Modality, Relabel, Wanted, read_reference};
+pub use labeling::Labeling;
+pub use layout::Layout;
+pub use loader::{Loader, LoaderConfig, STEPS_AHEAD};
+pub use patch::{VoxelLists, fullest_start};
+pub use preprocess::{Intensity, Prepared, Recipe, check_grid, class_indices, read_channels};
+
+pub use regions::{Regions, check_regions};
+pub use split::{Fold, Part, Split, SplitConfig, fold};
+
+use ndarray::{Array3, Array4};
+
+/// One patch with its labels, as the network trains on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// The id of the case that it was cut from.
+    pub case: String,
+    /// Prepared intensities, `[channels, x, y, z]`.
+    pub image: Array4<f32>,
+    /// Class indices, `[x, y, z]`: 0 is background, 1 the first label, which is the first class where classes
+    /// exclude each other.
+    pub labels: Array3<u8>,
+}

@@ -1,0 +1,177 @@
+//! The measures of all classes over the cases of a data set: medians, and who is where beside whom.
+
+use super::measure::{Measures, measure};
+use bipvl_data::{Case, Dataset, Modality};
+use bipvl_imaging::{Error, Result};
+
+/// A direction is taken when so large a share of the cases agrees on it.
+const AGREEMENT: f64 = 0.75;
+
+/// What was measured in the cases of a data set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statistics {
+    /// What the volumes were taken with.
+    pub modality: Modality,
+    /// The names of the channels.
+    pub channels: Vec<String>,
+    /// How many cases were measured.
+    pub num_cases: usize,
+    /// One for each class of the data set; none where no measured case holds it.
+    pub classes: Vec<Option<ClassStatistics>>,
+}
+
+/// Medians over the cases that hold a class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassStatistics {
+    /// The name of the class.
+    pub class: String,
+    /// How many of the measured cases hold it.
+    pub num_cases: usize,
+    /// Its volume.
+    pub volume_ml: f64,
+    /// Along its principal axes, longest first: the edges of the box with the same second moments.
+    pub lengths_mm: [f64; 3],
+    /// The same along x, y, z.
+    pub extents_mm: [f64; 3],
+    /// Where its center lies between the ends of the body along x, y, z: 0 is left, rear, low; 1 the contrary.
+    pub place: [f64; 3],
+    /// Mean intensity, channel by channel; HU in CT.
+    pub mean: Vec<f64>,
+    /// By how many standard deviations of the body the mean is above the body's, channel by channel.
+    pub level: Vec<f64>,
+    /// Standard deviation of its intensities in the first channel.
+    pub spread: f64,
+    /// The same as a share of that of the whole body.
+    pub relative_spread: f64,
+    /// By how much its mean is above that of the voxels around it, in the first channel.
+    pub contrast: f64,
+    /// The area of its outer faces over that of a ball of its volume.
+    pub roughness: f64,
+    /// The share of its voxels in its largest connected part.
+    pub largest_part: f64,
+    /// Where the other classes are, nearest first, as far as most cases agree.
+    pub offsets: Vec<Offset>,
+}
+
+/// Where a class is as seen from another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offset {
+    /// The other class, as an index.
+    pub from: usize,
+    /// The axis along which their centers are farthest apart: 0, 1, 2 for x, y, z.
+    pub axis: usize,
+    /// From the center of the other to the center of this along that axis.
+    pub mm: f64,
+}
+
+impl Statistics {
+    /// Measures at most `max_cases` cases with labels, evenly spaced in the list; `on_case` is told of each before it is read.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, the files of a case have different grids, or there is no case with labels.
+    pub fn measure(dataset: &Dataset, max_cases: usize, mut on_case: impl FnMut(&Case)) -> Result<Self> {
+        let labeled: Vec<&Case> = dataset.cases.iter().filter(|case| case.labels.is_some()).collect();
+        let num_cases = labeled.len().min(max_cases);
+        if num_cases == 0 {
+            return Err(Error::content(&dataset.root, "cases with labels to measure", "none"));
+        }
+        let chosen = (0..num_cases).map(|index| labeled[index * labeled.len() / num_cases]);
+        let measured: Vec<Vec<Option<Measures>>> = chosen
+            .map(|case| {
+                on_case(case);
+                measure(dataset, case)
+            })
+            .collect::<Result<_>>()?;
+        let classes = dataset.classes.iter().enumerate();
+        let classes = classes.map(|(index, class)| ClassStatistics::of(class, index, &measured)).collect();
+        Ok(Self { modality: dataset.modality, channels: dataset.channels.clone(), num_cases, classes })
+    }
+}
+
+impl ClassStatistics {
+    fn of(class: &str, index: usize, cases: &[Vec<Option<Measures>>]) -> Option<Self> {
+        let own: Vec<&Measures> = cases.iter().filter_map(|case| case[index].as_ref()).collect();
+        if own.is_empty() {
+            return None;
+        }
+        let over = |value: &dyn Fn(&Measures) -> f64| median(own.iter().map(|one| value(one)).collect());
+        let num_channels = own[0].mean.len();
+        Some(Self {
+            class: class.to_owned(),
+            num_cases: own.len(),
+            volume_ml: over(&|one| one.volume_ml),
+            lengths_mm: std::array::from_fn(|axis| over(&|one| one.lengths_mm[axis])),
+            extents_mm: std::array::from_fn(|axis| over(&|one| one.extents_mm[axis])),
+            place: std::array::from_fn(|axis| over(&|one| one.place[axis])),
+            mean: (0..num_channels).map(|channel| over(&|one| one.mean[channel])).collect(),
+            level: (0..num_channels).map(|channel| over(&|one| one.level[channel])).collect(),
+            spread: over(&|one| one.spread),
+            relative_spread: over(&|one| one.relative_spread),
+            contrast: over(&|one| one.contrast),
+            roughness: over(&|one| one.roughness),
+            largest_part: over(&|one| one.largest_part),
+            offsets: offsets(index, cases),
+        })
+    }
+}
+
+fn offsets(index: usize, cases: &[Vec<Option<Measures>>]) -> Vec<Offset> {
+    let num_classes = cases.first().map_or(0, Vec::len);
+    let mut found: Vec<(f64, Offset)> = (0..num_classes)
+        .filter(|other| *other != index)
+        .filter_map(|other| {
+            let steps: Vec<[f64; 3]> = cases
+                .iter()
+                .filter_map(|case| {
+                    let (own, other) = (case[index].as_ref()?, case[other].as_ref()?);
+                    Some(std::array::from_fn(|axis| own.center_mm[axis] - other.center_mm[axis]))
+                })
+                .collect();
+            offset(other, &steps)
+        })
+        .collect();
+    found.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    found.into_iter().map(|(_, offset)| offset).collect()
+}
+
+/// The main direction of several steps and their median length, where most of them agree.
+fn offset(from: usize, steps: &[[f64; 3]]) -> Option<(f64, Offset)> {
+    let along = |axis: usize| median(steps.iter().map(|step| step[axis]).collect());
+    if steps.is_empty() {
+        return None;
+    }
+    let middle = [along(0), along(1), along(2)];
+    let axis = (0..3).max_by(|one, other| middle[*one].abs().total_cmp(&middle[*other].abs()))?;
+    let agree = steps.iter().filter(|step| step[axis] * middle[axis] > 0.0).count();
+    let distance = middle.iter().map(|mm| mm * mm).sum::<f64>().sqrt();
+    (agree as f64 >= AGREEMENT * steps.len() as f64 && middle[axis] != 0.0)
+        .then_some((distance, Offset { from, axis, mm: middle[axis] }))
+}
+
+/// The value in the middle, or the mean of the two there.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    if values.len() % 2 == 1 { values[half] } else { f64::midpoint(values[half - 1], values[half]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_middle_two() {
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![9.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    #[test]
+    fn a_direction_needs_three_cases_of_four() {
+        let [left, right] = [[-5.0, 1.0, 0.0], [5.0, 1.0, 0.0]];
+        let (distance, found) = offset(7, &[right, right, left, right]).unwrap();
+        assert_eq!(found, Offset { from: 7, axis: 0, mm: 5.0 });
+        assert!((distance - 26.0_f64.sqrt()).abs() < 1e-12);
+        assert_eq!(offset(7, &[right, right, right, left, left]), None);
+    }
+}

@@ -1,0 +1,198 @@
+//! Flips of a patch over whose logits the mean is taken (test-time mirroring).
+//!
+//! The mean of a patch is one of logits, over its flips and over the members of an ensemble, not of
+//! probabilities. So does nnU-Net (`nnunetv2/inference/predict_from_raw_data.py`: the flips in
+//! `_internal_maybe_mirror_and_predict`, the folds in `predict_logits_from_preprocessed_data`). Overlapping
+//! patches are averaged in logits too, and means of means commute; so a patch can be done with before the
+//! next one, and what is held does not grow with members times volume.
+
+use std::{fmt, str::FromStr};
+
+use ndarray::{ArrayBase, Axis, Ix4, RawData};
+use serde::{Deserialize, Serialize};
+
+use super::sharing::Logits;
+use bipvl_text::{ClassName, Side};
+
+const AXES: [&str; 3] = ["x", "y", "z"];
+
+/// The axes of the body that are mirrored; every combination of them is one flip. Written `x,z`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mirror([bool; 3]);
+
+/// One flip of a patch `[channels, x, y, z]`; its own inverse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flip([bool; 3]);
+
+impl Mirror {
+    /// Whether an axis (0 is x) is mirrored.
+    pub fn has(self, axis: usize) -> bool {
+        self.0[axis]
+    }
+
+    /// Whether no axis is mirrored.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// All flips, the one that changes nothing first: two for each axis.
+    pub fn flips(self) -> impl Iterator<Item = Flip> {
+        let flips = (0..8_usize).map(|bits| Flip([0, 1, 2].map(|axis| bits >> axis & 1 == 1)));
+        flips.filter(move |flip| (0..3).all(|axis| self.0[axis] || !flip.0[axis]))
+    }
+
+    /// The names of the axes for which `is_wanted` holds and that are mirrored, such as `x,z`.
+    pub fn names(self, is_wanted: impl Fn(usize) -> bool) -> String {
+        let wanted = (0..3).filter(|axis| self.0[*axis] && is_wanted(*axis));
+        wanted.map(|axis| AXES[axis]).collect::<Vec<_>>().join(",")
+    }
+}
+
+impl Flip {
+    /// The patch or its logits, flipped; no voxel moves in memory.
+    #[must_use]
+    pub fn of<S: RawData>(self, mut patch: ArrayBase<S, Ix4>) -> ArrayBase<S, Ix4> {
+        (0..3).filter(|axis| self.0[*axis]).for_each(|axis| patch.invert_axis(Axis(axis + 1)));
+        patch
+    }
+}
+
+impl fmt::Display for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names(|_| true))
+    }
+}
+
+impl FromStr for Mirror {
+    type Err = String;
+
+    fn from_str(names: &str) -> Result<Self, String> {
+        let mut mirror = Self::default();
+        for name in names.split(',').filter(|name| !name.is_empty()) {
+            let axis = AXES.iter().position(|axis| *axis == name);
+            let axis =
+                axis.ok_or_else(|| format!("expected axes of x, y, z such as \"x,z\", found \"{name}\""))?;
+            mirror.0[axis] = true;
+        }
+        Ok(mirror)
+    }
+}
+
+impl TryFrom<String> for Mirror {
+    type Error = String;
+
+    fn try_from(names: String) -> Result<Self, String> {
+        names.parse()
+    }
+}
+
+impl From<Mirror> for String {
+    fn from(mirror: Mirror) -> Self {
+        mirror.to_string()
+    }
+}
+
+/// The mean of logits of one shape; one stays what it is, bit for bit.
+///
+/// # Panics
+///
+/// When there are none.
+pub fn mean(mut all: impl Iterator<Item = Logits>) -> Logits {
+    let mut sum = all.next().expect("a mean of at least one");
+    let mut count = 1_u16;
+    for logits in all {
+        sum += &logits;
+        count += 1;
+    }
+    if count > 1 {
+        sum /= f32::from(count);
+    }
+    sum
+}
+
+/// Two classes that a flip along x turns into each other, the left one first: their names differ in the side alone.
+pub fn twins(classes: &[String]) -> Option<[&str; 2]> {
+    let mut lefts = classes.iter().filter(|class| ClassName::parse(class).side() == Some(Side::Left));
+    lefts.find_map(|left| {
+        let name = ClassName::parse(left);
+        let right = classes.iter().find(|class| name.is_twin_of(&ClassName::parse(class)))?;
+        Some([left.as_str(), right.as_str()])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array4, ArrayView4, s};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mirror(axes: [bool; 3]) -> Mirror {
+        Mirror(axes)
+    }
+
+    /// The mean over all flips of what a network says of a patch, as a predictor takes it.
+    fn mirrored(axes: [bool; 3], patch: &Array4<f32>, network: impl Fn(ArrayView4<f32>) -> Logits) -> Logits {
+        mean(mirror(axes).flips().map(|flip| flip.of(network(flip.of(patch.view())))))
+    }
+
+    /// One logit per voxel: the mean of its neighbors along each axis. It commutes with every flip.
+    fn symmetric(patch: ArrayView4<f32>) -> Logits {
+        let (_, x, y, z) = patch.dim();
+        let at = |i: usize, j: usize, k: usize| patch[[0, i, j, k]];
+        let both = |i: usize, size: usize| [i.saturating_sub(1), (i + 1).min(size - 1)];
+        Array4::from_shape_fn((1, x, y, z), |(_, i, j, k)| {
+            both(i, x).map(|i| at(i, j, k)).iter().sum::<f32>()
+                + both(j, y).map(|j| at(i, j, k)).iter().sum::<f32>()
+                + both(k, z).map(|k| at(i, j, k)).iter().sum::<f32>()
+        })
+        .into_shared()
+    }
+
+    proptest! {
+        #[test]
+        fn a_symmetric_network_gives_the_same_under_every_mirror(
+            axes in any::<[bool; 3]>(),
+            shape in prop::array::uniform3(1_usize..6),
+            seed in 0_u32..1000,
+        ) {
+            let [x, y, z] = shape;
+            // Small whole numbers, so that sums are exact in any order.
+            let patch = Array4::from_shape_fn((1, x, y, z), |(_, i, j, k)| {
+                ((seed as usize + 7 * i + 13 * j + 29 * k + i * j * k) % 19) as f32
+            });
+            prop_assert_eq!(mirrored(axes, &patch, symmetric), symmetric(patch.view()));
+        }
+    }
+
+    #[test]
+    fn what_a_network_says_of_a_flipped_patch_is_flipped_back() {
+        // A network that marks the first voxel along x, whatever it sees.
+        let first = |patch: ArrayView4<f32>| {
+            let mut logits = Array4::zeros(patch.dim());
+            logits.slice_mut(s![.., 0, .., ..]).fill(1.0);
+            logits.into_shared()
+        };
+        let found = mirrored([true, false, false], &Array4::zeros((1, 3, 1, 1)), first);
+        assert_eq!(found.iter().copied().collect::<Vec<_>>(), [0.5, 0.0, 0.5]);
+    }
+
+    #[test]
+    fn axes_are_written_as_they_are_read() {
+        for (text, flips) in [("", 1), ("x", 2), ("y,z", 4), ("x,y,z", 8)] {
+            let mirror: Mirror = text.parse().unwrap();
+            assert_eq!((mirror.to_string().as_str(), mirror.flips().count()), (text, flips));
+        }
+        assert!("x,w".parse::<Mirror>().unwrap_err().contains("found \"w\""));
+    }
+
+    #[test]
+    fn twins_differ_in_their_side_alone() {
+        let classes = |names: [&str; 3]| names.map(str::to_owned);
+        let kidneys = classes(["Liver", "Right kidney", "left kidney"]);
+        assert_eq!(twins(&kidneys), Some(["left kidney", "Right kidney"]));
+        assert_eq!(twins(&classes(["Kidney_R", "spleen", "kidney_L"])), Some(["kidney_L", "Kidney_R"]));
+        assert_eq!(twins(&classes(["liver", "kidney", "left atrium"])), None);
+    }
+}

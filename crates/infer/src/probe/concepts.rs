@@ -1,0 +1,96 @@
+//! What one sentence does to the logits of its class: one patch of a case, segmented with and without it.
+
+use bipvl_imaging::{Bounds, Volume, crop_pad};
+use ndarray::{Array3, Array4, Axis, s};
+
+use crate::{Logits, Predictor};
+use bipvl_data::{
+    Case, Labeling, Prepared, Relabel, check_grid, class_indices, fullest_start, read_reference,
+};
+use bipvl_imaging::{Error, Result};
+use bipvl_text::Tokens;
+
+/// A network, the patch of a case that holds most of the classes, and its logits there under the whole text.
+#[derive(Debug)]
+pub struct ConceptProbe<'a> {
+    predictor: &'a Predictor,
+    patch: Array4<f32>,
+    whole: Logits,
+    labeling: Labeling,
+    /// Prepared intensities of the first channel, in RAS.
+    pub image: Volume<f32>,
+    /// Where the reference has each class, on the grid of the image.
+    pub references: Vec<Volume<bool>>,
+}
+
+/// What became of the logits of a class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The class's logits under the whole text minus those without the sentence, on the grid of the patch.
+    pub logits: Volume<f32>,
+    /// Mean |change| over the voxels of the class in the reference; `None` where the patch has none.
+    pub inside: Option<f64>,
+    /// Mean |change| over all other voxels of the patch.
+    pub outside: Option<f64>,
+}
+
+impl<'a> ConceptProbe<'a> {
+    /// Reads and prepares a case and segments its fullest patch under the predictor's own text; one patch bounds
+    /// time and memory, however large the case. `labels` are all that references have, `labeling` says how they stand
+    /// for classes, `relabel` which count as others. `None` where no text reaches the logits.
+    ///
+    /// # Errors
+    ///
+    /// When a file of the case cannot be read or the case has no reference.
+    pub fn new(
+        predictor: &'a Predictor,
+        case: &Case,
+        (labels, labeling, relabel): (&[u16], &Labeling, &[Relabel]),
+    ) -> Result<Option<Self>> {
+        if !predictor.heeds_text() {
+            return Ok(None);
+        }
+        let file = &case.images[0];
+        let path = case.labels.as_ref().ok_or_else(|| Error::content(file, "a reference", "none"))?;
+        let (Prepared { image, grid }, onto) = predictor.prepare_files(&case.images)?;
+        let reference = read_reference(path, relabel)?;
+        check_grid((path, reference.grid()), (file, &onto))?;
+        let places = class_indices(&reference, labels, &grid);
+        let start = fullest_start(&places, predictor.patch());
+        let [x, y, z] = std::array::from_fn(|axis| start[axis]..start[axis] + predictor.patch()[axis]);
+        let patch = image.slice(s![.., x, y, z]).to_owned();
+        let bounds = Bounds { start: start.map(|first| first as isize), shape: predictor.patch() };
+        let places = crop_pad(&Volume::new(places.mapv(u16::from), grid.clone()), &bounds, 0);
+        let prepared = labeling.prepared(labels);
+        let of_class = |labels: &&[u16]| places.map(|place| labels.contains(place));
+        Ok(Some(Self {
+            predictor,
+            whole: predictor.segment_patch(predictor.texts(), patch.view()),
+            labeling: labeling.clone(),
+            image: Volume::new(patch.index_axis(Axis(0), 0).to_owned(), grid.cropped(&bounds)),
+            references: prepared.classes().iter().map(of_class).collect(),
+            patch,
+        }))
+    }
+
+    /// What changes for a class, counted from 0, between the whole text and one without a sentence of it, as the
+    /// tokenizer of each network cuts it, `[classes, tokens]`.
+    pub fn change(&self, class: usize, without: &[Tokens]) -> Change {
+        let without = self.predictor.segment_patch(&self.predictor.encode(without), self.patch.view());
+        let channel = self.labeling.channel(class);
+        let channel = |logits: &Logits| logits.index_axis(Axis(0), channel).to_owned();
+        let logits: Array3<f32> = channel(&self.whole) - channel(&without);
+        let mean_where = |is_inside: bool| {
+            let voxels = logits.iter().zip(self.references[class].voxels());
+            let chosen = voxels.filter(|(_, is_class)| **is_class == is_inside);
+            mean(chosen.map(|(change, _)| f64::from(change.abs())))
+        };
+        let [inside, outside] = [true, false].map(mean_where);
+        Change { inside, outside, logits: Volume::new(logits, self.image.grid().clone()) }
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_usize), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / count as f64)
+}

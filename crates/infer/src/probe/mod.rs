@@ -1,0 +1,149 @@
+//! How much a trained network depends on its text: the same cases, segmented under one text after the other.
+//!
+//! A case is read and prepared once, a text is encoded once. Every answer is written down as it comes, so that a
+//! measurement that was stopped goes on where it was.
+
+mod answers;
+mod concepts;
+mod summary;
+
+pub use answers::{Answer, Answers, Found};
+pub use concepts::{Change, ConceptProbe};
+pub use summary::{ClassRow, Compared, Row, Skipped, Summary};
+
+use bipvl_imaging::{Grid, LabelMap};
+use bipvl_metrics::overlaps;
+
+use crate::Predictor;
+use bipvl_data::{Case, Relabel, check_grid, read_reference, stamp};
+use bipvl_imaging::{Error, Result};
+use bipvl_nn::EncodedText;
+use bipvl_text::{Tokens, variants::Variant};
+
+/// A network and the texts that it is asked with.
+#[derive(Debug)]
+pub struct Probe<'a> {
+    predictor: &'a Predictor,
+    labels: &'a [Vec<u16>],
+    relabel: &'a [Relabel],
+    questions: Vec<Question<'a>>,
+    network: String,
+}
+
+/// One text for all classes.
+#[derive(Debug)]
+struct Question<'a> {
+    variant: &'a Variant,
+    encoded: Vec<EncodedText>,
+}
+
+/// What a probe is made of.
+#[derive(Debug)]
+pub struct ProbeInput<'a> {
+    /// The network; it writes the first of `labels` for each class.
+    pub predictor: &'a Predictor,
+    /// The labels of each class in references: one, or those of a region.
+    pub labels: &'a [Vec<u16>],
+    /// Labels of references that count as others.
+    pub relabel: &'a [Relabel],
+    /// The text as trained, then others.
+    pub variants: &'a [Variant],
+    /// The tokens of each variant, `[classes, tokens]`.
+    pub tokens: &'a [Tokens],
+    /// All that an answer depends on besides text and case, such as the weights: when it changes, answers
+    /// that were written down count no more.
+    pub network: String,
+}
+
+impl<'a> Probe<'a> {
+    /// Encodes all texts.
+    pub fn new(input: ProbeInput<'a>) -> Self {
+        let ProbeInput { predictor, labels, relabel, variants, tokens, network } = input;
+        let texts = variants.iter().zip(tokens);
+        let encode =
+            |(variant, tokens)| Question { variant, encoded: predictor.encode(std::slice::from_ref(tokens)) };
+        Self { predictor, labels, relabel, questions: texts.map(encode).collect(), network }
+    }
+
+    /// The answer to each text about one case: those that `answers` knows, and else what a segmentation gives,
+    /// which is written down there. `progress` hears of every text.
+    ///
+    /// # Errors
+    ///
+    /// When a file of the case cannot be read, the case has no reference, or an answer cannot be written.
+    pub fn ask(&self, case: &Case, answers: &mut Answers, progress: &mut dyn FnMut()) -> Result<Vec<Answer>> {
+        let keys = self.keys(case)?;
+        if keys.iter().any(|key| answers.get(key).is_none()) {
+            self.segment(case, &keys, answers, progress)?;
+        }
+        Ok(keys.iter().filter_map(|key| answers.get(key).cloned()).collect())
+    }
+
+    /// Segments a case under every text that has no answer yet.
+    fn segment(
+        &self,
+        case: &Case,
+        keys: &[String],
+        answers: &mut Answers,
+        progress: &mut dyn FnMut(),
+    ) -> Result<()> {
+        let image = &case.images[0];
+        let (prepared, onto) = self.predictor.prepare_files(&case.images)?;
+        let path = case.labels.as_ref().ok_or_else(|| Error::content(image, "a reference", "none"))?;
+        let reference = read_reference(path, self.relabel)?;
+        check_grid((path, reference.grid()), (image, &onto))?;
+        let segment =
+            |text| self.predictor.segment_by(text, prepared.image.view(), &prepared.grid, &onto, &mut |_| ());
+        let trained = segment(&self.questions[0].encoded);
+        for (place, (question, key)) in self.questions.iter().zip(keys).enumerate() {
+            if answers.get(key).is_none() {
+                let other = (place > 0).then(|| segment(&question.encoded));
+                let labels = other.as_ref().unwrap_or(&trained);
+                let answer = Answer {
+                    case: case.id.clone(),
+                    variant: question.variant.name.clone(),
+                    changed_ml: volume_ml(&onto) * count_changed(labels, &trained) as f64,
+                    classes: find(labels, &reference, self.labels),
+                };
+                answers.add(key.clone(), answer)?;
+            }
+            progress();
+        }
+        Ok(())
+    }
+
+    /// What the answer to each text depends on, in 64 letters.
+    fn keys(&self, case: &Case) -> Result<Vec<String>> {
+        let mut about = vec![self.network.clone(), format!("{:?}", self.labels)];
+        for path in case.images.iter().chain(&case.labels) {
+            about.push(stamp(path)?);
+        }
+        let key = |question: &Question| {
+            let texts = question.variant.texts.iter().map(String::as_str);
+            answers::key(about.iter().map(String::as_str).chain(texts))
+        };
+        Ok(self.questions.iter().map(key).collect())
+    }
+}
+
+/// What became of each class.
+fn find(labels: &LabelMap, reference: &LabelMap, classes: &[Vec<u16>]) -> Vec<Found> {
+    let voxel_ml = volume_ml(reference.grid());
+    let classes: Vec<&[u16]> = classes.iter().map(Vec::as_slice).collect();
+    let found = overlaps(labels, reference, &classes).into_iter().map(|overlap| Found {
+        dice: (overlap.reference > 0).then(|| overlap.dice()).flatten(),
+        predicted_ml: voxel_ml * overlap.prediction as f64,
+        reference_ml: voxel_ml * overlap.reference as f64,
+    });
+    found.collect()
+}
+
+fn count_changed(one: &LabelMap, other: &LabelMap) -> usize {
+    one.voxels().iter().zip(other.voxels()).filter(|(one, other)| one != other).count()
+}
+
+/// The volume of a voxel in milliliters, of sheared grids too.
+fn volume_ml(grid: &Grid) -> f64 {
+    const MM3_PER_ML: f64 = 1000.0;
+    grid.affine().fixed_view::<3, 3>(0, 0).determinant().abs() / MM3_PER_ML
+}

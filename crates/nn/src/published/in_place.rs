@@ -1,0 +1,110 @@
+//! Published tensors straight into a module, one after the other, so that no second copy of all of them is ever
+//! in memory.
+
+use std::{collections::BTreeMap, path::Path};
+
+use burn::{
+    module::{Module, ModuleMapper, Param},
+    tensor::{Tensor, TensorData},
+};
+use safetensors::SafeTensors;
+
+use super::{Form, Name, bert, monai};
+use crate::{
+    BiPvlSegConfig,
+    weights::{Place, Weights, float32},
+};
+use bipvl_imaging::{Error, Result};
+
+/// Every tensor of a whole network that MONAI or Hugging Face have a name for.
+pub fn whole_names(config: &BiPvlSegConfig) -> Vec<Name> {
+    let text = bert::names(&config.text.stage_layers).into_iter();
+    let text = text.map(|name| Name { ours: format!("text_encoder.{}", name.ours), ..name });
+    monai::names(&config.vision).into_iter().chain(text).collect()
+}
+
+/// Replaces every tensor of a module by one of a safetensors file.
+///
+/// A tensor that `names` lacks has our name in the file too, but PyTorch's habits: linear weights are
+/// `[outputs, inputs]`, scale and shift of a norm are `weight` and `bias`.
+///
+/// # Errors
+///
+/// When `bytes` are no safetensors file, or a tensor is missing, superfluous or of another shape; `file` is
+/// named.
+pub fn fill_from<M: Module>(module: M, names: &[Name], bytes: &[u8], file: &Path) -> Result<M> {
+    let tensors = SafeTensors::deserialize(bytes)
+        .map_err(|error| Error::content(file, "a safetensors file", error.to_string()))?;
+    let names = names.iter().map(|name| (name.ours.as_str(), name)).collect();
+    let mut filler = Filler { path: Place::default(), names, tensors: &tensors, filled: 0, refused: None };
+    let module = module.map(&mut filler);
+    if let Some((expected, found)) = filler.refused {
+        return Err(Error::content(file, expected, found));
+    }
+    if filler.filled < tensors.len() {
+        let expected = format!("the {} tensors of this architecture", filler.filled);
+        return Err(Error::content(file, expected, tensors.len().to_string()));
+    }
+    Ok(module)
+}
+
+struct Filler<'a> {
+    path: Place,
+    names: BTreeMap<&'a str, &'a Name>,
+    tensors: &'a SafeTensors<'a>,
+    filled: usize,
+    /// What was expected and what was found where the first tensor did not fit.
+    refused: Option<(String, String)>,
+}
+
+impl Filler<'_> {
+    /// The tensor for one place of a shape.
+    fn find(&self, shape: &[usize]) -> std::result::Result<Weights, (String, String)> {
+        let ours = self.path.name();
+        let name = self.names.get(ours.as_str()).map(|name| Name::clone(name));
+        let name = name.unwrap_or_else(|| unpublished(ours, shape.len()));
+        let expected = || format!("{} for a place of shape {shape:?}", name.theirs);
+        let view = self.tensors.tensor(&name.theirs).map_err(|_| (expected(), "none".to_owned()))?;
+        let values = float32(view.dtype(), view.data())
+            .ok_or_else(|| (expected(), "numbers that are not floating-point".to_owned()))?;
+        let weights = name.form.to_ours(Weights { shape: view.shape().to_vec(), values });
+        if weights.shape != shape {
+            return Err((expected(), format!("one that makes the shape {:?}", weights.shape)));
+        }
+        Ok(weights)
+    }
+}
+
+fn unpublished(ours: String, rank: usize) -> Name {
+    let theirs = ours.replace(".gamma", ".weight").replace(".beta", ".bias");
+    Name { theirs, ours, form: if rank == 2 { Form::Linear } else { Form::AsIs } }
+}
+
+impl ModuleMapper for Filler<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, container: &str) {
+        self.path.exit(container);
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.refused.is_some() {
+            return param;
+        }
+        match self.find(&param.dims()) {
+            Ok(weights) => {
+                self.filled += 1;
+                param.map(|old| {
+                    let data = TensorData::new(weights.values, weights.shape);
+                    Tensor::from_data(data, &old.device()).set_require_grad(old.is_require_grad())
+                })
+            }
+            Err(refusal) => {
+                self.refused = Some(refusal);
+                param
+            }
+        }
+    }
+}

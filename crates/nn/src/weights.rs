@@ -1,0 +1,368 @@
+//! Tensors of a module by name, in safetensors files, and our names for those of a published BERT.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+};
+
+use bipvl_imaging::replace_file_with;
+use bipvl_kernels::map_file;
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::{Tensor, TensorData},
+};
+use half::{bf16, f16};
+use safetensors::{
+    Dtype, SafeTensors,
+    tensor::{Metadata, TensorInfo},
+};
+
+use bipvl_imaging::{Error, Result};
+
+/// One tensor on its way between a file and a module.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// Sizes of its axes.
+    pub shape: Vec<usize>,
+    /// Its values, the last axis fastest.
+    pub values: Vec<f32>,
+}
+
+/// What a file can be made of: float32 values in a shape.
+pub trait Stored {
+    /// Sizes of its axes.
+    fn shape(&self) -> &[usize];
+    /// Its values, the last axis fastest.
+    fn values(&self) -> Cow<'_, [f32]>;
+}
+
+impl Stored for Weights {
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn values(&self) -> Cow<'_, [f32]> {
+        Cow::Borrowed(&self.values)
+    }
+}
+
+/// A tensor on its device, copied only while it is written: those of a whole network would fill the memory once more.
+#[derive(Clone, Debug)]
+pub struct Held {
+    shape: Vec<usize>,
+    flat: Tensor<1>,
+}
+
+impl Held {
+    /// The tensor without its history.
+    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
+        let shape = tensor.dims().to_vec();
+        Self { flat: tensor.inner().reshape([shape.iter().product::<usize>()]), shape }
+    }
+
+    /// Its values.
+    pub fn read(&self) -> Weights {
+        let values = self.flat.to_data().try_to_vec().expect("weights are float32");
+        Weights { shape: self.shape.clone(), values }
+    }
+}
+
+impl Stored for Held {
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn values(&self) -> Cow<'_, [f32]> {
+        Cow::Owned(self.read().values)
+    }
+}
+
+/// Tensors by name, such as `decoder.up_blocks.0.up.weight`.
+pub type NamedWeights = BTreeMap<String, Weights>;
+
+/// All learned tensors of a module.
+pub fn collect<M: Module>(module: &M) -> NamedWeights {
+    hold(module).into_iter().map(|(name, held)| (name, held.read())).collect()
+}
+
+/// The same as handles; nothing is copied.
+pub fn hold<M: Module>(module: &M) -> BTreeMap<String, Held> {
+    let mut collector = Collector { path: Place::default(), found: BTreeMap::new() };
+    module.visit(&mut collector);
+    collector.found
+}
+
+/// Puts tensors into a module.
+///
+/// # Errors
+///
+/// When a tensor of the module is missing in `weights`, has another shape, or one of `weights` has no
+/// place; `file` is named.
+pub fn apply<M: Module>(module: M, mut weights: NamedWeights, file: &Path) -> Result<M> {
+    let expected = hold(&module);
+    for (name, ours) in &expected {
+        match weights.get(name) {
+            None => return Err(Error::content(file, format!("a tensor named {name}"), "none")),
+            Some(theirs) if theirs.shape != ours.shape => {
+                let expected = format!("{name} of shape {:?}", ours.shape);
+                return Err(Error::content(file, expected, format!("{:?}", theirs.shape)));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(name) = weights.keys().find(|name| !expected.contains_key(*name)) {
+        return Err(Error::content(file, "only tensors of this architecture", format!("also {name}")));
+    }
+    // Its handles would keep the old tensors beside the new ones.
+    drop(expected);
+    Ok(module.map(&mut Applier { path: Place::default(), weights: &mut weights }))
+}
+
+/// Puts tensors into a module that may have others besides, which stay as they are.
+///
+/// # Errors
+///
+/// When a tensor has no place in the module or another shape; `file` is named.
+pub fn fill<M: Module>(module: M, weights: NamedWeights, file: &Path) -> Result<M> {
+    let mut all = collect(&module);
+    all.extend(weights);
+    apply(module, all, file)
+}
+
+/// The place inside a module, joined by dots. The variant of an enum is no part of it: the configuration
+/// says which form a block has, and a file need not say it again in every name.
+#[derive(Default)]
+pub struct Place(Vec<String>);
+
+impl Place {
+    /// Steps into a module of this name.
+    pub fn enter(&mut self, name: &str, container: &str) {
+        if !is_enum(container) {
+            self.0.push(name.to_owned());
+        }
+    }
+
+    /// Steps out of it.
+    pub fn exit(&mut self, container: &str) {
+        if !is_enum(container) {
+            self.0.pop();
+        }
+    }
+
+    /// The dotted path.
+    pub fn name(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+/// Burn names a container by its kind and type, such as `Enum:BiFusion`.
+fn is_enum(container: &str) -> bool {
+    container.starts_with("Enum:")
+}
+
+struct Collector {
+    path: Place,
+    found: BTreeMap<String, Held>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, container: &str) {
+        self.path.exit(container);
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.insert(self.path.name(), Held::of(param.val()));
+    }
+}
+
+struct Applier<'a> {
+    path: Place,
+    weights: &'a mut NamedWeights,
+}
+
+impl ModuleMapper for Applier<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, container: &str) {
+        self.path.exit(container);
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let weights = self.weights.remove(&self.path.name()).expect("names were compared before");
+        param.map(|old| {
+            let new = Tensor::from_data(TensorData::new(weights.values, weights.shape), &old.device());
+            new.set_require_grad(old.is_require_grad())
+        })
+    }
+}
+
+impl Weights {
+    /// The axes in another order: axis `i` of the result is axis `order[i]` of this.
+    pub(super) fn permuted(self, order: &[usize]) -> Self {
+        assert_eq!(order.len(), self.shape.len(), "an order names every axis");
+        let mut strides = vec![1; self.shape.len()];
+        for axis in (1..self.shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * self.shape[axis];
+        }
+        let shape: Vec<usize> = order.iter().map(|axis| self.shape[*axis]).collect();
+        let mut index = vec![0; order.len()];
+        let values = (0..self.values.len())
+            .map(|_| {
+                let at: usize = index.iter().zip(order).map(|(i, axis)| i * strides[*axis]).sum();
+                for axis in (0..index.len()).rev() {
+                    index[axis] += 1;
+                    if index[axis] < shape[axis] {
+                        break;
+                    }
+                    index[axis] = 0;
+                }
+                self.values[at]
+            })
+            .collect();
+        Self { shape, values }
+    }
+
+    /// The same values in a shape of as many.
+    pub(super) fn reshaped(self, shape: &[usize]) -> Self {
+        assert_eq!(shape.iter().product::<usize>(), self.values.len(), "a reshape keeps the values");
+        Self { shape: shape.to_vec(), values: self.values }
+    }
+}
+
+/// Writes tensors and metadata to a temporary name and renames it, so that no failure harms an older file. The library
+/// would make the whole file in memory, or a temporary file that its owner alone can read.
+///
+/// # Errors
+///
+/// When the file cannot be written.
+pub fn save<T: Stored>(
+    path: &Path,
+    tensors: &BTreeMap<String, T>,
+    metadata: &[(&str, String)],
+) -> Result<()> {
+    let header = header(tensors, metadata);
+    Ok(replace_file_with(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        tensors.values().try_for_each(|tensor| file.write_all(&little_endian(&tensor.values())))
+    })?)
+}
+
+/// Names, shapes and places of tensors that follow each other, as JSON padded to eight bytes.
+fn header<T: Stored>(tensors: &BTreeMap<String, T>, metadata: &[(&str, String)]) -> Vec<u8> {
+    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    let mut end = 0;
+    let infos = tensors.iter().map(|(name, tensor)| {
+        let begin = end;
+        let shape = tensor.shape().to_vec();
+        end += size_of::<f32>() * shape.iter().product::<usize>();
+        (name.clone(), TensorInfo { dtype: Dtype::F32, shape, data_offsets: (begin, end) })
+    });
+    let header = Metadata::new(Some(metadata), infos.collect()).expect("tensors follow each other");
+    let mut json = serde_json::to_vec(&header).expect("a header has a JSON form");
+    json.resize(json.len().next_multiple_of(size_of::<u64>()), b' ');
+    json
+}
+
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Reads a safetensors file that [`save`] wrote, mapped into memory.
+///
+/// # Errors
+///
+/// When the file cannot be read or is no safetensors file.
+pub fn load(path: &Path) -> Result<(NamedWeights, HashMap<String, String>)> {
+    parse(path, &map_file(path).map_err(|source| Error::io(path, source))?)
+}
+
+/// Reads a safetensors file of others, whole: it may be one that still changes.
+///
+/// # Errors
+///
+/// As [`load`].
+pub(super) fn read(path: &Path) -> Result<NamedWeights> {
+    let bytes = fs::read(path).map_err(|source| Error::io(path, source))?;
+    Ok(parse(path, &bytes)?.0)
+}
+
+/// Tensors and metadata; float16 and bfloat16 become float32, other types are left out.
+fn parse(path: &Path, bytes: &[u8]) -> Result<(NamedWeights, HashMap<String, String>)> {
+    let invalid = |error| Error::content(path, "a safetensors file", format!("{error}"));
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(invalid)?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(invalid)?;
+    let weights = tensors
+        .iter()
+        .filter_map(|(name, view)| {
+            let values = float32(view.dtype(), view.data())?;
+            Some((name.to_owned(), Weights { shape: view.shape().to_vec(), values }))
+        })
+        .collect();
+    Ok((weights, metadata.metadata().clone().unwrap_or_default()))
+}
+
+/// The metadata of a safetensors file; its tensors are not read.
+///
+/// # Errors
+///
+/// When the file cannot be read or is no safetensors file.
+pub fn metadata(path: &Path) -> Result<HashMap<String, String>> {
+    let map = map_file(path).map_err(|source| Error::io(path, source))?;
+    let (_, metadata) = SafeTensors::read_metadata(&map)
+        .map_err(|error| Error::content(path, "a safetensors file", error.to_string()))?;
+    Ok(metadata.metadata().clone().unwrap_or_default())
+}
+
+/// Little-endian bytes as float32; `None` for types that are not floating-point.
+pub(super) fn float32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    let halves =
+        |convert: fn([u8; 2]) -> f32| bytes.as_chunks().0.iter().map(|pair| convert(*pair)).collect();
+    match dtype {
+        Dtype::F32 => Some(bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect()),
+        Dtype::F16 => Some(halves(|pair| f16::from_le_bytes(pair).to_f32())),
+        Dtype::BF16 => Some(halves(|pair| bf16::from_le_bytes(pair).to_f32())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+
+    #[test]
+    fn a_file_written_piece_by_piece_is_that_of_the_library() {
+        let weights = |shape: &[usize], first: f32| {
+            let values = (0..shape.iter().product()).map(|index: usize| first + index as f32).collect();
+            Weights { shape: shape.to_vec(), values }
+        };
+        let named = NamedWeights::from([
+            ("b.\"quoted\"".to_owned(), weights(&[2, 3, 1], -0.5)),
+            ("a".to_owned(), weights(&[5], f32::MIN_POSITIVE)),
+            ("empty".to_owned(), weights(&[0, 4], 0.0)),
+        ]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("weights.safetensors");
+        save(&file, &named, &[("progress", "7 none".to_owned())]).unwrap();
+        let metadata = HashMap::from([("progress".to_owned(), "7 none".to_owned())]);
+        let bytes =
+            named.iter().map(|(name, weights)| (name, &weights.shape, little_endian(&weights.values)));
+        let bytes: Vec<_> = bytes.collect();
+        let views = bytes.iter().map(|(name, shape, bytes)| {
+            (name, TensorView::new(Dtype::F32, (*shape).clone(), bytes).unwrap())
+        });
+        let expected = safetensors::serialize(views, Some(metadata.clone())).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), expected);
+        assert_eq!(load(&file).unwrap(), (named, metadata));
+    }
+}

@@ -1,0 +1,171 @@
+//! What a training gives up where there is less memory than it would need, in the order of what that costs: first
+//! time alone (smaller batches, added up to the same update), then more time (recomputation), then quality (a smaller
+//! patch sees less around each voxel).
+
+use super::{
+    memory::{Demand, Plan},
+    recompute::Recompute,
+};
+use bipvl_nn::PATCH_MULTIPLE;
+
+/// What was chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    /// As the configuration has it.
+    pub before: Plan,
+    /// What fits; the same if that does.
+    pub after: Plan,
+    /// Estimated peaks of both, bytes.
+    pub peaks: [f64; 2],
+}
+
+/// The first plan that fits into `budget` bytes, in the order of what it costs; samples per update stay the same.
+///
+/// # Errors
+///
+/// When none does: the plan that needs least, and its peak.
+pub fn choose(demand: &Demand, before: Plan, budget: f64) -> Result<Choice, (Plan, f64)> {
+    let peak_before = demand.peak(&before);
+    let mut least = (before, peak_before);
+    for after in plans(before) {
+        let peak = demand.peak(&after);
+        if peak <= budget {
+            return Ok(Choice { before, after, peaks: [peak_before, peak] });
+        }
+        if peak < least.1 {
+            least = (after, peak);
+        }
+    }
+    Err(least)
+}
+
+/// All plans from the one that costs nothing to the one that costs most.
+fn plans(before: Plan) -> impl Iterator<Item = Plan> {
+    let recomputed = [Some(before.recompute), Some(Recompute::Blocks).filter(|it| *it != before.recompute)];
+    patches(before.patch).flat_map(move |patch| {
+        recomputed.into_iter().flatten().flat_map(move |recompute| {
+            batches(before).map(move |(batch, accumulate)| Plan { patch, batch, accumulate, recompute })
+        })
+    })
+}
+
+/// Batches of at most the planned size that make the same update, with their number.
+fn batches(before: Plan) -> impl Iterator<Item = (usize, usize)> {
+    let samples = before.batch * before.accumulate;
+    (1..=before.batch)
+        .rev()
+        .filter(move |batch| samples.is_multiple_of(*batch))
+        .map(move |b| (b, samples / b))
+}
+
+/// The patch, then smaller ones, each with the longest sides of the one before it shorter by a step.
+fn patches(patch: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
+    std::iter::successors(Some(patch), |patch| {
+        let longest = *patch.iter().max()?;
+        let shorter = |side: usize| if side == longest { side - PATCH_MULTIPLE } else { side };
+        (longest > PATCH_MULTIPLE).then(|| patch.map(shorter))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::TextSize;
+    use bipvl_nn::{ClassChannels, Preset, bifusion::Exchange};
+
+    const PLAN: Plan = Plan { patch: [96; 3], batch: 2, accumulate: 1, recompute: Recompute::Nothing };
+
+    fn demand() -> Demand {
+        let mut model = Preset::Tiny.config(1);
+        // Weights are counted anew for every plan.
+        model.vision.feature_size = 4;
+        model.text.vocab_size = 200;
+        let text = TextSize { tokens: 240, sentence_tokens: 480, is_by_case: false };
+        Demand { model, classes: ClassChannels::exclusive(4), text, workers: 2 }
+    }
+
+    #[test]
+    fn plans_are_tried_in_the_order_of_what_they_cost() {
+        let before = Plan { patch: [64, 64, 32], batch: 4, accumulate: 3, ..PLAN };
+        let short = |plan: Plan| (plan.patch, plan.recompute, plan.batch, plan.accumulate);
+        // 12 samples: batches of 4, 3, 2 and 1 make them up.
+        let batches = [(4, 3), (3, 4), (2, 6), (1, 12)];
+        let mut expected = Vec::new();
+        for patch in [[64, 64, 32], [32, 32, 32]] {
+            for recompute in [Recompute::Nothing, Recompute::Blocks] {
+                expected.extend(batches.map(|(batch, accumulate)| (patch, recompute, batch, accumulate)));
+            }
+        }
+        assert_eq!(plans(before).map(short).collect::<Vec<_>>(), expected);
+        let again = Plan { recompute: Recompute::Blocks, batch: 5, accumulate: 1, patch: [32; 3] };
+        assert_eq!(
+            plans(again).map(short).collect::<Vec<_>>(),
+            [([32; 3], Recompute::Blocks, 5, 1), ([32; 3], Recompute::Blocks, 1, 5)]
+        );
+    }
+
+    #[test]
+    fn sides_shrink_from_the_longest_and_stay_multiples_of_32() {
+        let all = |patch| patches(patch).collect::<Vec<_>>();
+        assert_eq!(all([96; 3]), [[96; 3], [64; 3], [32; 3]]);
+        assert_eq!(all([96, 128, 32]), [[96, 128, 32], [96, 96, 32], [64, 64, 32], [32; 3]]);
+    }
+
+    #[test]
+    fn every_budget_gets_the_first_plan_that_fits_it() {
+        let demand = demand();
+        for wanted in plans(PLAN) {
+            let budget = demand.peak(&wanted);
+            let choice = choose(&demand, PLAN, budget).unwrap();
+            assert!(choice.peaks[1] <= budget, "{choice:?}");
+            let mut before = plans(PLAN).take_while(|plan| *plan != choice.after);
+            assert!(before.all(|plan| demand.peak(&plan) > budget), "{choice:?}");
+            let samples = |plan: &Plan| plan.batch * plan.accumulate;
+            assert_eq!(samples(&choice.after), samples(&PLAN));
+        }
+        let choice = choose(&demand, PLAN, f64::INFINITY).unwrap();
+        assert_eq!((choice.after, choice.peaks[0]), (PLAN, choice.peaks[1]));
+    }
+
+    #[test]
+    fn what_nothing_fits_names_the_least_need() {
+        let (plan, peak) = choose(&demand(), PLAN, 1.0).unwrap_err();
+        assert_eq!(plan.patch, [32; 3]);
+        assert!(plans(PLAN).all(|other| demand().peak(&other) >= peak));
+        assert!(choose(&demand(), PLAN, peak).is_ok());
+        assert!(choose(&demand(), PLAN, peak - 1.0).is_err());
+    }
+
+    #[test]
+    fn more_of_anything_needs_more() {
+        let least = demand().peak(&PLAN);
+        let more = |change: fn(&mut Demand)| {
+            let mut more = demand();
+            change(&mut more);
+            more.peak(&PLAN)
+        };
+        let demands = [
+            more(|demand| demand.model.vision.feature_size = 8),
+            more(|demand| demand.model.vision.channels = 2),
+            more(|demand| demand.model.vision.depths = [2, 2, 4, 2]),
+            more(|demand| demand.model.supervised_scales = 1),
+            more(|demand| demand.model.text.intermediate_size *= 2),
+            more(|demand| demand.model.text.hidden_dropout_prob = 0.1),
+            more(|demand| demand.model.fusion.mlp_size *= 2),
+            more(|demand| demand.classes = ClassChannels::exclusive(5)),
+            more(|demand| demand.text.tokens = 241),
+            more(|demand| demand.text.sentence_tokens = 481),
+            more(|demand| demand.text.is_by_case = true),
+            more(|demand| demand.workers = 3),
+        ];
+        assert!(demands.iter().all(|peak| *peak > least), "{demands:?}");
+        let plans = [
+            Plan { patch: [96, 96, 128], ..PLAN },
+            Plan { batch: 3, ..PLAN },
+            Plan { accumulate: 2, ..PLAN },
+        ];
+        assert!(plans.iter().all(|plan| demand().peak(plan) > least));
+        assert!(demand().peak(&Plan { recompute: Recompute::Blocks, ..PLAN }) < least);
+        assert!(more(|demand| demand.model.fusion.exchange = Exchange::None) < least);
+    }
+}

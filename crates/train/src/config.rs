@@ -1,0 +1,295 @@
+//! The whole run, composed of each room's own configuration: defaults, a user's file over them.
+
+mod check;
+
+use std::{fs, path::Path};
+
+use bipvl_metrics::ClassLabels;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::{TrainConfig, loss::LossConfig, memory::Plan, optimizer::AdamWConfig, recompute::Recompute};
+use bipvl_data::{
+    AugmentConfig, Dataset, FolderClasses, Labeling, Modality, Recipe, Regions, Relabel, SplitConfig, Wanted,
+    check_regions,
+};
+use bipvl_imaging::{Error, Result};
+use bipvl_infer::InferConfig;
+use bipvl_nn::{BiPvlSegConfig, ClassChannels, PRESETS, Preset};
+
+/// Folds are drawn from this, whatever the seed of a run: runs of other seeds are compared on equal cases.
+pub const SPLIT_SEED: u64 = 0;
+
+/// Everything that a run depends on besides the cases and the descriptions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The preset that gave the defaults.
+    pub preset: String,
+    /// What the cases are.
+    pub data: DataConfig,
+    /// How cases are prepared.
+    pub preprocess: Recipe,
+    /// Sizes of the network.
+    pub model: BiPvlSegConfig,
+    /// How the weights are found.
+    pub train: TrainConfig,
+    /// How volumes are covered.
+    pub infer: InferConfig,
+}
+
+/// What the cases of a data set are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The data set's name.
+    pub name: String,
+    /// Which fold validates, `K/N`.
+    pub fold: String,
+    /// What the volumes were taken with.
+    pub modality: Modality,
+    /// Channel names in order.
+    pub channels: Vec<String>,
+    /// Class names in the order of their labels, or of the regions.
+    pub classes: Vec<String>,
+    /// The labels in files but the background's: each is one class, but for regions.
+    pub labels: Vec<u16>,
+    /// Labels in files that count as others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relabel: Vec<Relabel>,
+    /// Which cases are put aside.
+    #[serde(default)]
+    pub split: SplitConfig,
+    /// Where classes overlap: the labels of each, the one that it writes first. A class that holds another comes
+    /// before it.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub regions: Regions,
+    /// The classes as the folder had them when the run began, where the configuration has others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder_classes: Option<FolderClasses>,
+}
+
+impl DataConfig {
+    /// How to read the folder again; the names of regions are those of the classes.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            modality: Some(self.modality),
+            classes: self.regions.is_empty().then(|| self.classes.clone()),
+            labels: Some(self.labels.clone()),
+            regions: self.regions.clone(),
+            relabel: self.relabel.clone(),
+        }
+    }
+
+    /// How the labels in files stand for the classes.
+    pub fn labeling(&self) -> Labeling {
+        Labeling::of(&self.labels, &self.regions)
+    }
+
+    /// How many channels a network needs for the classes.
+    pub fn class_channels(&self) -> ClassChannels {
+        ClassChannels { classes: self.classes.len(), logits: self.labeling().outputs() }
+    }
+
+    /// The labels that each class is scored by.
+    pub fn class_labels(&self) -> Vec<ClassLabels> {
+        let labeling = self.labeling();
+        let named = self.classes.iter().cloned().zip(labeling.classes());
+        named.map(|(name, labels)| ClassLabels { name, labels: labels.to_vec() }).collect()
+    }
+
+    fn check(&self, path: &Path) -> Result<()> {
+        check_regions(path, &self.regions, &self.labels)?;
+        if !self.regions.is_empty() && !self.regions.keys().eq(&self.classes) {
+            let names: Vec<&str> = self.regions.keys().map(String::as_str).collect();
+            let expected = format!("data.classes of {names:?}");
+            return Err(Error::content(path, expected, format!("{:?}", self.classes)));
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// The defaults of a preset for a data set.
+    pub fn new(preset: Preset, dataset: &Dataset) -> Self {
+        Self {
+            preset: preset.to_string(),
+            data: DataConfig {
+                name: dataset.name.clone(),
+                fold: "0/5".to_owned(),
+                modality: dataset.modality,
+                channels: dataset.channels.clone(),
+                classes: dataset.classes.clone(),
+                labels: dataset.labels.clone(),
+                relabel: dataset.relabel.clone(),
+                split: SplitConfig::default(),
+                regions: dataset.regions.clone(),
+                folder_classes: renamed(dataset),
+            },
+            preprocess: Recipe::for_modality(dataset.modality, preset.patch()),
+            model: preset.config(dataset.channels.len()),
+            train: train_defaults(preset),
+            infer: InferConfig::default(),
+        }
+    }
+
+    /// The defaults of the preset that a user's file names (`tiny` when it names none), with the file's own
+    /// values over them. Regions that the file lists are the classes.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, has unknown keys, or its values do not fit together.
+    pub fn from_user_file(path: &Path, dataset: &Dataset) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        Self::from_user_text(&text, path, dataset)
+    }
+
+    /// [`Config::from_user_file`] of a text, which `path` names in messages.
+    ///
+    /// # Errors
+    ///
+    /// When it has unknown keys, or its values do not fit together.
+    pub fn from_user_text(text: &str, path: &Path, dataset: &Dataset) -> Result<Self> {
+        let invalid = |error| Error::content(path, "a configuration", what_is_wrong(&error, text));
+        let user: Table = toml::from_str(text).map_err(invalid)?;
+        let name = user.get("preset").and_then(Value::as_str).unwrap_or("tiny");
+        let preset = name.parse().map_err(|_: String| {
+            Error::content(path, format!("a preset of {}", PRESETS.join(", ")), format!("\"{name}\""))
+        })?;
+        let names_classes = user.get("data").is_some_and(|data| data.get("classes").is_some());
+        let defaults = Table::try_from(Self::new(preset, dataset)).expect("the defaults are valid TOML");
+        let merged = merge(defaults, user);
+        let mut config: Self = Value::Table(merged).try_into().map_err(invalid)?;
+        if !config.data.regions.is_empty() && !names_classes {
+            config.data.classes = config.data.regions.keys().cloned().collect();
+        }
+        config.check(path)?;
+        Ok(config)
+    }
+
+    /// What a user's configuration says of its data set, which is read before the rest makes sense.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no TOML, or says something else where it speaks of the data; `path` names it.
+    pub fn wanted(text: &str, path: &Path) -> Result<Wanted> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct User {
+            data: Wanted,
+        }
+        let user: User = toml::from_str(text)
+            .map_err(|error| Error::content(path, "a configuration", what_is_wrong(&error, text)))?;
+        user.data.check(path)?;
+        Ok(user.data)
+    }
+
+    /// Reads the configuration of a run.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or is not valid.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        let config: Self = toml::from_str(&text).map_err(|error| {
+            Error::content(path, "the configuration of a run", what_is_wrong(&error, &text))
+        })?;
+        config.check(path)?;
+        Ok(config)
+    }
+
+    /// What the training can change to need less memory.
+    pub fn memory_plan(&self) -> Plan {
+        let TrainConfig { batch, accumulate, recompute, .. } = self.train;
+        Plan { patch: self.preprocess.patch, batch, accumulate, recompute }
+    }
+
+    /// The same with another plan.
+    #[must_use]
+    pub fn with_memory_plan(mut self, plan: Plan) -> Self {
+        let Plan { patch, batch, accumulate, recompute } = plan;
+        self.preprocess.patch = patch;
+        self.train = TrainConfig { batch, accumulate, recompute, ..self.train };
+        self
+    }
+
+    /// The configuration as a TOML file.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("every value has a TOML form")
+    }
+
+    /// Which fold of how many validates.
+    ///
+    /// # Errors
+    ///
+    /// When `data.fold` is not `K/N` with K below N and N at least 2; `path` is named.
+    pub fn fold(&self, path: &Path) -> Result<(usize, usize)> {
+        let parts = self.data.fold.split_once('/');
+        let parsed = parts.and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+        parsed.filter(|(k, n)| k < n && *n >= 2).ok_or_else(|| {
+            Error::content(path, "a fold K/N such as 0/5, K below N", format!("\"{}\"", self.data.fold))
+        })
+    }
+}
+
+/// The classes of the folder, where they are called otherwise or are others.
+fn renamed(dataset: &Dataset) -> Option<FolderClasses> {
+    let Dataset { classes, labels, folder_classes, .. } = dataset;
+    let is_same = (classes, labels) == (&folder_classes.names, &folder_classes.labels);
+    (!is_same).then(|| folder_classes.clone())
+}
+
+/// The paper's values for `paper`; for the smaller networks, which learn in minutes, a higher rate.
+fn train_defaults(preset: Preset) -> TrainConfig {
+    let (steps, batch, learning_rate) = match preset {
+        Preset::Paper => (54_000, 1, 1e-4),
+        Preset::Small => (10_000, 1, 5e-4),
+        Preset::Tiny => (3_000, 2, 1e-3),
+    };
+    let clip_norm = if preset == Preset::Paper { 0.0 } else { 1.0 };
+    TrainConfig {
+        seed: 42,
+        steps,
+        batch,
+        accumulate: 1,
+        learning_rate,
+        warmup_steps: if preset == Preset::Paper { 0 } else { 100 },
+        validate_every: (steps / 10).max(1),
+        patience: 0,
+        recompute: Recompute::default(),
+        checkpoint_every: (steps / 30).max(1),
+        foreground_share: 0.5,
+        optimizer: AdamWConfig { clip_norm, ..AdamWConfig::default() },
+        loss: LossConfig::default(),
+        augment: AugmentConfig::default(),
+    }
+}
+
+/// An error of the parser in one line: where, and what.
+fn what_is_wrong(error: &toml::de::Error, text: &str) -> String {
+    match error.span() {
+        Some(span) => {
+            let line = 1 + text[..span.start].matches('\n').count();
+            format!("in line {line}: {}", error.message().replace('\n', ", "))
+        }
+        // The values were merged with the defaults and have lost their line; the parser names the key.
+        None => error.to_string().trim().replace('\n', " "),
+    }
+}
+
+/// Values of `user` over those of `defaults`, table by table; tables that mean something as a whole (the form of
+/// the intensities, the regions) are replaced whole.
+fn merge(mut defaults: Table, user: Table) -> Table {
+    for (key, value) in user {
+        match (defaults.remove(&key), value) {
+            (Some(Value::Table(old)), Value::Table(new)) if key != "intensity" && key != "regions" => {
+                defaults.insert(key, Value::Table(merge(old, new)));
+            }
+            (_, new) => {
+                defaults.insert(key, new);
+            }
+        }
+    }
+    defaults
+}

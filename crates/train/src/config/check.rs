@@ -1,0 +1,147 @@
+//! Whether the values of a configuration fit together.
+
+use std::path::Path;
+
+use super::Config;
+use crate::{TrainConfig, optimizer::AdamWConfig};
+use bipvl_imaging::{Error, Result};
+use bipvl_infer::{Mirror, twins};
+use bipvl_nn::{BiPvlSegConfig, Bottleneck, PATCH_MULTIPLE, STAGES, bifusion::Exchange};
+
+impl Config {
+    /// Whether the values fit together.
+    ///
+    /// # Errors
+    ///
+    /// When they do not; `path` is named.
+    pub fn check(&self, path: &Path) -> Result<()> {
+        let refuse = |expected: String, found: String| Err(Error::content(path, expected, found));
+        self.fold(path)?;
+        self.data.check(path)?;
+        self.preprocess.check(path)?;
+        self.train.augment.check(path)?;
+        if !(0.0..=1.0).contains(&self.train.foreground_share) {
+            let found = self.train.foreground_share.to_string();
+            return refuse("train.foreground_share from 0 to 1".into(), found);
+        }
+        let patch = self.preprocess.patch;
+        if patch.iter().any(|side| *side == 0 || !side.is_multiple_of(PATCH_MULTIPLE)) {
+            return refuse("preprocess.patch in multiples of 32".into(), format!("{patch:?}"));
+        }
+        if !(0.0..1.0).contains(&self.infer.overlap) {
+            return refuse("infer.overlap of at least 0 and below 1".into(), self.infer.overlap.to_string());
+        }
+        self.check_mirror(self.infer.mirror, path)?;
+        self.check_largest_component(self.infer.largest_component, path)?;
+        self.check_sizes(path)?;
+        self.check_heads(path)?;
+        self.check_learning(path)
+    }
+
+    /// Whether every size is at least 1 and the channels are those of the data.
+    fn check_sizes(&self, path: &Path) -> Result<()> {
+        let BiPvlSegConfig { vision, text, fusion, shared_size, .. } = &self.model;
+        let sizes = [
+            ("model.vision.feature_size", vision.feature_size),
+            ("model.vision.attention_window", vision.attention_window),
+            ("model.text.hidden_size", text.hidden_size),
+            ("model.text.intermediate_size", text.intermediate_size),
+            ("model.text.max_position_embeddings", text.max_position_embeddings),
+            ("model.fusion.mlp_size", fusion.mlp_size),
+            ("model.shared_size", *shared_size),
+            ("train.steps", self.train.steps),
+            ("train.batch", self.train.batch),
+            ("train.accumulate", self.train.accumulate),
+            ("train.validate_every", self.train.validate_every),
+            ("train.checkpoint_every", self.train.checkpoint_every),
+        ];
+        if let Some((name, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
+            return Err(Error::content(path, format!("{name} of at least 1"), "0"));
+        }
+        if self.model.supervised_scales > STAGES {
+            let expected = format!("model.supervised_scales from 0 to {STAGES}");
+            return Err(Error::content(path, expected, self.model.supervised_scales.to_string()));
+        }
+        if vision.channels != self.data.channels.len() {
+            let expected = format!("model.vision.channels of {}", self.data.channels.len());
+            return Err(Error::content(path, expected, vision.channels.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Whether a prediction may be mirrored so: along x not where it would turn a class into its twin on the
+    /// other side, unless the training mirrored too and told no sides apart.
+    ///
+    /// # Errors
+    ///
+    /// When it may not; `path` is named.
+    pub fn check_mirror(&self, mirror: Mirror, path: &Path) -> Result<()> {
+        match twins(&self.data.classes) {
+            Some([one, other]) if mirror.has(0) && self.train.augment.flip_probability[0] == 0.0 => {
+                let expected = format!(
+                    "no mirroring along x, which turns \"{one}\" into \"{other}\"; y and z may be mirrored"
+                );
+                Err(Error::content(path, expected, format!("\"{mirror}\"")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the classes are ones of which the largest component alone may be kept: a region that others cut out
+    /// of is in pieces on a label map though it is one piece in the body.
+    ///
+    /// # Errors
+    ///
+    /// When they overlap; `path` is named.
+    pub fn check_largest_component(&self, is_kept: bool, path: &Path) -> Result<()> {
+        if is_kept && !self.data.regions.is_empty() {
+            let expected = "classes that exclude each other, to keep the largest component of each";
+            return Err(Error::content(path, expected, "regions that overlap"));
+        }
+        Ok(())
+    }
+
+    /// Whether attention heads divide the channels they share.
+    fn check_heads(&self, path: &Path) -> Result<()> {
+        let BiPvlSegConfig { vision, text, fusion, .. } = &self.model;
+        let check = |name: &str, heads: usize, channels: usize| {
+            if heads > 0 && channels.is_multiple_of(heads) {
+                return Ok(());
+            }
+            Err(Error::content(path, format!("{name} that divide {channels}"), heads.to_string()))
+        };
+        for (stage, heads) in vision.heads.iter().enumerate() {
+            check(&format!("model.vision.heads in stage {}", stage + 1), *heads, vision.width(stage))?;
+        }
+        check("model.text.num_attention_heads", text.num_attention_heads, text.hidden_size)?;
+        check("model.fusion.heads", fusion.heads, vision.feature_size)?;
+        if (fusion.exchange, self.model.bottleneck) == (Exchange::Late, Bottleneck::Unfused) {
+            let expected =
+                "model.bottleneck of \"fused\" for an exchange that is \"late\", since it is there";
+            return Err(Error::content(path, expected, "\"unfused\""));
+        }
+        Ok(())
+    }
+
+    /// Whether the constants of the optimizer can lead anywhere.
+    fn check_learning(&self, path: &Path) -> Result<()> {
+        let TrainConfig { learning_rate, optimizer, .. } = &self.train;
+        let refuse = |expected: &str, found: f64| Err(Error::content(path, expected, found.to_string()));
+        if !(learning_rate.is_finite() && *learning_rate > 0.0) {
+            return refuse("train.learning_rate above 0", *learning_rate);
+        }
+        for (expected, beta) in [("beta1", optimizer.beta1), ("beta2", optimizer.beta2)] {
+            if !(0.0..1.0).contains(&beta) {
+                return refuse(&format!("train.optimizer.{expected} of at least 0 and below 1"), beta);
+            }
+        }
+        let AdamWConfig { epsilon, weight_decay, clip_norm, .. } = *optimizer;
+        for (name, value) in [("epsilon", epsilon), ("weight_decay", weight_decay), ("clip_norm", clip_norm)]
+        {
+            if !(value.is_finite() && value >= 0.0) {
+                return refuse(&format!("train.optimizer.{name} of at least 0"), value);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,316 @@
+//! From batches to weights.
+
+pub mod accumulate;
+pub mod budget;
+pub mod checkpoint;
+pub mod config;
+pub mod log;
+pub mod loss;
+pub mod memory;
+pub mod optimizer;
+pub mod recompute;
+pub mod run;
+pub mod schedule;
+pub mod validate;
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use burn::{
+    module::Module,
+    tensor::{Device, Gradients, Tensor},
+};
+use serde::{Deserialize, Serialize};
+
+use accumulate::Sum;
+use bipvl_data::{AugmentConfig, Batch, CachedCase, Labeling, Loader, LoaderConfig, Recipe, Sample};
+use bipvl_imaging::{Error, Result};
+use bipvl_infer::InferConfig;
+use bipvl_nn::{
+    BiPvlSeg, BiPvlSegConfig, ClassChannels, TextInput,
+    init::{Initializer, Noise},
+    published::Imported,
+    weights::fill,
+};
+use bipvl_text::CaseTexts;
+use checkpoint::{Best, Checkpoint, Progress};
+use log::{Event, LossValues};
+use loss::{LossConfig, LossWeights, Losses};
+use optimizer::{AdamW, AdamWConfig};
+use recompute::Recompute;
+use schedule::learning_rate;
+use validate::validate;
+
+/// How the weights are found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// What every random choice follows from.
+    pub seed: u64,
+    /// Updates of the weights.
+    pub steps: usize,
+    /// Samples that pass through the network together.
+    pub batch: usize,
+    /// Batches per update; several are as good as one larger batch, in the memory of one.
+    #[serde(default = "one")]
+    pub accumulate: usize,
+    /// Highest learning rate; it falls to zero as a cosine.
+    pub learning_rate: f64,
+    /// Updates during which the rate rises to it.
+    pub warmup_steps: usize,
+    /// Updates between two validations.
+    pub validate_every: usize,
+    /// Validations in a row that find nothing better before the training stops early; 0 means: it never does.
+    #[serde(default)]
+    pub patience: usize,
+    /// What the backward pass computes once more, to need less memory.
+    #[serde(default)]
+    pub recompute: Recompute,
+    /// Updates between two checkpoints.
+    pub checkpoint_every: usize,
+    /// Share of patches centered on a class.
+    pub foreground_share: f64,
+    /// Constants of the optimizer.
+    pub optimizer: AdamWConfig,
+    /// Forms of the losses.
+    #[serde(default)]
+    pub loss: LossConfig,
+    /// How patches are varied.
+    pub augment: AugmentConfig,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl TrainConfig {
+    /// Whether a training is at its end: all updates done, or nothing better for so long that it stops early.
+    pub fn is_over(&self, progress: &Progress) -> bool {
+        progress.step >= self.steps || self.is_stalled(progress)
+    }
+
+    /// Whether the last validations, as many as there is patience for, found nothing better.
+    fn is_stalled(&self, progress: &Progress) -> bool {
+        let since = progress.best.map_or(0, |best| (progress.step - best.step) / self.validate_every);
+        self.patience > 0 && since >= self.patience
+    }
+
+    /// Samples per update.
+    fn samples(&self) -> usize {
+        self.batch * self.accumulate
+    }
+}
+
+/// Everything that one training needs.
+#[derive(Debug)]
+pub struct Task {
+    /// How the weights are found.
+    pub config: TrainConfig,
+    /// Sizes of the network.
+    pub model: BiPvlSegConfig,
+    /// How cases were prepared.
+    pub recipe: Recipe,
+    /// How validation cases are covered.
+    pub infer: InferConfig,
+    /// Class names.
+    pub classes: Vec<String>,
+    /// The labels that the classes have in prepared cases.
+    pub labeling: Labeling,
+    /// The classes' texts, those of single cases among them.
+    pub texts: CaseTexts,
+    /// Published weights to begin with.
+    pub imported: Vec<Imported>,
+    /// Prepared cases to learn from.
+    pub training_cases: Arc<Vec<CachedCase>>,
+    /// Prepared cases to judge by.
+    pub validation_cases: Vec<CachedCase>,
+    /// Checkpoint with all that a training needs to go on.
+    pub last: PathBuf,
+    /// Weights of the best validation.
+    pub best: PathBuf,
+    /// Wall-clock time after which the training stops early.
+    pub time_budget: Option<Duration>,
+    /// Threads that cut patches; they never change the result.
+    pub workers: usize,
+    /// Where to compute, without autodiff.
+    pub device: Device,
+}
+
+/// All that is learned: the network, and one weight per loss.
+#[derive(Module, Debug)]
+pub struct Trainee {
+    /// The network.
+    pub model: BiPvlSeg,
+    /// Homoscedastic weights.
+    pub loss_weights: LossWeights,
+}
+
+/// Whether a training begins or goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With first weights drawn from the seed.
+    Fresh,
+    /// From the last checkpoint, to the same weights as without the interruption.
+    Resume,
+}
+
+/// Trains until the planned steps or the time are used up; every event goes to `log`.
+///
+/// # Errors
+///
+/// When a checkpoint cannot be read or written, or a loss is not finite.
+pub fn train(task: &Task, start: Start, log: &mut dyn FnMut(Event)) -> Result<Checkpoint> {
+    let began = Instant::now();
+    let config = &task.config;
+    let mut state = match start {
+        Start::Fresh => task.first_state()?,
+        Start::Resume => task.saved_state()?,
+    };
+    let mut loader = Loader::new(Arc::clone(&task.training_cases), task.loader(), state.progress.step);
+    while !config.is_over(&state.progress) {
+        let (_, samples) = loader.next().expect("a loader never ends");
+        let event;
+        (state, event) = update(task, state, &samples)?;
+        log(event);
+        let step = state.progress.step;
+        let out_of_time = task.time_budget.is_some_and(|budget| began.elapsed() >= budget);
+        if step == config.steps || step.is_multiple_of(config.validate_every) {
+            log(judge(task, &mut state)?);
+        }
+        let is_over = config.is_over(&state.progress);
+        if is_over || out_of_time || step.is_multiple_of(config.checkpoint_every) {
+            state.save(&task.last)?;
+            log(Event::Checkpoint { step });
+        }
+        if is_over && step < config.steps {
+            log(Event::Stalled { step, steps: config.steps, validations: config.patience });
+        } else if out_of_time && !is_over {
+            // Only for want of any weights to predict with, and after the checkpoint: a training that goes
+            // on from there must not remember a validation that an uninterrupted one never made.
+            if state.progress.best.is_none() {
+                log(judge(task, &mut state)?);
+            }
+            log(Event::OutOfTime { step, steps: config.steps });
+            break;
+        }
+    }
+    Ok(state)
+}
+
+/// One update of the weights.
+fn update(task: &Task, state: Checkpoint, samples: &[Sample]) -> Result<(Checkpoint, Event)> {
+    let began = Instant::now();
+    let Checkpoint { trainee, mut optimizer, mut progress } = state;
+    let mut noise = Noise::new(task.config.seed, progress.step as u64);
+    let mut sum: Option<Sum> = None;
+    for samples in samples.chunks(task.config.batch) {
+        let (loss, gradients) = learn_from(task, &trainee, samples, &mut noise);
+        if !loss.total.is_finite() {
+            let found = format!("{} at step {}; try a lower learning_rate", loss.total, progress.step + 1);
+            return Err(Error::content(&task.last, "a finite loss", found));
+        }
+        match &mut sum {
+            Some(sum) => sum.add(&trainee, loss, &gradients),
+            None => sum = Some(Sum::new(loss, gradients)),
+        }
+    }
+    let (loss, gradients) = sum.expect("an update has at least one batch").into_parts();
+    let TrainConfig { learning_rate: peak, steps, warmup_steps, .. } = task.config;
+    let rate = learning_rate(peak, progress.step, steps, warmup_steps);
+    let trainee = optimizer.step(trainee, gradients, rate);
+    progress.step += 1;
+    let epoch = progress.step * task.config.samples() / task.training_cases.len();
+    let seconds = began.elapsed().as_secs_f64();
+    let event = Event::Step { step: progress.step, epoch, learning_rate: rate, loss, seconds };
+    Ok((Checkpoint { trainee, optimizer, progress }, event))
+}
+
+/// The losses of one batch, and its share in the gradients of an update.
+fn learn_from(
+    task: &Task,
+    trainee: &Trainee,
+    samples: &[Sample],
+    noise: &mut Noise,
+) -> (LossValues, Gradients) {
+    let device = task.autodiff();
+    let batch = Batch::new(samples, &device);
+    let output = trainee.model.forward(batch.image, &task.text(samples, &device), Some(noise));
+    let losses = Losses::of(&output, batch.labels, &task.labeling, &task.config.loss, Some(noise));
+    let total = trainee.loss_weights.total(&losses, task.config.loss.weighting);
+    let loss = values(&losses, &total);
+    // Nothing of the graph but what `total` holds on to may live on through the backward pass.
+    drop((output, losses));
+    let share = if task.config.accumulate > 1 { total / task.config.accumulate as f64 } else { total };
+    (loss, share.backward())
+}
+
+/// Validates, and keeps the weights when they are the best so far.
+fn judge(task: &Task, state: &mut Checkpoint) -> Result<Event> {
+    let validation = validate(state.trainee.model.valid(), task);
+    let (step, mean_dice) = (state.progress.step, validation.mean_dice());
+    let best = state.progress.best.is_none_or(|best| mean_dice > best.mean_dice);
+    if best {
+        state.progress.best = Some(Best { mean_dice, step });
+        state.save_weights(&task.best)?;
+    }
+    Ok(Event::Validation { step, mean_dice, dice: validation.dice, best })
+}
+
+fn values(losses: &Losses, total: &Tensor<1>) -> LossValues {
+    let value = |loss: &Tensor<1>| loss.clone().into_scalar::<f32>();
+    LossValues {
+        total: value(total),
+        segmentation: value(&losses.segmentation),
+        class_embedding: value(&losses.class_embedding),
+        alignment: losses.alignment.as_ref().map_or(0.0, value),
+    }
+}
+
+impl Task {
+    /// The text of the cases that the samples are of.
+    fn text(&self, samples: &[Sample], device: &Device) -> TextInput {
+        let text = self.texts.of_batch(samples.iter().map(|sample| sample.case.as_str()));
+        self.config.loss.read(TextInput::new(&text, device))
+    }
+
+    /// The device of everything that learns.
+    fn autodiff(&self) -> Device {
+        self.config.recompute.autodiff(&self.device)
+    }
+
+    fn trainee(&self, mut init: Initializer) -> Trainee {
+        let channels = ClassChannels { classes: self.classes.len(), logits: self.labeling.outputs() };
+        let model = self.model.init(channels, self.recipe.patch, &mut init);
+        Trainee { model, loss_weights: LossWeights::new(&init) }
+    }
+
+    /// First weights: drawn from the seed, but for those that were published.
+    fn first_state(&self) -> Result<Checkpoint> {
+        let device = self.autodiff();
+        let mut trainee = self.trainee(Initializer::new(self.config.seed, &device));
+        for imported in &self.imported {
+            trainee.model = fill(trainee.model, imported.weights.clone(), &imported.source)?;
+        }
+        let optimizer = AdamW::new(self.config.optimizer);
+        Ok(Checkpoint { trainee, optimizer, progress: Progress::default() })
+    }
+
+    fn saved_state(&self) -> Result<Checkpoint> {
+        let blank = self.trainee(Initializer::blank(&self.autodiff()));
+        Checkpoint::load(&self.last, blank, self.config.optimizer, &self.device)
+    }
+
+    fn loader(&self) -> LoaderConfig {
+        LoaderConfig {
+            patch: self.recipe.patch,
+            batch: self.config.samples(),
+            workers: self.workers,
+            seed: self.config.seed,
+            foreground_share: self.config.foreground_share,
+            augment: self.config.augment.clone(),
+        }
+    }
+}

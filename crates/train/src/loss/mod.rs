@@ -1,0 +1,211 @@
+//! The three losses and their homoscedastic weighting (paper.md section 7).
+
+pub mod alignment;
+pub mod class_embedding;
+pub mod deep_supervision;
+pub mod segmentation;
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Int, Tensor},
+};
+use serde::{Deserialize, Serialize};
+
+pub use alignment::{Aligned, ConceptWeights, HardNegatives};
+
+use segmentation::masks;
+
+use bipvl_data::Labeling;
+use bipvl_nn::{
+    Output, TextInput,
+    init::{Initializer, Noise},
+};
+
+/// Forms of the losses: where figure and release disagree (paper.md section 11, rows 7 to 9), and what may be
+/// left out to see what it is good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// What of the text is aligned with the image.
+    pub alignment: Aligned,
+    /// How concepts are weighed in the global alignment.
+    pub concept_weights: ConceptWeights,
+    /// What concepts are told from in the local alignment.
+    pub hard_negatives: HardNegatives,
+    /// How the losses are added.
+    pub weighting: LossWeighting,
+}
+
+/// How a learned `log_sigma` s weighs a loss L.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossWeighting {
+    /// `L / (2 · e^s) + s`, the form of the release, which rests at a weight of 1 / L. The default: it is
+    /// known, and differs from the other by a scale alone.
+    #[default]
+    Released,
+    /// `½ · e^(−s) · L + ½ · s`, the form of Kendall et al., which rests at half that weight.
+    Kendall,
+    /// `½ · L`: the weights that the others begin with, never learned.
+    Fixed,
+}
+
+impl LossConfig {
+    /// What the losses read of a text: without the concepts where nothing is aligned.
+    pub fn read(&self, text: TextInput) -> TextInput {
+        match self.alignment {
+            Aligned::None => text.without_concepts(),
+            Aligned::Both | Aligned::Global | Aligned::Local => text,
+        }
+    }
+}
+
+/// The losses of one step, each a tensor of one value.
+#[derive(Clone, Debug)]
+pub struct Losses {
+    /// Dice and cross-entropy of the logits, of all scales that are supervised; binary where classes overlap.
+    pub segmentation: Tensor<1>,
+    /// Class embeddings against the logits.
+    pub class_embedding: Tensor<1>,
+    /// Text against image, global and local; `None` where nothing is aligned.
+    pub alignment: Option<Tensor<1>>,
+}
+
+impl Losses {
+    /// All three for one batch; `labels` are `[batch, x, y, z]`, and `labeling` says what they are of.
+    pub fn of(
+        output: &Output,
+        labels: Tensor<4, Int>,
+        labeling: &Labeling,
+        config: &LossConfig,
+        noise: Option<&mut Noise>,
+    ) -> Self {
+        let (logits, embedding) = (output.logits.clone(), output.class_embedding.clone());
+        assert_eq!(logits.dims()[1], labeling.outputs(), "the logits are those of the classes");
+        let over_scales = |loss: &dyn Fn(Tensor<5>, Tensor<4, Int>) -> Tensor<1>| {
+            deep_supervision::over_scales(logits.clone(), &output.auxiliary, labels, loss)
+        };
+        let (segmentation, class_embedding) = match labeling {
+            Labeling::Exclusive(_) => (
+                over_scales(&segmentation::dice_and_cross_entropy),
+                class_embedding::supervision(embedding, logits),
+            ),
+            Labeling::Overlapping(regions) => (
+                over_scales(&|logits, labels| {
+                    segmentation::dice_and_binary_cross_entropy(logits, masks(labels, regions))
+                }),
+                class_embedding::supervision_of_each(embedding, logits),
+            ),
+        };
+        Self { segmentation, class_embedding, alignment: alignment::alignment(output, config, noise) }
+    }
+}
+
+/// One learned `log_sigma` per loss.
+#[derive(Module, Debug)]
+pub struct LossWeights {
+    /// `[3]`: segmentation, class embedding, alignment; each starts at 0.
+    pub log_sigma: Param<Tensor<1>>,
+}
+
+impl LossWeights {
+    /// Equal weights.
+    pub fn new(init: &Initializer) -> Self {
+        Self { log_sigma: init.constant([3], 0.0) }
+    }
+
+    /// The sum of the weighted losses (paper.md 7.6). A loss that is not there has no weight to learn either.
+    pub fn total(&self, losses: &Losses, weighting: LossWeighting) -> Tensor<1> {
+        let mut all = vec![losses.segmentation.clone(), losses.class_embedding.clone()];
+        all.extend(losses.alignment.clone());
+        let s = self.log_sigma.val().slice_dim(0, 0..all.len());
+        let half = Tensor::cat(all, 0) * 0.5;
+        let weighted = match weighting {
+            LossWeighting::Released => half * s.clone().neg().exp() + s,
+            LossWeighting::Kendall => half * s.clone().neg().exp() + s * 0.5,
+            LossWeighting::Fixed => half,
+        };
+        weighted.sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    fn losses(values: [f32; 3]) -> Losses {
+        let [segmentation, class_embedding, alignment] =
+            values.map(|value| Tensor::from_floats([value], &Device::flex().autodiff()));
+        Losses { segmentation, class_embedding, alignment: Some(alignment) }
+    }
+
+    #[test]
+    fn at_the_start_the_total_is_half_the_sum() {
+        let weights = LossWeights::new(&Initializer::new(0, &Device::flex().autodiff()));
+        let total = weights.total(&losses([1.5, 0.25, 3.0]), LossWeighting::Released).into_scalar::<f32>();
+        assert!((total - 0.5 * (1.5 + 0.25 + 3.0)).abs() < 1e-6);
+    }
+
+    /// Slope of the total at weights whose exponentials are `share` of the losses.
+    fn slope(weighting: LossWeighting, share: f32) -> f32 {
+        let values = [1.5, 0.25, 3.0];
+        let rest = values.map(|value| (value * share).ln());
+        let log_sigma = Tensor::from_floats(rest, &Device::flex().autodiff());
+        let weights = LossWeights { log_sigma: Param::from_tensor(log_sigma) };
+        let gradients = weights.total(&losses(values), weighting).backward();
+        let gradient = weights.log_sigma.val().grad(&gradients).expect("the weights are learned");
+        gradient.abs().max().into_scalar()
+    }
+
+    #[test]
+    fn weights_rest_where_their_form_says() {
+        // d/ds [L / (2 eˢ) + s] = 0 at eˢ = L / 2, and d/ds [L / (2 eˢ) + s / 2] = 0 at eˢ = L.
+        assert!(slope(LossWeighting::Released, 0.5) < 1e-6);
+        assert!(slope(LossWeighting::Kendall, 1.0) < 1e-6);
+    }
+
+    #[test]
+    fn fixed_weights_stay_those_of_the_start_and_learn_nothing() {
+        let log_sigma = Tensor::from_floats([1.0, -2.0, 0.5], &Device::flex().autodiff());
+        let weights = LossWeights { log_sigma: Param::from_tensor(log_sigma) };
+        let mut losses = losses([1.5, 0.25, 3.0]);
+        losses.segmentation = losses.segmentation.require_grad();
+        let total = weights.total(&losses, LossWeighting::Fixed);
+        assert!((total.clone().into_scalar::<f32>() - 0.5 * (1.5 + 0.25 + 3.0)).abs() < 1e-6);
+        assert!(weights.log_sigma.val().grad(&total.backward()).is_none());
+    }
+
+    #[test]
+    fn an_absent_loss_costs_nothing_and_its_weight_does_not_move() {
+        let log_sigma = Tensor::from_floats([0.0, 0.0, 7.0], &Device::flex().autodiff());
+        let weights = LossWeights { log_sigma: Param::from_tensor(log_sigma) };
+        let losses = Losses { alignment: None, ..losses([1.5, 0.25, 3.0]) };
+        let total = weights.total(&losses, LossWeighting::Released);
+        assert!((total.clone().into_scalar::<f32>() - 0.5 * (1.5 + 0.25)).abs() < 1e-6);
+        let gradient = weights.log_sigma.val().grad(&total.backward()).expect("two weights are learned");
+        assert_eq!(gradient.into_data().try_to_vec::<f32>().unwrap()[2], 0.0);
+    }
+
+    #[test]
+    fn a_configuration_may_turn_any_of_the_switches() {
+        assert_eq!(toml::from_str::<LossConfig>("").unwrap(), LossConfig::default());
+        let turned: LossConfig = toml::from_str(
+            r#"
+            alignment = "local"
+            concept_weights = "over_classes"
+            hard_negatives = "least_similar"
+            weighting = "kendall"
+            "#,
+        )
+        .unwrap();
+        let expected = LossConfig {
+            alignment: Aligned::Local,
+            concept_weights: ConceptWeights::OverClasses,
+            hard_negatives: HardNegatives::LeastSimilar,
+            weighting: LossWeighting::Kendall,
+        };
+        assert_eq!(turned, expected);
+    }
+}

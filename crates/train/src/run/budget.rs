@@ -1,0 +1,70 @@
+//! A configuration that fits into a memory budget.
+
+use std::path::Path;
+
+use super::with_sizes;
+use crate::config::Config;
+use crate::{
+    budget::{Choice, choose},
+    loss::{Aligned, LossConfig},
+    memory::{Demand, Plan, TextSize},
+    recompute::Recompute,
+};
+use bipvl_imaging::{Error, Result};
+use bipvl_nn::{TextConfig, published::Imported};
+use bipvl_text::{Descriptions, Tokenizer};
+
+/// Bytes of a gigabyte.
+pub const GB: f64 = 1e9;
+
+/// The configuration with the patch, the batches and the recomputation that fit into `budget_gb` for these
+/// descriptions and weights (as for [`super::Run::create`]) and so many `workers` that cut patches, and what was
+/// chosen. `flag` is named in messages.
+///
+/// # Errors
+///
+/// When nothing fits; the message names the smallest need.
+pub fn within_budget(
+    config: Config,
+    descriptions: &Descriptions,
+    of_cases: &[Descriptions],
+    imported: &[Imported],
+    (budget_gb, workers, flag): (f64, usize, &Path),
+) -> Result<(Config, Choice)> {
+    let (config, tokenizer) = with_sizes(config, descriptions, of_cases, imported)?;
+    config.check(Path::new("config.toml"))?;
+    let text = text_size(&config.model.text, config.train.loss, &tokenizer, descriptions, of_cases);
+    let classes = config.data.class_channels();
+    let demand = Demand { model: config.model.clone(), classes, text, workers };
+    let choice = choose(&demand, config.memory_plan(), budget_gb * GB).map_err(|(plan, peak)| {
+        let Plan { patch: [x, y, z], batch, .. } = plan;
+        let again = if plan.recompute == Recompute::Blocks { " and recompute = \"blocks\"" } else { "" };
+        // Rounded up, so that the number can be given.
+        let expected = format!(
+            "at least {:.2} (GB), for patches of {x} × {y} × {z} voxels, batches of {batch}{again}",
+            (peak / GB * 100.0).ceil() / 100.0
+        );
+        Error::content(flag, expected, budget_gb.to_string())
+    })?;
+    Ok((config.with_memory_plan(choice.after), choice))
+}
+
+/// Lengths of the longest texts of all.
+fn text_size(
+    config: &TextConfig,
+    loss: LossConfig,
+    tokenizer: &Tokenizer,
+    descriptions: &Descriptions,
+    of_cases: &[Descriptions],
+) -> TextSize {
+    let tokenizer = tokenizer.clone().with_max_tokens(config.max_position_embeddings);
+    let texts = std::iter::once(descriptions).chain(of_cases).map(|text| tokenizer.encode_classes(text));
+    let lengths = texts.map(|text| [text.full.ids.len(), text.concepts.ids.len()]);
+    let [tokens, sentences] =
+        lengths.fold([0; 2], |[one, two], [full, concepts]| [one.max(full), two.max(concepts)]);
+    TextSize {
+        tokens,
+        sentence_tokens: if loss.alignment == Aligned::None { 0 } else { sentences },
+        is_by_case: !of_cases.is_empty(),
+    }
+}

@@ -1,0 +1,55 @@
+//! Segments the validation cases with the present weights and scores them on the prepared grid.
+
+use bipvl_imaging::Volume;
+use bipvl_metrics::overlaps;
+use indexmap::IndexMap;
+
+use super::Task;
+use bipvl_infer::{InferConfig, Mirror, Predictor, PredictorInput};
+use bipvl_nn::{BiPvlSeg, TextInput};
+
+/// Dice of the validation cases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Validation {
+    /// Mean over cases whose reference has the class; a missed class counts as 0.
+    pub dice: IndexMap<String, f64>,
+}
+
+impl Validation {
+    /// Mean over classes.
+    pub fn mean_dice(&self) -> f64 {
+        self.dice.values().sum::<f64>() / self.dice.len().max(1) as f64
+    }
+}
+
+/// Scores a model without autodiff on the validation cases of a task.
+pub fn validate(model: BiPvlSeg, task: &Task) -> Validation {
+    let predictor = Predictor::new(PredictorInput {
+        model,
+        text: &TextInput::new(&task.texts.common, &task.device),
+        recipe: task.recipe.clone(),
+        channels: task.model.vision.channels,
+        labeling: task.labeling.clone(),
+        // Quick: flips are for prediction.
+        config: InferConfig { mirror: Mirror::default(), ..task.infer },
+        device: task.device.clone(),
+    });
+    let classes = task.labeling.classes();
+    let mut sums = vec![(0.0, 0usize); classes.len()];
+    for case in &task.validation_cases {
+        let own =
+            task.texts.own.get(case.id()).map(|text| predictor.described(std::slice::from_ref(&text.full)));
+        let predictor = own.as_ref().unwrap_or(&predictor);
+        let sample = case.crop([0; 3], case.grid().shape());
+        let prediction = predictor.segment(sample.image.view(), case.grid(), case.grid(), &mut |_| ());
+        let reference = Volume::new(sample.labels.mapv(u16::from), case.grid().clone());
+        for ((sum, count), overlap) in sums.iter_mut().zip(overlaps(&prediction, &reference, &classes)) {
+            if overlap.reference > 0 {
+                *sum += overlap.dice().unwrap_or(0.0);
+                *count += 1;
+            }
+        }
+    }
+    let means = sums.into_iter().map(|(sum, count)| sum / count.max(1) as f64);
+    Validation { dice: task.classes.iter().cloned().zip(means).collect() }
+}
