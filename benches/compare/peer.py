@@ -130,8 +130,8 @@ class VisionForward(SwinTask):
 class Optimization:
     """Steps of AdamW, and the loss before each."""
 
-    def __init__(self, parameters, options, clip_norm=0.0):
-        self.parameters, self.clip_norm = list(parameters), clip_norm
+    def __init__(self, parameters, options, max_grad_norm=0.0):
+        self.parameters, self.max_grad_norm = list(parameters), max_grad_norm
         fused = {"fused": True} if options.best else {}
         self.adamw = torch.optim.AdamW(self.parameters, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, **fused)
         self.losses = []
@@ -140,8 +140,8 @@ class Optimization:
         self.losses.append(loss.item())
         self.adamw.zero_grad()
         loss.backward()
-        if self.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        if self.max_grad_norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         self.adamw.step()
 
     def result(self):
@@ -220,8 +220,8 @@ class TextTraining(WholeTask):
         super().prepare()
         self.input_image = self.image()
         self.labels = labels(self.input_image.shape, CLASSES + 1)
-        clip_norm = 1.0 if self.size() is TINY else 0.0
-        self.optimization = Optimization(self.network.named_weights().values(), self.options, clip_norm)
+        max_grad_norm = 1.0 if self.size() is TINY else 0.0
+        self.optimization = Optimization(self.network.named_weights().values(), self.options, max_grad_norm)
 
     def run(self):
         with self.autocast():

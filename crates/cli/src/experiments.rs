@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use bipvl::{
     config::Config,
-    data::{Dataset, Layout, Wanted},
+    data::{Dataset, DatasetOverrides, Layout},
     text::Descriptions,
 };
 
@@ -67,7 +67,7 @@ impl Experiment {
     }
 
     /// What it says of the data set.
-    pub(crate) fn wanted(&self) -> Result<Wanted> {
+    pub(crate) fn wanted(&self) -> Result<DatasetOverrides> {
         Ok(Config::wanted(self.config, &self.path("configs"))?)
     }
 

@@ -17,7 +17,7 @@ use args::{Cli, Command, LogFormat};
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    bipvl_kernels::keep_freed_memory();
+    bipvl_kernels::tune_malloc();
     let cli = Cli::parse();
     start_log(cli.log_format);
     limit_threads(cli.threads);

@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use sha2::{Digest, Sha256};
 
-use super::{Case, Dataset, Recipe, Sample, VoxelLists};
+use super::{Case, ClassLocations, Dataset, PreprocessConfig, Sample};
 use bipvl_imaging::{Error, Result};
 
 /// Counts up when the files change in form or cases are prepared otherwise, so that old files are not reused.
@@ -34,7 +34,7 @@ pub struct CachedCase {
     id: String,
     grid: Grid,
     num_channels: usize,
-    voxel_lists: VoxelLists,
+    voxel_lists: ClassLocations,
     map: Mmap,
     image: Range<usize>,
     labels: Range<usize>,
@@ -51,7 +51,7 @@ pub struct CachedCase {
 /// When the folder cannot be written to, or a case cannot be prepared.
 pub fn build_cache(
     folder: &Path,
-    recipe: &Recipe,
+    recipe: &PreprocessConfig,
     dataset: &Dataset,
     cases: &[Case],
     progress: &(dyn Fn(usize) + Sync),
@@ -91,7 +91,7 @@ impl CachedCase {
     }
 
     /// The voxels to center patches on.
-    pub fn voxel_lists(&self) -> &VoxelLists {
+    pub fn voxel_lists(&self) -> &ClassLocations {
         &self.voxel_lists
     }
 
@@ -160,15 +160,21 @@ impl CachedCase {
         }
         let affine = Affine::from_row_slice(&numbers(affine.data(), f64::from_le_bytes));
         let (image, labels) = (place_in(&map, image.data()), place_in(&map, labels.data()));
-        let voxel_lists = VoxelLists::from_stored([x, y, z], by_class);
+        let voxel_lists = ClassLocations::from_stored([x, y, z], by_class);
         let grid = Grid::new([x, y, z], affine);
         Ok((Self { id: id.to_owned(), grid, num_channels, voxel_lists, image, labels, map }, stored))
     }
 }
 
-fn build(path: &Path, recipe: &Recipe, dataset: &Dataset, case: &Case, fingerprint: &str) -> Result<()> {
+fn build(
+    path: &Path,
+    recipe: &PreprocessConfig,
+    dataset: &Dataset,
+    case: &Case,
+    fingerprint: &str,
+) -> Result<()> {
     let (prepared, labels) = recipe.prepare_case(dataset, case)?;
-    let lists = VoxelLists::of(&prepared.image, &labels, dataset.labels.len());
+    let lists = ClassLocations::of(&prepared.image, &labels, dataset.labels.len());
     let image: Vec<u8> =
         prepared.image.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
     let affine: Vec<u8> =
@@ -197,7 +203,7 @@ fn build(path: &Path, recipe: &Recipe, dataset: &Dataset, case: &Case, fingerpri
 }
 
 /// What a prepared case is made of, in 64 letters.
-fn fingerprint(recipe: &Recipe, dataset: &Dataset, case: &Case) -> Result<String> {
+fn fingerprint(recipe: &PreprocessConfig, dataset: &Dataset, case: &Case) -> Result<String> {
     let mut hash = Sha256::new();
     let recipe = serde_json::to_string(recipe).expect("a recipe can always be written as text");
     let Dataset { labels, relabel, channels, .. } = dataset;

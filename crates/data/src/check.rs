@@ -127,7 +127,7 @@ impl Check {
     }
 
     /// How many faults would stop a training.
-    pub fn num_faults(&self) -> usize {
+    pub fn num_errors(&self) -> usize {
         self.missing.len() + self.faults.len() + self.unknown.len()
     }
 

@@ -34,9 +34,9 @@ pub struct Dataset {
     /// The labels of each class where classes overlap; none where they exclude each other.
     pub regions: Regions,
     /// The classes as the folder itself has them, whatever a configuration calls them.
-    pub folder_classes: FolderClasses,
+    pub source_classes: SourceClasses,
     /// Labels of the files that count as others.
-    pub relabel: Vec<Relabel>,
+    pub relabel: Vec<LabelRemap>,
     /// The cases to train and validate on, sorted by id.
     pub cases: Vec<Case>,
     /// Cases that the data set itself puts aside for the test, sorted by id.
@@ -46,7 +46,7 @@ pub struct Dataset {
 /// Classes as the folder of a data set has them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FolderClasses {
+pub struct SourceClasses {
     /// Names in the order of the labels.
     pub names: Vec<String>,
     /// The label of each.
@@ -77,7 +77,7 @@ pub enum Modality {
 /// A label of the files that counts as another: of a second part of a class, or a slip of the annotators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Relabel {
+pub struct LabelRemap {
     /// The label in the files.
     pub from: u16,
     /// The label of a class, or 0 for background.
@@ -87,7 +87,7 @@ pub struct Relabel {
 /// What a configuration says of its data set; what it leaves open is read from the folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Wanted {
+pub struct DatasetOverrides {
     /// Which cases, where a folder holds both; else what the volumes were taken with.
     pub modality: Option<Modality>,
     /// The names of the classes, with `labels`.
@@ -97,10 +97,10 @@ pub struct Wanted {
     /// Sets of labels that are the classes instead, where these overlap.
     pub regions: Regions,
     /// Labels of the files that count as others.
-    pub relabel: Vec<Relabel>,
+    pub relabel: Vec<LabelRemap>,
 }
 
-impl Wanted {
+impl DatasetOverrides {
     /// Whether the regions fit together, before it is known which labels the files hold.
     ///
     /// # Errors
@@ -119,7 +119,7 @@ impl Dataset {
     ///
     /// As [`Dataset::read`].
     pub fn open(root: &Path) -> Result<Self> {
-        Self::read(root, &Wanted::default())
+        Self::read(root, &DatasetOverrides::default())
     }
 
     /// Reads a folder as a configuration wants it.
@@ -128,7 +128,7 @@ impl Dataset {
     ///
     /// When no layout fits, a file that describes the data set is malformed, classes and labels do not fit
     /// together, there is no case, or a case lacks a file.
-    pub fn read(root: &Path, wanted: &Wanted) -> Result<Self> {
+    pub fn read(root: &Path, wanted: &DatasetOverrides) -> Result<Self> {
         let dataset = Self::list(root, wanted)?;
         let index = dataset.layout.index(root);
         if dataset.cases.is_empty() {
@@ -152,19 +152,19 @@ impl Dataset {
     /// # Errors
     ///
     /// As [`Dataset::read`], but for missing files and no cases.
-    pub fn list(root: &Path, wanted: &Wanted) -> Result<Self> {
+    pub fn list(root: &Path, wanted: &DatasetOverrides) -> Result<Self> {
         let layout = Layout::of(root)?;
         let listing = layout.list(root, wanted.modality)?;
         let index = layout.index(root);
-        let folder_classes = FolderClasses { names: listing.classes, labels: listing.labels };
+        let source_classes = SourceClasses { names: listing.classes, labels: listing.labels };
         let (classes, labels, regions) = match (&wanted.classes, &wanted.labels) {
             (_, labels) if !wanted.regions.is_empty() => {
                 let names = wanted.regions.keys().cloned().collect();
-                let labels = labels.as_ref().unwrap_or(&folder_classes.labels);
+                let labels = labels.as_ref().unwrap_or(&source_classes.labels);
                 (names, labels.clone(), wanted.regions.clone())
             }
             (Some(classes), Some(labels)) => (classes.clone(), labels.clone(), Regions::new()),
-            (None, None) => (folder_classes.names.clone(), folder_classes.labels.clone(), listing.regions),
+            (None, None) => (source_classes.names.clone(), source_classes.labels.clone(), listing.regions),
             _ => {
                 let expected = "data.classes and data.labels in the configuration, or neither";
                 return Err(Error::content(root, expected, "one of them"));
@@ -187,7 +187,7 @@ impl Dataset {
             classes,
             labels,
             regions,
-            folder_classes,
+            source_classes,
             relabel: wanted.relabel.clone(),
             cases: sorted(&index, listing.cases)?,
             test: sorted(&index, listing.test)?,
@@ -235,7 +235,7 @@ impl Modality {
 /// # Errors
 ///
 /// When the file is no label map.
-pub fn read_reference(path: &Path, relabel: &[Relabel]) -> Result<LabelMap> {
+pub fn read_reference(path: &Path, relabel: &[LabelRemap]) -> Result<LabelMap> {
     let mut labels = read_labels(path)?;
     if !relabel.is_empty() {
         let counts_as: BTreeMap<u16, u16> = relabel.iter().map(|rule| (rule.from, rule.to)).collect();
@@ -274,13 +274,13 @@ pub(super) fn check_labels(path: &Path, labels: &[u16]) -> Result<()> {
 }
 
 /// Whether every relabeled label is no class and counts as one, or as background.
-fn check_relabel(path: &Path, relabel: &[Relabel], labels: &[u16]) -> Result<()> {
+fn check_relabel(path: &Path, relabel: &[LabelRemap], labels: &[u16]) -> Result<()> {
     let wrong = |expected: &str, found: u16| Err(Error::content(path, expected, found.to_string()));
     let from: Vec<u16> = relabel.iter().map(|rule| rule.from).collect();
     if let Some(label) = twice(&from) {
         return wrong("each label relabeled once", *label);
     }
-    for Relabel { from, to } in relabel {
+    for LabelRemap { from, to } in relabel {
         if *from == 0 || labels.contains(from) {
             return wrong("labels to relabel that are no class's and not 0", *from);
         }

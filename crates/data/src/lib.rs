@@ -1,7 +1,7 @@
 //! From cases on disk to batches of tensors.
 //!
 //! [`Dataset`] lists the cases of a folder in one of several [`Layout`]s, [`Check`] tells what is wrong with
-//! them, [`Split`] shares them out, [`Recipe`] prepares their voxels, [`build_cache`] keeps the prepared cases on disk, [`Loader`] cuts augmented patches out of them, and [`Batch`] makes tensors
+//! them, [`Split`] shares them out, [`PreprocessConfig`] prepares their voxels, [`build_cache`] keeps the prepared cases on disk, [`Loader`] cuts augmented patches out of them, and [`Batch`] makes tensors
 //! of the patches.
 
 mod augment;
@@ -25,12 +25,14 @@ pub use cache::{CachedCase, build_cache, stamp};
 pub use case_descriptions::case_descriptions;
 pub use check::{Check, ClassCount, LabelCount};
 pub use classes::read_classes;
-pub use dataset::{Case, Dataset, FolderClasses, Modality, Relabel, Wanted, read_reference};
+pub use dataset::{Case, Dataset, DatasetOverrides, LabelRemap, Modality, SourceClasses, read_reference};
 pub use labeling::Labeling;
 pub use layout::Layout;
-pub use loader::{Loader, LoaderConfig, STEPS_AHEAD};
-pub use patch::{VoxelLists, fullest_start};
-pub use preprocess::{Intensity, Prepared, Recipe, check_grid, class_indices, read_channels};
+pub use loader::{Loader, LoaderConfig, PREFETCH_STEPS};
+pub use patch::{ClassLocations, densest_patch_origin};
+pub use preprocess::{
+    Intensity, PreprocessConfig, PreprocessedCase, check_grid, read_channels, remap_labels,
+};
 
 pub use regions::{Regions, check_regions};
 pub use split::{Fold, Part, Split, SplitConfig, fold};

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{AugmentConfig, Augmentation, CachedCase, Sample};
 
 /// How many finished steps a worker may be ahead of the consumer.
-pub const STEPS_AHEAD: usize = 2;
+pub const PREFETCH_STEPS: usize = 2;
 
 /// Which patches a loader cuts, and how many threads it takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub struct LoaderConfig {
     /// What all choices follow from.
     pub seed: u64,
     /// The share of patches centered on a class.
-    pub foreground_share: f64,
+    pub oversample_foreground: f64,
     /// How patches are varied.
     pub augment: AugmentConfig,
 }
@@ -58,7 +58,7 @@ impl Loader {
         assert!(config.batch > 0, "a batch has at least one sample");
         let workers = config.workers.max(1);
         let start_worker = |worker: usize| {
-            let (sender, receiver) = sync_channel(STEPS_AHEAD);
+            let (sender, receiver) = sync_channel(PREFETCH_STEPS);
             let (cases, config) = (Arc::clone(&cases), config.clone());
             let steps = (first_step + worker..).step_by(workers);
             (receiver, thread::spawn(move || work(&cases, &config, steps, sender)))
@@ -112,7 +112,7 @@ fn work(
 fn sample(cases: &[CachedCase], config: &LoaderConfig, step: usize, index: usize) -> Sample {
     let case = &cases[case_at(step * config.batch + index, cases.len(), config.seed)];
     let mut rng = generator(config.seed, [step as u64, index as u64, 1]);
-    let start = case.voxel_lists().draw_start(config.patch, config.foreground_share, &mut rng);
+    let start = case.voxel_lists().sample_patch_origin(config.patch, config.oversample_foreground, &mut rng);
     Augmentation::draw(&config.augment, &mut rng).cut(case, start, config.patch)
 }
 

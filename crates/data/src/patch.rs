@@ -11,12 +11,12 @@ const MAX_VOXELS_PER_CLASS: usize = 10_000;
 
 /// Voxels of a case to center patches on, class by class.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VoxelLists {
+pub struct ClassLocations {
     shape: [usize; 3],
     by_class: Vec<Vec<u32>>,
 }
 
-impl VoxelLists {
+impl ClassLocations {
     /// Lists the voxels of a prepared case. List 0 holds the background where a channel of the image is
     /// not zero, list `k` the voxels of class `k`; of a long list, evenly spread voxels are kept.
     ///
@@ -48,15 +48,20 @@ impl VoxelLists {
 
     /// Draws the first voxel of a patch that lies inside the case.
     ///
-    /// With probability `foreground_share` it is centered on a voxel of a class, which is drawn among the
+    /// With probability `oversample_foreground` it is centered on a voxel of a class, which is drawn among the
     /// classes present, all alike; else on a background voxel the image shows something of. Where one kind
     /// is missing the other is taken, where both are, any voxel.
     ///
     /// # Panics
     ///
     /// When the patch is larger than the case.
-    pub fn draw_start(&self, patch: [usize; 3], foreground_share: f64, rng: &mut impl Rng) -> [usize; 3] {
-        let wants_foreground = rng.random_bool(foreground_share);
+    pub fn sample_patch_origin(
+        &self,
+        patch: [usize; 3],
+        oversample_foreground: f64,
+        rng: &mut impl Rng,
+    ) -> [usize; 3] {
+        let wants_foreground = rng.random_bool(oversample_foreground);
         let present = self.by_class[1..].iter().filter(|voxels| !voxels.is_empty());
         let foreground = present.choose(rng);
         let background = Some(&self.by_class[0]).filter(|voxels| !voxels.is_empty());
@@ -82,7 +87,7 @@ impl VoxelLists {
 /// # Panics
 ///
 /// When the patch is larger than the case.
-pub fn fullest_start(labels: &Array3<u8>, patch: [usize; 3]) -> [usize; 3] {
+pub fn densest_patch_origin(labels: &Array3<u8>, patch: [usize; 3]) -> [usize; 3] {
     let mut counts = labels.mapv(|label| u32::from(label > 0));
     for (axis, side) in patch.into_iter().enumerate() {
         counts = sums_of_runs(&counts, Axis(axis), side);
@@ -132,12 +137,12 @@ mod tests {
 
     const PATCH: [usize; 3] = [4, 4, 4];
 
-    fn with_labels(voxels: &[([usize; 3], u8)]) -> VoxelLists {
+    fn with_labels(voxels: &[([usize; 3], u8)]) -> ClassLocations {
         let mut labels = Array3::zeros((12, 10, 8));
         for (voxel, label) in voxels {
             labels[*voxel] = *label;
         }
-        VoxelLists::of(&Array4::zeros((1, 12, 10, 8)), &labels, 3)
+        ClassLocations::of(&Array4::zeros((1, 12, 10, 8)), &labels, 3)
     }
 
     #[test]
@@ -146,7 +151,7 @@ mod tests {
         let lists = with_labels(&voxels);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for _ in 0..50 {
-            let start = lists.draw_start(PATCH, 1.0, &mut rng);
+            let start = lists.sample_patch_origin(PATCH, 1.0, &mut rng);
             let holds =
                 |voxel: [usize; 3]| (0..3).all(|i| (start[i]..start[i] + PATCH[i]).contains(&voxel[i]));
             assert!(voxels.iter().any(|(voxel, _)| holds(*voxel)), "{start:?}");
@@ -160,7 +165,7 @@ mod tests {
         voxels.push(([0, 0, 0], 1));
         let lists = with_labels(&voxels);
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let small = (0..1000).filter(|_| lists.draw_start(PATCH, 1.0, &mut rng) == [0; 3]).count();
+        let small = (0..1000).filter(|_| lists.sample_patch_origin(PATCH, 1.0, &mut rng) == [0; 3]).count();
         // Six standard deviations of a fair coin thrown a thousand times.
         assert!(small.abs_diff(500) < 95, "{small}");
     }
@@ -173,12 +178,12 @@ mod tests {
         for (voxel, class) in [([0, 0, 7], 1), ([8, 6, 3], 1), ([7, 6, 3], 2)] {
             labels[voxel] = class;
         }
-        let start = fullest_start(&labels, PATCH);
+        let start = densest_patch_origin(&labels, PATCH);
         assert!(start[0] == 6 && [4, 5].contains(&start[1]) && [1, 2].contains(&start[2]), "{start:?}");
         labels[[1, 1, 7]] = 3;
         labels[[2, 1, 7]] = 3;
-        assert_eq!(fullest_start(&labels, [3, 2, 1]), [0, 0, 7]);
-        let nothing = fullest_start(&Array3::zeros((6, 4, 4)), PATCH);
+        assert_eq!(densest_patch_origin(&labels, [3, 2, 1]), [0, 0, 7]);
+        let nothing = densest_patch_origin(&Array3::zeros((6, 4, 4)), PATCH);
         assert_eq!(nothing, [1, 0, 0]);
     }
 
@@ -187,7 +192,7 @@ mod tests {
         let lists = with_labels(&[]);
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let starts: std::collections::HashSet<_> =
-            (0..200).map(|_| lists.draw_start(PATCH, 0.5, &mut rng)).collect();
+            (0..200).map(|_| lists.sample_patch_origin(PATCH, 0.5, &mut rng)).collect();
         assert!(starts.len() > 20);
     }
 
@@ -198,7 +203,7 @@ mod tests {
         image[[0, 0, 0, 1]] = 1.0;
         let mut labels = Array3::zeros((3, 3, 3));
         labels[[0, 0, 1]] = 1;
-        let lists = VoxelLists::of(&image, &labels, 2);
+        let lists = ClassLocations::of(&image, &labels, 2);
         assert_eq!(lists.by_class(), [vec![2 * 9 + 3], vec![1], vec![]]);
     }
 
@@ -206,7 +211,7 @@ mod tests {
     fn a_long_list_is_cut_and_still_spans_the_case() {
         let labels = Array3::from_elem((30, 30, 30), 1);
         let image = Array4::zeros((1, 30, 30, 30));
-        let lists = VoxelLists::of(&image, &labels, 1);
+        let lists = ClassLocations::of(&image, &labels, 1);
         let voxels = &lists.by_class()[1];
         assert_eq!(voxels.len(), MAX_VOXELS_PER_CLASS);
         assert!(voxels.is_sorted() && voxels[0] == 0 && *voxels.last().unwrap() > 26_990);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bipvl_imaging::{
-    Bounds, Grid, LabelMap, Outside, Volume, into_cropped, into_ras, nifti::read_image, resample,
+    BoundingBox, Grid, LabelMap, Outside, Volume, into_cropped, into_ras, nifti::read_image, resample,
     resample_labels,
 };
 use ndarray::{Array3, Array4, Axis};
@@ -19,7 +19,7 @@ use bipvl_imaging::{Error, Result};
 /// that the third number of `spacing` is the distance of axial slices however the file is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Recipe {
+pub struct PreprocessConfig {
     /// Millimeters per voxel along x, y, z; absent, the file's own spacing stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spacing: Option<[f64; 3]>,
@@ -50,14 +50,14 @@ pub enum Intensity {
 
 /// A case as the network sees it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Prepared {
+pub struct PreprocessedCase {
     /// Prepared intensities, `[channels, x, y, z]`.
     pub image: Array4<f32>,
     /// Where the prepared voxels are, in RAS; resampling from here to the file's own grid is the way back.
     pub grid: Grid,
 }
 
-impl Recipe {
+impl PreprocessConfig {
     /// The paper's recipe for abdominal CT (1.5 × 1.5 × 2 mm, −175 to 250 HU), or z-scores on the file's
     /// own spacing for magnetic resonance.
     pub fn for_modality(modality: Modality, patch: [usize; 3]) -> Self {
@@ -100,13 +100,13 @@ impl Recipe {
     /// # Panics
     ///
     /// When there is no channel or the channels have different grids.
-    pub fn prepare(&self, channels: Vec<Volume<f32>>) -> Prepared {
+    pub fn prepare(&self, channels: Vec<Volume<f32>>) -> PreprocessedCase {
         let channels: Vec<Volume<f32>> =
             channels.into_iter().map(|channel| self.prepare_channel(channel)).collect();
         let grid = channels.first().expect("a case has at least one channel").grid();
         assert!(channels.iter().all(|channel| channel.grid().is_same_as(grid)), "channels share a grid");
         let foreground = if self.crop_foreground { foreground(&channels) } else { None };
-        let bounds = foreground.unwrap_or(Bounds::whole(grid.shape())).at_least(self.patch);
+        let bounds = foreground.unwrap_or(BoundingBox::whole(grid.shape())).at_least(self.patch);
         let grid = grid.cropped(&bounds);
         let cropped: Vec<Array3<f32>> =
             channels.into_iter().map(|channel| into_cropped(channel, &bounds, 0.0).into_voxels()).collect();
@@ -117,7 +117,7 @@ impl Recipe {
                 ndarray::stack(Axis(0), &views).expect("all channels were cropped alike")
             }
         };
-        Prepared { image, grid }
+        PreprocessedCase { image, grid }
     }
 
     /// Reads and prepares a case of a data set; the labels become class indices on the prepared grid,
@@ -127,7 +127,7 @@ impl Recipe {
     ///
     /// When a file cannot be read or is not there, the number of channels is not the data set's, the files
     /// of the case have different grids, or a label belongs to no class.
-    pub fn prepare_case(&self, dataset: &Dataset, case: &Case) -> Result<(Prepared, Array3<u8>)> {
+    pub fn prepare_case(&self, dataset: &Dataset, case: &Case) -> Result<(PreprocessedCase, Array3<u8>)> {
         let channels = read_channels(&case.images)?;
         let file = &case.images[0];
         if channels.len() != dataset.channels.len() {
@@ -148,14 +148,14 @@ impl Recipe {
             ));
         }
         let prepared = self.prepare(channels);
-        let classes = class_indices(&labels, &dataset.labels, &prepared.grid);
+        let classes = remap_labels(&labels, &dataset.labels, &prepared.grid);
         Ok((prepared, classes))
     }
 
     fn prepare_channel(&self, channel: Volume<f32>) -> Volume<f32> {
         let mut channel = into_ras(channel);
         if let Some(spacing) = self.spacing {
-            let grid = channel.grid().respaced(spacing);
+            let grid = channel.grid().resampled_to(spacing);
             if !grid.is_same_as(channel.grid()) {
                 channel = resample(&channel, &grid, Outside::Nearest);
             }
@@ -209,17 +209,17 @@ fn moments(voxels: &Array3<f32>) -> (f64, f64) {
 }
 
 /// The box around the voxels where any channel is not zero; none where all are.
-fn foreground(channels: &[Volume<f32>]) -> Option<Bounds> {
+fn foreground(channels: &[Volume<f32>]) -> Option<BoundingBox> {
     let mut mask = channels[0].map(|intensity| *intensity != 0.0);
     for channel in &channels[1..] {
         mask.voxels_mut()
             .zip_mut_with(channel.voxels(), |is_inside, intensity| *is_inside |= *intensity != 0.0);
     }
-    Bounds::of_mask(&mask)
+    BoundingBox::of_mask(&mask)
 }
 
 /// The labels as class indices on another grid: 1 for the first of `known`, 0 beyond the labels and for others.
-pub fn class_indices(labels: &LabelMap, known: &[u16], grid: &Grid) -> Array3<u8> {
+pub fn remap_labels(labels: &LabelMap, known: &[u16], grid: &Grid) -> Array3<u8> {
     let placed = resample_labels(labels, grid, Outside::Fill(0));
     placed
         .voxels()

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::title_of;
+use super::prompt_title;
 use bipvl_data::Modality;
 use bipvl_text::{ClassName, Concept, Description, Side};
 
@@ -100,7 +100,7 @@ impl Structure {
             |(name, sentence): (&str, &String)| Concept { name: name.to_owned(), sentence: sentence.clone() };
         Some(Description {
             class: class.to_owned(),
-            title: title_of(&name, modality),
+            title: prompt_title(&name, modality),
             concepts: sentences.map(concept).into(),
         })
     }
@@ -165,9 +165,9 @@ mod tests {
         for structure in STRUCTURES.iter().filter(|structure| structure.sided) {
             for side in [Side::Left, Side::Right] {
                 let Some(description) = structure.describe("", Some(side), Modality::Ct) else { continue };
-                let words = words_of(&description.full_text());
+                let words = words_of(&description.prompt());
                 assert!(words.iter().any(|word| word == side.word()), "{}", description.title);
-                assert!(words.iter().all(|word| word != side.other().word()), "{}", description.full_text());
+                assert!(words.iter().all(|word| word != side.other().word()), "{}", description.prompt());
             }
         }
     }

@@ -17,7 +17,7 @@ pub use statistics::{ClassStatistics, Offset, Statistics};
 use bipvl_data::Modality;
 
 /// The title of a class, from its name in words: `Right kidney in a CT image`.
-pub fn title_of(name: &str, modality: Modality) -> String {
+pub fn prompt_title(name: &str, modality: Modality) -> String {
     let mut letters = name.chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
     let image = match modality {

@@ -206,7 +206,7 @@ fn modality_of_title(title: &str) -> Option<Modality> {
 }
 
 fn too_long(class: &Description, tokenizer: Option<&Tokenizer>) -> Option<Finding> {
-    let text = class.full_text();
+    let text = class.prompt();
     let (count, how) = match tokenizer {
         Some(tokenizer) => (tokenizer.encode(&[text]).ids.ncols(), "counted by the vocabulary"),
         None => (estimated_tokens(&text), "estimated without a vocabulary"),
@@ -234,7 +234,7 @@ fn repetitions(class: &Description, other: &Description) -> Vec<Finding> {
     });
     let pairs: Vec<(&Concept, Vec<String>, Vec<String>)> =
         pairs.filter(|(_, words, _)| !words.is_empty()).collect();
-    if ClassName::parse(&class.class).is_twin_of(&ClassName::parse(&other.class)) {
+    if ClassName::parse(&class.class).is_contralateral_to(&ClassName::parse(&other.class)) {
         let is_same = !pairs.is_empty() && pairs.iter().all(|(_, one, two)| one == two);
         let message = format!("every sentence is that of {}; only the title tells the side", other.class);
         return is_same.then(|| error(class, None, &message)).into_iter().collect();

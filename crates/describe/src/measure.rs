@@ -1,6 +1,6 @@
 //! Measures the classes of one case: where they are, how large, of what form, how bright.
 
-use bipvl_imaging::{Bounds, Neighbors, Volume, components, crop_pad, into_ras};
+use bipvl_imaging::{BoundingBox, Neighbors, Volume, components, crop_or_pad, into_ras};
 use nalgebra::{Matrix3, SymmetricEigen, Vector3};
 use ndarray::Array3;
 
@@ -63,13 +63,13 @@ pub(super) fn measure(dataset: &Dataset, case: &Case) -> Result<Vec<Option<Measu
     let channels: Vec<Volume<f32>> = channels.into_iter().map(into_ras).collect();
     let labels = into_ras(labels);
     let body = Body::of(&channels, dataset.modality);
-    let boxes = Bounds::of_labels(&labels);
+    let boxes = BoundingBox::of_labels(&labels);
     let measured = labels_of_classes(dataset).into_iter().map(|own| {
         let own_boxes = own.iter().filter_map(|label| boxes.get(label));
-        let bounds = own_boxes.copied().reduce(Bounds::union)?.with_border(labels.grid().shape());
-        let mask = crop_pad(&labels, &bounds, 0).map(|label| own.contains(label));
+        let bounds = own_boxes.copied().reduce(BoundingBox::union)?.with_border(labels.grid().shape());
+        let mask = crop_or_pad(&labels, &bounds, 0).map(|label| own.contains(label));
         let channels: Vec<Volume<f32>> =
-            channels.iter().map(|channel| crop_pad(channel, &bounds, 0.0)).collect();
+            channels.iter().map(|channel| crop_or_pad(channel, &bounds, 0.0)).collect();
         Some(measure_class(&channels, &mask, bounds.start, &body))
     });
     Ok(measured.collect())

@@ -1,6 +1,6 @@
 //! Puts what was measured in words, by rules.
 
-use super::{ClassStatistics, Offset, Statistics, title_of};
+use super::{ClassStatistics, Offset, Statistics, prompt_title};
 use bipvl_data::Modality;
 use bipvl_text::{ClassName, Concept, Description};
 
@@ -47,7 +47,7 @@ impl Statistics {
         ];
         Some(Description {
             class: own.class.clone(),
-            title: title_of(&ClassName::parse(&own.class).in_words(), self.modality),
+            title: prompt_title(&ClassName::parse(&own.class).in_words(), self.modality),
             concepts: sentences.map(|(name, sentence)| Concept { name: name.to_owned(), sentence }).into(),
         })
     }

@@ -2,7 +2,7 @@
 
 use ndarray::Array3;
 
-use crate::{Bounds, LabelMap, Volume, crop_pad};
+use crate::{BoundingBox, LabelMap, Volume, crop_or_pad};
 
 /// Which voxels touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +53,8 @@ pub fn components(mask: &Volume<bool>, neighbors: Neighbors) -> Components {
 
 /// Makes background of all but the largest component of each label but 0; of equally large ones the first stays.
 pub fn keep_largest(labels: &mut LabelMap, neighbors: Neighbors) {
-    for (label, bounds) in Bounds::of_labels(labels) {
-        let mask = crop_pad(labels, &bounds, 0).map(|found| *found == label);
+    for (label, bounds) in BoundingBox::of_labels(labels) {
+        let mask = crop_or_pad(labels, &bounds, 0).map(|found| *found == label);
         let Components { numbers, voxel_counts } = components(&mask, neighbors);
         // The last of equal ones is found, so they are asked from behind.
         let largest = voxel_counts.iter().enumerate().rev().max_by_key(|(_, count)| **count);

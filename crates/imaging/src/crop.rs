@@ -8,14 +8,14 @@ use crate::{Grid, LabelMap, Volume};
 
 /// A box of voxels of a grid. It may reach beyond the grid: what lies outside is padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct BoundingBox {
     /// The voxel index of the first voxel, per axis; negative before the grid's first voxel.
     pub start: [isize; 3],
     /// Voxels per axis.
     pub shape: [usize; 3],
 }
 
-impl Bounds {
+impl BoundingBox {
     /// The box of a whole grid of `shape`.
     pub fn whole(shape: [usize; 3]) -> Self {
         Self { start: [0; 3], shape }
@@ -89,7 +89,7 @@ impl Bounds {
 impl Grid {
     /// The grid of the voxels inside `bounds`: the same voxels in the same places.
     #[must_use]
-    pub fn cropped(&self, bounds: &Bounds) -> Self {
+    pub fn cropped(&self, bounds: &BoundingBox) -> Self {
         let mut affine = *self.affine();
         let origin = self.voxel_to_world(bounds.start.map(|start| start as f64));
         affine.fixed_view_mut::<3, 1>(0, 3).copy_from_slice(&origin);
@@ -99,8 +99,8 @@ impl Grid {
 
 /// Cuts `bounds` out of `volume`; voxels outside the volume are `fill`.
 ///
-/// `crop_pad(&cropped, &bounds.inverse(shape), fill)` puts the voxels back.
-pub fn crop_pad<T: Clone>(volume: &Volume<T>, bounds: &Bounds, fill: T) -> Volume<T> {
+/// `crop_or_pad(&cropped, &bounds.inverse(shape), fill)` puts the voxels back.
+pub fn crop_or_pad<T: Clone>(volume: &Volume<T>, bounds: &BoundingBox, fill: T) -> Volume<T> {
     let mut voxels = Array3::from_elem(bounds.shape, fill);
     let shape = volume.grid().shape();
     // Per axis the shared voxels, once counted in the volume and once in the box.
@@ -124,7 +124,11 @@ pub fn crop_pad<T: Clone>(volume: &Volume<T>, bounds: &Bounds, fill: T) -> Volum
     Volume::new(voxels, volume.grid().cropped(bounds))
 }
 
-/// [`crop_pad`] of a volume that is needed no more: bounds of the whole give it back as it is.
-pub fn into_cropped<T: Clone>(volume: Volume<T>, bounds: &Bounds, fill: T) -> Volume<T> {
-    if *bounds == Bounds::whole(volume.grid().shape()) { volume } else { crop_pad(&volume, bounds, fill) }
+/// [`crop_or_pad`] of a volume that is needed no more: bounds of the whole give it back as it is.
+pub fn into_cropped<T: Clone>(volume: Volume<T>, bounds: &BoundingBox, fill: T) -> Volume<T> {
+    if *bounds == BoundingBox::whole(volume.grid().shape()) {
+        volume
+    } else {
+        crop_or_pad(&volume, bounds, fill)
+    }
 }

@@ -11,16 +11,16 @@ use crate::{Error, Result};
 /// # Errors
 ///
 /// When the folder cannot be written to or the disk is full.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace_file_with(path, |file| file.write_all(bytes))
+pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<()> {
+    atomic_write_with(path, |file| file.write_all(bytes))
 }
 
 /// The same for a file that is written piece by piece.
 ///
 /// # Errors
 ///
-/// As [`replace_file`].
-pub fn replace_file_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+/// As [`atomic_write`].
+pub fn atomic_write_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let io = |source| Error::io(path, source);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {

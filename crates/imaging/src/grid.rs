@@ -55,7 +55,7 @@ impl Grid {
     /// # Panics
     ///
     /// When the affine of `other` cannot be inverted.
-    pub fn voxel_map_to(&self, other: &Self) -> Affine {
+    pub fn voxel_to_voxel(&self, other: &Self) -> Affine {
         other.affine.try_inverse().expect("the affine of a grid can be inverted") * self.affine
     }
 
@@ -71,7 +71,7 @@ impl Grid {
     ///
     /// When a spacing is not positive or the affine cannot be inverted.
     #[must_use]
-    pub fn respaced(&self, spacing: [f64; 3]) -> Self {
+    pub fn resampled_to(&self, spacing: [f64; 3]) -> Self {
         assert!(spacing.iter().all(|&mm| mm > 0.0), "expected positive spacings, found {spacing:?}");
         let (directions, upper) = self.affine.fixed_view::<3, 3>(0, 0).into_owned().qr().unpack();
         let mut affine = self.affine;
@@ -81,7 +81,7 @@ impl Grid {
             affine.fixed_view_mut::<3, 1>(0, axis).copy_from(&(direction * mm));
         }
 
-        let to_new = self.voxel_map_to(&Self::new(self.shape, affine));
+        let to_new = self.voxel_to_voxel(&Self::new(self.shape, affine));
         let mut shape = [0; 3];
         let mut lowest = Vector4::new(0.0, 0.0, 0.0, 1.0);
         for axis in 0..3 {

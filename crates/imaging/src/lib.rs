@@ -7,7 +7,7 @@
 //! The way of a CT through this crate and back:
 //!
 //! ```
-//! use bipvl_imaging::{Bounds, Outside, crop_pad, nifti, phantom, resample, resample_labels, to_ras};
+//! use bipvl_imaging::{Bounds, Outside, crop_or_pad, nifti, phantom, resample, resample_labels, to_ras};
 //!
 //! # fn main() -> bipvl_imaging::Result<()> {
 //! # let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -17,9 +17,9 @@
 //! // In: axes to RAS, voxels of 2 mm, at least 48 of them per axis.
 //! let ct = nifti::read_image(&input)?.remove(0);
 //! let image = to_ras(&ct);
-//! let image = resample(&image, &image.grid().respaced([2.0; 3]), Outside::Nearest);
+//! let image = resample(&image, &image.grid().resampled_to([2.0; 3]), Outside::Nearest);
 //! let bounds = Bounds::whole(image.grid().shape()).at_least([48; 3]);
-//! let image = crop_pad(&image, &bounds, -1000.0);
+//! let image = crop_or_pad(&image, &bounds, -1000.0);
 //! assert_eq!(image.grid().shape(), [48, 48, 48]);
 //!
 //! // Back: whatever was done to the grid, one function puts labels onto the grid of the input file.
@@ -44,11 +44,11 @@ mod components;
 pub mod phantom;
 
 pub use components::{Components, Neighbors, components, keep_largest};
-pub use crop::{Bounds, crop_pad, into_cropped};
+pub use crop::{BoundingBox, crop_or_pad, into_cropped};
 pub use error::{Error, Result};
-pub use files::{replace_file, replace_file_with};
+pub use files::{atomic_write, atomic_write_with};
 pub use grid::{Affine, Grid};
 pub use orient::{InvalidOrientation, Orientation, into_ras, reorient, to_ras};
-pub use placement::{Placement, Tap};
+pub use placement::{GridMapping, Tap};
 pub use resample::{Outside, resample, resample_labels};
 pub use volume::{LabelMap, Volume};

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::{Grid, LabelMap, Volume};
 
 pub use nested::{NestedPhantom, REGIONS, draw_nested};
-pub use told::{Side, TOLD_CLASSES, draw_told};
+pub use told::{AMBIGUOUS_CLASSES, Side, draw_ambiguous};
 
 /// Name and label of every class a phantom shows.
 ///
@@ -47,7 +47,7 @@ const THINNEST: f64 = 0.07;
 pub struct Phantom {
     /// Hounsfield units: air, an elliptic body along z, its organs.
     pub image: Volume<f32>,
-    /// The labels of [`CLASSES`] or [`TOLD_CLASSES`]; 0 is background.
+    /// The labels of [`CLASSES`] or [`AMBIGUOUS_CLASSES`]; 0 is background.
     pub labels: LabelMap,
 }
 

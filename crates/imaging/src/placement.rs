@@ -45,7 +45,7 @@ impl Tap {
 
 /// The taps of every voxel of a target grid on the axes of a source grid.
 #[derive(Clone, Debug)]
-pub enum Placement {
+pub enum GridMapping {
     /// The grids differ by flips, permutations, spacing and place alone.
     Aligned {
         /// For each source axis the one target axis that it follows.
@@ -62,7 +62,7 @@ pub enum Placement {
     },
 }
 
-impl Placement {
+impl GridMapping {
     /// Places the voxels of `target` among those of `source`.
     ///
     /// # Panics
@@ -71,7 +71,7 @@ impl Placement {
     pub fn new(source: &Grid, target: &Grid) -> Self {
         let shape = source.shape();
         assert!(shape.iter().all(|&length| length > 0), "expected a source with voxels, found {shape:?}");
-        let to_source = target.voxel_map_to(source);
+        let to_source = target.voxel_to_voxel(source);
         let Some(axes) = aligned_axes(&to_source, target.shape()) else {
             return Self::Oblique { to_source, shape };
         };
@@ -117,8 +117,9 @@ mod tests {
     #[test]
     fn axis_aligned_grids_are_recognized() {
         let grid = Grid::with_spacing([10, 20, 30], [1.0, 2.0, 3.0]);
-        let axes =
-            |affine: Affine| aligned_axes(&Grid::new([30, 10, 20], affine).voxel_map_to(&grid), [30, 10, 20]);
+        let axes = |affine: Affine| {
+            aligned_axes(&Grid::new([30, 10, 20], affine).voxel_to_voxel(&grid), [30, 10, 20])
+        };
         let mut affine = Affine::new(
             0.0, -1.5, 0.0, 3.0, //
             0.0, 0.0, 2.5, 4.0, //

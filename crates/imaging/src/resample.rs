@@ -3,7 +3,7 @@
 use ndarray::Array3;
 use rayon::prelude::*;
 
-use crate::{Grid, LabelMap, Placement, Tap, Volume};
+use crate::{Grid, GridMapping, LabelMap, Tap, Volume};
 
 /// What a voxel gets whose place lies outside the source volume.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,7 +43,7 @@ fn sample<T>(source: &Volume<T>, grid: &Grid, outside: Outside<T>, blend: Blend<
 where
     T: Copy + Default + Send + Sync,
 {
-    let placement = Placement::new(source.grid(), grid);
+    let placement = GridMapping::new(source.grid(), grid);
     let voxels = fill_in_parallel(grid.shape(), |voxel| {
         let taps = placement.taps(voxel);
         match outside {

@@ -22,9 +22,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::ArrayView4;
 use serde::{Deserialize, Serialize};
 
-use bipvl_data::{Labeling, Prepared, Recipe, read_channels};
+use bipvl_data::{Labeling, PreprocessConfig, PreprocessedCase, read_channels};
 use bipvl_imaging::{Error, Result};
-use bipvl_nn::{BiPvlSeg, EncodedText, TextInput, TokenTensors};
+use bipvl_nn::{BiPvlSeg, EncodedText, TextInput, TokenBatch};
 use bipvl_text::Tokens;
 
 /// How a volume is covered with patches.
@@ -43,7 +43,7 @@ pub struct InferConfig {
     /// corner) and all else that was found of it becomes background. For classes that are one piece each and exclude
     /// each other. Not unless asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub largest_component: bool,
+    pub keep_largest_component: bool,
     /// Which patches pass through the network; no part of a configuration file, since no result depends on
     /// it.
     #[serde(skip)]
@@ -77,7 +77,7 @@ impl Default for InferConfig {
             overlap: 0.5,
             blending: Blending::Gaussian,
             mirror: Mirror::default(),
-            largest_component: false,
+            keep_largest_component: false,
             passes: Passes::Shared,
         }
     }
@@ -90,12 +90,12 @@ pub struct Predictor {
     models: Vec<BiPvlSeg>,
     /// The text as each network has encoded it up to the first exchange; that part is the same for every patch.
     texts: Vec<EncodedText>,
-    recipe: Recipe,
+    recipe: PreprocessConfig,
     channels: usize,
     labeling: Labeling,
     window: SlidingWindow,
     mirror: Mirror,
-    largest_component: bool,
+    keep_largest_component: bool,
     passes: Passes,
     device: Device,
 }
@@ -108,7 +108,7 @@ pub struct PredictorInput<'a> {
     /// The classes' texts.
     pub text: &'a TextInput,
     /// How volumes are prepared.
-    pub recipe: Recipe,
+    pub recipe: PreprocessConfig,
     /// Input channels of a case.
     pub channels: usize,
     /// The labels that the classes have in the label maps to make.
@@ -123,19 +123,30 @@ impl Predictor {
     /// Of one network.
     pub fn new(input: PredictorInput) -> Self {
         let PredictorInput { model, text, recipe, channels, labeling, config, device } = input;
-        let InferConfig { overlap, blending, mirror, largest_component, passes } = config;
+        let InferConfig { overlap, blending, mirror, keep_largest_component, passes } = config;
         let window = SlidingWindow::new(recipe.patch, overlap, blending);
         let (models, texts) = (Vec::new(), Vec::new());
-        Self { models, texts, recipe, channels, labeling, window, mirror, largest_component, passes, device }
-            .with_member(model, text)
+        Self {
+            models,
+            texts,
+            recipe,
+            channels,
+            labeling,
+            window,
+            mirror,
+            keep_largest_component,
+            passes,
+            device,
+        }
+        .with_ensemble_member(model, text)
     }
 
     /// The same with one more network of the same recipe, classes and channels, and its text: the logits of
     /// a patch are the mean over all.
     #[must_use]
-    pub fn with_member(mut self, model: BiPvlSeg, text: &TextInput) -> Self {
+    pub fn with_ensemble_member(mut self, model: BiPvlSeg, text: &TextInput) -> Self {
         self.texts.push(model.encode_text(text, None));
-        self.models.push(model.for_prediction());
+        self.models.push(model.into_inference());
         self
     }
 
@@ -163,7 +174,7 @@ impl Predictor {
     pub fn encode(&self, full: &[Tokens]) -> Vec<EncodedText> {
         assert_eq!(full.len(), self.models.len(), "each network reads the text");
         let encode = |(model, full): (&BiPvlSeg, &Tokens)| {
-            model.encode_full(&TokenTensors::new(full, &self.device), None)
+            model.encode_prompt(&TokenBatch::new(full, &self.device), None)
         };
         self.models.iter().zip(full).map(encode).collect()
     }
@@ -173,7 +184,7 @@ impl Predictor {
     /// The channels are given away: only what the network sees of them stays in memory.
     pub fn predict(&self, channels: Vec<Volume<f32>>, progress: &mut dyn FnMut(Progress)) -> LabelMap {
         let onto = channels[0].grid().clone();
-        let Prepared { image, grid } = self.recipe.prepare(channels);
+        let PreprocessedCase { image, grid } = self.recipe.prepare(channels);
         self.segment(image.view(), &grid, &onto, progress)
     }
 
@@ -191,7 +202,7 @@ impl Predictor {
     /// # Errors
     ///
     /// When a file cannot be read or the case has not the channels that the model was trained on.
-    pub fn prepare_files(&self, images: &[PathBuf]) -> Result<(Prepared, Grid)> {
+    pub fn prepare_files(&self, images: &[PathBuf]) -> Result<(PreprocessedCase, Grid)> {
         let channels = self.read(images)?;
         let onto = channels[0].grid().clone();
         Ok((self.recipe.prepare(channels), onto))
@@ -244,14 +255,14 @@ impl Predictor {
         };
         coverage.run(image, segment, |slab| restorer.receive(slab));
         let mut labels = restorer.into_labels();
-        if self.largest_component {
+        if self.keep_largest_component {
             keep_largest(&mut labels, Neighbors::TwentySix);
         }
         labels
     }
 
     /// Whether any logits depend on the text.
-    pub fn heeds_text(&self) -> bool {
+    pub fn uses_text(&self) -> bool {
         self.texts.iter().any(EncodedText::is_read)
     }
 

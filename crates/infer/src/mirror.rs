@@ -116,7 +116,7 @@ pub fn twins(classes: &[String]) -> Option<[&str; 2]> {
     let mut lefts = classes.iter().filter(|class| ClassName::parse(class).side() == Some(Side::Left));
     lefts.find_map(|left| {
         let name = ClassName::parse(left);
-        let right = classes.iter().find(|class| name.is_twin_of(&ClassName::parse(class)))?;
+        let right = classes.iter().find(|class| name.is_contralateral_to(&ClassName::parse(class)))?;
         Some([left.as_str(), right.as_str()])
     })
 }

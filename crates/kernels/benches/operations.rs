@@ -8,8 +8,8 @@
 use std::{fmt, hint::black_box, time::Instant};
 
 use bipvl_kernels::{
-    AttentionInput, WindowAttentionInput, Windows, attention, conv3d, gelu, instance_norm, instance_norm_add,
-    keep_freed_memory, layer_norm, linear, upsample_join, window_attention,
+    AttentionInput, WindowAttentionInput, Windows, attention, conv_transpose3d_concat, conv3d, gelu,
+    instance_norm, instance_norm_add, layer_norm, linear, tune_malloc, window_attention,
 };
 use burn::tensor::{Device, Distribution, Tensor};
 use rayon::prelude::*;
@@ -139,7 +139,7 @@ impl Limits {
         let end = least(|| of_its_own(&large), |map| instance_norm_add(map, large.clone(), 1e-5, 0.01));
         self.line("instance norm of a block's end, 48 at 96³", [7 * many, 3 * many], end);
         let filter = random([48, 8 * 48]);
-        let join = || upsample_join(small.clone(), filter.clone(), large.clone());
+        let join = || conv_transpose3d_concat(small.clone(), filter.clone(), large.clone());
         self.operation("upsampling and join, 48 at 96³", [2 * 48 * many, few + 3 * many], join);
         let (scale, shift) = (random([48]), random([48]));
         let layer = || layer_norm(small.clone(), scale.clone(), shift.clone(), 1e-5);
@@ -157,7 +157,7 @@ impl fmt::Display for Limits {
 }
 
 fn main() {
-    keep_freed_memory();
+    tune_malloc();
     let limits = Limits::measure();
     println!("{limits}\n");
     println!(

@@ -9,7 +9,7 @@ use memmap2::Mmap;
 /// an element-wise operation.
 ///
 /// Call it once, when the program starts. It does nothing where the C library is not glibc.
-pub fn keep_freed_memory() {
+pub fn tune_malloc() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: `mallopt` only sets parameters of the allocator, and these values are valid for glibc.
     unsafe {

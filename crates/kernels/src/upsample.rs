@@ -34,7 +34,7 @@ const CUBE: usize = 8;
 /// # Panics
 ///
 /// When the shapes do not fit each other.
-pub fn upsample_join(map: Tensor<5>, weight: Tensor<2>, skip: Tensor<5>) -> Tensor<5> {
+pub fn conv_transpose3d_concat(map: Tensor<5>, weight: Tensor<2>, skip: Tensor<5>) -> Tensor<5> {
     let [batch, x, y, z, inputs] = map.dims();
     let [rows, columns] = weight.dims();
     assert!(rows == inputs && columns.is_multiple_of(CUBE), "a weight is [inputs, 8 · outputs]");

@@ -81,7 +81,7 @@ impl Scores {
 
 impl ClassScores {
     /// Dice as a mean over cases counts it: 0 where the class was missed, `None` where it does not exist.
-    pub fn counted_dice(&self) -> Option<f64> {
+    pub fn dice_or_zero_if_missed(&self) -> Option<f64> {
         or_missed(self, |scores| scores.dice)
     }
 }

@@ -95,18 +95,18 @@ impl Convention {
             return self.scores_of_empty_masks(state);
         }
         let hd95_mm = match self {
-            Self::Monai | Self::MetricsReloaded => distances.larger_percentile(PERCENTILE),
+            Self::Monai | Self::MetricsReloaded => distances.max_directed_percentile(PERCENTILE),
             Self::DeepMind => distances.larger_percentile_by_area(PERCENTILE),
-            Self::Medpy => distances.joined_percentile(PERCENTILE),
+            Self::Medpy => distances.pooled_percentile(PERCENTILE),
         };
         let assd_mm = match self {
             Self::DeepMind => distances.mean_of_means(),
-            Self::Monai | Self::MetricsReloaded | Self::Medpy => distances.joined_mean(),
+            Self::Monai | Self::MetricsReloaded | Self::Medpy => distances.pooled_mean(),
         };
         ClassScores {
             dice: overlap.dice(),
             hd95_mm: Some(hd95_mm),
-            nsd: Some(distances.share_within(tolerance_mm)),
+            nsd: Some(distances.fraction_within(tolerance_mm)),
             assd_mm: Some(assd_mm),
             state,
         }

@@ -7,7 +7,7 @@
 
 use crate::classes::ClassIndices;
 use crate::rows::Rows;
-use crate::surface::ClassElement;
+use crate::surface::Surfel;
 
 /// The code of a corner inside the mask.
 const INSIDE: usize = 255;
@@ -31,12 +31,7 @@ impl Areas {
 }
 
 /// The surface corners of all classes in the plane between the voxels at `x - 1` and `x`.
-pub(crate) fn surface_corners(
-    x: usize,
-    rows: &Rows,
-    classes: &ClassIndices,
-    areas: &Areas,
-) -> Vec<ClassElement> {
+pub(crate) fn surface_corners(x: usize, rows: &Rows, classes: &ClassIndices, areas: &Areas) -> Vec<Surfel> {
     let [_, ny, nz] = rows.shape();
     let mut elements = Vec::new();
     for y in 0..=ny {
@@ -49,7 +44,7 @@ pub(crate) fn surface_corners(
             if above != below || above != [above[0]; 4] {
                 let voxels: [u16; 8] =
                     std::array::from_fn(|bit| if bit % 2 == 0 { below[bit / 2] } else { above[bit / 2] });
-                elements.extend(codes(voxels, classes).map(|(class_index, code)| ClassElement {
+                elements.extend(codes(voxels, classes).map(|(class_index, code)| Surfel {
                     class_index,
                     element: [x, y, z],
                     area: areas.0[code],

@@ -2,10 +2,10 @@
 
 use crate::classes::ClassIndices;
 use crate::rows::Rows;
-use crate::surface::ClassElement;
+use crate::surface::Surfel;
 
 /// The edge voxels of all classes in the plane at `x`, each of weight 1.
-pub(crate) fn edge_voxels(x: usize, rows: &Rows, classes: &ClassIndices) -> Vec<ClassElement> {
+pub(crate) fn edge_voxels(x: usize, rows: &Rows, classes: &ClassIndices) -> Vec<Surfel> {
     let [_, ny, nz] = rows.shape();
     let mut elements = Vec::new();
     for y in 0..ny {
@@ -26,7 +26,7 @@ pub(crate) fn edge_voxels(x: usize, rows: &Rows, classes: &ClassIndices) -> Vec<
                 continue;
             }
             if let Some(class_index) = classes.of(label) {
-                elements.push(ClassElement { class_index, element: [x, y, z], area: 1.0 });
+                elements.push(Surfel { class_index, element: [x, y, z], area: 1.0 });
             }
         }
     }

@@ -83,7 +83,7 @@ fn surfaces_have_the_areas_of_the_published_table() {
 #[test]
 fn the_largest_distance_is_that_of_the_stray_block() {
     for elements in [Elements::EdgeVoxels, Elements::Corners] {
-        assert_close(distances(elements).larger_percentile(100.0), 21.007_617_665_980_12, SUMMATION);
+        assert_close(distances(elements).max_directed_percentile(100.0), 21.007_617_665_980_12, SUMMATION);
     }
 }
 

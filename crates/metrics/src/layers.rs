@@ -16,7 +16,7 @@ struct Layer {
 
 /// What `measure` gives for each of `classes`, which are sets of labels, in their order. It is asked layer by
 /// layer, about label maps in which each class is one label.
-pub(crate) fn by_layer<T>(
+pub(crate) fn per_slice<T>(
     prediction: &LabelMap,
     reference: &LabelMap,
     classes: &[&[u16]],

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::classes::ClassIndices;
 use crate::convention::State;
-use crate::layers::by_layer;
+use crate::layers::per_slice;
 
 /// How many voxels of one class the prediction, the reference and both hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Overlap {
 ///
 /// When the shapes differ or a class has no label.
 pub fn overlaps(prediction: &LabelMap, reference: &LabelMap, classes: &[&[u16]]) -> Vec<Overlap> {
-    by_layer(prediction, reference, classes, overlaps_of_labels)
+    per_slice(prediction, reference, classes, overlaps_of_labels)
 }
 
 /// The overlap of each of `labels`, in their order.

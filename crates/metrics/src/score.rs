@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::convention::{Convention, State};
-use crate::layers::by_layer;
+use crate::layers::per_slice;
 use crate::overlap::overlaps;
 use crate::surface::surface_distances;
 
@@ -90,7 +90,7 @@ pub fn score_case(
     let sets: Vec<&[u16]> = classes.iter().map(|class| class.labels.as_slice()).collect();
     let convention = settings.convention;
     let overlaps = overlaps(prediction, reference, &sets);
-    let distances = by_layer(prediction, reference, &sets, |prediction, reference, labels| {
+    let distances = per_slice(prediction, reference, &sets, |prediction, reference, labels| {
         surface_distances(convention.elements(), prediction, reference, labels)
     });
     let scores = overlaps

@@ -32,7 +32,7 @@ pub(crate) struct Surface {
 }
 
 /// A surface element of one of several classes.
-pub(crate) struct ClassElement {
+pub(crate) struct Surfel {
     /// The place of the class in the list of labels.
     pub(crate) class_index: usize,
     /// Its index, `[x, y, z]`.
@@ -96,7 +96,7 @@ pub(crate) fn surfaces(
 ) -> Vec<Surface> {
     let (rows, classes) = (Rows::new(label_map), ClassIndices::new(labels));
     let planes = rows.shape()[0];
-    let found: Vec<Vec<ClassElement>> = match elements {
+    let found: Vec<Vec<Surfel>> = match elements {
         Elements::EdgeVoxels => {
             (0..planes).into_par_iter().map(|x| edge_voxels(x, &rows, &classes)).collect()
         }
@@ -107,7 +107,7 @@ pub(crate) fn surfaces(
         }
     };
     let mut surfaces = vec![Surface::default(); labels.len()];
-    for ClassElement { class_index, element, area } in found.into_iter().flatten() {
+    for Surfel { class_index, element, area } in found.into_iter().flatten() {
         surfaces[class_index].elements.push(element);
         surfaces[class_index].areas.push(area);
     }
@@ -116,7 +116,7 @@ pub(crate) fn surfaces(
 
 impl SurfaceDistances {
     /// The larger of the two directed percentiles, interpolated linearly.
-    pub(crate) fn larger_percentile(&self, percent: f64) -> f64 {
+    pub(crate) fn max_directed_percentile(&self, percent: f64) -> f64 {
         self.directions()
             .map(|list| percentile(list.distances_mm.clone(), percent))
             .into_iter()
@@ -130,13 +130,13 @@ impl SurfaceDistances {
     }
 
     /// The percentile of both directions joined, interpolated linearly.
-    pub(crate) fn joined_percentile(&self, percent: f64) -> f64 {
+    pub(crate) fn pooled_percentile(&self, percent: f64) -> f64 {
         let joined = self.directions().map(|list| list.distances_mm.as_slice()).concat();
         percentile(joined, percent)
     }
 
     /// The mean of both directions joined, weighted by area.
-    pub(crate) fn joined_mean(&self) -> f64 {
+    pub(crate) fn pooled_mean(&self) -> f64 {
         let [there, back] = self.directions();
         (there.weighted_sum() + back.weighted_sum()) / (there.area() + back.area())
     }
@@ -147,7 +147,7 @@ impl SurfaceDistances {
     }
 
     /// The share of both surfaces within `tolerance_mm` of the other, 0 to 1.
-    pub(crate) fn share_within(&self, tolerance_mm: f64) -> f64 {
+    pub(crate) fn fraction_within(&self, tolerance_mm: f64) -> f64 {
         let [there, back] = self.directions();
         (there.area_within(tolerance_mm) + back.area_within(tolerance_mm)) / (there.area() + back.area())
     }

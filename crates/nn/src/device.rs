@@ -30,14 +30,14 @@ pub enum Precision {
 #[error(
     "--precision {asked}: expected float32, all that --device {device} computes in so far, found {asked}; docs/performance.md says why"
 )]
-pub struct NoSuchPrecision {
+pub struct UnsupportedPrecision {
     asked: Precision,
     device: DeviceKind,
 }
 
 /// Why there is no such device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MissingDevice {
+pub enum DeviceError {
     /// The program does not know it.
     #[error(
         "--device {0}: expected a program built with `--features {0}`, found one without; use --device cpu or build again"
@@ -56,7 +56,7 @@ impl DeviceKind {
     /// # Errors
     ///
     /// When this program was built without it, or the machine has none.
-    pub fn open(self) -> Result<Device, MissingDevice> {
+    pub fn open(self) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(Device::flex()),
             #[cfg(feature = "vulkan")]
@@ -64,13 +64,13 @@ impl DeviceKind {
             #[cfg(feature = "cuda")]
             Self::Cuda => self.first_of(burn::tensor::DeviceType::Cuda),
             #[cfg(not(all(feature = "vulkan", feature = "cuda")))]
-            kind => Err(MissingDevice::NotBuilt(kind)),
+            kind => Err(DeviceError::NotBuilt(kind)),
         }
     }
 
     #[cfg(any(feature = "vulkan", feature = "cuda"))]
-    fn first_of(self, kind: burn::tensor::DeviceType) -> Result<Device, MissingDevice> {
-        Device::enumerate(kind).into_iter().next().ok_or(MissingDevice::NotFound(self))
+    fn first_of(self, kind: burn::tensor::DeviceType) -> Result<Device, DeviceError> {
+        Device::enumerate(kind).into_iter().next().ok_or(DeviceError::NotFound(self))
     }
 }
 
@@ -80,10 +80,10 @@ impl Precision {
     /// # Errors
     ///
     /// When it does not.
-    pub fn check(self, device: DeviceKind) -> Result<(), NoSuchPrecision> {
+    pub fn check(self, device: DeviceKind) -> Result<(), UnsupportedPrecision> {
         match self {
             Self::Float32 => Ok(()),
-            Self::Bf16 => Err(NoSuchPrecision { asked: self, device }),
+            Self::Bf16 => Err(UnsupportedPrecision { asked: self, device }),
         }
     }
 }

@@ -23,10 +23,10 @@ use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 
 pub use preset::{PRESETS, Preset};
-pub use text_encoder::{TextConfig, TextInput, TokenTensors};
+pub use text_encoder::{TextConfig, TextInput, TokenBatch};
 pub use vision_encoder::{Merging, PATCH_MULTIPLE, STAGES, SwinVersion, VisionConfig};
 
-use bifusion::{BiFusion, ClassCodes, Exchange, FusionConfig, FusionInput, TextAfterwards};
+use bifusion::{BiFusion, ClassScale, Exchange, FusionConfig, FusionInput, TextAfterwards};
 use decoder::{Decoder, DecoderInput, DecoderOutput};
 use heads::{AlignmentHeads, ClassEmbeddingHead};
 use init::{Initializer, Noise};
@@ -48,11 +48,11 @@ pub struct BiPvlSegConfig {
     #[serde(default)]
     pub bottleneck: Bottleneck,
     /// Width of the space where text and image are aligned.
-    pub shared_size: usize,
+    pub projection_dim: usize,
     /// Coarser scales of the decoder that learn to segment too, 0 to 4: deep supervision. They add a linear
     /// layer each, which prediction leaves out. None unless asked for.
     #[serde(default)]
-    pub supervised_scales: usize,
+    pub deep_supervision_levels: usize,
 }
 
 /// What the decoder starts from (paper.md section 11, row 4).
@@ -69,14 +69,14 @@ pub enum Bottleneck {
 
 /// How many classes a network tells apart, and by how many channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClassChannels {
+pub struct HeadConfig {
     /// Classes, each with a text; the background is none.
     pub classes: usize,
     /// Channels of the logits: one more, of the background, where classes exclude each other.
     pub logits: usize,
 }
 
-impl ClassChannels {
+impl HeadConfig {
     /// Of classes that exclude each other.
     pub fn exclusive(classes: usize) -> Self {
         Self { classes, logits: classes + 1 }
@@ -93,8 +93,8 @@ impl BiPvlSegConfig {
     }
 
     /// Draws first weights for these classes and training patches of `patch` voxels.
-    pub fn init(&self, classes: ClassChannels, patch: [usize; 3], init: &mut Initializer) -> BiPvlSeg {
-        let ClassChannels { classes, logits: outputs } = classes;
+    pub fn init(&self, classes: HeadConfig, patch: [usize; 3], init: &mut Initializer) -> BiPvlSeg {
+        let HeadConfig { classes, logits: outputs } = classes;
         let hidden = self.text.hidden_size;
         let deepest = self.vision.width(STAGES);
         let exchanges = self.exchanges();
@@ -122,14 +122,14 @@ impl BiPvlSegConfig {
             fusions,
             decoder: Decoder::new(init, &self.vision, outputs),
             class_embedding: ClassEmbeddingHead::new(init, deepest, outputs),
-            alignment: AlignmentHeads::new(init, bottleneck_voxels(patch), hidden, self.shared_size),
-            class_codes: None,
+            alignment: AlignmentHeads::new(init, bottleneck_voxels(patch), hidden, self.projection_dim),
+            class_scale: None,
             exchange,
         };
         // Drawn last, so that all others are what they are without.
-        let decoder = network.decoder.supervised(init, &self.vision, self.supervised_scales);
-        let class_codes = self.fusion.class_codes.then(|| ClassCodes::new(init, classes, hidden));
-        BiPvlSeg { decoder, class_codes, ..network }
+        let decoder = network.decoder.supervised(init, &self.vision, self.deep_supervision_levels);
+        let class_scale = self.fusion.class_scale.then(|| ClassScale::new(init, classes, hidden));
+        BiPvlSeg { decoder, class_scale, ..network }
     }
 }
 
@@ -154,7 +154,7 @@ pub struct BiPvlSeg {
     /// Into the space of the alignment loss.
     pub alignment: AlignmentHeads,
     /// Which class a token is of, where tokens say so.
-    pub class_codes: Option<ClassCodes>,
+    pub class_scale: Option<ClassScale>,
     #[module(skip)]
     exchange: Exchange,
 }
@@ -172,7 +172,7 @@ pub struct Output {
     pub concept_embedding: Option<Tensor<4>>,
     /// The text of each class, informed by the image, in the shared space, `[B, K, shared]`; only where the
     /// image informs the text and not the other way round, since nothing else would read it.
-    pub informed_embedding: Option<Tensor<3>>,
+    pub fused_text_embedding: Option<Tensor<3>>,
     /// Logits of coarser scales, finest first, `[B, K + 1, x/2ⁱ, y/2ⁱ, z/2ⁱ]`.
     pub auxiliary: Vec<Tensor<5>>,
 }
@@ -210,16 +210,20 @@ impl BiPvlSeg {
     /// - `image`: `[B, channels, x, y, z]`, sides multiples of 32
     pub fn forward(&self, image: Tensor<5>, text: &TextInput, mut noise: Option<&mut Noise>) -> Output {
         let batch = image.dims()[0];
-        let encoded =
-            self.encode_stages(self.untouched_stages(), (&text.full, text.num_texts), noise.as_deref_mut());
+        let encoded = self.encode_stages(
+            self.cacheable_text_stages(),
+            (&text.full, text.num_texts),
+            noise.as_deref_mut(),
+        );
         let Seen { decoded, text: informed } = self.see(image, &encoded, noise.as_deref_mut());
-        let concepts = text.concepts.as_ref().map(|concepts| self.text_encoder.first_tokens(concepts, noise));
+        let concepts =
+            text.concepts.as_ref().map(|concepts| self.text_encoder.cls_embeddings(concepts, noise));
         let class_embedding = channels_first(self.class_embedding.forward(decoded.bottleneck));
         Output {
             logits: channels_first(decoded.logits),
             vision_embedding: self.project_vision(class_embedding.clone(), text.num_classes()),
             concept_embedding: concepts.map(|concepts| self.project_concepts(concepts, text)),
-            informed_embedding: informed.map(|tokens| self.project_informed(tokens, batch)),
+            fused_text_embedding: informed.map(|tokens| self.project_informed(tokens, batch)),
             class_embedding,
             auxiliary: decoded.auxiliary.into_iter().map(channels_first).collect(),
         }
@@ -227,31 +231,31 @@ impl BiPvlSeg {
 
     /// The same without what prediction does not need of it.
     #[must_use]
-    pub fn for_prediction(mut self) -> Self {
+    pub fn into_inference(mut self) -> Self {
         self.decoder.auxiliary.clear();
         self
     }
 
     /// All that the logits need of a text and no image changes: once per text, not per patch.
     pub fn encode_text(&self, text: &TextInput, noise: Option<&mut Noise>) -> EncodedText {
-        self.encode_stages(self.stages_for_logits(), (&text.full, text.num_texts), noise)
+        self.encode_stages(self.required_text_stages(), (&text.full, text.num_texts), noise)
     }
 
     /// The same from the whole text of each class, which is all that a segmentation reads; one for all samples.
-    pub fn encode_full(&self, full: &TokenTensors, noise: Option<&mut Noise>) -> EncodedText {
-        self.encode_stages(self.stages_for_logits(), (full, 1), noise)
+    pub fn encode_prompt(&self, full: &TokenBatch, noise: Option<&mut Noise>) -> EncodedText {
+        self.encode_stages(self.required_text_stages(), (full, 1), noise)
     }
 
     /// Stages of the text encoder that the logits depend on, as far as no image informs them.
-    fn stages_for_logits(&self) -> usize {
+    fn required_text_stages(&self) -> usize {
         match self.exchange {
             Exchange::VisionToText => 0,
-            _ => self.untouched_stages(),
+            _ => self.cacheable_text_stages(),
         }
     }
 
     /// Stages of the text encoder that come before the first exchange that informs the text.
-    fn untouched_stages(&self) -> usize {
+    fn cacheable_text_stages(&self) -> usize {
         match self.exchange {
             Exchange::None => 0,
             Exchange::BothWays | Exchange::VisionToText => 1,
@@ -263,7 +267,7 @@ impl BiPvlSeg {
     fn encode_stages(
         &self,
         stages: usize,
-        (full, num_texts): (&TokenTensors, usize),
+        (full, num_texts): (&TokenBatch, usize),
         mut noise: Option<&mut Noise>,
     ) -> EncodedText {
         let mask = full.mask.clone();
@@ -273,7 +277,7 @@ impl BiPvlSeg {
             let mut tokens = self.text_encoder.embeddings.forward(ids, noise.as_deref_mut());
             for stage in 0..stages {
                 tokens = self.text_encoder.stage(stage, tokens, &encoded.mask, noise.as_deref_mut());
-                encoded.stages.push(match &self.class_codes {
+                encoded.stages.push(match &self.class_scale {
                     Some(codes) => codes.forward(tokens.clone()),
                     None => tokens.clone(),
                 });

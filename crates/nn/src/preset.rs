@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use super::{
     BiPvlSegConfig, Bottleneck,
-    bifusion::{Exchange, FusionConfig, FusionForm, TokenPath},
+    bifusion::{Exchange, FusionBlockKind, FusionConfig, TextResidual},
     text_encoder::TextConfig,
     vision_encoder::{Merging, SwinVersion, VisionConfig},
 };
@@ -41,33 +41,33 @@ impl Preset {
                 text: text(28_996, 768, 12, 0.1),
                 fusion: fusion(8, 2048),
                 bottleneck: Bottleneck::Fused,
-                shared_size: 128,
-                supervised_scales: 0,
+                projection_dim: 128,
+                deep_supervision_levels: 0,
             },
             Self::Small => BiPvlSegConfig {
                 vision: vision(channels, 24, [3, 6, 12, 24], 7),
                 text: text(0, 128, 4, 0.0),
                 fusion: fusion(8, 256),
                 bottleneck: Bottleneck::Fused,
-                shared_size: 64,
-                supervised_scales: 0,
+                projection_dim: 64,
+                deep_supervision_levels: 0,
             },
             Self::Tiny => BiPvlSegConfig {
                 vision: vision(channels, 16, [2, 4, 8, 16], 4),
                 text: text(0, 64, 4, 0.0),
                 fusion: fusion(4, 128),
                 bottleneck: Bottleneck::Fused,
-                shared_size: 32,
-                supervised_scales: 0,
+                projection_dim: 32,
+                deep_supervision_levels: 0,
             },
         }
     }
 }
 
-fn vision(channels: usize, feature_size: usize, heads: [usize; 4], attention_window: usize) -> VisionConfig {
+fn vision(channels: usize, feature_size: usize, heads: [usize; 4], window_size: usize) -> VisionConfig {
     let version = SwinVersion::V2;
     let merging = Merging::Repeated;
-    VisionConfig { channels, feature_size, depths: [2; 4], heads, attention_window, version, merging }
+    VisionConfig { channels, feature_size, depths: [2; 4], heads, window_size, version, merging }
 }
 
 fn text(vocab_size: usize, hidden_size: usize, heads: usize, dropout: f32) -> TextConfig {
@@ -84,8 +84,8 @@ fn text(vocab_size: usize, hidden_size: usize, heads: usize, dropout: f32) -> Te
 }
 
 fn fusion(heads: usize, mlp_size: usize) -> FusionConfig {
-    let (form, exchange, tokens) = (FusionForm::TwoWay, Exchange::BothWays, TokenPath::Replaced);
-    FusionConfig { heads, mlp_size, form, exchange, tokens, class_codes: false }
+    let (form, exchange, tokens) = (FusionBlockKind::TwoWay, Exchange::BothWays, TextResidual::Replaced);
+    FusionConfig { heads, mlp_size, form, exchange, tokens, class_scale: false }
 }
 
 impl fmt::Display for Preset {

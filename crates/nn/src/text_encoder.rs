@@ -15,7 +15,7 @@ use super::{
 use bipvl_text::{ClassText, Tokens};
 
 /// Added to the score of a padding token: no weight is left after the softmax.
-const NOT_ATTENDED: f32 = -1e9;
+const MASK_VALUE: f32 = -1e9;
 
 /// Sizes of the text side; the names are those of a Hugging Face `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,9 +50,9 @@ impl TextConfig {
 #[derive(Clone, Debug)]
 pub struct TextInput {
     /// One text per class, `[texts · classes, tokens]`.
-    pub full: TokenTensors,
+    pub full: TokenBatch,
     /// One text per concept of each class, `[texts · classes · concepts, tokens]`; `None` where nothing is aligned.
-    pub concepts: Option<TokenTensors>,
+    pub concepts: Option<TokenBatch>,
     /// Concepts per class, the title counted.
     pub num_concepts: usize,
     /// 1 for a text that all samples of a batch share, else one for each sample.
@@ -61,7 +61,7 @@ pub struct TextInput {
 
 /// Ids of padded texts, and which of them are real.
 #[derive(Clone, Debug)]
-pub struct TokenTensors {
+pub struct TokenBatch {
     /// `[texts, tokens]`
     pub ids: Tensor<2, Int>,
     /// Scores added to each key, 0 or very negative, `[texts, 1, tokens]`.
@@ -72,8 +72,8 @@ impl TextInput {
     /// Uploads tokenized texts.
     pub fn new(text: &ClassText, device: &Device) -> Self {
         Self {
-            full: TokenTensors::new(&text.full, device),
-            concepts: Some(TokenTensors::new(&text.concepts, device)),
+            full: TokenBatch::new(&text.full, device),
+            concepts: Some(TokenBatch::new(&text.concepts, device)),
             num_concepts: text.num_concepts,
             num_texts: text.num_texts,
         }
@@ -91,12 +91,12 @@ impl TextInput {
     }
 }
 
-impl TokenTensors {
+impl TokenBatch {
     /// Uploads one set of padded texts.
     pub fn new(tokens: &Tokens, device: &Device) -> Self {
         let (texts, length) = tokens.ids.dim();
         let ids: Vec<i64> = tokens.ids.iter().copied().collect();
-        let mask: Vec<f32> = tokens.mask.iter().map(|real| if *real { 0.0 } else { NOT_ATTENDED }).collect();
+        let mask: Vec<f32> = tokens.mask.iter().map(|real| if *real { 0.0 } else { MASK_VALUE }).collect();
         Self {
             ids: Tensor::from_data(TensorData::new(ids, [texts, length]), device),
             mask: Tensor::from_data(TensorData::new(mask, [texts, 1, length]), device),
@@ -185,7 +185,7 @@ impl TextEncoder {
     }
 
     /// Runs all layers without meeting an image and keeps the first token of each text, `[texts, hidden]`.
-    pub fn first_tokens(&self, tokens: &TokenTensors, mut noise: Option<&mut Noise>) -> Tensor<2> {
+    pub fn cls_embeddings(&self, tokens: &TokenBatch, mut noise: Option<&mut Noise>) -> Tensor<2> {
         let embedded = self.embeddings.forward(tokens.ids.clone(), noise.as_deref_mut());
         let encoded = (0..STAGES)
             .fold(embedded, |encoded, stage| self.stage(stage, encoded, &tokens.mask, noise.as_deref_mut()));

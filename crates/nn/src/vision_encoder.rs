@@ -63,7 +63,7 @@ pub struct VisionConfig {
     /// Attention heads per stage.
     pub heads: [usize; STAGES],
     /// Side of an attention window in tokens.
-    pub attention_window: usize,
+    pub window_size: usize,
     /// With or without the convolutions of version 2.
     pub version: SwinVersion,
     /// Which voxels the patch merging joins; published weights fit the form they were trained with.
@@ -128,7 +128,7 @@ pub struct VisionStage {
 impl VisionStage {
     fn new(init: &mut Initializer, config: &VisionConfig, stage: usize) -> Self {
         let channels = config.width(stage);
-        let (heads, window) = (config.heads[stage], config.attention_window);
+        let (heads, window) = (config.heads[stage], config.window_size);
         let convolution = match config.version {
             SwinVersion::V1 => None,
             SwinVersion::V2 => Some(ResidualBlock::new(init, channels, channels)),

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use bipvl_imaging::replace_file_with;
+use bipvl_imaging::atomic_write_with;
 use bipvl_kernels::map_file;
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
@@ -80,10 +80,10 @@ impl Stored for Held {
 }
 
 /// Tensors by name, such as `decoder.up_blocks.0.up.weight`.
-pub type NamedWeights = BTreeMap<String, Weights>;
+pub type StateDict = BTreeMap<String, Weights>;
 
 /// All learned tensors of a module.
-pub fn collect<M: Module>(module: &M) -> NamedWeights {
+pub fn collect<M: Module>(module: &M) -> StateDict {
     hold(module).into_iter().map(|(name, held)| (name, held.read())).collect()
 }
 
@@ -100,7 +100,7 @@ pub fn hold<M: Module>(module: &M) -> BTreeMap<String, Held> {
 ///
 /// When a tensor of the module is missing in `weights`, has another shape, or one of `weights` has no
 /// place; `file` is named.
-pub fn apply<M: Module>(module: M, mut weights: NamedWeights, file: &Path) -> Result<M> {
+pub fn apply<M: Module>(module: M, mut weights: StateDict, file: &Path) -> Result<M> {
     let expected = hold(&module);
     for (name, ours) in &expected {
         match weights.get(name) {
@@ -125,7 +125,7 @@ pub fn apply<M: Module>(module: M, mut weights: NamedWeights, file: &Path) -> Re
 /// # Errors
 ///
 /// When a tensor has no place in the module or another shape; `file` is named.
-pub fn fill<M: Module>(module: M, weights: NamedWeights, file: &Path) -> Result<M> {
+pub fn fill<M: Module>(module: M, weights: StateDict, file: &Path) -> Result<M> {
     let mut all = collect(&module);
     all.extend(weights);
     apply(module, all, file)
@@ -183,7 +183,7 @@ impl ModuleVisitor for Collector {
 
 struct Applier<'a> {
     path: Place,
-    weights: &'a mut NamedWeights,
+    weights: &'a mut StateDict,
 }
 
 impl ModuleMapper for Applier<'_> {
@@ -249,7 +249,7 @@ pub fn save<T: Stored>(
     metadata: &[(&str, String)],
 ) -> Result<()> {
     let header = header(tensors, metadata);
-    Ok(replace_file_with(path, |file| {
+    Ok(atomic_write_with(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         tensors.values().try_for_each(|tensor| file.write_all(&little_endian(&tensor.values())))
@@ -281,7 +281,7 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
 /// # Errors
 ///
 /// When the file cannot be read or is no safetensors file.
-pub fn load(path: &Path) -> Result<(NamedWeights, HashMap<String, String>)> {
+pub fn load(path: &Path) -> Result<(StateDict, HashMap<String, String>)> {
     parse(path, &map_file(path).map_err(|source| Error::io(path, source))?)
 }
 
@@ -290,13 +290,13 @@ pub fn load(path: &Path) -> Result<(NamedWeights, HashMap<String, String>)> {
 /// # Errors
 ///
 /// As [`load`].
-pub(super) fn read(path: &Path) -> Result<NamedWeights> {
+pub(super) fn read(path: &Path) -> Result<StateDict> {
     let bytes = fs::read(path).map_err(|source| Error::io(path, source))?;
     Ok(parse(path, &bytes)?.0)
 }
 
 /// Tensors and metadata; float16 and bfloat16 become float32, other types are left out.
-fn parse(path: &Path, bytes: &[u8]) -> Result<(NamedWeights, HashMap<String, String>)> {
+fn parse(path: &Path, bytes: &[u8]) -> Result<(StateDict, HashMap<String, String>)> {
     let invalid = |error| Error::content(path, "a safetensors file", format!("{error}"));
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(invalid)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(invalid)?;
@@ -346,7 +346,7 @@ mod tests {
             let values = (0..shape.iter().product()).map(|index: usize| first + index as f32).collect();
             Weights { shape: shape.to_vec(), values }
         };
-        let named = NamedWeights::from([
+        let named = StateDict::from([
             ("b.\"quoted\"".to_owned(), weights(&[2, 3, 1], -0.5)),
             ("a".to_owned(), weights(&[5], f32::MIN_POSITIVE)),
             ("empty".to_owned(), weights(&[0, 4], 0.0)),

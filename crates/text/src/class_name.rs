@@ -130,7 +130,7 @@ impl ClassName {
     }
 
     /// Whether both are the same structure on opposite sides.
-    pub fn is_twin_of(&self, other: &Self) -> bool {
+    pub fn is_contralateral_to(&self, other: &Self) -> bool {
         let (Some(one), Some(two)) = (self.side(), other.side()) else { return false };
         one != two && self.key_without_side() == other.key_without_side()
     }
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!((chamber.side(), chamber.place()), (Some(Side::Right), None));
         assert_eq!(kidney.place(), Some(Side::Left));
         assert_eq!(level.side(), None);
-        assert!(kidney.is_twin_of(&ClassName::parse("right kidney")));
-        assert!(!kidney.is_twin_of(&ClassName::parse("left kidney")));
+        assert!(kidney.is_contralateral_to(&ClassName::parse("right kidney")));
+        assert!(!kidney.is_contralateral_to(&ClassName::parse("left kidney")));
     }
 }

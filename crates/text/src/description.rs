@@ -178,7 +178,7 @@ impl Descriptions {
             if place == class {
                 description.concepts.remove(concept);
             }
-            description.full_text()
+            description.prompt()
         };
         self.classes.iter().enumerate().map(text).collect()
     }
@@ -230,7 +230,7 @@ impl Descriptions {
 impl Description {
     /// The text of the whole class: the title with a full stop, then every concept's sentence behind
     /// the concept's name.
-    pub fn full_text(&self) -> String {
+    pub fn prompt(&self) -> String {
         let concepts = self.concepts.iter().map(Concept::named_sentence);
         std::iter::once(format!("{}.", self.title)).chain(concepts).collect::<Vec<_>>().join(" ")
     }

@@ -16,7 +16,7 @@ pub use cases::CaseTexts;
 
 pub use class_name::{ClassName, Side, words_of};
 pub use description::{Concept, Description, Descriptions, PAPER_CONCEPTS};
-pub use rewrite::{Rewrite, of_other_cases};
+pub use rewrite::{Rewrite, permuted_across_cases};
 pub use synonyms::Synonyms;
 pub use tokenizer::Tokenizer;
 

@@ -47,7 +47,7 @@ impl Rewrite {
 }
 
 /// Each case with the descriptions of another, by id; none keeps its own. Which one it gets follows from `seed`.
-pub fn of_other_cases(of_cases: &[(String, Descriptions)], seed: u64) -> Vec<(String, Descriptions)> {
+pub fn permuted_across_cases(of_cases: &[(String, Descriptions)], seed: u64) -> Vec<(String, Descriptions)> {
     let order = derangement(of_cases.len(), &mut ChaCha8Rng::seed_from_u64(seed));
     of_cases.iter().zip(order).map(|((case, _), from)| (case.clone(), of_cases[from].1.clone())).collect()
 }
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn class_names_are_all_that_is_left() {
         let names = Rewrite::Names.apply(&descriptions(3), 0).unwrap();
-        assert_eq!(names.classes[1].full_text(), "class 1. Name: class 1");
+        assert_eq!(names.classes[1].prompt(), "class 1. Name: class 1");
     }
 
     #[test]
@@ -153,12 +153,12 @@ mod tests {
             let before = descriptions(classes);
             let after = Rewrite::Misaligned.apply(&before, 0).unwrap();
             let texts = |of: &Descriptions| -> BTreeSet<String> {
-                of.classes.iter().map(Description::full_text).collect()
+                of.classes.iter().map(Description::prompt).collect()
             };
             assert_eq!(texts(&after), texts(&before));
             for (one, other) in before.classes.iter().zip(&after.classes) {
                 assert_eq!(one.class, other.class);
-                assert_ne!(one.full_text(), other.full_text());
+                assert_ne!(one.prompt(), other.prompt());
             }
         }
         assert!(Rewrite::Misaligned.apply(&descriptions(1), 0).is_none());
@@ -187,12 +187,12 @@ mod tests {
             let cases: Vec<_> =
                 (0..count).map(|case| (format!("case {case}"), descriptions(case + 1))).collect();
             for seed in 0..20 {
-                let others = of_other_cases(&cases, seed);
+                let others = permuted_across_cases(&cases, seed);
                 assert!(cases.iter().zip(&others).all(|(own, other)| own.0 == other.0 && own.1 != other.1));
                 let mut texts: Vec<usize> = others.iter().map(|(_, text)| text.classes.len()).collect();
                 texts.sort_unstable();
                 assert!(texts.into_iter().eq(1..=count));
-                assert_eq!(of_other_cases(&cases, seed), others);
+                assert_eq!(permuted_across_cases(&cases, seed), others);
             }
         }
     }
@@ -214,6 +214,6 @@ mod tests {
     fn a_report_is_one_paragraph_without_the_names_of_concepts() {
         let report = Rewrite::Report.apply(&descriptions(2), 0).unwrap();
         let expected = "Number 1 in a CT image. Report: The shape of number 1. The texture of number 1.";
-        assert_eq!(report.classes[1].full_text(), expected);
+        assert_eq!(report.classes[1].prompt(), expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use bipvl_imaging::replace_file;
+use bipvl_imaging::atomic_write;
 use ndarray::Array2;
 use serde::Deserialize;
 use tokenizers::{
@@ -111,7 +111,7 @@ impl Tokenizer {
         let mut inner = self.inner.clone();
         inner.with_truncation(None).expect("no truncation is always possible");
         let text = inner.to_string(false).expect("a tokenizer can always be written as text");
-        Ok(replace_file(&path, text.as_bytes())?)
+        Ok(atomic_write(&path, text.as_bytes())?)
     }
 
     /// The ids of several texts, padded to the longest: ids and mask are `[texts, tokens]`.
@@ -139,7 +139,7 @@ impl Tokenizer {
 
     /// The two token streams of the network: each class as one text, and sentence by sentence.
     pub fn encode_classes(&self, descriptions: &Descriptions) -> ClassText {
-        let full: Vec<String> = descriptions.classes.iter().map(Description::full_text).collect();
+        let full: Vec<String> = descriptions.classes.iter().map(Description::prompt).collect();
         let sentences: Vec<String> = descriptions.classes.iter().flat_map(Description::sentences).collect();
         ClassText {
             num_texts: 1,

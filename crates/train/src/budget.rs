@@ -71,7 +71,7 @@ fn patches(patch: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
 mod tests {
     use super::*;
     use crate::memory::TextSize;
-    use bipvl_nn::{ClassChannels, Preset, bifusion::Exchange};
+    use bipvl_nn::{HeadConfig, Preset, bifusion::Exchange};
 
     const PLAN: Plan = Plan { patch: [96; 3], batch: 2, accumulate: 1, recompute: Recompute::Nothing };
 
@@ -81,7 +81,7 @@ mod tests {
         model.vision.feature_size = 4;
         model.text.vocab_size = 200;
         let text = TextSize { tokens: 240, sentence_tokens: 480, is_by_case: false };
-        Demand { model, classes: ClassChannels::exclusive(4), text, workers: 2 }
+        Demand { model, classes: HeadConfig::exclusive(4), text, workers: 2 }
     }
 
     #[test]
@@ -148,11 +148,11 @@ mod tests {
             more(|demand| demand.model.vision.feature_size = 8),
             more(|demand| demand.model.vision.channels = 2),
             more(|demand| demand.model.vision.depths = [2, 2, 4, 2]),
-            more(|demand| demand.model.supervised_scales = 1),
+            more(|demand| demand.model.deep_supervision_levels = 1),
             more(|demand| demand.model.text.intermediate_size *= 2),
             more(|demand| demand.model.text.hidden_dropout_prob = 0.1),
             more(|demand| demand.model.fusion.mlp_size *= 2),
-            more(|demand| demand.classes = ClassChannels::exclusive(5)),
+            more(|demand| demand.classes = HeadConfig::exclusive(5)),
             more(|demand| demand.text.tokens = 241),
             more(|demand| demand.text.sentence_tokens = 481),
             more(|demand| demand.text.is_by_case = true),

@@ -8,13 +8,13 @@ use std::{
 use burn::{module::Module, tensor::Device};
 
 use super::{
-    Trainee,
+    TrainState,
     optimizer::{AdamW, AdamWConfig},
 };
 use bipvl_imaging::{Error, Result};
 use bipvl_nn::{
     BiPvlSeg,
-    weights::{self, Held, NamedWeights},
+    weights::{self, Held, StateDict},
 };
 
 /// Before the names of weights, moments in front of which stand `first.` and `second.`.
@@ -27,7 +27,7 @@ const PROGRESS: &str = "progress";
 #[derive(Debug)]
 pub struct Checkpoint {
     /// Everything that is learned.
-    pub trainee: Trainee,
+    pub trainee: TrainState,
     /// Its moments.
     pub optimizer: AdamW,
     /// How far it has come.
@@ -78,7 +78,7 @@ impl Checkpoint {
     /// # Errors
     ///
     /// When the file cannot be read, is of another architecture, or holds no training state.
-    pub fn load(path: &Path, trainee: Trainee, config: AdamWConfig, device: &Device) -> Result<Self> {
+    pub fn load(path: &Path, trainee: TrainState, config: AdamWConfig, device: &Device) -> Result<Self> {
         let (named, metadata) = weights::load(path)?;
         let progress = progress(path, &metadata)?;
         let (ours, moments) = split(named);
@@ -121,8 +121,8 @@ fn weights_of<M: Module>(module: &M) -> BTreeMap<String, Held> {
 }
 
 /// Weights without their prefix, and moments.
-fn split(named: NamedWeights) -> (NamedWeights, NamedWeights) {
-    let (mut ours, mut moments) = (NamedWeights::new(), NamedWeights::new());
+fn split(named: StateDict) -> (StateDict, StateDict) {
+    let (mut ours, mut moments) = (StateDict::new(), StateDict::new());
     for (name, tensor) in named {
         match name.strip_prefix(TRAINEE) {
             Some(name) => ours.insert(name.to_owned(), tensor),

@@ -11,12 +11,12 @@ use toml::{Table, Value};
 
 use crate::{TrainConfig, loss::LossConfig, memory::Plan, optimizer::AdamWConfig, recompute::Recompute};
 use bipvl_data::{
-    AugmentConfig, Dataset, FolderClasses, Labeling, Modality, Recipe, Regions, Relabel, SplitConfig, Wanted,
-    check_regions,
+    AugmentConfig, Dataset, DatasetOverrides, LabelRemap, Labeling, Modality, PreprocessConfig, Regions,
+    SourceClasses, SplitConfig, check_regions,
 };
 use bipvl_imaging::{Error, Result};
 use bipvl_infer::InferConfig;
-use bipvl_nn::{BiPvlSegConfig, ClassChannels, PRESETS, Preset};
+use bipvl_nn::{BiPvlSegConfig, HeadConfig, PRESETS, Preset};
 
 /// Folds are drawn from this, whatever the seed of a run: runs of other seeds are compared on equal cases.
 pub const SPLIT_SEED: u64 = 0;
@@ -30,7 +30,7 @@ pub struct Config {
     /// What the cases are.
     pub data: DataConfig,
     /// How cases are prepared.
-    pub preprocess: Recipe,
+    pub preprocess: PreprocessConfig,
     /// Sizes of the network.
     pub model: BiPvlSegConfig,
     /// How the weights are found.
@@ -57,7 +57,7 @@ pub struct DataConfig {
     pub labels: Vec<u16>,
     /// Labels in files that count as others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub relabel: Vec<Relabel>,
+    pub relabel: Vec<LabelRemap>,
     /// Which cases are put aside.
     #[serde(default)]
     pub split: SplitConfig,
@@ -67,13 +67,13 @@ pub struct DataConfig {
     pub regions: Regions,
     /// The classes as the folder had them when the run began, where the configuration has others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub folder_classes: Option<FolderClasses>,
+    pub source_classes: Option<SourceClasses>,
 }
 
 impl DataConfig {
     /// How to read the folder again; the names of regions are those of the classes.
-    pub fn wanted(&self) -> Wanted {
-        Wanted {
+    pub fn wanted(&self) -> DatasetOverrides {
+        DatasetOverrides {
             modality: Some(self.modality),
             classes: self.regions.is_empty().then(|| self.classes.clone()),
             labels: Some(self.labels.clone()),
@@ -88,8 +88,8 @@ impl DataConfig {
     }
 
     /// How many channels a network needs for the classes.
-    pub fn class_channels(&self) -> ClassChannels {
-        ClassChannels { classes: self.classes.len(), logits: self.labeling().outputs() }
+    pub fn class_channels(&self) -> HeadConfig {
+        HeadConfig { classes: self.classes.len(), logits: self.labeling().outputs() }
     }
 
     /// The labels that each class is scored by.
@@ -125,9 +125,9 @@ impl Config {
                 relabel: dataset.relabel.clone(),
                 split: SplitConfig::default(),
                 regions: dataset.regions.clone(),
-                folder_classes: renamed(dataset),
+                source_classes: renamed(dataset),
             },
-            preprocess: Recipe::for_modality(dataset.modality, preset.patch()),
+            preprocess: PreprocessConfig::for_modality(dataset.modality, preset.patch()),
             model: preset.config(dataset.channels.len()),
             train: train_defaults(preset),
             infer: InferConfig::default(),
@@ -173,11 +173,11 @@ impl Config {
     /// # Errors
     ///
     /// When the text is no TOML, or says something else where it speaks of the data; `path` names it.
-    pub fn wanted(text: &str, path: &Path) -> Result<Wanted> {
+    pub fn wanted(text: &str, path: &Path) -> Result<DatasetOverrides> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct User {
-            data: Wanted,
+            data: DatasetOverrides,
         }
         let user: User = toml::from_str(text)
             .map_err(|error| Error::content(path, "a configuration", what_is_wrong(&error, text)))?;
@@ -234,10 +234,10 @@ impl Config {
 }
 
 /// The classes of the folder, where they are called otherwise or are others.
-fn renamed(dataset: &Dataset) -> Option<FolderClasses> {
-    let Dataset { classes, labels, folder_classes, .. } = dataset;
-    let is_same = (classes, labels) == (&folder_classes.names, &folder_classes.labels);
-    (!is_same).then(|| folder_classes.clone())
+fn renamed(dataset: &Dataset) -> Option<SourceClasses> {
+    let Dataset { classes, labels, source_classes, .. } = dataset;
+    let is_same = (classes, labels) == (&source_classes.names, &source_classes.labels);
+    (!is_same).then(|| source_classes.clone())
 }
 
 /// The paper's values for `paper`; for the smaller networks, which learn in minutes, a higher rate.
@@ -247,7 +247,7 @@ fn train_defaults(preset: Preset) -> TrainConfig {
         Preset::Small => (10_000, 1, 5e-4),
         Preset::Tiny => (3_000, 2, 1e-3),
     };
-    let clip_norm = if preset == Preset::Paper { 0.0 } else { 1.0 };
+    let max_grad_norm = if preset == Preset::Paper { 0.0 } else { 1.0 };
     TrainConfig {
         seed: 42,
         steps,
@@ -255,12 +255,12 @@ fn train_defaults(preset: Preset) -> TrainConfig {
         accumulate: 1,
         learning_rate,
         warmup_steps: if preset == Preset::Paper { 0 } else { 100 },
-        validate_every: (steps / 10).max(1),
+        val_every_n_steps: (steps / 10).max(1),
         patience: 0,
         recompute: Recompute::default(),
-        checkpoint_every: (steps / 30).max(1),
-        foreground_share: 0.5,
-        optimizer: AdamWConfig { clip_norm, ..AdamWConfig::default() },
+        checkpoint_every_n_steps: (steps / 30).max(1),
+        oversample_foreground: 0.5,
+        optimizer: AdamWConfig { max_grad_norm, ..AdamWConfig::default() },
         loss: LossConfig::default(),
         augment: AugmentConfig::default(),
     }

@@ -26,11 +26,13 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use accumulate::Sum;
-use bipvl_data::{AugmentConfig, Batch, CachedCase, Labeling, Loader, LoaderConfig, Recipe, Sample};
+use bipvl_data::{
+    AugmentConfig, Batch, CachedCase, Labeling, Loader, LoaderConfig, PreprocessConfig, Sample,
+};
 use bipvl_imaging::{Error, Result};
 use bipvl_infer::InferConfig;
 use bipvl_nn::{
-    BiPvlSeg, BiPvlSegConfig, ClassChannels, TextInput,
+    BiPvlSeg, BiPvlSegConfig, HeadConfig, TextInput,
     init::{Initializer, Noise},
     published::Imported,
     weights::fill,
@@ -62,7 +64,7 @@ pub struct TrainConfig {
     /// Updates during which the rate rises to it.
     pub warmup_steps: usize,
     /// Updates between two validations.
-    pub validate_every: usize,
+    pub val_every_n_steps: usize,
     /// Validations in a row that find nothing better before the training stops early; 0 means: it never does.
     #[serde(default)]
     pub patience: usize,
@@ -70,9 +72,9 @@ pub struct TrainConfig {
     #[serde(default)]
     pub recompute: Recompute,
     /// Updates between two checkpoints.
-    pub checkpoint_every: usize,
+    pub checkpoint_every_n_steps: usize,
     /// Share of patches centered on a class.
-    pub foreground_share: f64,
+    pub oversample_foreground: f64,
     /// Constants of the optimizer.
     pub optimizer: AdamWConfig,
     /// Forms of the losses.
@@ -88,13 +90,13 @@ fn one() -> usize {
 
 impl TrainConfig {
     /// Whether a training is at its end: all updates done, or nothing better for so long that it stops early.
-    pub fn is_over(&self, progress: &Progress) -> bool {
+    pub fn is_finished(&self, progress: &Progress) -> bool {
         progress.step >= self.steps || self.is_stalled(progress)
     }
 
     /// Whether the last validations, as many as there is patience for, found nothing better.
     fn is_stalled(&self, progress: &Progress) -> bool {
-        let since = progress.best.map_or(0, |best| (progress.step - best.step) / self.validate_every);
+        let since = progress.best.map_or(0, |best| (progress.step - best.step) / self.val_every_n_steps);
         self.patience > 0 && since >= self.patience
     }
 
@@ -112,7 +114,7 @@ pub struct Task {
     /// Sizes of the network.
     pub model: BiPvlSegConfig,
     /// How cases were prepared.
-    pub recipe: Recipe,
+    pub recipe: PreprocessConfig,
     /// How validation cases are covered.
     pub infer: InferConfig,
     /// Class names.
@@ -141,7 +143,7 @@ pub struct Task {
 
 /// All that is learned: the network, and one weight per loss.
 #[derive(Module, Debug)]
-pub struct Trainee {
+pub struct TrainState {
     /// The network.
     pub model: BiPvlSeg,
     /// Homoscedastic weights.
@@ -170,24 +172,24 @@ pub fn train(task: &Task, start: Start, log: &mut dyn FnMut(Event)) -> Result<Ch
         Start::Resume => task.saved_state()?,
     };
     let mut loader = Loader::new(Arc::clone(&task.training_cases), task.loader(), state.progress.step);
-    while !config.is_over(&state.progress) {
+    while !config.is_finished(&state.progress) {
         let (_, samples) = loader.next().expect("a loader never ends");
         let event;
         (state, event) = update(task, state, &samples)?;
         log(event);
         let step = state.progress.step;
         let out_of_time = task.time_budget.is_some_and(|budget| began.elapsed() >= budget);
-        if step == config.steps || step.is_multiple_of(config.validate_every) {
+        if step == config.steps || step.is_multiple_of(config.val_every_n_steps) {
             log(judge(task, &mut state)?);
         }
-        let is_over = config.is_over(&state.progress);
-        if is_over || out_of_time || step.is_multiple_of(config.checkpoint_every) {
+        let is_finished = config.is_finished(&state.progress);
+        if is_finished || out_of_time || step.is_multiple_of(config.checkpoint_every_n_steps) {
             state.save(&task.last)?;
             log(Event::Checkpoint { step });
         }
-        if is_over && step < config.steps {
+        if is_finished && step < config.steps {
             log(Event::Stalled { step, steps: config.steps, validations: config.patience });
-        } else if out_of_time && !is_over {
+        } else if out_of_time && !is_finished {
             // Only for want of any weights to predict with, and after the checkpoint: a training that goes
             // on from there must not remember a validation that an uninterrupted one never made.
             if state.progress.best.is_none() {
@@ -207,7 +209,7 @@ fn update(task: &Task, state: Checkpoint, samples: &[Sample]) -> Result<(Checkpo
     let mut noise = Noise::new(task.config.seed, progress.step as u64);
     let mut sum: Option<Sum> = None;
     for samples in samples.chunks(task.config.batch) {
-        let (loss, gradients) = learn_from(task, &trainee, samples, &mut noise);
+        let (loss, gradients) = training_step(task, &trainee, samples, &mut noise);
         if !loss.total.is_finite() {
             let found = format!("{} at step {}; try a lower learning_rate", loss.total, progress.step + 1);
             return Err(Error::content(&task.last, "a finite loss", found));
@@ -229,9 +231,9 @@ fn update(task: &Task, state: Checkpoint, samples: &[Sample]) -> Result<(Checkpo
 }
 
 /// The losses of one batch, and its share in the gradients of an update.
-fn learn_from(
+fn training_step(
     task: &Task,
-    trainee: &Trainee,
+    trainee: &TrainState,
     samples: &[Sample],
     noise: &mut Noise,
 ) -> (LossValues, Gradients) {
@@ -281,10 +283,10 @@ impl Task {
         self.config.recompute.autodiff(&self.device)
     }
 
-    fn trainee(&self, mut init: Initializer) -> Trainee {
-        let channels = ClassChannels { classes: self.classes.len(), logits: self.labeling.outputs() };
+    fn trainee(&self, mut init: Initializer) -> TrainState {
+        let channels = HeadConfig { classes: self.classes.len(), logits: self.labeling.outputs() };
         let model = self.model.init(channels, self.recipe.patch, &mut init);
-        Trainee { model, loss_weights: LossWeights::new(&init) }
+        TrainState { model, loss_weights: LossWeights::new(&init) }
     }
 
     /// First weights: drawn from the seed, but for those that were published.
@@ -309,7 +311,7 @@ impl Task {
             batch: self.config.samples(),
             workers: self.workers,
             seed: self.config.seed,
-            foreground_share: self.config.foreground_share,
+            oversample_foreground: self.config.oversample_foreground,
             augment: self.config.augment.clone(),
         }
     }

@@ -7,9 +7,9 @@
 use burn::{module::Module, tensor::Device};
 
 use super::recompute::Recompute;
-use bipvl_data::STEPS_AHEAD;
+use bipvl_data::PREFETCH_STEPS;
 use bipvl_nn::{
-    BiPvlSegConfig, ClassChannels, STAGES, SwinVersion, TextConfig, VisionConfig, bifusion::Exchange,
+    BiPvlSegConfig, HeadConfig, STAGES, SwinVersion, TextConfig, VisionConfig, bifusion::Exchange,
     init::Initializer,
 };
 
@@ -56,7 +56,7 @@ pub struct Demand {
     /// Sizes of the network.
     pub model: BiPvlSegConfig,
     /// How many classes there are.
-    pub classes: ClassChannels,
+    pub classes: HeadConfig,
     /// The text of all classes.
     pub text: TextSize,
     /// Threads that cut patches.
@@ -83,7 +83,8 @@ impl Demand {
         let mut init = Initializer::blank(&Device::flex());
         let weights = self.model.init(self.classes, plan.patch, &mut init).num_params();
         let finest = voxels(plan.patch, 0) * self.model.vision.width(0);
-        let scored: usize = (0..=self.model.supervised_scales).map(|level| voxels(plan.patch, level)).sum();
+        let scored: usize =
+            (0..=self.model.deep_supervision_levels).map(|level| voxels(plan.patch, level)).sum();
         let remembered = self.text_encoder(plan)
             + self.fusions(plan)
             + self.insides(plan)
@@ -103,7 +104,7 @@ impl Demand {
         let [first, others @ ..] = config.stage_layers;
         let later: usize = others.iter().sum();
         // Behind the first exchange that informs the text, every sample has a text of its own.
-        let informed = if exchange.informs_text() { plan.batch } else { texts };
+        let informed = if exchange.updates_text() { plan.batch } else { texts };
         let of_full = match exchange {
             Exchange::None => 0,
             _ => self.text.tokens * (texts * first + informed * later),
@@ -158,7 +159,7 @@ impl Demand {
 
     /// Patches that were cut ahead: those that wait, those that are being cut, and those in use.
     fn samples(&self, plan: &Plan) -> usize {
-        let updates = self.workers.max(1) * (STEPS_AHEAD + 1) + 1;
+        let updates = self.workers.max(1) * (PREFETCH_STEPS + 1) + 1;
         // A label is a byte; in the batch it is a number.
         let values = self.model.vision.channels + 1;
         updates * plan.batch * plan.accumulate * voxels(plan.patch, 0) * values

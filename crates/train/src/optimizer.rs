@@ -9,7 +9,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use bipvl_nn::weights::{Held, NamedWeights, Place};
+use bipvl_nn::weights::{Held, Place, StateDict};
 
 /// Constants of AdamW; the defaults are PyTorch's but for the decay, which is the paper's code's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,12 +24,12 @@ pub struct AdamWConfig {
     /// Share of a weight that `learning_rate` times this takes away each step.
     pub weight_decay: f64,
     /// Longest gradient over all tensors together; a longer one is scaled down. 0 means: no limit.
-    pub clip_norm: f64,
+    pub max_grad_norm: f64,
 }
 
 impl Default for AdamWConfig {
     fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 1e-5, clip_norm: 0.0 }
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 1e-5, max_grad_norm: 0.0 }
     }
 }
 
@@ -58,7 +58,7 @@ impl AdamW {
     /// nobody else holds are overwritten.
     pub fn step<M: Module>(&mut self, module: M, mut gradients: Gradients, learning_rate: f64) -> M {
         self.steps += 1;
-        let scale = match self.config.clip_norm {
+        let scale = match self.config.max_grad_norm {
             0.0 => 1.0,
             limit => (limit / gradient_norm(&module, &gradients)).min(1.0),
         };
@@ -81,7 +81,7 @@ impl AdamW {
     }
 
     /// Goes on from a saved state.
-    pub fn restore(config: AdamWConfig, steps: i32, state: NamedWeights, device: &Device) -> Self {
+    pub fn restore(config: AdamWConfig, steps: i32, state: StateDict, device: &Device) -> Self {
         let mut firsts = BTreeMap::new();
         let mut seconds = BTreeMap::new();
         for (name, weights) in state {

@@ -14,12 +14,12 @@ use std::{
     time::Duration,
 };
 
-use bipvl_imaging::replace_file;
+use bipvl_imaging::atomic_write;
 use burn::tensor::Device;
 
 use crate::config::{Config, SPLIT_SEED};
 use crate::{Task, checkpoint::load_model};
-use bipvl_data::{Dataset, Fold, FolderClasses, Labeling, Split, build_cache};
+use bipvl_data::{Dataset, Fold, Labeling, SourceClasses, Split, build_cache};
 use bipvl_imaging::{Error, Result};
 use bipvl_infer::{InferConfig, Predictor, PredictorInput};
 use bipvl_nn::{
@@ -82,8 +82,8 @@ impl Run {
         }
         fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
         tokenizer.save(folder)?;
-        replace_file(&folder.join("descriptions.toml"), descriptions.to_toml().as_bytes())?;
-        replace_file(&run_config, config.to_toml().as_bytes())?;
+        atomic_write(&folder.join("descriptions.toml"), descriptions.to_toml().as_bytes())?;
+        atomic_write(&run_config, config.to_toml().as_bytes())?;
         Ok(Self::with(folder, config, descriptions, tokenizer))
     }
 
@@ -92,7 +92,7 @@ impl Run {
     /// # Errors
     ///
     /// When the folder holds a run of other values, and as [`Self::open`] and [`Self::create`].
-    pub fn open_or_create(
+    pub fn resume_or_create(
         folder: &Path,
         config: Config,
         descriptions: Descriptions,
@@ -181,11 +181,11 @@ impl Run {
             return refuse(expected, told(&dataset.classes, dataset.labeling()));
         }
         // The data set was read under the run's names, which would hide that its own have changed.
-        let (names, labels) = match &data.folder_classes {
-            Some(FolderClasses { names, labels }) => (names, labels),
+        let (names, labels) = match &data.source_classes {
+            Some(SourceClasses { names, labels }) => (names, labels),
             None => (&data.classes, &data.labels),
         };
-        let found = &dataset.folder_classes;
+        let found = &dataset.source_classes;
         if (names, labels) != (&found.names, &found.labels) {
             let expected =
                 format!("the classes {names:?} with labels {labels:?} that it had as the run began");
@@ -257,7 +257,7 @@ impl Run {
     }
 
     /// How many of these texts are longer than what the network reads of them.
-    pub fn count_cut(&self, texts: &[String]) -> usize {
+    pub fn count_truncated(&self, texts: &[String]) -> usize {
         texts.iter().filter(|text| self.tokenizer.cuts(text)).count()
     }
 
@@ -274,14 +274,14 @@ impl Run {
         let (first, others) = runs.split_first().expect("an ensemble has at least one run");
         let mut predictor = first.predictor(infer, device)?;
         for run in others {
-            run.check_agrees_with(first)?;
-            predictor = predictor.with_member(run.model(device)?, &run.text(device));
+            run.ensure_matches(first)?;
+            predictor = predictor.with_ensemble_member(run.model(device)?, &run.text(device));
         }
         Ok(predictor)
     }
 
     /// Whether both runs see the same voxels and speak of the same classes.
-    fn check_agrees_with(&self, other: &Self) -> Result<()> {
+    fn ensure_matches(&self, other: &Self) -> Result<()> {
         let (ours, theirs) = (&self.config, &other.config);
         let differs = [
             ("data.channels", ours.data.channels == theirs.data.channels),

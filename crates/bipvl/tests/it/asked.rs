@@ -1,11 +1,10 @@
 //! An untrained network of two classes in words, which tests ask.
 
 use bipvl::{
-    data::{Intensity, Labeling, Recipe},
+    data::{Intensity, Labeling, PreprocessConfig},
     infer::{InferConfig, Predictor, PredictorInput},
     nn::{
-        BiPvlSeg, BiPvlSegConfig, ClassChannels, TextInput, TokenTensors, bifusion::Exchange,
-        init::Initializer,
+        BiPvlSeg, BiPvlSegConfig, HeadConfig, TextInput, TokenBatch, bifusion::Exchange, init::Initializer,
     },
     text::{Concept, Description, Descriptions, Tokenizer},
 };
@@ -47,18 +46,14 @@ impl Asked {
     }
 
     pub(crate) fn model(&self) -> BiPvlSeg {
-        self.config.init(
-            ClassChannels::exclusive(LABELS.len()),
-            PATCH,
-            &mut Initializer::new(5, &self.device),
-        )
+        self.config.init(HeadConfig::exclusive(LABELS.len()), PATCH, &mut Initializer::new(5, &self.device))
     }
 
     pub(crate) fn predictor(&self) -> Predictor {
         Predictor::new(PredictorInput {
             model: self.model(),
             text: &TextInput::new(&self.tokenizer.encode_classes(&descriptions()), &self.device),
-            recipe: Recipe {
+            recipe: PreprocessConfig {
                 spacing: None,
                 intensity: Intensity::ZScore,
                 crop_foreground: false,
@@ -74,10 +69,10 @@ impl Asked {
     /// Logits `[classes + 1, x, y, z]` of a patch under texts, by the network itself.
     pub(crate) fn logits(&self, patch: &Array4<f32>, texts: &[&str]) -> Array4<f32> {
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-        let (model, tokens) = (self.model(), TokenTensors::new(&self.tokenizer.encode(&texts), &self.device));
+        let (model, tokens) = (self.model(), TokenBatch::new(&self.tokenizer.encode(&texts), &self.device));
         let values: Vec<f32> = patch.iter().copied().collect();
         let image = Tensor::<5>::from_data(TensorData::new(values, [1, 1, 32, 32, 32]), &self.device);
-        let logits = model.segment(image, &model.encode_full(&tokens, None));
+        let logits = model.segment(image, &model.encode_prompt(&tokens, None));
         Array4::from_shape_vec((3, 32, 32, 32), logits.into_data().try_to_vec().unwrap()).unwrap()
     }
 }

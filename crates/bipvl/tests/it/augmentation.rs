@@ -1,6 +1,6 @@
 //! Augmentation: exact flips, places that hold for image and labels alike, and its range.
 
-use bipvl::data::{AugmentConfig, Augmentation, CachedCase, Intensity, Recipe, build_cache};
+use bipvl::data::{AugmentConfig, Augmentation, CachedCase, Intensity, PreprocessConfig, build_cache};
 use ndarray::{Array3, ArrayView1, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -11,7 +11,7 @@ use crate::drawn;
 fn case() -> (TempDir, CachedCase) {
     let (folder, dataset) = drawn::dataset(1);
     let intensity = Intensity::Window { low: 0.0, high: 2048.0 };
-    let recipe = Recipe { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
+    let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
     let cases =
         build_cache(&folder.path().join("cache"), &recipe, &dataset, &dataset.cases, &|_| ()).unwrap();
     (folder, cases.into_iter().next().unwrap())
@@ -31,7 +31,7 @@ fn case_of_places() -> (TempDir, CachedCase) {
     dataset.cases[0].images = images.into();
     dataset.channels = ["x", "y", "z"].map(String::from).into();
     let intensity = Intensity::Window { low: 0.0, high: PLACES };
-    let recipe = Recipe { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
+    let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
     let cases =
         build_cache(&folder.path().join("cache"), &recipe, &dataset, &dataset.cases, &|_| ()).unwrap();
     (folder, cases.into_iter().next().unwrap())

@@ -1,9 +1,9 @@
 //! Means over flips, members and batches: what they must give, whatever the network says.
 
 use bipvl::{
-    data::{Intensity, Labeling, Recipe},
+    data::{Intensity, Labeling, PreprocessConfig},
     infer::{InferConfig, Mirror, Predictor, PredictorInput},
-    nn::{BiPvlSeg, ClassChannels, init::Initializer},
+    nn::{BiPvlSeg, HeadConfig, init::Initializer},
     train::{
         accumulate::Sum,
         log::LossValues,
@@ -29,7 +29,7 @@ fn labeling() -> Labeling {
 }
 
 fn network(seed: u64) -> BiPvlSeg {
-    narrow().init(ClassChannels::exclusive(LABELS.len()), SHAPE, &mut Initializer::new(seed, &Device::flex()))
+    narrow().init(HeadConfig::exclusive(LABELS.len()), SHAPE, &mut Initializer::new(seed, &Device::flex()))
 }
 
 fn predictor(mirror: &str) -> Predictor {
@@ -38,7 +38,7 @@ fn predictor(mirror: &str) -> Predictor {
     Predictor::new(PredictorInput {
         model: network(1),
         text: &text(&device),
-        recipe: Recipe { spacing: None, intensity, crop_foreground: false, patch: SHAPE },
+        recipe: PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: SHAPE },
         channels: 1,
         labeling: labeling(),
         config: InferConfig { mirror: mirror.parse::<Mirror>().unwrap(), ..InferConfig::default() },
@@ -79,9 +79,9 @@ fn a_mirrored_scan_gets_mirrored_labels() {
 fn members_of_one_network_are_that_network_and_their_order_does_not_matter() {
     let device = Device::flex();
     let alone = labels(&predictor(""), scan());
-    let twice = predictor("").with_member(network(1), &text(&device));
+    let twice = predictor("").with_ensemble_member(network(1), &text(&device));
     assert_eq!(labels(&twice, scan()), alone);
-    let both = predictor("").with_member(network(2), &text(&device));
+    let both = predictor("").with_ensemble_member(network(2), &text(&device));
     assert_ne!(labels(&both, scan()), alone, "another member has a say");
 }
 
@@ -108,8 +108,8 @@ impl ModuleVisitor for Compare<'_> {
 fn gradients_of_two_batches_are_those_of_one_larger_batch() {
     let device = Device::flex().autodiff();
     let mut config = narrow();
-    config.supervised_scales = 2;
-    let model = config.init(ClassChannels::exclusive(LABELS.len()), SHAPE, &mut Initializer::new(1, &device));
+    config.deep_supervision_levels = 2;
+    let model = config.init(HeadConfig::exclusive(LABELS.len()), SHAPE, &mut Initializer::new(1, &device));
     let (text, weights) = (text(&device), LossWeights::new(&Initializer::new(0, &device)));
     let image = Tensor::<1, Int>::arange(0..2 * 32_768, &device).float().sin().reshape([2, 1, 32, 32, 32]);
     let labels = Tensor::<1, Int>::arange(0..2 * 32_768, &device).div_scalar(5).remainder_scalar(4);

@@ -4,7 +4,7 @@ use bipvl::{
     nn::{
         init::Initializer,
         published::bert,
-        text_encoder::{TextEncoder, TokenTensors},
+        text_encoder::{TextEncoder, TokenBatch},
     },
     text::{Tokenizer, Tokens},
 };
@@ -33,14 +33,14 @@ fn ids(item: &Value) -> Vec<i64> {
 }
 
 /// The texts padded to the longest, and to `extra` tokens more.
-fn padded(texts: &[Vec<i64>], extra: usize) -> TokenTensors {
+fn padded(texts: &[Vec<i64>], extra: usize) -> TokenBatch {
     let length = texts.iter().map(Vec::len).max().unwrap() + extra;
     let shape = (texts.len(), length);
     let tokens = Tokens {
         ids: Array2::from_shape_fn(shape, |(text, at)| texts[text].get(at).copied().unwrap_or(0)),
         mask: Array2::from_shape_fn(shape, |(text, at)| at < texts[text].len()),
     };
-    TokenTensors::new(&tokens, &Device::flex())
+    TokenBatch::new(&tokens, &Device::flex())
 }
 
 fn first_values(tokens: Tensor<3>) -> Vec<f32> {
@@ -68,7 +68,7 @@ fn every_stage_equals_the_layers_of_a_plain_bert() {
             let what = format!("layer {layer}");
             assert_near(&what, &first_values(encoded.clone()), &states[layer]["token0_first8"], TOLERANCE);
         }
-        let first: Vec<f32> = encoder.first_tokens(&tokens, None).into_data().try_to_vec().unwrap();
+        let first: Vec<f32> = encoder.cls_embeddings(&tokens, None).into_data().try_to_vec().unwrap();
         assert_near("first token", &first, &item["cls_last"], TOLERANCE);
     }
 }
@@ -97,7 +97,8 @@ fn padding_tokens_do_not_change_the_output() {
     let Some(folder) = real_data("bert/bert12-tiny-random") else { return };
     let (encoder, items) = load(&folder);
     let texts: Vec<Vec<i64>> = items.iter().map(ids).collect();
-    let together: Vec<f32> = encoder.first_tokens(&padded(&texts, 5), None).into_data().try_to_vec().unwrap();
+    let together: Vec<f32> =
+        encoder.cls_embeddings(&padded(&texts, 5), None).into_data().try_to_vec().unwrap();
     for (found, item) in together.chunks(32).zip(&items) {
         assert_near("first token", found, &item["cls_last"], TOLERANCE);
     }
@@ -113,8 +114,8 @@ fn a_trained_bert_of_six_layers_is_divided_among_the_stages() {
         let text = item["text"].as_str().unwrap().to_owned();
         let tokens = tokenizer.encode(&[text]);
         assert_eq!(tokens.ids.row(0).to_vec(), ids(item));
-        let tensors = TokenTensors::new(&tokens, &Device::flex());
-        let first: Vec<f32> = encoder.first_tokens(&tensors, None).into_data().try_to_vec().unwrap();
+        let tensors = TokenBatch::new(&tokens, &Device::flex());
+        let first: Vec<f32> = encoder.cls_embeddings(&tensors, None).into_data().try_to_vec().unwrap();
         if !item["cls_last"].is_null() {
             assert_near("first token", &first, &item["cls_last"], TRAINED_TOLERANCE);
         }

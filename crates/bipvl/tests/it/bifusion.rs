@@ -2,7 +2,8 @@
 
 use bipvl::nn::{
     bifusion::{
-        BiFusion, Exchange, FusionConfig, FusionForm, FusionInput, FusionOutput, TextAfterwards, TokenPath,
+        BiFusion, Exchange, FusionBlockKind, FusionConfig, FusionInput, FusionOutput, TextAfterwards,
+        TextResidual,
     },
     init::{Initializer, Noise},
     weights::collect,
@@ -18,32 +19,32 @@ const HIDDEN: usize = 12;
 const CHANNELS: usize = 8;
 const TEXT: usize = 6;
 const VISION: usize = 10;
-const FORMS: [FusionForm; 2] = [FusionForm::TwoWay, FusionForm::PreNorm];
+const FORMS: [FusionBlockKind; 2] = [FusionBlockKind::TwoWay, FusionBlockKind::PreNorm];
 
-fn block(form: FusionForm) -> BiFusion {
+fn block(form: FusionBlockKind) -> BiFusion {
     block_of(form, Exchange::BothWays, TextAfterwards::Read)
 }
 
-fn block_of(form: FusionForm, exchange: Exchange, afterwards: TextAfterwards) -> BiFusion {
+fn block_of(form: FusionBlockKind, exchange: Exchange, afterwards: TextAfterwards) -> BiFusion {
     let config = FusionConfig {
         heads: 4,
         mlp_size: 16,
         form,
         exchange,
-        tokens: TokenPath::default(),
-        class_codes: false,
+        tokens: TextResidual::default(),
+        class_scale: false,
     };
     BiFusion::new(&mut Initializer::new(3, &Device::flex()), &config, HIDDEN, CHANNELS, afterwards)
 }
 
-fn block_with(form: FusionForm, tokens: TokenPath) -> BiFusion {
+fn block_with(form: FusionBlockKind, tokens: TextResidual) -> BiFusion {
     let config = FusionConfig {
         heads: 4,
         mlp_size: 16,
         form,
         exchange: Exchange::BothWays,
         tokens,
-        class_codes: false,
+        class_scale: false,
     };
     BiFusion::new(&mut Initializer::new(3, &Device::flex()), &config, HIDDEN, CHANNELS, TextAfterwards::Read)
 }
@@ -54,7 +55,7 @@ fn tokens() -> (Tensor<3>, Tensor<3>) {
     (noise.normal([2, TEXT, HIDDEN], &device), noise.normal([2, VISION, CHANNELS], &device))
 }
 
-fn forward(form: FusionForm, text: Tensor<3>, vision: Tensor<3>) -> FusionOutput {
+fn forward(form: FusionBlockKind, text: Tensor<3>, vision: Tensor<3>) -> FusionOutput {
     let mask = Tensor::zeros([1, 1, text.dims()[1]], &Device::flex());
     block(form).forward(FusionInput { text, vision, text_mask: mask })
 }
@@ -124,7 +125,7 @@ fn text_tokens_stay_apart_where_they_are_kept_and_become_one_where_they_are_repl
     };
     let before = mean_cosine(text.clone());
     for form in FORMS {
-        let [kept, replaced] = [TokenPath::Kept, TokenPath::Replaced].map(|path| after(form, path));
+        let [kept, replaced] = [TextResidual::Kept, TextResidual::Replaced].map(|path| after(form, path));
         assert!(replaced > 0.9, "{form:?}: {before} before, {replaced} after");
         assert!(kept < f32::midpoint(before, replaced), "{form:?}: {before} before, {kept} after");
     }
@@ -170,8 +171,8 @@ fn assert_differs(one: Tensor<3>, other: Tensor<3>) {
 
 #[test]
 fn the_block_of_the_paper_has_its_parameters() {
-    let (form, exchange, tokens) = (FusionForm::TwoWay, Exchange::BothWays, TokenPath::Kept);
-    let config = FusionConfig { heads: 8, mlp_size: 2048, form, exchange, tokens, class_codes: false };
+    let (form, exchange, tokens) = (FusionBlockKind::TwoWay, Exchange::BothWays, TextResidual::Kept);
+    let config = FusionConfig { heads: 8, mlp_size: 2048, form, exchange, tokens, class_scale: false };
     let device = Device::flex();
     // Without projections: the text is as wide as the vision.
     let count = |channels: usize| {

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use bipvl::nn::{
-    bifusion::{BiFusion, Exchange, FusionConfig, FusionForm, FusionInput, TextAfterwards, TokenPath},
+    bifusion::{
+        BiFusion, Exchange, FusionBlockKind, FusionConfig, FusionInput, TextAfterwards, TextResidual,
+    },
     init::Initializer,
-    weights::{NamedWeights, apply, collect},
+    weights::{StateDict, apply, collect},
 };
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -28,9 +30,9 @@ const VISION: usize = 10;
 const CHANNELS: usize = 8;
 
 /// A block whose weights are made from their names.
-fn block(form: FusionForm, hidden: usize, afterwards: TextAfterwards) -> BiFusion {
-    let (exchange, tokens) = (Exchange::BothWays, TokenPath::Replaced);
-    let config = FusionConfig { heads: 4, mlp_size: 16, form, exchange, tokens, class_codes: false };
+fn block(form: FusionBlockKind, hidden: usize, afterwards: TextAfterwards) -> BiFusion {
+    let (exchange, tokens) = (Exchange::BothWays, TextResidual::Replaced);
+    let config = FusionConfig { heads: 4, mlp_size: 16, form, exchange, tokens, class_scale: false };
     let mut init = Initializer::new(0, &Device::flex().autodiff());
     let block = BiFusion::new(&mut init, &config, hidden, CHANNELS, afterwards);
     let mut weights = collect(&block);
@@ -46,7 +48,7 @@ fn block(form: FusionForm, hidden: usize, afterwards: TextAfterwards) -> BiFusio
 /// Compares the gradient of every tensor it visits; each must have one.
 struct CompareGradients<'a> {
     gradients: &'a Gradients,
-    reference: &'a NamedWeights,
+    reference: &'a StateDict,
     case: &'a str,
     /// Largest gradient of any weight of the block.
     steepest: f32,
@@ -74,7 +76,7 @@ impl ModuleVisitor for CompareGradients<'_> {
     }
 }
 
-fn compare(case: &str, form: FusionForm, hidden: usize, afterwards: TextAfterwards) {
+fn compare(case: &str, form: FusionBlockKind, hidden: usize, afterwards: TextAfterwards) {
     let reference = reference("bifusion");
     let device = Device::flex().autodiff();
     let block = block(form, hidden, afterwards);
@@ -105,12 +107,12 @@ fn compare(case: &str, form: FusionForm, hidden: usize, afterwards: TextAfterwar
 
 #[test]
 fn the_two_way_form_equals_pytorch() {
-    compare("two_way.read", FusionForm::TwoWay, 12, TextAfterwards::Read);
-    compare("two_way.unread", FusionForm::TwoWay, CHANNELS, TextAfterwards::Unread);
+    compare("two_way.read", FusionBlockKind::TwoWay, 12, TextAfterwards::Read);
+    compare("two_way.unread", FusionBlockKind::TwoWay, CHANNELS, TextAfterwards::Unread);
 }
 
 #[test]
 fn the_pre_norm_form_equals_pytorch() {
-    compare("pre_norm.read", FusionForm::PreNorm, 12, TextAfterwards::Read);
-    compare("pre_norm.unread", FusionForm::PreNorm, CHANNELS, TextAfterwards::Unread);
+    compare("pre_norm.read", FusionBlockKind::PreNorm, 12, TextAfterwards::Read);
+    compare("pre_norm.unread", FusionBlockKind::PreNorm, CHANNELS, TextAfterwards::Unread);
 }

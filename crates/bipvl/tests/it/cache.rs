@@ -7,18 +7,18 @@ use std::{
     time::SystemTime,
 };
 
-use bipvl::data::{CachedCase, Dataset, Intensity, Recipe, build_cache};
+use bipvl::data::{CachedCase, Dataset, Intensity, PreprocessConfig, build_cache};
 use ndarray::{Axis, s};
 use tempfile::TempDir;
 
 use crate::drawn;
 
-fn recipe() -> Recipe {
+fn recipe() -> PreprocessConfig {
     let intensity = Intensity::Window { low: 0.0, high: 2048.0 };
-    Recipe { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] }
+    PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] }
 }
 
-fn build(folder: &Path, recipe: &Recipe, dataset: &Dataset) -> Vec<CachedCase> {
+fn build(folder: &Path, recipe: &PreprocessConfig, dataset: &Dataset) -> Vec<CachedCase> {
     build_cache(folder, recipe, dataset, &dataset.cases, &|_| ()).unwrap()
 }
 
@@ -52,7 +52,7 @@ fn a_case_is_prepared_again_only_when_something_changed() {
     build(cache.path(), &recipe(), &dataset);
     assert_eq!(modified(cache.path()), first, "nothing changed");
 
-    let other = Recipe { intensity: Intensity::ZScore, ..recipe() };
+    let other = PreprocessConfig { intensity: Intensity::ZScore, ..recipe() };
     let cases = build(cache.path(), &other, &dataset);
     let sum = cases[0].crop([0; 3], drawn::SHAPE).image.sum();
     assert!(sum.abs() < 1.0, "z-scores add up to zero, here in float16: {sum}");
@@ -111,7 +111,7 @@ fn patches_are_centered_on_the_classes_of_the_case() {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(5);
     let mut seen = [0; 3];
     for _ in 0..40 {
-        let start = case.voxel_lists().draw_start([1; 3], 1.0, &mut rng);
+        let start = case.voxel_lists().sample_patch_origin([1; 3], 1.0, &mut rng);
         seen[usize::from(case.crop(start, [1; 3]).labels[[0, 0, 0]])] += 1;
     }
     assert!(seen[0] == 0 && seen[1] > 5 && seen[2] > 5, "{seen:?}");

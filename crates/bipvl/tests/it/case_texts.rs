@@ -8,10 +8,10 @@ use std::{
 };
 
 use bipvl::{
-    data::{AugmentConfig, Dataset, Intensity, Loader, LoaderConfig, Recipe, build_cache},
+    data::{AugmentConfig, Dataset, Intensity, Loader, LoaderConfig, PreprocessConfig, build_cache},
     nn::{
-        BiPvlSeg, ClassChannels, Output, TextInput,
-        bifusion::FusionForm,
+        BiPvlSeg, HeadConfig, Output, TextInput,
+        bifusion::FusionBlockKind,
         init::{Initializer, Noise},
     },
     text::{CaseTexts, Descriptions, Tokenizer},
@@ -66,11 +66,11 @@ fn a_sample_is_seen_with_its_own_text_whatever_the_texts_of_others() {
     let device = Device::flex();
     let (texts, cases) = (texts(), ["b", "a", "c"]);
     let images = Noise::new(2, 0).normal([cases.len(), 1, 32, 32, 32], &device);
-    for form in [FusionForm::TwoWay, FusionForm::PreNorm] {
+    for form in [FusionBlockKind::TwoWay, FusionBlockKind::PreNorm] {
         let mut config = narrow();
         config.fusion.form = form;
         let model: BiPvlSeg =
-            config.init(ClassChannels::exclusive(CLASSES), [32; 3], &mut Initializer::new(1, &device));
+            config.init(HeadConfig::exclusive(CLASSES), [32; 3], &mut Initializer::new(1, &device));
         let together = TextInput::new(&texts.of_batch(cases), &device);
         let together = model.forward(images.clone(), &together, None);
         let near =
@@ -91,7 +91,7 @@ fn a_sample_is_seen_with_its_own_text_whatever_the_texts_of_others() {
 #[test]
 fn another_text_gives_other_logits() {
     let device = Device::flex();
-    let model = narrow().init(ClassChannels::exclusive(CLASSES), [32; 3], &mut Initializer::new(1, &device));
+    let model = narrow().init(HeadConfig::exclusive(CLASSES), [32; 3], &mut Initializer::new(1, &device));
     let image: Tensor<5> = Noise::new(2, 0).normal([1, 1, 32, 32, 32], &device);
     let [one, other] = [9, 11].map(|length| {
         let text = model.encode_text(&TextInput::new(&class_text(length), &device), None);
@@ -113,7 +113,7 @@ fn aligning_samples_with_equal_texts_costs_what_one_text_for_all_costs() {
             class_embedding: unread,
             vision_embedding: vision.clone(),
             concept_embedding: Some(concepts),
-            informed_embedding: None,
+            fused_text_embedding: None,
             auxiliary: Vec::new(),
         };
         alignment(&output, &LossConfig::default(), None).unwrap().into_scalar::<f32>()
@@ -126,7 +126,7 @@ fn aligning_samples_with_equal_texts_costs_what_one_text_for_all_costs() {
 fn a_sample_says_which_case_it_was_cut_from() {
     let (folder, dataset) = drawn::dataset(4);
     let intensity = Intensity::Window { low: 0.0, high: 2048.0 };
-    let recipe = Recipe { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
+    let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
     let cache = folder.path().join("cache");
     let cases = Arc::new(build_cache(&cache, &recipe, &dataset, &dataset.cases, &|_| ()).unwrap());
     // The whole case is one patch, and its first voxel names the case.
@@ -135,7 +135,7 @@ fn a_sample_says_which_case_it_was_cut_from() {
         batch: 3,
         workers: 2,
         seed: 1,
-        foreground_share: 0.5,
+        oversample_foreground: 0.5,
         augment: AugmentConfig::none(),
     };
     for sample in Loader::new(Arc::clone(&cases), config.clone(), 0).take(4).flat_map(|(_, samples)| samples)

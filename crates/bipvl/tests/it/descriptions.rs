@@ -67,7 +67,7 @@ fn concepts_stand_in_the_order_of_the_first_class() {
 fn a_class_reads_as_one_text_and_as_sentences() {
     let descriptions = read("two.toml", TWO_CLASSES).unwrap();
     let ball = &descriptions.classes[0];
-    assert_eq!(ball.full_text(), "Ball in a CT image. Shape: Round. Location: In front.");
+    assert_eq!(ball.prompt(), "Ball in a CT image. Shape: Round. Location: In front.");
     assert_eq!(ball.sentences(), ["Ball in a CT image", "Shape: Round.", "Location: In front."]);
 }
 
@@ -86,7 +86,7 @@ fn a_table_names_classes_by_title_and_concepts_by_column() {
 fn a_byte_order_mark_and_moved_columns_do_not_matter() {
     let moved = "\u{feff}Location,Title,Shape\r\nRight,Liver in a CT Image,Wedge\r\n";
     let descriptions = read("moved.csv", moved).unwrap();
-    assert_eq!(descriptions.classes[0].full_text(), "Liver in a CT Image. Location: Right Shape: Wedge");
+    assert_eq!(descriptions.classes[0].prompt(), "Liver in a CT Image. Location: Right Shape: Wedge");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use bipvl::device::DeviceKind;
 use bipvl_kernels::{
-    AttentionInput, WindowAttentionInput, Windows, attention, conv3d, gelu, instance_norm, instance_norm_add,
-    layer_norm, linear, upsample_join, window_attention,
+    AttentionInput, WindowAttentionInput, Windows, attention, conv_transpose3d_concat, conv3d, gelu,
+    instance_norm, instance_norm_add, layer_norm, linear, window_attention,
 };
 use burn::tensor::{Device, Tensor};
 
@@ -31,8 +31,12 @@ fn outputs(device: &Device) -> Vec<(&'static str, Vec<f32>)> {
             values(layer_norm(map("a", 5, 6), made("scale", [6], device), made("shift", [6], device), 1e-5)),
         ),
         (
-            "upsample_join",
-            values(upsample_join(map("a", 4, 6), made("up", [6, 8 * 5], device), map("skip", 8, 3))),
+            "conv_transpose3d_concat",
+            values(conv_transpose3d_concat(
+                map("a", 4, 6),
+                made("up", [6, 8 * 5], device),
+                map("skip", 8, 3),
+            )),
         ),
         (
             "attention",

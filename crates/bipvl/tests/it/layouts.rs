@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path};
 
-use bipvl::data::{Check, Dataset, Layout, Modality, Recipe, Regions, Relabel, Wanted};
+use bipvl::data::{
+    Check, Dataset, DatasetOverrides, LabelRemap, Layout, Modality, PreprocessConfig, Regions,
+};
 use bipvl_imaging::{Grid, LabelMap, nifti, reorient};
 use ndarray::Array3;
 use serde_json::{Value, json};
@@ -24,12 +26,12 @@ fn write(root: &Path, file: &str, text: &str) {
     fs::write(path, text).unwrap();
 }
 
-fn of(modality: Modality) -> Wanted {
-    Wanted { modality: Some(modality), ..Wanted::default() }
+fn of(modality: Modality) -> DatasetOverrides {
+    DatasetOverrides { modality: Some(modality), ..DatasetOverrides::default() }
 }
 
 #[track_caller]
-fn refused(root: &Path, wanted: &Wanted, words: &[&str]) {
+fn refused(root: &Path, wanted: &DatasetOverrides, words: &[&str]) {
     let message = Dataset::read(root, wanted).unwrap_err().to_string();
     for word in words {
         assert!(message.contains(word), "{word:?} is not in {message:?}");
@@ -72,7 +74,7 @@ fn amos22_has_ct_below_five_hundred_and_mr_from_there() {
     assert_eq!(ids(&mr.cases), ["amos_0500", "amos_0600"]);
     assert_eq!(ids(&mr.test), ["amos_0518", "amos_0532"]);
     assert_eq!((mr.modality, mr.channels), (Modality::Mr, vec!["MR".to_owned()]));
-    refused(folder.path(), &Wanted::default(), &["data.modality", "CT and MR"]);
+    refused(folder.path(), &DatasetOverrides::default(), &["data.modality", "CT and MR"]);
     let only_ct = amos(&["0001"], &[]);
     assert_eq!(Dataset::open(only_ct.path()).unwrap().modality, Modality::Ct);
     refused(only_ct.path(), &of(Modality::Mr), &["at least one case"]);
@@ -97,10 +99,10 @@ fn mmwhs_pairs_images_with_labels_and_tells_what_lacks_either() {
     assert_eq!(dataset.labels, [500, 600, 420, 550, 205, 820, 850]);
     assert_eq!(dataset.classes[2], "left atrium");
     write(folder.path(), "ct_train/ct_train_1003_label.nii.gz", "");
-    refused(folder.path(), &Wanted::default(), &["ct_train_1003_image.nii.gz", "no such file"]);
+    refused(folder.path(), &DatasetOverrides::default(), &["ct_train_1003_image.nii.gz", "no such file"]);
     refused(folder.path(), &of(Modality::Mr), &["at least one case"]);
     write(folder.path(), "mr_train/mr_train_1001_image.nii.gz", "");
-    refused(folder.path(), &Wanted::default(), &["data.modality"]);
+    refused(folder.path(), &DatasetOverrides::default(), &["data.modality"]);
 }
 
 #[test]
@@ -110,9 +112,9 @@ fn acdc_takes_the_frames_that_info_cfg_names() {
         ["patient007_frame01", "patient007_frame01_gt", "patient007_frame10", "patient007_frame10_gt"];
     let files = files.map(|name| format!("{own}/{name}.nii.gz"));
     let folder = folder(&files.each_ref().map(String::as_str));
-    refused(folder.path(), &Wanted::default(), &["patient007/Info.cfg"]);
+    refused(folder.path(), &DatasetOverrides::default(), &["patient007/Info.cfg"]);
     write(folder.path(), &format!("{own}/Info.cfg"), "ED: 1\nES: ten\n");
-    refused(folder.path(), &Wanted::default(), &["Info.cfg", "\"ES\"", "found ten"]);
+    refused(folder.path(), &DatasetOverrides::default(), &["Info.cfg", "\"ES\"", "found ten"]);
     write(folder.path(), &format!("{own}/Info.cfg"), "ED: 1\r\nES: 10\r\nGroup: NOR\r\n");
     write(folder.path(), &format!("{own}/patient007_4d.nii.gz"), "");
     write(folder.path(), "testing/patient101/Info.cfg", "ED: 1\nES: 14\n");
@@ -124,23 +126,27 @@ fn acdc_takes_the_frames_that_info_cfg_names() {
     assert_eq!(dataset.test, [], "without a reference nothing can be tested");
     fs::remove_file(folder.path().join(&files[1])).unwrap();
     fs::remove_file(folder.path().join(&files[2])).unwrap();
-    refused(folder.path(), &Wanted::default(), &["patient007_frame01_gt.nii.gz", "and 1 more are missing"]);
+    refused(
+        folder.path(),
+        &DatasetOverrides::default(),
+        &["patient007_frame01_gt.nii.gz", "and 1 more are missing"],
+    );
 }
 
 #[test]
 fn classes_and_labels_that_a_configuration_gives_must_fit_together() {
     let (folder, dataset) = drawn::dataset(1);
     let owned = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
-    let wanted = |classes, labels: Option<&[u16]>, relabel: &[[u16; 2]]| Wanted {
+    let wanted = |classes, labels: Option<&[u16]>, relabel: &[[u16; 2]]| DatasetOverrides {
         modality: None,
         classes,
         labels: labels.map(<[u16]>::to_vec),
         regions: Regions::new(),
-        relabel: relabel.iter().map(|[from, to]| Relabel { from: *from, to: *to }).collect(),
+        relabel: relabel.iter().map(|[from, to]| LabelRemap { from: *from, to: *to }).collect(),
     };
     let read = Dataset::read(folder.path(), &wanted(owned(&["plate"]), Some(&[4]), &[[1, 0]])).unwrap();
     assert_eq!((read.classes, read.labels, read.cases), (vec!["plate".to_owned()], vec![4], dataset.cases));
-    let refuse = |wanted: &Wanted, words: &[&str]| refused(folder.path(), wanted, words);
+    let refuse = |wanted: &DatasetOverrides, words: &[&str]| refused(folder.path(), wanted, words);
     refuse(&wanted(owned(&["plate"]), None, &[]), &["data.classes and data.labels"]);
     refuse(&wanted(owned(&["a"]), Some(&[1, 4]), &[]), &["a label for every class", "found 2 for 1"]);
     refuse(&wanted(owned(&["a", "b"]), Some(&[1, 1]), &[]), &["1 twice"]);
@@ -154,14 +160,14 @@ fn classes_and_labels_that_a_configuration_gives_must_fit_together() {
 #[test]
 fn several_labels_become_one_class() {
     let (folder, dataset) = drawn::dataset(1);
-    let wanted = Wanted {
+    let wanted = DatasetOverrides {
         classes: Some(vec!["both".to_owned()]),
         labels: Some(vec![4]),
-        relabel: vec![Relabel { from: 1, to: 4 }],
-        ..Wanted::default()
+        relabel: vec![LabelRemap { from: 1, to: 4 }],
+        ..DatasetOverrides::default()
     };
     let merged = Dataset::read(folder.path(), &wanted).unwrap();
-    let recipe = Recipe { patch: [8; 3], ..Recipe::for_modality(Modality::Mr, [8; 3]) };
+    let recipe = PreprocessConfig { patch: [8; 3], ..PreprocessConfig::for_modality(Modality::Mr, [8; 3]) };
     let (_, labels) = recipe.prepare_case(&merged, &merged.cases[0]).unwrap();
     // Both boxes, counted by hand: 3 × 3 × 5 and 3 × 4 × 2 voxels.
     assert_eq!(labels.iter().filter(|label| **label == 1).count(), 45 + 24);
@@ -177,7 +183,7 @@ fn several_labels_become_one_class() {
 fn the_hippocampus_set_is_sound() {
     let Some(data) = real_data("msd-hippocampus") else { return };
     let check = Check::of(&Dataset::open(&data).unwrap(), &|_| ());
-    assert_eq!(check.num_faults(), 0, "{check:?}");
+    assert_eq!(check.num_errors(), 0, "{check:?}");
     // As the note beside the data says, measured with other programs: shapes, spacing, mean voxels of a class.
     assert_eq!(check.shape, Some([[31, 42], [40, 59], [26, 47]]));
     assert_eq!(check.spacing_mm, Some([[1.0; 2]; 3]));
@@ -195,7 +201,7 @@ fn spacing_and_shape_are_told_along_the_body() {
     nifti::write_labels(dataset.cases[1].labels.as_ref().unwrap(), &turned).unwrap();
     nifti::write_image(&dataset.cases[1].images[0], &turned.map(|_| 1.0)).unwrap();
     let check = Check::of(&dataset, &|_| ());
-    assert_eq!(check.num_faults(), 0, "{check:?}");
+    assert_eq!(check.num_errors(), 0, "{check:?}");
     assert_eq!(check.orientations, [("IPL".to_owned(), 1), ("RAS".to_owned(), 1)].into());
     assert_eq!(check.shape, Some([[4, 12], [5, 10], [6, 8]]));
     assert_eq!(check.spacing_mm, Some([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]]));

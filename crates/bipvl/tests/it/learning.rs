@@ -3,7 +3,7 @@
 use bipvl::{
     data::Labeling,
     nn::{
-        ClassChannels,
+        HeadConfig,
         init::{Initializer, Noise},
     },
     train::{
@@ -29,7 +29,7 @@ fn learn(seed: u64) -> Vec<f32> {
     let image = Tensor::<5>::from_data(TensorData::new(image, [1, 1, 32, 32, 32]), &device);
     let labels = Tensor::<4, Int>::from_data(TensorData::new(labels, [1, 32, 32, 32]), &device);
     let mut init = Initializer::new(seed, &device);
-    let mut model = narrow().init(ClassChannels::exclusive(3), [32; 3], &mut init);
+    let mut model = narrow().init(HeadConfig::exclusive(3), [32; 3], &mut init);
     let labeling = Labeling::Exclusive(vec![1, 2, 3]);
     let (config, weights) = (LossConfig::default(), LossWeights::new(&init));
     let (text, mut optimizer) = (text(&device), AdamW::new(AdamWConfig::default()));

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, panic::catch_unwind, sync::Arc};
 
-use bipvl::data::{AugmentConfig, CachedCase, Intensity, Loader, LoaderConfig, Recipe, Sample, build_cache};
+use bipvl::data::{
+    AugmentConfig, CachedCase, Intensity, Loader, LoaderConfig, PreprocessConfig, Sample, build_cache,
+};
 use tempfile::TempDir;
 
 use crate::drawn;
@@ -12,7 +14,7 @@ const STEPS: usize = 7;
 fn cases(count: usize) -> (TempDir, Arc<Vec<CachedCase>>) {
     let (folder, dataset) = drawn::dataset(count);
     let intensity = Intensity::Window { low: 0.0, high: 2048.0 };
-    let recipe = Recipe { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
+    let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
     let cache = folder.path().join("cache");
     let cases = build_cache(&cache, &recipe, &dataset, &dataset.cases, &|_| ()).unwrap();
     (folder, Arc::new(cases))
@@ -20,7 +22,7 @@ fn cases(count: usize) -> (TempDir, Arc<Vec<CachedCase>>) {
 
 fn config(workers: usize) -> LoaderConfig {
     let augment = AugmentConfig { flip_probability: [0.5; 3], ..AugmentConfig::default() };
-    LoaderConfig { patch: [4, 4, 4], batch: 2, workers, seed: 7, foreground_share: 0.5, augment }
+    LoaderConfig { patch: [4, 4, 4], batch: 2, workers, seed: 7, oversample_foreground: 0.5, augment }
 }
 
 fn steps(cases: &Arc<Vec<CachedCase>>, config: LoaderConfig, first: usize) -> Vec<(usize, Vec<Sample>)> {

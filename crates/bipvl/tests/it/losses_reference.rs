@@ -35,7 +35,7 @@ fn output() -> Output {
         class_embedding: class_embedding.detach().require_grad(),
         vision_embedding: made("vision", [BATCH, CLASSES, 8], &device).require_grad(),
         concept_embedding: Some(made("concepts", [1, CLASSES, 3, 8], &device).require_grad()),
-        informed_embedding: None,
+        fused_text_embedding: None,
         auxiliary: Vec::new(),
     }
 }

@@ -3,8 +3,8 @@
 use bipvl::{
     data::Labeling,
     nn::{
-        BiPvlSeg, BiPvlSegConfig, Bottleneck, ClassChannels, Preset, SwinVersion, TextInput,
-        bifusion::{Exchange, FusionForm, TokenPath},
+        BiPvlSeg, BiPvlSegConfig, Bottleneck, HeadConfig, Preset, SwinVersion, TextInput,
+        bifusion::{Exchange, FusionBlockKind, TextResidual},
         decoder::Decoder,
         heads::{AlignmentHeads, ClassEmbeddingHead},
         init::{Initializer, Noise},
@@ -25,14 +25,14 @@ use ndarray::Array2;
 /// The whole network in float32, in another order of summation.
 const TOLERANCE: f32 = 1e-4;
 const CLASSES: usize = 3;
-const CHANNELS: ClassChannels = ClassChannels { classes: CLASSES, logits: CLASSES + 1 };
+const CHANNELS: HeadConfig = HeadConfig { classes: CLASSES, logits: CLASSES + 1 };
 
 /// A network narrow enough for a test.
 pub(crate) fn narrow() -> BiPvlSegConfig {
     let mut config = Preset::Tiny.config(1);
     config.vision.feature_size = 8;
     config.vision.heads = [1, 2, 4, 8];
-    config.vision.attention_window = 3;
+    config.vision.window_size = 3;
     config.text.vocab_size = 20;
     config.text.hidden_size = 16;
     config.text.num_attention_heads = 2;
@@ -40,7 +40,7 @@ pub(crate) fn narrow() -> BiPvlSegConfig {
     config.text.stage_layers = [2, 1, 1, 1];
     config.fusion.heads = 2;
     config.fusion.mlp_size = 16;
-    config.shared_size = 8;
+    config.projection_dim = 8;
     config
 }
 
@@ -137,10 +137,10 @@ fn assert_same_bits(one: Tensor<5>, other: Tensor<5>) {
     assert_eq!((one - other).abs().max().into_scalar::<f32>(), 0.0);
 }
 
-const FORMS: [FusionForm; 2] = [FusionForm::TwoWay, FusionForm::PreNorm];
+const FORMS: [FusionBlockKind; 2] = [FusionBlockKind::TwoWay, FusionBlockKind::PreNorm];
 
 /// The narrow network with another exchange.
-fn exchanging(exchange: Exchange, form: FusionForm) -> BiPvlSegConfig {
+fn exchanging(exchange: Exchange, form: FusionBlockKind) -> BiPvlSegConfig {
     let mut config = narrow();
     config.fusion.exchange = exchange;
     config.fusion.form = form;
@@ -171,10 +171,10 @@ fn every_exchange_that_informs_the_image_hears_the_text_alike_in_training_and_pr
     let (mut other, text) = (text(&device), text(&device));
     other.full.ids = other.full.ids.flip([0]);
     for exchange in [Exchange::TextToVision, Exchange::Late, Exchange::BothWays] {
-        let config = exchanging(exchange, FusionForm::TwoWay);
+        let config = exchanging(exchange, FusionBlockKind::TwoWay);
         let model = config.init(CHANNELS, [32; 3], &mut Initializer::new(1, &device));
         let whole = model.forward(image.clone(), &text, None);
-        assert!(whole.informed_embedding.is_none());
+        assert!(whole.fused_text_embedding.is_none());
         assert_same_bits(whole.logits.clone(), model.segment(image.clone(), &model.encode_text(&text, None)));
         let of_other = model.segment(image.clone(), &model.encode_text(&other, None));
         let difference = (whole.logits - of_other).abs().max().into_scalar::<f32>();
@@ -186,7 +186,7 @@ fn every_exchange_that_informs_the_image_hears_the_text_alike_in_training_and_pr
 fn a_text_that_no_image_informs_is_encoded_once() {
     let device = Device::flex();
     for (exchange, blocks) in [(Exchange::None, 0), (Exchange::Late, 1), (Exchange::TextToVision, 4)] {
-        let config = exchanging(exchange, FusionForm::TwoWay);
+        let config = exchanging(exchange, FusionBlockKind::TwoWay);
         let mut model = config.init(CHANNELS, [32; 3], &mut Initializer::new(1, &device));
         assert_eq!(model.fusions.len(), blocks);
         let encoded = model.encode_text(&text(&device), None);
@@ -222,7 +222,7 @@ impl burn::module::ModuleVisitor for WithoutGradient<'_> {
 fn without_gradient(config: &BiPvlSegConfig, labeling: &Labeling, loss: LossConfig) -> Vec<String> {
     let device = Device::flex().autodiff();
     let patch = [64, 32, 32];
-    let channels = ClassChannels { classes: CLASSES, logits: labeling.outputs() };
+    let channels = HeadConfig { classes: CLASSES, logits: labeling.outputs() };
     let model = config.init(channels, patch, &mut Initializer::new(1, &device));
     let text = text(&device);
     let weights = LossWeights::new(&Initializer::new(0, &device));
@@ -251,7 +251,7 @@ fn every_tensor_learns_from_regions() {
     let nested = Labeling::Overlapping(vec![vec![1, 2, 3], vec![2, 3], vec![3]]);
     // Codes are those of the classes, of which there are as many as channels here.
     let mut config = narrow();
-    config.fusion.class_codes = true;
+    config.fusion.class_scale = true;
     assert_eq!(without_gradient(&config, &nested, LossConfig::default()), Vec::<String>::new());
 }
 
@@ -259,15 +259,15 @@ fn every_tensor_learns_from_regions() {
 fn every_tensor_learns() {
     expect_that_every_tensor_learns(&narrow());
     let mut turned = BiPvlSegConfig { bottleneck: Bottleneck::Unfused, ..narrow() };
-    turned.fusion.form = FusionForm::PreNorm;
-    turned.fusion.tokens = TokenPath::Kept;
+    turned.fusion.form = FusionBlockKind::PreNorm;
+    turned.fusion.tokens = TextResidual::Kept;
     expect_that_every_tensor_learns(&turned);
 }
 
 #[test]
 fn every_tensor_learns_whichever_side_hears_of_the_other() {
     for exchange in [Exchange::None, Exchange::Late] {
-        expect_that_every_tensor_learns(&exchanging(exchange, FusionForm::TwoWay));
+        expect_that_every_tensor_learns(&exchanging(exchange, FusionBlockKind::TwoWay));
     }
     for form in FORMS {
         expect_that_every_tensor_learns(&exchanging(Exchange::VisionToText, form));
@@ -309,8 +309,7 @@ fn weights_go_into_a_module_by_name_and_come_out_again() {
     missing.remove("decoder.logits.bias");
     let error = apply(filled.clone(), missing, file).unwrap_err().to_string();
     assert_eq!(error, "some.safetensors: expected a tensor named decoder.logits.bias, found none");
-    let wider =
-        narrow().init(ClassChannels::exclusive(CLASSES + 1), [32; 3], &mut Initializer::new(2, &device));
+    let wider = narrow().init(HeadConfig::exclusive(CLASSES + 1), [32; 3], &mut Initializer::new(2, &device));
     let error = apply(wider, named, file).unwrap_err().to_string();
     assert!(error.contains("class_embedding.output.bias of shape [5], found [4]"), "{error}");
 }
@@ -327,6 +326,6 @@ fn a_configuration_without_the_switches_means_their_defaults() {
     let turned =
         written.replace("fused", "unfused").replace("two_way", "pre_norm").replace("replaced", "kept");
     let turned: BiPvlSegConfig = toml::from_str(&turned).unwrap();
-    assert_eq!((turned.bottleneck, turned.fusion.form), (Bottleneck::Unfused, FusionForm::PreNorm));
-    assert_eq!(turned.fusion.tokens, TokenPath::Kept);
+    assert_eq!((turned.bottleneck, turned.fusion.form), (Bottleneck::Unfused, FusionBlockKind::PreNorm));
+    assert_eq!(turned.fusion.tokens, TextResidual::Kept);
 }

@@ -18,14 +18,14 @@ struct Line {
     bias: Param<Tensor<1>>,
 }
 
-fn compare(case: &str, clip_norm: f64) {
+fn compare(case: &str, max_grad_norm: f64) {
     let (reference, device) = (reference("adamw"), Device::flex().autodiff());
     let mut line = Line {
         weight: Param::from_tensor(made("weight", [4, 3], &device)),
         bias: Param::from_tensor(made("bias", [3], &device)),
     };
     let (inputs, target) = (made::<2>("inputs", [6, 4], &device), made::<2>("target", [6, 3], &device));
-    let config = AdamWConfig { weight_decay: 0.1, clip_norm, ..AdamWConfig::default() };
+    let config = AdamWConfig { weight_decay: 0.1, max_grad_norm, ..AdamWConfig::default() };
     let mut optimizer = AdamW::new(config);
     for (index, rate) in RATES.into_iter().enumerate() {
         let found = inputs.clone().matmul(line.weight.val()) + line.bias.val().unsqueeze_dim(0);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bipvl::data::{Case, Dataset, Intensity, Modality, Recipe, read_channels};
+use bipvl::data::{Case, Dataset, Intensity, Modality, PreprocessConfig, read_channels};
 use bipvl_imaging::{Affine, Grid, Volume};
 use ndarray::{Array3, Axis, s};
 use tempfile::TempDir;
@@ -12,8 +12,8 @@ use crate::{drawn, real_data};
 /// Affines and voxels are computed in float64 and float32; a millionth is far above their rounding.
 const ROUNDING: f64 = 1e-6;
 
-fn recipe(intensity: Intensity) -> Recipe {
-    Recipe { spacing: None, intensity, crop_foreground: true, patch: [1, 1, 1] }
+fn recipe(intensity: Intensity) -> PreprocessConfig {
+    PreprocessConfig { spacing: None, intensity, crop_foreground: true, patch: [1, 1, 1] }
 }
 
 fn row(intensities: &[f32]) -> Volume<f32> {
@@ -60,7 +60,7 @@ fn channels_are_normalized_apart_and_cropped_together() {
 
 #[test]
 fn small_volumes_are_padded_on_both_sides() {
-    let recipe = Recipe { patch: [6, 2, 1], ..recipe(Intensity::Window { low: 0.0, high: 1.0 }) };
+    let recipe = PreprocessConfig { patch: [6, 2, 1], ..recipe(Intensity::Window { low: 0.0, high: 1.0 }) };
     let prepared = recipe.prepare(vec![row(&[1.0, 1.0, 1.0])]);
     assert_eq!(prepared.image.dim(), (1, 6, 2, 1));
     // Three voxels are missing along x: one is put before, two behind; along y one behind.
@@ -80,7 +80,8 @@ fn every_prepared_voxel_is_where_it_was() {
     let shape = [5, 6, 7];
     let voxels = Array3::from_shape_fn(shape, |(i, j, k)| (1 + i * 42 + j * 7 + k) as f32);
     let source = Volume::new(voxels, Grid::new(shape, affine));
-    let recipe = Recipe { patch: [8, 8, 8], ..recipe(Intensity::Window { low: 0.0, high: 1000.0 }) };
+    let recipe =
+        PreprocessConfig { patch: [8, 8, 8], ..recipe(Intensity::Window { low: 0.0, high: 1000.0 }) };
     let prepared = recipe.prepare(vec![source.clone()]);
     let mut seen = 0;
     for ((x, y, z), intensity) in prepared.image.index_axis(Axis(0), 0).indexed_iter() {
@@ -103,8 +104,10 @@ fn respacing_keeps_a_ramp_along_the_world() {
     // 2 mm per voxel; the intensity is the world's x in millimeters, moved by 10.
     let voxels = Array3::from_shape_fn(shape, |(x, _, _)| 10.0 + 2.0 * x as f32);
     let source = Volume::new(voxels, Grid::with_spacing(shape, [2.0; 3]));
-    let recipe =
-        Recipe { spacing: Some([1.0, 2.0, 2.0]), ..recipe(Intensity::Window { low: 0.0, high: 100.0 }) };
+    let recipe = PreprocessConfig {
+        spacing: Some([1.0, 2.0, 2.0]),
+        ..recipe(Intensity::Window { low: 0.0, high: 100.0 })
+    };
     let prepared = recipe.prepare(vec![source]);
     assert!((prepared.grid.spacing()[0] - 1.0).abs() < ROUNDING);
     for ((x, y, z), intensity) in prepared.image.index_axis(Axis(0), 0).indexed_iter() {
@@ -116,7 +119,8 @@ fn respacing_keeps_a_ramp_along_the_world() {
 #[test]
 fn labels_become_class_indices_beside_their_voxels() {
     let (_folder, dataset) = drawn::dataset(1);
-    let recipe = Recipe { patch: [16, 16, 16], ..recipe(Intensity::Window { low: 0.0, high: 2000.0 }) };
+    let recipe =
+        PreprocessConfig { patch: [16, 16, 16], ..recipe(Intensity::Window { low: 0.0, high: 2000.0 }) };
     let (prepared, labels) = recipe.prepare_case(&dataset, &dataset.cases[0]).unwrap();
     assert_eq!(labels.dim(), (16, 16, 16));
     let count = |class: u8| labels.iter().filter(|label| **label == class).count();
@@ -167,22 +171,22 @@ fn channels_on_different_grids_are_refused_by_name() {
 #[test]
 fn a_recipe_is_read_back_and_unknown_keys_are_refused() {
     for modality in [Modality::Ct, Modality::Mr] {
-        let recipe = Recipe::for_modality(modality, [96; 3]);
+        let recipe = PreprocessConfig::for_modality(modality, [96; 3]);
         let text = toml::to_string(&recipe).unwrap();
-        assert_eq!(toml::from_str::<Recipe>(&text).unwrap(), recipe);
-        assert!(toml::from_str::<Recipe>(&format!("color = 1\n{text}")).is_err());
+        assert_eq!(toml::from_str::<PreprocessConfig>(&text).unwrap(), recipe);
+        assert!(toml::from_str::<PreprocessConfig>(&format!("color = 1\n{text}")).is_err());
     }
 }
 
 #[test]
 fn numbers_that_make_no_recipe_are_refused() {
-    let good = Recipe::for_modality(Modality::Ct, [96; 3]);
+    let good = PreprocessConfig::for_modality(Modality::Ct, [96; 3]);
     let path = std::path::Path::new("run.toml");
     assert!(good.check(path).is_ok());
     let faulty = [
-        Recipe { spacing: Some([1.0, 0.0, 1.0]), ..good.clone() },
-        Recipe { intensity: Intensity::Window { low: 5.0, high: 5.0 }, ..good.clone() },
-        Recipe { patch: [96, 0, 96], ..good },
+        PreprocessConfig { spacing: Some([1.0, 0.0, 1.0]), ..good.clone() },
+        PreprocessConfig { intensity: Intensity::Window { low: 5.0, high: 5.0 }, ..good.clone() },
+        PreprocessConfig { patch: [96, 0, 96], ..good },
     ];
     for recipe in faulty {
         let message = recipe.check(path).unwrap_err().to_string();
@@ -194,7 +198,7 @@ fn numbers_that_make_no_recipe_are_refused() {
 fn real_scans_are_prepared_with_labels_inside() {
     let Some(data) = real_data("msd-hippocampus") else { return };
     let dataset = Dataset::open(&data).unwrap();
-    let recipe = Recipe::for_modality(Modality::Mr, [64; 3]);
+    let recipe = PreprocessConfig::for_modality(Modality::Mr, [64; 3]);
     for case in &dataset.cases[..3] {
         let (prepared, labels) = recipe.prepare_case(&dataset, case).unwrap();
         assert!(prepared.image.iter().all(|intensity| intensity.is_finite()));

@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use bipvl::data::{Intensity, Prepared, Recipe, read_channels};
+use bipvl::data::{Intensity, PreprocessConfig, PreprocessedCase, read_channels};
 use bipvl_imaging::Affine;
 use ndarray::Axis;
 use serde::Deserialize;
@@ -45,7 +45,7 @@ fn real_files_are_prepared_as_by_monai() {
     let cases: Vec<Case> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     for Case { image, spacing, window, patch, prepared } in cases {
         let intensity = window.map_or(Intensity::ZScore, |[low, high]| Intensity::Window { low, high });
-        let recipe = Recipe { spacing, intensity, crop_foreground: true, patch };
+        let recipe = PreprocessConfig { spacing, intensity, crop_foreground: true, patch };
         let channels = read_channels(&[data.join(image)]).unwrap();
         prepared.assert_same(&recipe.prepare(channels));
     }
@@ -53,7 +53,7 @@ fn real_files_are_prepared_as_by_monai() {
 
 impl Digest {
     #[track_caller]
-    fn assert_same(&self, found: &Prepared) {
+    fn assert_same(&self, found: &PreprocessedCase) {
         assert_eq!(found.grid.shape(), self.shape);
         let affine = Affine::from_fn(|row, column| self.affine[row][column]);
         let distance = (found.grid.affine() - affine).amax();

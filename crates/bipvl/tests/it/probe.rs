@@ -162,18 +162,18 @@ fn classes_that_are_not_wanted_become_background_after_the_decision() {
 #[test]
 fn only_class_codes_tell_which_class_a_text_is_of() {
     let (one, other) = ("A small block on the left.", "A thin slab behind it.");
-    for class_codes in [false, true] {
-        let [straight, exchanged, twice] = logits_of([[one, other], [other, one], [one, one]], class_codes);
-        assert_eq!(largest_difference(&straight, &exchanged) > TOLERANCE, class_codes);
+    for class_scale in [false, true] {
+        let [straight, exchanged, twice] = logits_of([[one, other], [other, one], [one, one]], class_scale);
+        assert_eq!(largest_difference(&straight, &exchanged) > TOLERANCE, class_scale);
         assert!(largest_difference(&straight, &twice) > TOLERANCE);
     }
 }
 
 /// What one network with first weights makes of one image under each pair of texts.
-fn logits_of<const N: usize>(texts: [[&str; 2]; N], class_codes: bool) -> [Vec<f32>; N] {
+fn logits_of<const N: usize>(texts: [[&str; 2]; N], class_scale: bool) -> [Vec<f32>; N] {
     let (_folder, dataset) = drawn();
     let mut asked = Asked::new(Exchange::BothWays);
-    asked.config.fusion.class_codes = class_codes;
+    asked.config.fusion.class_scale = class_scale;
     let (prepared, _) = asked.predictor().prepare_files(&dataset.cases[0].images).unwrap();
     texts.map(|texts| asked.logits(&prepared.image, &texts).into_iter().collect())
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use bipvl::nn::{
     Merging, SwinVersion, VisionConfig,
     init::Initializer,
-    published::{Form, Imported, Name, export, fill_from, import, monai},
+    published::{Form, Imported, Name, export, import, load_in_place, monai},
     swin_unetr::SwinUnetr,
-    weights::{NamedWeights, apply, collect, load, save},
+    weights::{StateDict, apply, collect, load, save},
 };
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -19,26 +19,18 @@ const OUTPUTS: usize = 2;
 
 fn config(version: SwinVersion, merging: Merging) -> VisionConfig {
     let heads = [3, 6, 12, 24];
-    VisionConfig {
-        channels: 1,
-        feature_size: 12,
-        depths: [2; 4],
-        heads,
-        attention_window: 7,
-        version,
-        merging,
-    }
+    VisionConfig { channels: 1, feature_size: 12, depths: [2; 4], heads, window_size: 7, version, merging }
 }
 
 /// The network, and its tensors by our names.
-fn untrained(config: &VisionConfig) -> (SwinUnetr, NamedWeights) {
+fn untrained(config: &VisionConfig) -> (SwinUnetr, StateDict) {
     let network = SwinUnetr::new(&mut Initializer::new(0, &Device::flex()), config, OUTPUTS);
     let weights = collect(&network);
     (network, weights)
 }
 
 /// The tensors that the Python twin sets, by MONAI's names.
-fn published(config: &VisionConfig) -> NamedWeights {
+fn published(config: &VisionConfig) -> StateDict {
     let (_, ours) = untrained(config);
     let shapes = export(&monai::names(config), ours);
     shapes.into_iter().map(|(name, tensor)| (name.clone(), filled(&name, &tensor.shape))).collect()
@@ -151,20 +143,20 @@ fn a_file_fills_a_network_tensor_by_tensor_as_an_import_does() {
     save(&file, &export(&names, ours.clone()), &[]).unwrap();
     let blank = SwinUnetr::new(&mut Initializer::blank(&Device::flex()), &config, OUTPUTS);
     let bytes = std::fs::read(&file).unwrap();
-    let filled = fill_from(blank.clone(), &names, &bytes, &file).unwrap();
+    let filled = load_in_place(blank.clone(), &names, &bytes, &file).unwrap();
     assert_eq!(collect(&filled), ours);
 
     let mut lacking = export(&names, ours.clone());
     lacking.remove("out.conv.conv.bias");
     save(&file, &lacking, &[]).unwrap();
-    let error = fill_from(blank.clone(), &names, &std::fs::read(&file).unwrap(), &file).unwrap_err();
+    let error = load_in_place(blank.clone(), &names, &std::fs::read(&file).unwrap(), &file).unwrap_err();
     let expected = "monai.safetensors: expected out.conv.conv.bias for a place of shape [2], found none";
     assert!(error.to_string().ends_with(expected), "{error}");
 
     let mut more = export(&names, ours);
     more.insert("head".to_owned(), crate::formula::filled("head", &[2]));
     save(&file, &more, &[]).unwrap();
-    let error = fill_from(blank, &names, &std::fs::read(&file).unwrap(), &file).unwrap_err().to_string();
+    let error = load_in_place(blank, &names, &std::fs::read(&file).unwrap(), &file).unwrap_err().to_string();
     let count = names.len();
     let expected = format!("expected the {count} tensors of this architecture, found {}", count + 1);
     assert!(error.ends_with(&expected), "{error}");

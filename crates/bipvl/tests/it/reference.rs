@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use bipvl::nn::weights::{Held, NamedWeights, Weights, load};
+use bipvl::nn::weights::{Held, StateDict, Weights, load};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::formula::uniform;
 
 /// The tensors of `tests/reference/NAME.safetensors`.
-pub(crate) fn reference(name: &str) -> NamedWeights {
+pub(crate) fn reference(name: &str) -> StateDict {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
     load(&folder.join(format!("{name}.safetensors"))).unwrap().0
 }
@@ -22,7 +22,7 @@ pub(crate) fn made<const D: usize>(name: &str, shape: [usize; D], device: &Devic
 /// value.
 pub(crate) fn assert_near<const D: usize>(
     found: Tensor<D>,
-    reference: &NamedWeights,
+    reference: &StateDict,
     name: &str,
     tolerance: f32,
 ) {
@@ -33,7 +33,7 @@ pub(crate) fn assert_near<const D: usize>(
 /// Whether a tensor equals the one of a reference file, up to `allowed`.
 pub(crate) fn assert_within<const D: usize>(
     found: Tensor<D>,
-    reference: &NamedWeights,
+    reference: &StateDict,
     name: &str,
     allowed: f32,
 ) {

@@ -4,11 +4,14 @@ use std::fs;
 
 use bipvl::{
     config::Config,
-    data::{Check, Dataset, Intensity, Labeling, Recipe, Regions, Relabel, Wanted, read_classes},
+    data::{
+        Check, Dataset, DatasetOverrides, Intensity, LabelRemap, Labeling, PreprocessConfig, Regions,
+        read_classes,
+    },
     describe::Statistics,
     infer::{InferConfig, Predictor, PredictorInput},
     nn::{
-        ClassChannels, Preset,
+        HeadConfig, Preset,
         init::{Initializer, Noise},
     },
     train::{
@@ -105,7 +108,11 @@ fn regions_that_do_not_fit_the_labels_are_refused_by_the_name_of_the_file() {
     for (labels, words) in
         [(vec![1, 1], "1 twice"), (vec![0, 1], "found 0"), ((1..=256).collect(), "found 256")]
     {
-        let wanted = Wanted { labels: Some(labels), regions: regions(&[("box", &[1])]), ..Wanted::default() };
+        let wanted = DatasetOverrides {
+            labels: Some(labels),
+            regions: regions(&[("box", &[1])]),
+            ..DatasetOverrides::default()
+        };
         let message = Dataset::read(&dataset.root, &wanted).unwrap_err().to_string();
         assert!(message.contains("dataset.json: expected ") && message.contains(words), "{message}");
     }
@@ -115,14 +122,19 @@ fn regions_that_do_not_fit_the_labels_are_refused_by_the_name_of_the_file() {
 fn regions_are_counted_and_measured_as_unions_of_their_labels() {
     // A box of 3 · 3 · 5 voxels with label 1 and a plate of 3 · 4 · 2 with label 4, of 1 mm each.
     let (folder, _) = drawn::dataset(1);
-    let read = |of: &[(&str, &[u16])], relabel: &[Relabel]| {
+    let read = |of: &[(&str, &[u16])], relabel: &[LabelRemap]| {
         let labels = Some(if relabel.is_empty() { vec![1, 4] } else { vec![1, 2] });
-        let wanted = Wanted { labels, regions: regions(of), relabel: relabel.to_vec(), ..Wanted::default() };
+        let wanted = DatasetOverrides {
+            labels,
+            regions: regions(of),
+            relabel: relabel.to_vec(),
+            ..DatasetOverrides::default()
+        };
         Dataset::read(folder.path(), &wanted).unwrap()
     };
     let counts = |dataset: &Dataset| {
         let check = Check::of(dataset, &|_| ());
-        assert_eq!(check.num_faults(), 0, "{check:?}");
+        assert_eq!(check.num_errors(), 0, "{check:?}");
         let classes =
             check.classes[1..].iter().map(|class| (class.labels.clone(), class.voxels, class.cases));
         let others =
@@ -133,7 +145,7 @@ fn regions_are_counted_and_measured_as_unions_of_their_labels() {
     assert_eq!(counts(&nested), (vec![(vec![4, 1], 69, 1), (vec![1], 45, 1)], vec![]));
     let left_out = (1, "background".to_owned(), 45);
     assert_eq!(counts(&read(&[("plate", &[4])], &[])), (vec![(vec![4], 24, 1)], vec![left_out]));
-    let twice = read(&[("all", &[2, 1]), ("again", &[1])], &[Relabel { from: 4, to: 1 }]);
+    let twice = read(&[("all", &[2, 1]), ("again", &[1])], &[LabelRemap { from: 4, to: 1 }]);
     assert_eq!(counts(&twice).1, [(4, "all, again".to_owned(), 24)]);
 
     let statistics = Statistics::measure(&nested, 1, |_| {}).unwrap();
@@ -176,8 +188,12 @@ fn an_nnunet_folder_brings_its_regions_and_a_configuration_replaces_them() {
     assert_eq!(Config::new(Preset::Tiny, &dataset).data.class_labels(), expected);
     assert_eq!(read_classes(&folder.path().join("dataset.json")).unwrap(), expected);
     // The labels stay those of the files: 0 around a box of 1 and a plate of 2, its place in the list.
-    let recipe =
-        Recipe { spacing: None, intensity: Intensity::ZScore, crop_foreground: false, patch: [1; 3] };
+    let recipe = PreprocessConfig {
+        spacing: None,
+        intensity: Intensity::ZScore,
+        crop_foreground: false,
+        patch: [1; 3],
+    };
     let (_, labels) = recipe.prepare_case(&dataset, &dataset.cases[0]).unwrap();
     assert_eq!(labels, drawn::labels().mapv(|label| if label == 4 { 2 } else { label as u8 }));
 
@@ -194,7 +210,12 @@ fn an_nnunet_folder_brings_its_regions_and_a_configuration_replaces_them() {
 fn a_narrow_network_learns_a_ball_in_a_ball_in_a_ball() {
     let device = Device::flex().autodiff();
     let phantom = phantom::draw_nested(1, SHAPE, [1.0; 3]);
-    let recipe = Recipe { spacing: None, intensity: Intensity::ZScore, crop_foreground: false, patch: SHAPE };
+    let recipe = PreprocessConfig {
+        spacing: None,
+        intensity: Intensity::ZScore,
+        crop_foreground: false,
+        patch: SHAPE,
+    };
     let prepared = recipe.prepare(phantom.channels.to_vec());
     let image: Vec<f32> = prepared.image.iter().copied().collect();
     let image = Tensor::<5>::from_data(TensorData::new(image, [1, 2, 32, 32, 32]), &device);
@@ -205,7 +226,7 @@ fn a_narrow_network_learns_a_ball_in_a_ball_in_a_ball() {
     let mut init = Initializer::new(7, &device);
     let mut config = narrow();
     config.vision.channels = 2;
-    let channels = ClassChannels { classes: REGIONS.len(), logits: labeling.outputs() };
+    let channels = HeadConfig { classes: REGIONS.len(), logits: labeling.outputs() };
     let mut model = config.init(channels, SHAPE, &mut init);
     let (losses, weights) = (LossConfig::default(), LossWeights::new(&init));
     let (texts, mut optimizer) = (text(&device), AdamW::new(AdamWConfig::default()));

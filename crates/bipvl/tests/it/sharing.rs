@@ -1,11 +1,11 @@
 //! Patches of one constant share a pass through the real network, and not a bit changes.
 
 use bipvl::{
-    data::{Intensity, Labeling, Recipe},
+    data::{Intensity, Labeling, PreprocessConfig},
     infer::{
         Blending, InferConfig, Logits, Passes, Predictor, PredictorInput, Progress, Sharing, SlidingWindow,
     },
-    nn::{ClassChannels, init::Initializer},
+    nn::{HeadConfig, init::Initializer},
 };
 use bipvl_imaging::{Grid, LabelMap, Volume};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -29,19 +29,15 @@ fn scan() -> Volume<f32> {
     Volume::new(voxels, Grid::with_spacing([112, 32, 40], [1.0; 3]))
 }
 
-fn recipe() -> Recipe {
+fn recipe() -> PreprocessConfig {
     let intensity = Intensity::Window { low: -175.0, high: 250.0 };
-    Recipe { spacing: None, intensity, crop_foreground: false, patch: PATCH }
+    PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: PATCH }
 }
 
 fn predict(passes: Passes) -> (LabelMap, Progress) {
     let device = Device::flex();
     let predictor = Predictor::new(PredictorInput {
-        model: narrow().init(
-            ClassChannels::exclusive(LABELS.len()),
-            PATCH,
-            &mut Initializer::new(1, &device),
-        ),
+        model: narrow().init(HeadConfig::exclusive(LABELS.len()), PATCH, &mut Initializer::new(1, &device)),
         text: &text(&device),
         recipe: recipe(),
         channels: 1,
@@ -71,8 +67,7 @@ fn a_scan_with_air_gets_the_same_labels_with_fewer_passes() {
 #[test]
 fn shared_logits_are_those_of_the_network_bit_for_bit() {
     let device = Device::flex();
-    let model =
-        narrow().init(ClassChannels::exclusive(LABELS.len()), PATCH, &mut Initializer::new(1, &device));
+    let model = narrow().init(HeadConfig::exclusive(LABELS.len()), PATCH, &mut Initializer::new(1, &device));
     let text = model.encode_text(&text(&device), None);
     let network = |patch: ArrayView4<f32>| {
         let (_, x, y, z) = patch.dim();

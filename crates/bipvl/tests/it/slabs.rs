@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use bipvl::{
-    data::{Intensity, Labeling, Prepared, Recipe},
+    data::{Intensity, Labeling, PreprocessConfig, PreprocessedCase},
     infer::{Blending, Column, Logits, Restorer, Slab, SlidingWindow},
 };
-use bipvl_imaging::{Affine, Grid, Placement, Volume};
+use bipvl_imaging::{Affine, Grid, GridMapping, Volume};
 use nalgebra::Matrix4;
 use ndarray::{Array3, Array4, ArrayView4, array};
 use proptest::prelude::*;
@@ -63,7 +63,7 @@ struct Setting {
     orientation: usize,
     spacing: [f64; 3],
     shear: f64,
-    recipe: Recipe,
+    recipe: PreprocessConfig,
     overlap: f64,
     blending: Blending,
     classes: usize,
@@ -74,7 +74,7 @@ struct Setting {
 fn settings() -> impl Strategy<Value = Setting> {
     let spacing = || prop::array::uniform3(prop::sample::select(vec![0.5, 0.8, 1.0, 1.7, 2.5]));
     let recipe = (prop::option::of(spacing()), any::<bool>(), prop::array::uniform3(1_usize..7)).prop_map(
-        |(spacing, crop_foreground, patch)| Recipe {
+        |(spacing, crop_foreground, patch)| PreprocessConfig {
             spacing,
             intensity: Intensity::Window { low: 0.0, high: 5.0 },
             crop_foreground,
@@ -130,7 +130,7 @@ proptest! {
         let Setting { shape, orientation, spacing, shear, recipe, overlap, blending, bytes, .. } = setting;
         let file = stored(shape, orientation, spacing, shear);
         let onto = file.grid().clone();
-        let Prepared { image, grid } = recipe.prepare(vec![file]);
+        let PreprocessedCase { image, grid } = recipe.prepare(vec![file]);
         let outputs = labeling.outputs();
         let window = SlidingWindow::new(recipe.patch, overlap, blending).within(bytes);
 
@@ -161,9 +161,9 @@ fn what_the_recipe_makes_is_aligned_with_its_file_but_for_sheared_ones() {
             let file = stored([5, 6, 7], orientation, [1.0, 0.8, 2.5], shear);
             let onto = file.grid().clone();
             let intensity = Intensity::Window { low: 0.0, high: 5.0 };
-            let recipe = Recipe { spacing, intensity, crop_foreground: true, patch: [4, 8, 4] };
-            let placement = Placement::new(&recipe.prepare(vec![file]).grid, &onto);
-            let found = matches!(placement, Placement::Aligned { .. });
+            let recipe = PreprocessConfig { spacing, intensity, crop_foreground: true, patch: [4, 8, 4] };
+            let placement = GridMapping::new(&recipe.prepare(vec![file]).grid, &onto);
+            let found = matches!(placement, GridMapping::Aligned { .. });
             assert_eq!(found, is_aligned, "orientation {orientation}, shear {shear}, {spacing:?}");
         }
     }

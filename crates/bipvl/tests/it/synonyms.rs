@@ -155,7 +155,7 @@ fn descriptions_replace_those_of_the_classes_they_name() {
     let replaced = trained.replaced_by(&path, &part, &synonyms).unwrap();
     assert_eq!(replaced.classes[0], trained.classes[0], "what is not described keeps its text");
     assert_eq!(replaced.classes[1].class, "liver");
-    assert_eq!(replaced.classes[1].full_text(), "Title of Hepar. Texture: As Hepar is.");
+    assert_eq!(replaced.classes[1].prompt(), "Title of Hepar. Texture: As Hepar is.");
 
     let refusal =
         |text: &str| trained.replaced_by(&path, &read("new.toml", text), &synonyms).unwrap_err().to_string();

@@ -118,7 +118,7 @@ fn sentences_of_a_class_lie_next_to_each_other() {
         let real = text.concepts.mask.row(row).iter().filter(|is_real| **is_real).count();
         assert_eq!(text.concepts.ids.slice(s![row, ..real]).to_vec(), ids_of(&tokenizer, &sentence));
     }
-    let full = descriptions().classes[1].full_text();
+    let full = descriptions().classes[1].prompt();
     assert_eq!(text.full.ids.row(1).to_vec(), ids_of(&tokenizer, &full), "the aorta's text is the longest");
 }
 

@@ -5,16 +5,16 @@ use std::path::Path;
 use bipvl::{
     data::Labeling,
     nn::{
-        BiPvlSegConfig, Bottleneck, ClassChannels, Merging, SwinVersion, TextConfig, TextInput, VisionConfig,
-        bifusion::{Exchange, FusionConfig, FusionForm, TokenPath},
+        BiPvlSegConfig, Bottleneck, HeadConfig, Merging, SwinVersion, TextConfig, TextInput, VisionConfig,
+        bifusion::{Exchange, FusionBlockKind, FusionConfig, TextResidual},
         init::Initializer,
         published::{Form, Name, bert, export, import, monai},
-        text_encoder::TokenTensors,
-        weights::{Held, NamedWeights, Weights, apply, collect},
+        text_encoder::TokenBatch,
+        weights::{Held, StateDict, Weights, apply, collect},
     },
     text::Tokens,
     train::{
-        Trainee,
+        TrainState,
         loss::{LossConfig, LossWeights, Losses},
         optimizer::{AdamW, AdamWConfig},
     },
@@ -52,7 +52,7 @@ fn config() -> BiPvlSegConfig {
             feature_size: 12,
             depths: [2; 4],
             heads: [3, 6, 12, 24],
-            attention_window: 7,
+            window_size: 7,
             version: SwinVersion::V2,
             merging: Merging::Complete,
         },
@@ -69,19 +69,19 @@ fn config() -> BiPvlSegConfig {
         fusion: FusionConfig {
             heads: 4,
             mlp_size: 32,
-            form: FusionForm::TwoWay,
+            form: FusionBlockKind::TwoWay,
             exchange: Exchange::BothWays,
-            tokens: TokenPath::Replaced,
-            class_codes: false,
+            tokens: TextResidual::Replaced,
+            class_scale: false,
         },
         bottleneck: Bottleneck::Fused,
-        shared_size: 16,
-        supervised_scales: 0,
+        projection_dim: 16,
+        deep_supervision_levels: 0,
     }
 }
 
 /// Everything that is learned under both names; what nobody published has ours in the twin, too.
-fn names(ours: &NamedWeights) -> Vec<Name> {
+fn names(ours: &StateDict) -> Vec<Name> {
     let inside = |module: &str, names: Vec<Name>| {
         let module = module.to_owned();
         names.into_iter().map(move |name| Name { ours: format!("{module}{}", name.ours), ..name })
@@ -102,10 +102,10 @@ fn names(ours: &NamedWeights) -> Vec<Name> {
 }
 
 /// The network and its loss weights, filled as the twin fills them.
-fn trainee(device: &Device) -> Trainee {
+fn trainee(device: &Device) -> TrainState {
     let mut init = Initializer::blank(device);
-    let model = config().init(ClassChannels::exclusive(CLASSES), PATCH, &mut init);
-    let trainee = Trainee { model, loss_weights: LossWeights::new(&init) };
+    let model = config().init(HeadConfig::exclusive(CLASSES), PATCH, &mut init);
+    let trainee = TrainState { model, loss_weights: LossWeights::new(&init) };
     let ours = collect(&trainee);
     let names = names(&ours);
     let fill = |(name, tensor): (String, Weights)| (name.clone(), filled(&name, &tensor.shape));
@@ -116,7 +116,7 @@ fn trainee(device: &Device) -> Trainee {
     apply(trainee, weights, file).unwrap()
 }
 
-fn tokens(name: &str, lengths: &[usize], device: &Device) -> TokenTensors {
+fn tokens(name: &str, lengths: &[usize], device: &Device) -> TokenBatch {
     let length = lengths.iter().copied().max().unwrap();
     let drawn = uniform(name, &[lengths.len(), length], 1.0).values;
     let real = |(text, at): (usize, usize)| at < lengths[text];
@@ -126,7 +126,7 @@ fn tokens(name: &str, lengths: &[usize], device: &Device) -> TokenTensors {
     };
     let shape = (lengths.len(), length);
     let tokens = Tokens { ids: Array2::from_shape_fn(shape, id), mask: Array2::from_shape_fn(shape, real) };
-    TokenTensors::new(&tokens, device)
+    TokenBatch::new(&tokens, device)
 }
 
 /// Blocks of 8 voxels in each direction have one label, and the image is brighter where it is higher.

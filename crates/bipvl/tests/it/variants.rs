@@ -73,7 +73,7 @@ fn every_variant_stands_once_and_the_trained_text_comes_first() {
         ]
     );
     assert!(variants.skipped.is_empty());
-    let full: Vec<String> = trained().classes.iter().map(Description::full_text).collect();
+    let full: Vec<String> = trained().classes.iter().map(Description::prompt).collect();
     assert_eq!(variants.made[0].texts, full);
     assert!(variants.made.iter().all(|variant| variant.texts.len() == 3));
 }

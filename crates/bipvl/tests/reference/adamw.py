@@ -18,7 +18,7 @@ WEIGHT_DECAY = 0.1
 CLIP_NORM = 0.5
 
 
-def steps(clip_norm):
+def steps(max_grad_norm):
     weight = made("weight", 4, 3).float().requires_grad_()
     bias = made("bias", 3).float().requires_grad_()
     optimizer = torch.optim.AdamW([weight, bias], weight_decay=WEIGHT_DECAY)
@@ -26,9 +26,9 @@ def steps(clip_norm):
     for index, rate in enumerate(RATES):
         optimizer.zero_grad()
         ((inputs @ weight + bias - target) ** 2).sum().backward()
-        if clip_norm is not None:
-            length = torch.nn.utils.clip_grad_norm_([weight, bias], clip_norm)
-            assert length > clip_norm, "every step is clipped"
+        if max_grad_norm is not None:
+            length = torch.nn.utils.clip_grad_norm_([weight, bias], max_grad_norm)
+            assert length > max_grad_norm, "every step is clipped"
         optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
         yield index + 1, {"weight": weight.detach().clone(), "bias": bias.detach().clone()}
@@ -38,8 +38,8 @@ def main():
     torch.set_num_threads(1)
     tensors = {
         f"{case}.{step}.{name}": tensor
-        for case, clip_norm in {"free": None, "clipped": CLIP_NORM}.items()
-        for step, weights in steps(clip_norm)
+        for case, max_grad_norm in {"free": None, "clipped": CLIP_NORM}.items()
+        for step, weights in steps(max_grad_norm)
         for name, tensor in weights.items()
     }
     write(Path(__file__).with_suffix(".safetensors"), tensors, f"adamw.py, torch {torch.__version__}")

@@ -128,9 +128,9 @@ class Network:
         class_embedding = output(F.relu(hidden(bottleneck.movedim(1, -1)))).movedim(-1, 1)
         vision = self.ours.alignment["vision"](class_embedding.flatten(2)[:, 1:])
         ids, real = concepts
-        first_tokens = self.bert(ids, attention_mask=real).last_hidden_state[:, 0]
+        cls_embeddings = self.bert(ids, attention_mask=real).last_hidden_state[:, 0]
         of_class = (self.size.classes, self.size.concepts)
-        concepts = self.ours.alignment["text"](first_tokens).unflatten(0, of_class)
+        concepts = self.ours.alignment["text"](cls_embeddings).unflatten(0, of_class)
         return logits, class_embedding, vision, concepts
 
     def encode(self, ids, real):

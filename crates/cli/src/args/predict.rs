@@ -57,7 +57,7 @@ pub(crate) struct PredictArgs {
     /// Keep of each class only the largest connected component, for classes that are one piece in the body; the run's own
     /// choice when not given, `=false` to keep all. Refused where classes overlap.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub(crate) largest_component: Option<bool>,
+    pub(crate) keep_largest_component: Option<bool>,
     /// Pass every patch through the network; else patches that are one and the same constant, such as air,
     /// share one pass. The label maps are the same.
     #[arg(long)]

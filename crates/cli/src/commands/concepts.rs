@@ -19,11 +19,11 @@ pub(super) fn concepts(
 ) -> Result<Concepts> {
     let Some(case) = richest(cases, scores) else { return Ok(Concepts::Left("no case was judged")) };
     let data = &run.config.data;
-    let descriptions = match run.own_descriptions(case) {
+    let descriptions = match run.case_descriptions_path(case) {
         Some(file) => run.descriptions.of_case(&file)?,
         None => run.descriptions.clone(),
     };
-    let whole: Vec<String> = descriptions.classes.iter().map(Description::full_text).collect();
+    let whole: Vec<String> = descriptions.classes.iter().map(Description::prompt).collect();
     let predictor = predictor.described(&[run.tokens(&whole)]);
     let Some(probe) = ConceptProbe::new(&predictor, case, (&data.labels, &data.labeling(), &data.relabel))?
     else {

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use bipvl::{
     config::{Config, SPLIT_SEED},
-    data::{Check, ClassCount, Dataset, Fold, LabelCount, Layout, Split, Wanted},
+    data::{Check, ClassCount, Dataset, DatasetOverrides, Fold, LabelCount, Layout, Split},
     nn::Preset,
 };
 use serde::Serialize;
@@ -63,7 +63,7 @@ fn check(args: &CheckArgs) -> Result<()> {
     } else {
         println!("{}", reports.iter().map(in_words).collect::<Vec<_>>().join("\n\n\n"));
     }
-    let faults: usize = reports.iter().map(|report| report.check.num_faults()).sum();
+    let faults: usize = reports.iter().map(|report| report.check.num_errors()).sum();
     if faults > 0 {
         let plural = if faults == 1 { "" } else { "s" };
         bail!("{}: expected a data set to train on, found {faults} fault{plural} in it", args.data.display());
@@ -104,13 +104,13 @@ fn datasets(args: &CheckArgs) -> Result<Vec<(Dataset, Source)>> {
     for experiment in Experiment::all().filter(|experiment| experiment.layout == layout) {
         let wanted = experiment.wanted()?;
         // Its regions need not be made of the labels of another data set in this layout.
-        let plain = Wanted { modality: wanted.modality, ..Wanted::default() };
+        let plain = DatasetOverrides { modality: wanted.modality, ..DatasetOverrides::default() };
         if experiment.fits(&Dataset::list(root, &plain)?) {
             fitting.push((Dataset::list(root, &wanted)?, Source::Experiment(experiment)));
         }
     }
     if fitting.is_empty() {
-        let dataset = Dataset::list(root, &Wanted::default())?;
+        let dataset = Dataset::list(root, &DatasetOverrides::default())?;
         fitting.push((dataset, Source::Nothing));
     }
     Ok(fitting)

@@ -7,9 +7,9 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 use bipvl::device::{DeviceKind, Precision};
 use bipvl_imaging::{
+    atomic_write,
     nifti::{write_image, write_labels},
     phantom::{self, Phantom},
-    replace_file,
 };
 use bipvl_metrics::Convention;
 use serde_json::json;
@@ -67,8 +67,8 @@ fn learn(
     val_fold: Option<&str>,
 ) -> Result<()> {
     let path = |name: &str| folder.join(name);
-    replace_file(&path("descriptions.toml"), descriptions.as_bytes())?;
-    replace_file(&path("config.toml"), config.as_bytes())?;
+    atomic_write(&path("descriptions.toml"), descriptions.as_bytes())?;
+    atomic_write(&path("config.toml"), config.as_bytes())?;
     let run_folder = path("run");
     if run_folder.exists() {
         fs::remove_dir_all(&run_folder).with_context(|| run_folder.display().to_string())?;
@@ -107,7 +107,7 @@ fn segment(folder: &Path, predictions: &str, case_descriptions: Option<&str>) ->
         overlap: None,
         blending: None,
         mirror: None,
-        largest_component: None,
+        keep_largest_component: None,
         every_patch: false,
         device: DeviceKind::Cpu,
         precision: Precision::Float32,
@@ -150,7 +150,7 @@ impl Set<'_> {
             }
         }
         let text = serde_json::to_string_pretty(&self.about())?;
-        Ok(replace_file(&folder.join("dataset.json"), text.as_bytes())?)
+        Ok(atomic_write(&folder.join("dataset.json"), text.as_bytes())?)
     }
 
     /// The end of the names of their folders, and their seeds.

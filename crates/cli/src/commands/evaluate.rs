@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bipvl::data::{Relabel, read_classes, read_reference};
-use bipvl_imaging::{nifti::read_labels, replace_file};
+use bipvl::data::{LabelRemap, read_classes, read_reference};
+use bipvl_imaging::{atomic_write, nifti::read_labels};
 use bipvl_metrics::{ClassLabels, Scores, Settings, score_case};
 
 use super::predict::name_of;
@@ -40,7 +40,7 @@ pub(crate) struct Pair {
 pub(crate) fn score(
     pairs: &[Pair],
     classes: &[ClassLabels],
-    relabel: &[Relabel],
+    relabel: &[LabelRemap],
     settings: &Settings,
 ) -> Result<Scores> {
     let bar = progress::bar("scoring", pairs.len());
@@ -61,7 +61,7 @@ pub(crate) fn score(
 /// Writes scores as JSON.
 pub(crate) fn write_scores(path: &Path, scores: &Scores) -> Result<()> {
     let text = serde_json::to_string_pretty(scores).context("scores as JSON")?;
-    Ok(replace_file(path, text.as_bytes())?)
+    Ok(atomic_write(path, text.as_bytes())?)
 }
 
 /// Prints the scores for a person.

@@ -12,7 +12,7 @@ use bipvl::{
     run::{Folds, Run},
     train::checkpoint::saved_progress,
 };
-use bipvl_imaging::replace_file;
+use bipvl_imaging::atomic_write;
 use bipvl_metrics::Settings;
 use burn::tensor::Device;
 
@@ -108,7 +108,7 @@ impl Fold {
     /// Whether all its updates are done.
     fn is_trained(&self) -> Result<bool> {
         let last = self.run.last_checkpoint();
-        Ok(last.exists() && self.run.config.train.is_over(&saved_progress(&last)?))
+        Ok(last.exists() && self.run.config.train.is_finished(&saved_progress(&last)?))
     }
 
     /// Whether it is judged too; the report is what a judgment writes last.
@@ -157,9 +157,9 @@ fn summarize(args: &TrainArgs, folds: &[Fold]) -> Result<()> {
     let path = |name: &str| args.out.join(name);
     write_scores(&path("scores.json"), &scores)?;
     let text = serde_json::to_string_pretty(&by_fold.json()).context("folds as JSON")?;
-    replace_file(&path("folds.json"), text.as_bytes())?;
+    atomic_write(&path("folds.json"), text.as_bytes())?;
     let text = format!("{}\n{}", table::markdown(&scores, classes), by_fold.markdown(classes));
-    replace_file(&path("scores.md"), text.as_bytes())?;
+    atomic_write(&path("scores.md"), text.as_bytes())?;
     let cases: Vec<Case> = folds.iter().flat_map(|fold| fold.split.val.clone()).collect();
     let rows = [("command", command_line()), ("preset", config.preset.clone())];
     let rows = rows.into_iter().map(|(name, value)| (name.to_owned(), value));

@@ -4,7 +4,7 @@ use anyhow::Result;
 use bipvl::{
     config::Config,
     data::Labeling,
-    nn::{BiPvlSegConfig, ClassChannels, Preset, init::Initializer, weights::collect},
+    nn::{BiPvlSegConfig, HeadConfig, Preset, init::Initializer, weights::collect},
     run::Run,
     text::Descriptions,
 };
@@ -65,7 +65,7 @@ fn of_preset(preset: Preset) -> Info {
 
 /// Counts the parameters of each module of a network.
 fn count(preset: &str, config: &BiPvlSegConfig, labeling: &Labeling, patch: [usize; 3]) -> Info {
-    let channels = ClassChannels { classes: labeling.classes().len(), logits: labeling.outputs() };
+    let channels = HeadConfig { classes: labeling.classes().len(), logits: labeling.outputs() };
     let model = config.init(channels, patch, &mut Initializer::blank(&Device::flex()));
     let mut parameters = IndexMap::new();
     for (name, weights) in collect(&model) {

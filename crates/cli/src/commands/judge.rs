@@ -11,8 +11,8 @@ use bipvl::{
     run::Run,
 };
 use bipvl_imaging::{
+    atomic_write,
     nifti::{read_labels, write_labels},
-    replace_file,
 };
 use bipvl_metrics::{ClassLabels, Scores, Settings};
 use burn::tensor::Device;
@@ -43,7 +43,7 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
     let scores = score(&pairs, &classes, relabel, &Settings::default())?;
     write_scores(&run.path("scores.json"), &scores)?;
     let table = table::markdown(&scores, &run.config.data.classes);
-    replace_file(&run.path("scores.md"), table.as_bytes())?;
+    atomic_write(&run.path("scores.md"), table.as_bytes())?;
     let history = History::read(&run.path("log.jsonl"))?;
     let mut rows: Vec<(String, String)> =
         settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
@@ -92,7 +92,7 @@ fn segment(run: &Run, predictor: &Predictor, cases: &[Case]) -> Result<Vec<Pair>
     let mut pairs = Vec::with_capacity(cases.len());
     for case in cases {
         let prediction = folder.join(format!("{}.nii.gz", case.id));
-        let own = run.own_descriptions(case).map(|file| run.case_text(&file)).transpose()?;
+        let own = run.case_descriptions_path(case).map(|file| run.case_text(&file)).transpose()?;
         let own = own.map(|text| predictor.described(&[text.full]));
         let predictor = own.as_ref().unwrap_or(predictor);
         let mut watch = progress::patches(&bar, &case.id);

@@ -69,7 +69,7 @@ fn guided(args: &PredictArgs, runs: &[Run], mut predictor: Predictor) -> Result<
     let classes = &data.classes;
     if let Some(file) = &args.descriptions {
         let descriptions = wording::replaced(run, file, &synonyms)?;
-        let texts: Vec<String> = descriptions.classes.iter().map(Description::full_text).collect();
+        let texts: Vec<String> = descriptions.classes.iter().map(Description::prompt).collect();
         let is_new = |class: &&Description| !run.descriptions.classes.contains(class);
         let new: Vec<&Description> = descriptions.classes.iter().filter(is_new).collect();
         let new = new.iter().map(|class| class.class.as_str()).collect::<Vec<_>>().join(", ");
@@ -107,7 +107,7 @@ fn infer_config(args: &PredictArgs, runs: &[Run]) -> Result<InferConfig> {
     config.overlap = args.overlap.unwrap_or(config.overlap);
     config.blending = args.blending.map_or(config.blending, Into::into);
     config.mirror = args.mirror.unwrap_or(config.mirror);
-    config.largest_component = args.largest_component.unwrap_or(config.largest_component);
+    config.keep_largest_component = args.keep_largest_component.unwrap_or(config.keep_largest_component);
     if args.every_patch {
         config.passes = Passes::Every;
     }
@@ -116,7 +116,8 @@ fn infer_config(args: &PredictArgs, runs: &[Run]) -> Result<InferConfig> {
     }
     for run in runs {
         run.config.check_mirror(config.mirror, Path::new("--mirror"))?;
-        run.config.check_largest_component(config.largest_component, Path::new("--largest-component"))?;
+        run.config
+            .check_largest_component(config.keep_largest_component, Path::new("--largest-component"))?;
     }
     let is_unseen =
         |axis: usize| runs.iter().any(|run| run.config.train.augment.flip_probability[axis] == 0.0);

@@ -4,7 +4,7 @@ use std::{collections::HashSet, fs};
 
 use anyhow::{Context, Result, bail};
 use bipvl::{
-    data::{Case, Dataset, Relabel, stamp},
+    data::{Case, Dataset, LabelRemap, stamp},
     infer::Predictor,
     probe::{Answers, Probe, ProbeInput, Summary},
     run::Run,
@@ -13,7 +13,7 @@ use bipvl::{
         variants::{KINDS, Kind, Options, Variants},
     },
 };
-use bipvl_imaging::replace_file;
+use bipvl_imaging::atomic_write;
 use bipvl_metrics::bootstrap::Bootstrap;
 
 use super::wording;
@@ -44,15 +44,15 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     let mut answers = Answers::open(&folder.join("answers.jsonl"))?;
     let answers = ask(&run, &predictor, (&labels, &dataset.relabel), &cases, &variants, &mut answers)?;
     let bootstrap = Bootstrap::with_seed(args.seed);
-    let count_cut = |texts: &[String]| run.count_cut(texts);
-    let summary = Summary::of(&variants, &run.config.data.classes, &answers, bootstrap, &count_cut);
+    let count_truncated = |texts: &[String]| run.count_truncated(texts);
+    let summary = Summary::of(&variants, &run.config.data.classes, &answers, bootstrap, &count_truncated);
 
     let title = format!("{}: what the text does", dataset.name);
-    let report = ProbeReport { title, summary, has_class_codes: run.config.model.fusion.class_codes };
+    let report = ProbeReport { title, summary, has_class_codes: run.config.model.fusion.class_scale };
     let text = serde_json::to_string_pretty(&report.summary)?;
-    replace_file(&folder.join("probe.json"), text.as_bytes())?;
-    replace_file(&folder.join("probe.md"), report.markdown().as_bytes())?;
-    replace_file(&folder.join("probe.html"), report.html()?.as_bytes())?;
+    atomic_write(&folder.join("probe.json"), text.as_bytes())?;
+    atomic_write(&folder.join("probe.md"), report.markdown().as_bytes())?;
+    atomic_write(&folder.join("probe.html"), report.html()?.as_bytes())?;
     println!("{}", report.text());
     tracing::info!("report in {}", folder.join("probe.html").display());
     Ok(())
@@ -109,7 +109,7 @@ fn variants(args: &ProbeArgs, run: &Run, synonyms: &Synonyms) -> Result<Variants
 fn ask(
     run: &Run,
     predictor: &Predictor,
-    (labels, relabel): (&[Vec<u16>], &[Relabel]),
+    (labels, relabel): (&[Vec<u16>], &[LabelRemap]),
     cases: &[Case],
     variants: &Variants,
     answers: &mut Answers,

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use bipvl::{
     config::Config,
-    data::{Case, Dataset, Split, Wanted},
+    data::{Case, Dataset, DatasetOverrides, Split},
     nn::{
         Preset,
         published::{Imported, Sizes},
@@ -89,7 +89,7 @@ pub(super) fn time_budget(minutes: Option<f64>) -> Result<Option<Duration>> {
 }
 
 /// What the run, the experiment or the file that the flags name says of the data set.
-pub(super) fn wanted(args: &TrainArgs) -> Result<Wanted> {
+pub(super) fn wanted(args: &TrainArgs) -> Result<DatasetOverrides> {
     if args.resume {
         return Ok(Run::open(&args.out)?.config.data.wanted());
     }
@@ -99,7 +99,7 @@ pub(super) fn wanted(args: &TrainArgs) -> Result<Wanted> {
             let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
             Config::wanted(&text, file)?
         }
-        (None, None) => Wanted::default(),
+        (None, None) => DatasetOverrides::default(),
     })
 }
 
@@ -182,7 +182,7 @@ pub(super) fn imported(args: &TrainArgs, outputs: usize) -> Result<Vec<Imported>
                 file.display()
             );
         }
-        if weights.fit_outputs(outputs) {
+        if weights.drop_mismatched_head(outputs) {
             tracing::warn!(
                 "{}: its logits are not for {outputs} channels; that layer begins anew",
                 file.display()

@@ -22,7 +22,7 @@ pub(crate) fn replaced(run: &Run, file: &Path, synonyms: &Synonyms) -> Result<De
 /// Tells of texts that the network does not read to the end.
 pub(crate) fn warn_of_cuts(run: &Run, file: &Path, descriptions: &Descriptions) {
     for description in &descriptions.classes {
-        if run.count_cut(&[description.full_text()]) > 0 {
+        if run.count_truncated(&[description.prompt()]) > 0 {
             let longest = run.config.model.text.max_position_embeddings;
             let class = &description.class;
             tracing::warn!(

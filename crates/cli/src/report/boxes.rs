@@ -64,7 +64,7 @@ impl ClassDice {
     fn of(scores: &Scores, class: &str) -> Self {
         let of_class = scores.cases.iter().filter_map(|case| case.classes.get(class));
         let mut cases: Vec<(f64, bool)> = of_class
-            .filter_map(|scores| Some((scores.counted_dice()?, scores.state == State::PredEmpty)))
+            .filter_map(|scores| Some((scores.dice_or_zero_if_missed()?, scores.state == State::PredEmpty)))
             .collect();
         cases.sort_by(|one, other| one.0.total_cmp(&other.0));
         let dice: Vec<f64> = cases.iter().map(|case| case.0).collect();

@@ -25,7 +25,7 @@ mod tests;
 use std::path::Path;
 
 use anyhow::Result;
-use bipvl_imaging::replace_file;
+use bipvl_imaging::atomic_write;
 use bipvl_metrics::Scores;
 
 use boxes::dice_boxes;
@@ -60,7 +60,7 @@ impl Report {
     /// When a curve cannot be drawn or the file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let html = self.html()?;
-        Ok(replace_file(path, html.as_bytes())?)
+        Ok(atomic_write(path, html.as_bytes())?)
     }
 
     /// Writes the curves and the boxes as pictures of their own into `folder`.
@@ -74,7 +74,7 @@ impl Report {
         let named = [("dice.svg", dice), ("dice-boxes.svg", boxes)];
         let named = named.into_iter().filter_map(|(name, svg)| Some((name, svg?)));
         for (name, svg) in losses.into_iter().chain(named) {
-            replace_file(&folder.join(name), svg.as_bytes())?;
+            atomic_write(&folder.join(name), svg.as_bytes())?;
         }
         Ok(())
     }

@@ -156,10 +156,10 @@ fn a_patch_that_is_no_multiple_of_32_is_refused() {
 fn sizes_of_zero_are_refused_by_name() {
     for (old, name) in [
         ("feature_size = 4", "model.vision.feature_size"),
-        ("attention_window = 2", "model.vision.attention_window"),
+        ("window_size = 2", "model.vision.window_size"),
         ("hidden_size = 16", "model.text.hidden_size"),
         ("mlp_size = 16", "model.fusion.mlp_size"),
-        ("shared_size = 8", "model.shared_size"),
+        ("projection_dim = 8", "model.projection_dim"),
         ("steps = 4", "train.steps"),
         ("batch = 1", "train.batch"),
     ] {

@@ -10,7 +10,7 @@ mod experiments;
 mod folds;
 mod case_texts;
 mod help;
-mod largest_component;
+mod keep_largest_component;
 mod layouts;
 mod regions;
 mod memory;

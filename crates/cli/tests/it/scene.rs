@@ -31,8 +31,8 @@ intensity = { window = { low = -100.0, high = 300.0 } }
 patch = [32, 32, 32]
 
 [model]
-shared_size = 8
-vision = { feature_size = 4, heads = [1, 1, 2, 4], attention_window = 2 }
+projection_dim = 8
+vision = { feature_size = 4, heads = [1, 1, 2, 4], window_size = 2 }
 text = { hidden_size = 16, num_attention_heads = 2, intermediate_size = 32, stage_layers = [1, 1, 1, 1] }
 fusion = { heads = 2, mlp_size = 16 }
 
@@ -40,8 +40,8 @@ fusion = { heads = 2, mlp_size = 16 }
 steps = 4
 batch = 1
 warmup_steps = 0
-validate_every = 4
-checkpoint_every = 2
+val_every_n_steps = 4
+checkpoint_every_n_steps = 2
 augment = { affine_probability = 0.5 }
 "#;
 

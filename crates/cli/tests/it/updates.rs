@@ -43,8 +43,9 @@ fn a_training_that_finds_nothing_better_stops_early_and_has_nothing_left_to_do()
     let scene = Scene::new();
     // So small a rate changes no label: the first validation, after step 1, stays the best.
     let lines = "steps = 9\nbatch = 1\nlearning_rate = 1e-30\npatience = 2\n";
-    let config =
-        CONFIG.replace("steps = 4\nbatch = 1\n", lines).replace("validate_every = 4", "validate_every = 1");
+    let config = CONFIG
+        .replace("steps = 4\nbatch = 1\n", lines)
+        .replace("val_every_n_steps = 4", "val_every_n_steps = 1");
     scene.write_text("config.toml", &config);
     let stopped = scene.train("run", &[]).succeeds();
     assert!(stopped.stderr.contains("stopped early at step 3 of 9: 2 validations"), "{}", stopped.stderr);
@@ -72,18 +73,18 @@ fn recomputing_changes_no_byte_of_the_weights() {
 #[test]
 fn coarser_scales_learn_too_and_prediction_does_without_them() {
     let scene = Scene::new();
-    let config = CONFIG.replace("shared_size = 8", "shared_size = 8\nsupervised_scales = 2");
+    let config = CONFIG.replace("projection_dim = 8", "projection_dim = 8\nsupervised_scales = 2");
     scene.write_text("config.toml", &config);
     scene.train("run", &["--steps", "2"]).succeeds();
     scene.write("scan.nii", &crate::scene::new_phantom().image);
     scene.predict("scan.nii").succeeds();
     scene.bipvl(&["export", "run", "--out", "monai.safetensors"]).succeeds();
 
-    let config = CONFIG.replace("shared_size = 8", "shared_size = 8\nsupervised_scales = 5");
+    let config = CONFIG.replace("projection_dim = 8", "projection_dim = 8\nsupervised_scales = 5");
     scene.write_text("config.toml", &config);
     scene.train("other", &[]).fails_saying(&[
         "config.toml",
-        "expected model.supervised_scales from 0 to 4",
+        "expected model.deep_supervision_levels from 0 to 4",
         "found 5",
     ]);
 }

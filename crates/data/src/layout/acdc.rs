@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use super::{Case, Listing, Regions, names, owned, volume};
+use super::{Case, DatasetIndex, Regions, names, owned, volume};
 use crate::Modality;
 use bipvl_imaging::{Error, Result};
 
@@ -15,11 +15,11 @@ const TESTING: &str = "testing";
 const CLASSES: [&str; 3] = ["right ventricle", "left ventricular myocardium", "left ventricle"];
 const LABELS: [u16; 3] = [1, 2, 3];
 
-pub(super) fn list(root: &Path) -> Result<Listing> {
+pub(super) fn list(root: &Path) -> Result<DatasetIndex> {
     let testing = root.join(TESTING);
     let mut test = if testing.is_dir() { cases(&testing)? } else { Vec::new() };
     test.retain(|case| case.labels.as_ref().is_some_and(|labels| labels.is_file()));
-    Ok(Listing {
+    Ok(DatasetIndex {
         name: Some("ACDC".to_owned()),
         modality: Modality::Mr,
         channels: owned(&["cine MR"]),

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Case, Listing, Regions, choose, dataset_json::DatasetJson};
+use super::{Case, DatasetIndex, Regions, choose, dataset_json::DatasetJson};
 use crate::Modality;
 use bipvl_imaging::Result;
 
@@ -17,7 +17,7 @@ pub(super) fn is_described_by(about: &DatasetJson) -> bool {
     about.has("modality") && about.pairs("training").is_ok_and(is_amos)
 }
 
-pub(super) fn list(root: &Path, wanted: Option<Modality>) -> Result<Listing> {
+pub(super) fn list(root: &Path, wanted: Option<Modality>) -> Result<DatasetIndex> {
     let about = DatasetJson::read(&root.join("dataset.json"))?;
     let (classes, labels) = about.single_classes()?;
     let mut cases = about.pairs("training")?;
@@ -30,7 +30,7 @@ pub(super) fn list(root: &Path, wanted: Option<Modality>) -> Result<Listing> {
     for part in [&mut cases, &mut test] {
         part.retain(|case| modality(case) == Some(chosen));
     }
-    Ok(Listing {
+    Ok(DatasetIndex {
         name: Some(format!("AMOS22 {}", chosen.name())),
         modality: chosen,
         channels: vec![chosen.name().to_owned()],

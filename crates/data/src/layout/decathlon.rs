@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use super::{Listing, Regions, dataset_json::DatasetJson};
+use super::{DatasetIndex, Regions, dataset_json::DatasetJson};
 use crate::Modality;
 use bipvl_imaging::Result;
 
-pub(super) fn list(root: &Path) -> Result<Listing> {
+pub(super) fn list(root: &Path) -> Result<DatasetIndex> {
     let about = DatasetJson::read(&root.join("dataset.json"))?;
     let (classes, labels) = about.single_classes()?;
     let channels = about.channels("modality")?;
-    Ok(Listing {
+    Ok(DatasetIndex {
         name: about.name(),
         modality: Modality::of(&channels),
         channels,

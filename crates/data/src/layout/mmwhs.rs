@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Case, Listing, Regions, choose, names, owned, volume};
+use super::{Case, DatasetIndex, Regions, choose, names, owned, volume};
 use crate::Modality;
 use bipvl_imaging::Result;
 
@@ -21,7 +21,7 @@ const CLASSES: [&str; 7] = [
 ];
 const LABELS: [u16; 7] = [500, 600, 420, 550, 205, 820, 850];
 
-pub(super) fn list(root: &Path, wanted: Option<Modality>) -> Result<Listing> {
+pub(super) fn list(root: &Path, wanted: Option<Modality>) -> Result<DatasetIndex> {
     let is_there = |(folder, _): &&(&str, Modality)| root.join(folder).is_dir();
     let held: Vec<Modality> = FOLDERS.iter().filter(is_there).map(|(_, modality)| *modality).collect();
     let chosen = choose(root, wanted, &held)?;
@@ -30,7 +30,7 @@ pub(super) fn list(root: &Path, wanted: Option<Modality>) -> Result<Listing> {
         Some((folder, _)) => pairs(&root.join(folder))?,
         None => Vec::new(),
     };
-    Ok(Listing {
+    Ok(DatasetIndex {
         name: Some(format!("MM-WHS {}", chosen.name())),
         modality: chosen,
         channels: vec![chosen.name().to_owned()],

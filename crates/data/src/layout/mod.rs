@@ -36,7 +36,7 @@ pub enum Layout {
 }
 
 /// What a folder holds, before a configuration has its say; files are named, not looked for.
-pub(super) struct Listing {
+pub(super) struct DatasetIndex {
     pub(super) name: Option<String>,
     pub(super) modality: Modality,
     pub(super) channels: Vec<String>,
@@ -86,7 +86,7 @@ impl Layout {
     }
 
     /// Lists the cases; of a folder with both modalities those of `modality`.
-    pub(super) fn list(self, root: &Path, modality: Option<Modality>) -> Result<Listing> {
+    pub(super) fn list(self, root: &Path, modality: Option<Modality>) -> Result<DatasetIndex> {
         match self {
             Self::Decathlon => decathlon::list(root),
             Self::Nnunet => nnunet::list(root),

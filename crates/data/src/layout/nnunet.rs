@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{Case, Listing, dataset_json::DatasetJson, names};
+use super::{Case, DatasetIndex, dataset_json::DatasetJson, names};
 use crate::{Modality, classes::Classes};
 use bipvl_imaging::Result;
 
-pub(super) fn list(root: &Path) -> Result<Listing> {
+pub(super) fn list(root: &Path) -> Result<DatasetIndex> {
     let about = DatasetJson::read(&root.join("dataset.json"))?;
     let Classes { names: classes, labels, regions } = about.classes()?;
     let channels = about.channels("channel_names")?;
@@ -23,5 +23,5 @@ pub(super) fn list(root: &Path) -> Result<Listing> {
     };
     let cases = names(&references)?.iter().filter_map(case).collect();
     let (name, modality) = (about.name(), Modality::of(&channels));
-    Ok(Listing { name, modality, channels, classes, labels, regions, cases, test: Vec::new() })
+    Ok(DatasetIndex { name, modality, channels, classes, labels, regions, cases, test: Vec::new() })
 }

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Form, Organ, Phantom, TWIN_HU, draw_body, jitter, paint};
 
 /// Names and labels of two organs that differ in nothing but what is told of them.
-pub const TOLD_CLASSES: [(&str, u16); 2] = [("first", FIRST), ("second", SECOND)];
+pub const AMBIGUOUS_CLASSES: [(&str, u16); 2] = [("first", FIRST), ("second", SECOND)];
 
 const FIRST: u16 = 1;
 const SECOND: u16 = 2;
@@ -41,7 +41,7 @@ impl Side {
 
 /// Draws the body of `seed` with `shape` voxels of `spacing` mm: two organs of one shape and one density at
 /// mirrored places. The image follows from the seed alone; only the labels know on which side the first one is.
-pub fn draw_told(seed: u64, first: Side, shape: [usize; 3], spacing: [f64; 3]) -> Phantom {
+pub fn draw_ambiguous(seed: u64, first: Side, shape: [usize; 3], spacing: [f64; 3]) -> Phantom {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let body = draw_body(&mut random);
     let [x, y, z] =

@@ -1,6 +1,6 @@
 //! What a phantom promises to those who learn from it.
 
-use bipvl_imaging::phantom::{CLASSES, Phantom, REGIONS, Side, draw, draw_nested, draw_told};
+use bipvl_imaging::phantom::{CLASSES, Phantom, REGIONS, Side, draw, draw_ambiguous, draw_nested};
 use bipvl_imaging::{Neighbors, Orientation, components};
 use ndarray::s;
 
@@ -113,7 +113,7 @@ fn densities_pair_the_organs_as_told() {
 #[test]
 fn nothing_in_the_image_says_which_organ_is_the_first() {
     for seed in 0..12 {
-        let [right, left] = [Side::Right, Side::Left].map(|side| draw_told(seed, side, SHAPE, SPACING));
+        let [right, left] = [Side::Right, Side::Left].map(|side| draw_ambiguous(seed, side, SHAPE, SPACING));
         assert_eq!(right.image, left.image, "seed {seed}");
         let [right_mm, left_mm] =
             [&right, &left].map(|phantom| phantom.labels.grid().voxel_to_world(middle(phantom, 1))[0]);
@@ -126,7 +126,7 @@ fn nothing_in_the_image_says_which_organ_is_the_first() {
 #[test]
 fn both_told_organs_are_mirror_images_of_one_density() {
     for seed in 0..12 {
-        let [right, left] = [Side::Right, Side::Left].map(|side| draw_told(seed, side, SHAPE, SPACING));
+        let [right, left] = [Side::Right, Side::Left].map(|side| draw_ambiguous(seed, side, SHAPE, SPACING));
         let mut expected: Vec<_> =
             voxels_of(&left, 1).into_iter().map(|[x, y, z]| [SHAPE[0] - 1 - x, y, z]).collect();
         let mut found = voxels_of(&right, 1);

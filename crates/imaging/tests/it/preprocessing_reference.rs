@@ -107,10 +107,10 @@ fn real_files_are_oriented_and_respaced_as_by_monai() {
         case.oriented_labels.assert_grid(labels.grid());
         case.oriented_labels.assert_voxels(&labels, |_| true);
         for spaced in case.spaced {
-            let grid = image.grid().respaced(spaced.spacing);
+            let grid = image.grid().resampled_to(spaced.spacing);
             spaced.image.assert_grid(&grid);
             spaced.image.assert_voxels(&resample(&image, &grid, Outside::Nearest), |_| true);
-            let grid = labels.grid().respaced(spaced.spacing);
+            let grid = labels.grid().resampled_to(spaced.spacing);
             spaced.labels.assert_grid(&grid);
             let placed = resample_labels(&labels, &grid, Outside::Nearest);
             spaced.labels.assert_voxels(&placed, apart_from_halfway(&grid, labels.grid()));
@@ -144,7 +144,7 @@ fn data_and_reference() -> Option<(PathBuf, Reference)> {
 
 /// Whether no coordinate of a voxel of `grid` lies in the middle between two voxels of `source`.
 fn apart_from_halfway(grid: &Grid, source: &Grid) -> impl Fn([usize; 3]) -> bool + use<> {
-    let to_source = grid.voxel_map_to(source);
+    let to_source = grid.voxel_to_voxel(source);
     move |[x, y, z]| {
         let place = to_source * Vector4::new(x as f64, y as f64, z as f64, 1.0);
         place.xyz().iter().all(|coordinate| {

@@ -87,10 +87,10 @@ fn flipped_and_permuted_grids_give_the_reoriented_volume() {
 #[test]
 fn respacing_keeps_the_first_voxel_and_counts_centers() {
     // 9 intervals of 1 mm are 6 of 1.5 mm; 4 of 2 mm are 4; 2 of 3 mm are 3 of 2 mm: one more voxel each.
-    let respaced = Grid::with_spacing([10, 5, 3], [1.0, 2.0, 3.0]).respaced([1.5, 2.0, 2.0]);
-    assert_eq!(respaced, Grid::with_spacing([7, 5, 4], [1.5, 2.0, 2.0]));
+    let resampled_to = Grid::with_spacing([10, 5, 3], [1.0, 2.0, 3.0]).resampled_to([1.5, 2.0, 2.0]);
+    assert_eq!(resampled_to, Grid::with_spacing([7, 5, 4], [1.5, 2.0, 2.0]));
     // (n − 1) · old ÷ new + 1 = 2.5, 3.5, 1.4: halves go to the even number.
-    let halves = Grid::with_spacing([4, 6, 2], [1.0; 3]).respaced([2.0, 2.0, 2.5]);
+    let halves = Grid::with_spacing([4, 6, 2], [1.0; 3]).resampled_to([2.0, 2.0, 2.5]);
     assert_eq!(halves.shape(), [2, 4, 1]);
 }
 
@@ -102,14 +102,14 @@ fn respacing_keeps_mirrored_axes() {
         0.0, 0.0, 3.0, 7.0, //
         0.0, 0.0, 0.0, 1.0,
     );
-    let respaced = Grid::new([11, 6, 3], affine).respaced([2.0, 1.0, 1.5]);
+    let resampled_to = Grid::new([11, 6, 3], affine).resampled_to([2.0, 1.0, 1.5]);
     let expected = Affine::new(
         0.0, -1.0, 0.0, 5.0, //
         -2.0, 0.0, 0.0, 6.0, //
         0.0, 0.0, 1.5, 7.0, //
         0.0, 0.0, 0.0, 1.0,
     );
-    assert!(respaced.is_same_as(&Grid::new([6, 11, 5], expected)), "{respaced:?}");
+    assert!(resampled_to.is_same_as(&Grid::new([6, 11, 5], expected)), "{resampled_to:?}");
 }
 
 fn spacing() -> impl Strategy<Value = [f64; 3]> {
@@ -135,7 +135,7 @@ proptest! {
         let source = oblique([9, 10, 11], from.0, from.1, [0.0; 3]);
         let target = oblique([8, 7, 6], to.0, to.1, origin);
         let sampled = resample(&linear(&source), &target, Outside::Fill(f32::NAN));
-        let to_source = target.voxel_map_to(&source);
+        let to_source = target.voxel_to_voxel(&source);
         for ((x, y, z), &value) in sampled.voxels().indexed_iter() {
             let voxel = [x as f64, y as f64, z as f64];
             let place = to_source * nalgebra::Vector4::new(voxel[0], voxel[1], voxel[2], 1.0);
@@ -182,15 +182,15 @@ proptest! {
         to in spacing(),
     ) {
         let grid = oblique(shape, from.0, from.1, [3.0, 2.0, 1.0]);
-        let respaced = grid.respaced(to);
+        let resampled_to = grid.resampled_to(to);
         for (axis, mm) in to.into_iter().enumerate() {
-            prop_assert!((respaced.spacing()[axis] - mm).abs() < 1e-9);
-            let directions = [&grid, &respaced].map(|grid| grid.affine().column(axis).normalize());
+            prop_assert!((resampled_to.spacing()[axis] - mm).abs() < 1e-9);
+            let directions = [&grid, &resampled_to].map(|grid| grid.affine().column(axis).normalize());
             prop_assert!((directions[0] - directions[1]).norm() < 1e-9);
-            let extents = [&grid, &respaced].map(|grid| (grid.shape()[axis] - 1) as f64 * grid.spacing()[axis]);
+            let extents = [&grid, &resampled_to].map(|grid| (grid.shape()[axis] - 1) as f64 * grid.spacing()[axis]);
             prop_assert!((extents[0] - extents[1]).abs() <= mm / 2.0 + 1e-9);
         }
-        let origins = [&grid, &respaced].map(|grid| grid.affine().column(3).into_owned());
+        let origins = [&grid, &resampled_to].map(|grid| grid.affine().column(3).into_owned());
         prop_assert!((origins[0] - origins[1]).norm() < 1e-9);
     }
 }

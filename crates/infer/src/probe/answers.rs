@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bipvl_imaging::replace_file;
+use bipvl_imaging::atomic_write;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -77,7 +77,7 @@ impl Answers {
                 }
             }
             if kept != text {
-                replace_file(path, kept.as_bytes())?;
+                atomic_write(path, kept.as_bytes())?;
             }
         }
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(refused)?;

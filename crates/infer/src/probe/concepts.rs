@@ -1,11 +1,12 @@
 //! What one sentence does to the logits of its class: one patch of a case, segmented with and without it.
 
-use bipvl_imaging::{Bounds, Volume, crop_pad};
+use bipvl_imaging::{BoundingBox, Volume, crop_or_pad};
 use ndarray::{Array3, Array4, Axis, s};
 
 use crate::{Logits, Predictor};
 use bipvl_data::{
-    Case, Labeling, Prepared, Relabel, check_grid, class_indices, fullest_start, read_reference,
+    Case, LabelRemap, Labeling, PreprocessedCase, check_grid, densest_patch_origin, read_reference,
+    remap_labels,
 };
 use bipvl_imaging::{Error, Result};
 use bipvl_text::Tokens;
@@ -45,22 +46,22 @@ impl<'a> ConceptProbe<'a> {
     pub fn new(
         predictor: &'a Predictor,
         case: &Case,
-        (labels, labeling, relabel): (&[u16], &Labeling, &[Relabel]),
+        (labels, labeling, relabel): (&[u16], &Labeling, &[LabelRemap]),
     ) -> Result<Option<Self>> {
-        if !predictor.heeds_text() {
+        if !predictor.uses_text() {
             return Ok(None);
         }
         let file = &case.images[0];
         let path = case.labels.as_ref().ok_or_else(|| Error::content(file, "a reference", "none"))?;
-        let (Prepared { image, grid }, onto) = predictor.prepare_files(&case.images)?;
+        let (PreprocessedCase { image, grid }, onto) = predictor.prepare_files(&case.images)?;
         let reference = read_reference(path, relabel)?;
         check_grid((path, reference.grid()), (file, &onto))?;
-        let places = class_indices(&reference, labels, &grid);
-        let start = fullest_start(&places, predictor.patch());
+        let places = remap_labels(&reference, labels, &grid);
+        let start = densest_patch_origin(&places, predictor.patch());
         let [x, y, z] = std::array::from_fn(|axis| start[axis]..start[axis] + predictor.patch()[axis]);
         let patch = image.slice(s![.., x, y, z]).to_owned();
-        let bounds = Bounds { start: start.map(|first| first as isize), shape: predictor.patch() };
-        let places = crop_pad(&Volume::new(places.mapv(u16::from), grid.clone()), &bounds, 0);
+        let bounds = BoundingBox { start: start.map(|first| first as isize), shape: predictor.patch() };
+        let places = crop_or_pad(&Volume::new(places.mapv(u16::from), grid.clone()), &bounds, 0);
         let prepared = labeling.prepared(labels);
         let of_class = |labels: &&[u16]| places.map(|place| labels.contains(place));
         Ok(Some(Self {

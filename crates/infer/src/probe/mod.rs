@@ -15,7 +15,7 @@ use bipvl_imaging::{Grid, LabelMap};
 use bipvl_metrics::overlaps;
 
 use crate::Predictor;
-use bipvl_data::{Case, Relabel, check_grid, read_reference, stamp};
+use bipvl_data::{Case, LabelRemap, check_grid, read_reference, stamp};
 use bipvl_imaging::{Error, Result};
 use bipvl_nn::EncodedText;
 use bipvl_text::{Tokens, variants::Variant};
@@ -25,7 +25,7 @@ use bipvl_text::{Tokens, variants::Variant};
 pub struct Probe<'a> {
     predictor: &'a Predictor,
     labels: &'a [Vec<u16>],
-    relabel: &'a [Relabel],
+    relabel: &'a [LabelRemap],
     questions: Vec<Question<'a>>,
     network: String,
 }
@@ -45,7 +45,7 @@ pub struct ProbeInput<'a> {
     /// The labels of each class in references: one, or those of a region.
     pub labels: &'a [Vec<u16>],
     /// Labels of references that count as others.
-    pub relabel: &'a [Relabel],
+    pub relabel: &'a [LabelRemap],
     /// The text as trained, then others.
     pub variants: &'a [Variant],
     /// The tokens of each variant, `[classes, tokens]`.

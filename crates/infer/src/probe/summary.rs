@@ -76,20 +76,20 @@ pub struct ClassRow {
 }
 
 impl Summary {
-    /// Compares the answers, `[cases][variants]`, with those to the first variant. `count_cut` tells how many of
+    /// Compares the answers, `[cases][variants]`, with those to the first variant. `count_truncated` tells how many of
     /// the texts of a variant are too long.
     pub fn of(
         variants: &Variants,
         classes: &[String],
         answers: &[Vec<Answer>],
         bootstrap: Bootstrap,
-        count_cut: &dyn Fn(&[String]) -> usize,
+        count_truncated: &dyn Fn(&[String]) -> usize,
     ) -> Self {
         let row = |(place, variant): (usize, &Variant)| Row {
             variant: variant.name.clone(),
             kind: variant.kind,
             class: variant.class.map(|class| classes[class].clone()),
-            cut_texts: count_cut(&variant.texts),
+            cut_texts: count_truncated(&variant.texts),
             mean: compare(answers, place, &bootstrap, mean_dice),
             changed_ml: mean(answers.iter().map(|case| case[place].changed_ml)),
             classes: classes

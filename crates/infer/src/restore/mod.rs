@@ -8,7 +8,7 @@ mod oblique;
 
 use std::ops::Range;
 
-use bipvl_imaging::{Grid, LabelMap, Placement, Volume};
+use bipvl_imaging::{Grid, GridMapping, LabelMap, Volume};
 use ndarray::{Array3, ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 
@@ -27,13 +27,13 @@ pub struct Restorer<'a> {
 #[derive(Debug)]
 enum Way {
     Same,
-    Between(Placement),
+    Between(GridMapping),
 }
 
 impl<'a> Restorer<'a> {
     /// From logits on `grid` to labels on the grid `onto`.
     pub fn new(grid: &Grid, onto: &Grid, labeling: &'a Labeling) -> Self {
-        let way = if grid.is_same_as(onto) { Way::Same } else { Way::Between(Placement::new(grid, onto)) };
+        let way = if grid.is_same_as(onto) { Way::Same } else { Way::Between(GridMapping::new(grid, onto)) };
         let decision = Decision { labeling, written: labeling.written() };
         Self { way, decision, decided: Volume::new(Array3::zeros(onto.shape()), onto.clone()) }
     }
@@ -44,10 +44,10 @@ impl<'a> Restorer<'a> {
         let (decided, decision) = (self.decided.voxels_mut().view_mut(), &self.decision);
         match &self.way {
             Way::Same => decide_in_place(decided, decision, slab),
-            Way::Between(Placement::Aligned { axes, taps }) => {
+            Way::Between(GridMapping::Aligned { axes, taps }) => {
                 aligned::decide(decided.permuted_axes(*axes), taps, decision, slab);
             }
-            Way::Between(placement @ Placement::Oblique { to_source, .. }) => {
+            Way::Between(placement @ GridMapping::Oblique { to_source, .. }) => {
                 oblique::decide(decided, placement, to_source, decision, slab);
             }
         }

@@ -1,8 +1,8 @@
-//! Grids that lie askew, as those of sheared files do once they are respaced: voxel by voxel.
+//! Grids that lie askew, as those of sheared files do once they are resampled_to: voxel by voxel.
 
 use std::ops::Range;
 
-use bipvl_imaging::{Affine, Placement, Tap};
+use bipvl_imaging::{Affine, GridMapping, Tap};
 use nalgebra::Vector4;
 use ndarray::{ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
@@ -12,7 +12,7 @@ use super::{super::ring::Slab, Decision};
 /// Decides the voxels of a slab.
 pub(super) fn decide(
     decided: ArrayViewMut3<u16>,
-    placement: &Placement,
+    placement: &GridMapping,
     to_source: &Affine,
     decision: &Decision,
     slab: &Slab,

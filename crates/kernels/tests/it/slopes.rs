@@ -1,8 +1,8 @@
 //! Every gradient against finite differences: a witness that is not automatic differentiation.
 
 use bipvl_kernels::{
-    AttentionInput, WindowAttentionInput, Windows, attention, conv3d, gelu, instance_norm, instance_norm_add,
-    layer_norm, linear, upsample_join, window_attention,
+    AttentionInput, WindowAttentionInput, Windows, attention, conv_transpose3d_concat, conv3d, gelu,
+    instance_norm, instance_norm_add, layer_norm, linear, window_attention,
 };
 use burn::tensor::Tensor;
 
@@ -64,7 +64,7 @@ fn linear_layer() {
 fn upsampling() {
     let (map, weight) = (random([1, 2, 3, 2, 6], 1, &device()), random([6, 40], 2, &device()));
     let skip = random([1, 4, 6, 4, 3], 3, &device());
-    let run = |map, weight, skip| weighed(upsample_join(map, weight, skip));
+    let run = |map, weight, skip| weighed(conv_transpose3d_concat(map, weight, skip));
     check("map", map.clone(), |map| run(map, weight.clone(), skip.clone()));
     check("weight", weight.clone(), |weight| run(map.clone(), weight, skip.clone()));
     check("skip", skip.clone(), |skip| run(map.clone(), weight.clone(), skip));

@@ -1,6 +1,6 @@
 //! Upsampling into a joined map against Burn's transposed convolution.
 
-use bipvl_kernels::upsample_join;
+use bipvl_kernels::conv_transpose3d_concat;
 use burn::tensor::{Tensor, module, ops::ConvTransposeOptions};
 use proptest::prelude::*;
 
@@ -20,7 +20,7 @@ fn check(size: [usize; 4], [inputs, outputs, skipped]: [usize; 3]) {
     let map = random([batch, x, y, z, inputs], 1, &device).require_grad();
     let weight = random([inputs, 8 * outputs], 2, &device).require_grad();
     let skip = random([batch, 2 * x, 2 * y, 2 * z, skipped], 3, &device).require_grad();
-    let ours = upsample_join(map.clone(), weight.clone(), skip.clone());
+    let ours = conv_transpose3d_concat(map.clone(), weight.clone(), skip.clone());
     let theirs = by_burn(map.clone(), weight.clone(), skip.clone());
     assert_close("output", ours.clone(), theirs.clone());
     let slope = random(ours.dims(), 4, &device);

@@ -106,11 +106,11 @@ def dice(prediction, reference):
     return 2 * (prediction & reference).sum() / (prediction.sum() + reference.sum())
 
 
-def larger_percentile(there, back):
+def max_directed_percentile(there, back):
     return max(np.percentile(there, 95), np.percentile(back, 95))
 
 
-def joined_percentile(there, back):
+def pooled_percentile(there, back):
     return np.percentile(np.concatenate([there, back]), 95)
 
 
@@ -121,7 +121,7 @@ def monai_reading(prediction, reference, spacing):
         return [NOTHING, NOTHING, 0.0, 0.0, NOTHING]
     if not prediction.any():
         return [0.0, NOTHING, 0.0, 0.0, NOTHING]
-    return by_voxels(prediction, reference, spacing, larger_percentile)
+    return by_voxels(prediction, reference, spacing, max_directed_percentile)
 
 
 def metrics_reloaded_reading(prediction, reference, spacing):
@@ -129,7 +129,7 @@ def metrics_reloaded_reading(prediction, reference, spacing):
         return [1.0, 0.0, 1.0, 1.0, 0.0]
     if not prediction.any() or not reference.any():
         return [0.0, NOTHING, 0.0, 0.0, NOTHING]
-    return by_voxels(prediction, reference, spacing, larger_percentile)
+    return by_voxels(prediction, reference, spacing, max_directed_percentile)
 
 
 def medpy_reading(prediction, reference, spacing):
@@ -138,7 +138,7 @@ def medpy_reading(prediction, reference, spacing):
         return [1.0, NOTHING, NOTHING, NOTHING, NOTHING]
     if not prediction.any() or not reference.any():
         return [0.0, NOTHING, 0.0, 0.0, NOTHING]
-    return by_voxels(prediction, reference, spacing, joined_percentile)
+    return by_voxels(prediction, reference, spacing, pooled_percentile)
 
 
 def deepmind(prediction, reference, spacing):

@@ -3,7 +3,7 @@
 //! Padding tokens are never attended to. Neither form knows positions: whatever order tokens come in, they
 //! leave in the same.
 
-mod class_codes;
+mod class_scale;
 mod pre_norm;
 mod two_way;
 
@@ -14,8 +14,8 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use class_codes::ClassCodes;
-pub use pre_norm::{PreNorm, PreNormSide};
+pub use class_scale::ClassScale;
+pub use pre_norm::{PreNorm, PreNormStream};
 pub use two_way::{TextOutput, TwoWay, TwoWayLayer};
 
 use super::{init::Initializer, layers::Linear};
@@ -30,16 +30,16 @@ pub struct FusionConfig {
     pub mlp_size: usize,
     /// How both sides meet.
     #[serde(default)]
-    pub form: FusionForm,
+    pub form: FusionBlockKind,
     /// Which side hears of the other, and where.
     #[serde(default)]
     pub exchange: Exchange,
     /// What becomes of the tokens that enter.
     #[serde(default)]
-    pub tokens: TokenPath,
+    pub tokens: TextResidual,
     /// Whether a token says which class it is of (paper.md section 11, row 2b). Not by default: it was not published.
     #[serde(default)]
-    pub class_codes: bool,
+    pub class_scale: bool,
 }
 
 /// Which side hears of the other, and where; all but the default are there to be compared with it.
@@ -62,12 +62,12 @@ pub enum Exchange {
 
 impl Exchange {
     /// Whether a block lets the text ask the image.
-    pub fn informs_text(self) -> bool {
+    pub fn updates_text(self) -> bool {
         !matches!(self, Self::TextToVision | Self::None)
     }
 
     /// Whether a block lets the image ask the text.
-    pub fn informs_vision(self) -> bool {
+    pub fn updates_vision(self) -> bool {
         !matches!(self, Self::VisionToText | Self::None)
     }
 }
@@ -75,7 +75,7 @@ impl Exchange {
 /// What becomes of the tokens that enter a block (paper.md section 11, row 2a).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TokenPath {
+pub enum TextResidual {
     /// What is made of them takes their place, and 5.2 scales them to length 1. The default: it is what was
     /// published. The first self-attention, with first weights a mean, makes one and the same of all text tokens;
     /// what a text says is learned all the same (docs/results.md).
@@ -86,7 +86,7 @@ pub enum TokenPath {
     Kept,
 }
 
-impl TokenPath {
+impl TextResidual {
     /// `made`, added to the tokens or in their place.
     fn join(self, tokens: Tensor<3>, made: Tensor<3>) -> Tensor<3> {
         match self {
@@ -99,7 +99,7 @@ impl TokenPath {
 /// How both sides meet (paper.md section 11, row 2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FusionForm {
+pub enum FusionBlockKind {
     /// Two post-norm layers without self-attention of the image (5.2). The default: it alone is specified to
     /// the last number, and self-attention of all image tokens is dear.
     #[default]
@@ -158,8 +158,10 @@ impl BiFusion {
         afterwards: TextAfterwards,
     ) -> Self {
         match config.form {
-            FusionForm::TwoWay => Self::TwoWay(TwoWay::new(init, config, hidden, channels, afterwards)),
-            FusionForm::PreNorm => Self::PreNorm(PreNorm::new(init, config, hidden, channels, afterwards)),
+            FusionBlockKind::TwoWay => Self::TwoWay(TwoWay::new(init, config, hidden, channels, afterwards)),
+            FusionBlockKind::PreNorm => {
+                Self::PreNorm(PreNorm::new(init, config, hidden, channels, afterwards))
+            }
         }
     }
 

@@ -14,7 +14,8 @@
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
-    FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, TokenPath, project,
+    FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, TextResidual,
+    project,
 };
 use crate::{
     init::Initializer,
@@ -27,20 +28,20 @@ pub struct PreNorm {
     /// From the text's width to the vision's, where they differ.
     pub project: Option<Linear>,
     /// The text's layers.
-    pub text: PreNormSide,
+    pub text: PreNormStream,
     /// The image's layers.
-    pub vision: PreNormSide,
+    pub vision: PreNormStream,
     /// From the vision's width to the text's, where they differ and the text is read afterwards.
     pub project_back: Option<Linear>,
     #[module(skip)]
     afterwards: TextAfterwards,
     #[module(skip)]
-    tokens: TokenPath,
+    tokens: TextResidual,
 }
 
 /// The layers of one side.
 #[derive(Module, Debug)]
-pub struct PreNormSide {
+pub struct PreNormStream {
     /// Before the self-attention.
     pub norm: LayerNorm,
     /// The side to itself.
@@ -63,8 +64,8 @@ impl PreNorm {
         let returns = differ && afterwards == TextAfterwards::Read;
         Self {
             project: differ.then(|| init.linear(hidden, channels)),
-            text: PreNormSide::new(init, config, channels, config.exchange.informs_text()),
-            vision: PreNormSide::new(init, config, channels, config.exchange.informs_vision()),
+            text: PreNormStream::new(init, config, channels, config.exchange.updates_text()),
+            vision: PreNormStream::new(init, config, channels, config.exchange.updates_vision()),
             project_back: returns.then(|| init.linear(channels, hidden)),
             afterwards,
             tokens: config.tokens,
@@ -74,8 +75,8 @@ impl PreNorm {
     pub(super) fn forward(&self, input: FusionInput) -> FusionOutput {
         let FusionInput { text, vision, text_mask } = input;
         let made = project(self.project.as_ref(), text.clone());
-        let made = self.text.attend_to_itself(made, Some(text_mask.clone()), self.tokens);
-        let attended = self.vision.attend_to_itself(vision.clone(), None, self.tokens);
+        let made = self.text.self_attend(made, Some(text_mask.clone()), self.tokens);
+        let attended = self.vision.self_attend(vision.clone(), None, self.tokens);
         let made = self.text.ask(made.clone(), attended.clone(), None).unwrap_or(made);
         let vision = self.vision.ask(attended, made.clone(), Some(text_mask)).unwrap_or(vision);
         let text = match self.afterwards {
@@ -86,7 +87,7 @@ impl PreNorm {
     }
 }
 
-impl PreNormSide {
+impl PreNormStream {
     fn new(init: &mut Initializer, config: &FusionConfig, channels: usize, asks: bool) -> Self {
         Self {
             norm: LayerNorm::new(init, channels, EPSILON),
@@ -97,7 +98,7 @@ impl PreNormSide {
     }
 
     /// `SA(LN(tokens))`, added to the tokens or in their place.
-    fn attend_to_itself(&self, tokens: Tensor<3>, mask: Option<Tensor<3>>, path: TokenPath) -> Tensor<3> {
+    fn self_attend(&self, tokens: Tensor<3>, mask: Option<Tensor<3>>, path: TextResidual) -> Tensor<3> {
         let normed = self.norm.forward(tokens.clone());
         path.join(tokens, self.self_attention.forward(normed.clone(), normed.clone(), normed, mask))
     }

@@ -7,7 +7,8 @@
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
-    FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, TokenPath, project,
+    FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, TextResidual,
+    project,
 };
 use crate::{
     init::Initializer,
@@ -29,7 +30,7 @@ pub struct TwoWay {
     /// The way of the text out of the block.
     pub text_output: Option<TextOutput>,
     #[module(skip)]
-    tokens: TokenPath,
+    tokens: TextResidual,
 }
 
 /// Last attention of the text to the image, and back to the text's width.
@@ -67,8 +68,8 @@ impl TwoWay {
     pub(super) fn forward(&self, input: FusionInput) -> FusionOutput {
         let FusionInput { text, vision, text_mask } = input;
         let entering = match self.tokens {
-            TokenPath::Kept => text.clone(),
-            TokenPath::Replaced => to_unit_length(text.clone()),
+            TextResidual::Kept => text.clone(),
+            TextResidual::Replaced => to_unit_length(text.clone()),
         };
         let position = project(self.project.as_ref(), entering);
         let mut both = (position.clone(), vision);
@@ -114,7 +115,7 @@ pub struct TwoWayLayer {
 impl TwoWayLayer {
     fn new(init: &mut Initializer, config: &FusionConfig, channels: usize) -> Self {
         let FusionConfig { heads, mlp_size, exchange, .. } = *config;
-        let (asks, answers) = (exchange.informs_text(), exchange.informs_vision());
+        let (asks, answers) = (exchange.updates_text(), exchange.updates_vision());
         let norms = 2 + usize::from(asks) + 2 * usize::from(answers);
         Self {
             self_attention: FusionAttention::new(init, heads, channels, channels),
@@ -132,7 +133,7 @@ impl TwoWayLayer {
         (q, k): (Tensor<3>, Tensor<3>),
         p: &Tensor<3>,
         mask: &Tensor<3>,
-        first: Option<TokenPath>,
+        first: Option<TextResidual>,
     ) -> (Tensor<3>, Tensor<3>) {
         let mask = || Some(mask.clone());
         let q = if let Some(tokens) = first {

@@ -27,7 +27,7 @@ use crate::{
     TextConfig,
     text_encoder::TextEncoder,
     vision_encoder::STAGES,
-    weights::{NamedWeights, apply, collect},
+    weights::{StateDict, apply, collect},
 };
 use bipvl_imaging::{Error, Result};
 
@@ -97,7 +97,7 @@ pub fn read_config(folder: &Path) -> Result<TextConfig> {
 pub fn load(encoder: TextEncoder, folder: &Path) -> Result<(TextEncoder, Report)> {
     let path = weight_file(folder)?;
     let layers: Vec<usize> = encoder.stages.iter().map(Vec::len).collect();
-    let published = plain_names(read(&path)?);
+    let published = strip_key_prefixes(read(&path)?);
     let (ours, report) = import(&names(&layers), published, &collect(&encoder), &path)?;
     Ok((apply(encoder, ours, &path)?, report))
 }
@@ -122,7 +122,7 @@ fn weight_file(folder: &Path) -> Result<PathBuf> {
 }
 
 /// Published names without the `bert.` of a language model, and norms under their present names.
-fn plain_names(published: NamedWeights) -> NamedWeights {
+fn strip_key_prefixes(published: StateDict) -> StateDict {
     let plain = |name: String| {
         let name = name.strip_prefix("bert.").unwrap_or(&name);
         name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
@@ -191,7 +191,7 @@ mod tests {
             "embeddings.word_embeddings.weight",
         ];
         let tensor = Weights { shape: vec![1], values: vec![0.0] };
-        let plain = plain_names(published.map(|name| (name.to_owned(), tensor.clone())).into());
+        let plain = strip_key_prefixes(published.map(|name| (name.to_owned(), tensor.clone())).into());
         let known: BTreeSet<String> = names(&[1]).into_iter().map(|name| name.theirs).collect();
         assert_eq!(plain.len(), published.len());
         assert!(plain.keys().all(|name| known.contains(name)), "{:?}", plain.keys());

@@ -11,7 +11,7 @@ use crate::{
     init::Initializer,
     text_encoder::TextEncoder,
     vision_encoder::VisionEncoder,
-    weights::{self, NamedWeights, collect},
+    weights::{self, StateDict, collect},
 };
 use bipvl_imaging::{Error, Result};
 
@@ -25,7 +25,7 @@ pub struct Imported {
     /// Where they came from.
     pub source: PathBuf,
     /// By our names, as in the whole network.
-    pub weights: NamedWeights,
+    pub weights: StateDict,
     /// What they fit into.
     pub sizes: Sizes,
 }
@@ -46,7 +46,7 @@ impl Imported {
     ///
     /// When the file cannot be read, is no Swin UNETR, or a tensor has another shape than its sizes ask for.
     pub fn from_monai(file: &Path, merging: Merging) -> Result<(Self, Report)> {
-        let published = monai::plain_names(read(file)?);
+        let published = monai::strip_key_prefixes(read(file)?);
         let (config, outputs) = monai::read_config(&published, merging, file)?;
         let (weights, report) =
             import(&monai::names(&config), published, &vision_shapes(&config, outputs), file)?;
@@ -95,7 +95,7 @@ impl Imported {
     }
 
     /// Leaves out the layer that gives the logits when it is not for so many channels; says whether it did.
-    pub fn fit_outputs(&mut self, outputs: usize) -> bool {
+    pub fn drop_mismatched_head(&mut self, outputs: usize) -> bool {
         let bias = self.weights.get("decoder.logits.bias");
         let differs = bias.is_some_and(|bias| bias.shape != [outputs]);
         if differs {
@@ -106,18 +106,18 @@ impl Imported {
 }
 
 /// The vision side of a network under MONAI's names and layouts.
-pub fn to_monai(config: &VisionConfig, ours: NamedWeights) -> NamedWeights {
+pub fn to_monai(config: &VisionConfig, ours: StateDict) -> StateDict {
     export(&monai::names(config), ours)
 }
 
 /// The tensors that a Swin UNETR of these sizes has, by our names.
-fn vision_shapes(config: &VisionConfig, outputs: usize) -> NamedWeights {
+fn vision_shapes(config: &VisionConfig, outputs: usize) -> StateDict {
     let mut init = Initializer::new(0, &Device::flex());
     let encoder = collect(&VisionEncoder::new(&mut init, config));
     let decoder = collect(&Decoder::new(&mut init, config, outputs));
     prefixed("vision_encoder", encoder).chain(prefixed("decoder", decoder)).collect()
 }
 
-fn prefixed(module: &str, weights: NamedWeights) -> impl Iterator<Item = (String, weights::Weights)> {
+fn prefixed(module: &str, weights: StateDict) -> impl Iterator<Item = (String, weights::Weights)> {
     weights.into_iter().map(move |(name, tensor)| (format!("{module}.{name}"), tensor))
 }

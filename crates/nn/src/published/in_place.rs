@@ -17,7 +17,7 @@ use crate::{
 use bipvl_imaging::{Error, Result};
 
 /// Every tensor of a whole network that MONAI or Hugging Face have a name for.
-pub fn whole_names(config: &BiPvlSegConfig) -> Vec<Name> {
+pub fn full_key_map(config: &BiPvlSegConfig) -> Vec<Name> {
     let text = bert::names(&config.text.stage_layers).into_iter();
     let text = text.map(|name| Name { ours: format!("text_encoder.{}", name.ours), ..name });
     monai::names(&config.vision).into_iter().chain(text).collect()
@@ -32,7 +32,7 @@ pub fn whole_names(config: &BiPvlSegConfig) -> Vec<Name> {
 ///
 /// When `bytes` are no safetensors file, or a tensor is missing, superfluous or of another shape; `file` is
 /// named.
-pub fn fill_from<M: Module>(module: M, names: &[Name], bytes: &[u8], file: &Path) -> Result<M> {
+pub fn load_in_place<M: Module>(module: M, names: &[Name], bytes: &[u8], file: &Path) -> Result<M> {
     let tensors = SafeTensors::deserialize(bytes)
         .map_err(|error| Error::content(file, "a safetensors file", error.to_string()))?;
     let names = names.iter().map(|name| (name.ours.as_str(), name)).collect();

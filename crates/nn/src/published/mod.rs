@@ -6,13 +6,13 @@ mod imported;
 pub mod monai;
 
 pub use imported::{Imported, Sizes, to_monai};
-pub use in_place::{fill_from, whole_names};
+pub use in_place::{full_key_map, load_in_place};
 
 use std::path::Path;
 
 use pytorch_reader::PytorchReader;
 
-use super::weights::{self, NamedWeights, Weights};
+use super::weights::{self, StateDict, Weights};
 use bipvl_imaging::{Error, Result};
 
 /// How a published tensor is laid out; ours is channels-last and linear layers are `[inputs, outputs]`.
@@ -106,11 +106,11 @@ impl Form {
 /// When a tensor has another shape than ours; `file` and both shapes are named.
 pub fn import(
     names: &[Name],
-    mut published: NamedWeights,
-    expected: &NamedWeights,
+    mut published: StateDict,
+    expected: &StateDict,
     file: &Path,
-) -> Result<(NamedWeights, Report)> {
-    let mut taken = NamedWeights::new();
+) -> Result<(StateDict, Report)> {
+    let mut taken = StateDict::new();
     let mut report = Report::default();
     for Name { theirs, ours, form } in names {
         let Some(tensor) = published.remove(theirs) else {
@@ -133,7 +133,7 @@ pub fn import(
 }
 
 /// Gives our tensors their published names and layouts; those without one are left out.
-pub fn export(names: &[Name], mut ours: NamedWeights) -> NamedWeights {
+pub fn export(names: &[Name], mut ours: StateDict) -> StateDict {
     let rename = |name: &Name| Some((name.theirs.clone(), name.form.to_theirs(ours.remove(&name.ours)?)));
     names.iter().filter_map(rename).collect()
 }
@@ -144,7 +144,7 @@ pub fn export(names: &[Name], mut ours: NamedWeights) -> NamedWeights {
 /// # Errors
 ///
 /// When the file cannot be read or is of neither form.
-pub fn read(file: &Path) -> Result<NamedWeights> {
+pub fn read(file: &Path) -> Result<StateDict> {
     if file.extension().is_some_and(|extension| extension == "safetensors") {
         return weights::read(file);
     }
@@ -157,7 +157,7 @@ pub fn read(file: &Path) -> Result<NamedWeights> {
         Some(reader) => reader,
         None => PytorchReader::new(file).map_err(|error| invalid(error.to_string()))?,
     };
-    let mut tensors = NamedWeights::new();
+    let mut tensors = StateDict::new();
     for (name, tensor) in reader.into_tensors() {
         let bytes = tensor.read().map_err(|source| Error::io(file, source))?;
         let shape = tensor.shape().to_vec();

@@ -21,11 +21,11 @@
 use std::path::Path;
 
 use super::{Form, Name};
-use crate::{Merging, SwinVersion, VisionConfig, vision_encoder::STAGES, weights::NamedWeights};
+use crate::{Merging, SwinVersion, VisionConfig, vision_encoder::STAGES, weights::StateDict};
 use bipvl_imaging::{Error, Result};
 
 /// Published names without what a training on several cards or a pre-training changed in them.
-pub fn plain_names(published: NamedWeights) -> NamedWeights {
+pub fn strip_key_prefixes(published: StateDict) -> StateDict {
     let plain = |name: String| {
         let name = name.strip_prefix("module.").map(str::to_owned).unwrap_or(name);
         let name = name.replace(".mlp.fc1.", ".mlp.linear1.").replace(".mlp.fc2.", ".mlp.linear2.");
@@ -46,7 +46,7 @@ pub fn plain_names(published: NamedWeights) -> NamedWeights {
 /// # Errors
 ///
 /// When the tensors are not those of a Swin UNETR.
-pub fn read_config(published: &NamedWeights, merging: Merging, file: &Path) -> Result<(VisionConfig, usize)> {
+pub fn read_config(published: &StateDict, merging: Merging, file: &Path) -> Result<(VisionConfig, usize)> {
     let shape = |name: &str| {
         let found = published.get(name).map(|tensor| tensor.shape.clone());
         found.ok_or_else(|| Error::content(file, format!("a Swin UNETR with {name}"), "none"))
@@ -72,7 +72,7 @@ pub fn read_config(published: &NamedWeights, merging: Merging, file: &Path) -> R
         feature_size: embed.first().copied().unwrap_or(0),
         depths,
         heads,
-        attention_window: side.div_ceil(2),
+        window_size: side.div_ceil(2),
         version: if is_v2 { SwinVersion::V2 } else { SwinVersion::V1 },
         merging,
     };

@@ -100,7 +100,7 @@ pub struct Options<'a> {
 impl Variants {
     /// All variants of the wanted kinds. A seed gives the same text whatever other kinds are wanted.
     pub fn of(trained: &Descriptions, options: &Options) -> Self {
-        let texts = trained.classes.iter().map(Description::full_text).collect();
+        let texts = trained.classes.iter().map(Description::prompt).collect();
         let as_trained = Variant { name: "as trained".to_owned(), kind: Kind::AsTrained, class: None, texts };
         let mut making = Making { trained, options, made: vec![as_trained], skipped: Vec::new() };
         for (_, kind) in KINDS {
@@ -136,14 +136,14 @@ impl Making<'_> {
             Kind::Typos => {
                 for count in TYPOS {
                     let mut typed = |class: &Description| {
-                        with_sentences(class, |sentence| mistype(sentence, count, &mut random)).full_text()
+                        with_sentences(class, |sentence| mistype(sentence, count, &mut random)).prompt()
                     };
                     let texts = classes.iter().map(&mut typed).collect();
                     self.add(&format!("typos, {count} per sentence"), kind, texts);
                 }
             }
             Kind::Sides => {
-                let swapped = classes.iter().map(|class| with_sentences(class, swap_sides).full_text());
+                let swapped = classes.iter().map(|class| with_sentences(class, swap_sides).prompt());
                 self.add("left and right swapped", kind, swapped.collect());
             }
             Kind::Dropped => self.drop_concepts(),
@@ -151,7 +151,7 @@ impl Making<'_> {
                 // What stays in its place tells of which class the sentences are; a whole text takes that along.
                 let under_titles = Rewrite::Shuffled.apply(trained, self.options.seed);
                 let under_titles = under_titles.as_ref().unwrap_or(trained);
-                let texts = under_titles.classes.iter().map(Description::full_text).collect();
+                let texts = under_titles.classes.iter().map(Description::prompt).collect();
                 self.add("sentences shuffled under the titles", kind, texts);
                 let order = derangement(classes.len(), &mut random).into_iter();
                 let texts = order.map(|place| self.made[0].texts[place].clone()).collect();
@@ -170,13 +170,13 @@ impl Making<'_> {
         let (trained, kind) = (self.trained, Kind::Paraphrase);
         let reversed = trained.classes.iter().map(|class| {
             let concepts = class.concepts.iter().rev().cloned().collect();
-            Description { concepts, ..class.clone() }.full_text()
+            Description { concepts, ..class.clone() }.prompt()
         });
         self.add("concepts in reverse order", kind, reversed.collect());
-        let reworded = trained.classes.iter().map(|class| with_sentences(class, reword).full_text());
+        let reworded = trained.classes.iter().map(|class| with_sentences(class, reword).prompt());
         self.add("other words", kind, reworded.collect());
         for (name, descriptions) in self.options.paraphrases {
-            let texts = descriptions.classes.iter().map(Description::full_text).collect();
+            let texts = descriptions.classes.iter().map(Description::prompt).collect();
             self.add(&format!("paraphrase {name}"), kind, texts);
         }
     }
@@ -193,7 +193,7 @@ impl Making<'_> {
             let without = trained.classes.iter().map(|class| {
                 let mut class = class.clone();
                 class.concepts.retain(|concept| concept.name != dropped);
-                class.full_text()
+                class.prompt()
             });
             self.add(&format!("without {dropped}"), Kind::Dropped, without.collect());
         }
@@ -214,7 +214,7 @@ impl Making<'_> {
         for (place, class) in trained.classes.iter().enumerate() {
             let mut texts = self.made[0].texts.clone();
             let title = format!("{}{}", organ.title, modality(&class.title));
-            texts[place] = Description { title, ..organ.clone() }.full_text();
+            texts[place] = Description { title, ..organ.clone() }.prompt();
             let name = format!("{} in place of {}", organ.class, class.class);
             self.made.push(Variant { name, kind: Kind::Absent, class: Some(place), texts });
         }

@@ -1,11 +1,9 @@
-//! What the repository promises about itself: its form, its map, its arrows, its recipes.
+//! What the repository promises about itself: its form, its references, its recipes.
 //!
 //! A crate of its own with nothing but this test binary: it reads sources and builds none, so it is done in
 //! a second, while the tests of the crates it reads take minutes to build.
 
-mod arrows;
 mod form;
-mod map;
 mod recipes;
 mod references;
 mod repository;

@@ -29,11 +29,6 @@ impl SourceFile {
     pub(crate) fn crate_name(&self) -> &str {
         self.path.split('/').nth(1).unwrap_or_default()
     }
-
-    /// The lines that are not comments.
-    pub(crate) fn code(&self) -> impl Iterator<Item = &str> {
-        self.text.lines().filter(|line| !line.trim_start().starts_with("//"))
-    }
 }
 
 /// Whether a name is that of a Rust file.

@@ -20,9 +20,9 @@ impl Config {
         self.data.check(path)?;
         self.preprocess.check(path)?;
         self.train.augment.check(path)?;
-        if !(0.0..=1.0).contains(&self.train.foreground_share) {
-            let found = self.train.foreground_share.to_string();
-            return refuse("train.foreground_share from 0 to 1".into(), found);
+        if !(0.0..=1.0).contains(&self.train.oversample_foreground) {
+            let found = self.train.oversample_foreground.to_string();
+            return refuse("train.oversample_foreground from 0 to 1".into(), found);
         }
         let patch = self.preprocess.patch;
         if patch.iter().any(|side| *side == 0 || !side.is_multiple_of(PATCH_MULTIPLE)) {
@@ -32,7 +32,7 @@ impl Config {
             return refuse("infer.overlap of at least 0 and below 1".into(), self.infer.overlap.to_string());
         }
         self.check_mirror(self.infer.mirror, path)?;
-        self.check_largest_component(self.infer.largest_component, path)?;
+        self.check_largest_component(self.infer.keep_largest_component, path)?;
         self.check_sizes(path)?;
         self.check_heads(path)?;
         self.check_learning(path)
@@ -40,27 +40,27 @@ impl Config {
 
     /// Whether every size is at least 1 and the channels are those of the data.
     fn check_sizes(&self, path: &Path) -> Result<()> {
-        let BiPvlSegConfig { vision, text, fusion, shared_size, .. } = &self.model;
+        let BiPvlSegConfig { vision, text, fusion, projection_dim, .. } = &self.model;
         let sizes = [
             ("model.vision.feature_size", vision.feature_size),
-            ("model.vision.attention_window", vision.attention_window),
+            ("model.vision.window_size", vision.window_size),
             ("model.text.hidden_size", text.hidden_size),
             ("model.text.intermediate_size", text.intermediate_size),
             ("model.text.max_position_embeddings", text.max_position_embeddings),
             ("model.fusion.mlp_size", fusion.mlp_size),
-            ("model.shared_size", *shared_size),
+            ("model.projection_dim", *projection_dim),
             ("train.steps", self.train.steps),
             ("train.batch", self.train.batch),
             ("train.accumulate", self.train.accumulate),
-            ("train.validate_every", self.train.validate_every),
-            ("train.checkpoint_every", self.train.checkpoint_every),
+            ("train.val_every_n_steps", self.train.val_every_n_steps),
+            ("train.checkpoint_every_n_steps", self.train.checkpoint_every_n_steps),
         ];
         if let Some((name, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
             return Err(Error::content(path, format!("{name} of at least 1"), "0"));
         }
-        if self.model.supervised_scales > STAGES {
-            let expected = format!("model.supervised_scales from 0 to {STAGES}");
-            return Err(Error::content(path, expected, self.model.supervised_scales.to_string()));
+        if self.model.deep_supervision_levels > STAGES {
+            let expected = format!("model.deep_supervision_levels from 0 to {STAGES}");
+            return Err(Error::content(path, expected, self.model.deep_supervision_levels.to_string()));
         }
         if vision.channels != self.data.channels.len() {
             let expected = format!("model.vision.channels of {}", self.data.channels.len());
@@ -135,8 +135,9 @@ impl Config {
                 return refuse(&format!("train.optimizer.{expected} of at least 0 and below 1"), beta);
             }
         }
-        let AdamWConfig { epsilon, weight_decay, clip_norm, .. } = *optimizer;
-        for (name, value) in [("epsilon", epsilon), ("weight_decay", weight_decay), ("clip_norm", clip_norm)]
+        let AdamWConfig { epsilon, weight_decay, max_grad_norm, .. } = *optimizer;
+        for (name, value) in
+            [("epsilon", epsilon), ("weight_decay", weight_decay), ("max_grad_norm", max_grad_norm)]
         {
             if !(value.is_finite() && value >= 0.0) {
                 return refuse(&format!("train.optimizer.{name} of at least 0"), value);

@@ -66,7 +66,7 @@ pub enum HardNegatives {
 pub fn alignment(output: &Output, config: &LossConfig, mut noise: Option<&mut Noise>) -> Option<Tensor<1>> {
     let (vision, concepts) = (output.vision_embedding.clone(), output.concept_embedding.clone()?);
     let classes = output
-        .informed_embedding
+        .fused_text_embedding
         .clone()
         .unwrap_or_else(|| global_classes(vision.clone(), concepts.clone(), config.concept_weights));
     let vision = normalize(add_noise(vision, noise.as_deref_mut()));
@@ -215,7 +215,7 @@ mod tests {
             class_embedding: unread,
             vision_embedding: vision,
             concept_embedding: Some(concepts),
-            informed_embedding: None,
+            fused_text_embedding: None,
             auxiliary: Vec::new(),
         };
         alignment(&output, &config, None).expect("something is aligned").into_scalar()

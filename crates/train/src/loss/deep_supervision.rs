@@ -11,7 +11,7 @@ use burn::tensor::{Int, Tensor};
 /// - `logits`: `[batch, channels, x, y, z]`
 /// - `coarser`: finest first, `[batch, channels, x/2ⁱ, y/2ⁱ, z/2ⁱ]`
 /// - `labels`: `[batch, x, y, z]`
-pub fn over_scales(
+pub fn deep_supervision_loss(
     logits: Tensor<5>,
     coarser: &[Tensor<5>],
     labels: Tensor<4, Int>,
@@ -63,7 +63,8 @@ mod tests {
             assert_eq!(logits.dims()[2..], labels.dims()[1..]);
             (logits.sum() / 2.0).reshape([1])
         };
-        let found = over_scales(logits(4), &[logits(2), logits(1)], labels, voxels).into_scalar::<f32>();
+        let found =
+            deep_supervision_loss(logits(4), &[logits(2), logits(1)], labels, voxels).into_scalar::<f32>();
         assert!((found - (4.0 * 64.0 + 2.0 * 8.0 + 1.0) / 7.0).abs() < 1e-4, "{found}");
     }
 
@@ -73,7 +74,7 @@ mod tests {
         let logits = Tensor::<1, Int>::arange(0..256, &device).float().sin().reshape([1, 4, 4, 4, 4]);
         let labels = Tensor::<1, Int>::arange(0..64, &device).remainder_scalar(4).reshape([1, 4, 4, 4]);
         let plain = dice_and_cross_entropy(logits.clone(), labels.clone()).into_scalar::<f32>();
-        let found = over_scales(logits, &[], labels, dice_and_cross_entropy).into_scalar::<f32>();
+        let found = deep_supervision_loss(logits, &[], labels, dice_and_cross_entropy).into_scalar::<f32>();
         assert_eq!(found.to_bits(), plain.to_bits());
     }
 }

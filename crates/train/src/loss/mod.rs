@@ -82,16 +82,16 @@ impl Losses {
     ) -> Self {
         let (logits, embedding) = (output.logits.clone(), output.class_embedding.clone());
         assert_eq!(logits.dims()[1], labeling.outputs(), "the logits are those of the classes");
-        let over_scales = |loss: &dyn Fn(Tensor<5>, Tensor<4, Int>) -> Tensor<1>| {
-            deep_supervision::over_scales(logits.clone(), &output.auxiliary, labels, loss)
+        let deep_supervision_loss = |loss: &dyn Fn(Tensor<5>, Tensor<4, Int>) -> Tensor<1>| {
+            deep_supervision::deep_supervision_loss(logits.clone(), &output.auxiliary, labels, loss)
         };
         let (segmentation, class_embedding) = match labeling {
             Labeling::Exclusive(_) => (
-                over_scales(&segmentation::dice_and_cross_entropy),
+                deep_supervision_loss(&segmentation::dice_and_cross_entropy),
                 class_embedding::supervision(embedding, logits),
             ),
             Labeling::Overlapping(regions) => (
-                over_scales(&|logits, labels| {
+                deep_supervision_loss(&|logits, labels| {
                     segmentation::dice_and_binary_cross_entropy(logits, masks(labels, regions))
                 }),
                 class_embedding::supervision_of_each(embedding, logits),

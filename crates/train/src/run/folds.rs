@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bipvl_imaging::replace_file;
+use bipvl_imaging::atomic_write;
 use serde::{Deserialize, Serialize};
 
 use bipvl_imaging::{Error, Result};
@@ -54,7 +54,7 @@ impl Folds {
     /// When it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let text = toml::to_string_pretty(self).expect("folds have a TOML form");
-        Ok(replace_file(&folder.join(FILE), text.as_bytes())?)
+        Ok(atomic_write(&folder.join(FILE), text.as_bytes())?)
     }
 
     /// The folders of the runs, in order.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bipvl_imaging::replace_file;
+use bipvl_imaging::atomic_write;
 
 use super::Run;
 use bipvl_data::Case;
@@ -14,7 +14,7 @@ use bipvl_text::{CaseTexts, ClassText, Descriptions};
 
 impl Run {
     /// The file with what a case says of its own: that of the run where it has one, else that of the data set.
-    pub fn own_descriptions(&self, case: &Case) -> Option<PathBuf> {
+    pub fn case_descriptions_path(&self, case: &Case) -> Option<PathBuf> {
         let of_run = self.own_path(&case.id);
         if of_run.is_file() { Some(of_run) } else { case.descriptions() }
     }
@@ -24,12 +24,12 @@ impl Run {
     /// # Errors
     ///
     /// When a file cannot be written.
-    pub fn write_own_descriptions(&self, of_cases: &[(String, Descriptions)]) -> Result<()> {
+    pub fn write_case_descriptions(&self, of_cases: &[(String, Descriptions)]) -> Result<()> {
         for (case, descriptions) in of_cases {
             let path = self.own_path(case);
             let folder = path.parent().expect("a file of the run is in a folder");
             fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
-            replace_file(&path, descriptions.to_toml().as_bytes())?;
+            atomic_write(&path, descriptions.to_toml().as_bytes())?;
         }
         Ok(())
     }
@@ -49,7 +49,7 @@ impl Run {
 
     /// The texts of these cases.
     pub(super) fn texts<'a>(&self, cases: impl Iterator<Item = &'a Case>) -> Result<CaseTexts> {
-        let with_files = cases.filter_map(|case| Some((case.id.clone(), self.own_descriptions(case)?)));
+        let with_files = cases.filter_map(|case| Some((case.id.clone(), self.case_descriptions_path(case)?)));
         let own = with_files.map(|(id, file)| Ok((id, self.case_text(&file)?))).collect::<Result<_>>()?;
         Ok(CaseTexts { common: self.tokenizer.encode_classes(&self.descriptions), own })
     }

@@ -8,7 +8,7 @@ use bipvl::{
     run::Run,
     train::loss::Aligned,
 };
-use bipvl_imaging::replace_file;
+use bipvl_imaging::atomic_write;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -72,7 +72,7 @@ impl Cost {
             seconds_per_step: median(step_seconds(&run.path("log.jsonl"))?),
             seconds_per_window: median(whole).unwrap_or_default(),
             // Both are the same layers where no text informs the image, and differ by chance.
-            text_share: if exchange.informs_vision() { text_share } else { 0.0 },
+            text_share: if exchange.updates_vision() { text_share } else { 0.0 },
             peak_mib,
         })
     }
@@ -83,7 +83,7 @@ impl Cost {
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        Ok(replace_file(path, serde_json::to_string_pretty(self)?.as_bytes())?)
+        Ok(atomic_write(path, serde_json::to_string_pretty(self)?.as_bytes())?)
     }
 
     /// The cost of a row whose runs cost so much: the median of each time, the most memory.
@@ -103,7 +103,7 @@ impl Cost {
 fn parameters<'a>(run: &Run, named: impl Iterator<Item = (&'a String, usize)>) -> usize {
     let exchange = run.config.model.fusion.exchange;
     let is_aligned = run.config.train.loss.alignment != Aligned::None;
-    let is_fused = exchange.informs_text() || exchange.informs_vision();
+    let is_fused = exchange.updates_text() || exchange.updates_vision();
     let is_read = |name: &str| match name.split('.').next() {
         Some("alignment") => is_aligned,
         Some("text_encoder") => is_aligned || is_fused,

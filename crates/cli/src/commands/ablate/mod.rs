@@ -118,9 +118,9 @@ fn train_here(args: &AblateArgs, job: Job) -> Result<()> {
     let texts = job.row.texts(Texts { common: descriptions, of_cases: own.clone() }, job.seed);
     let Texts { common, of_cases } = texts.with_context(|| format!("{}: needs two classes", job.row.name))?;
     let config = job.row.config(config);
-    let mut run = Run::open_or_create(&flags.out, config, common, &words(&of_cases), &imported)?;
+    let mut run = Run::resume_or_create(&flags.out, config, common, &words(&of_cases), &imported)?;
     if of_cases != own {
-        run.write_own_descriptions(&of_cases)?;
+        run.write_case_descriptions(&of_cases)?;
     }
     // All runs prepare the same cases in the same way.
     run.cache = args.out.join("cache");

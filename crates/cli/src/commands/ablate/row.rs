@@ -6,7 +6,7 @@ use bipvl::{
     config::Config,
     data::Dataset,
     nn::bifusion::Exchange,
-    text::{Descriptions, Rewrite, of_other_cases},
+    text::{Descriptions, Rewrite, permuted_across_cases},
     train::loss::{Aligned, LossWeighting},
 };
 
@@ -123,7 +123,9 @@ impl Row {
         let Texts { common, of_cases } = texts;
         let rewrite = match self.switch {
             Switch::Text(rewrite) => rewrite,
-            Switch::OtherCases => return Some(Texts { of_cases: of_other_cases(&of_cases, seed), common }),
+            Switch::OtherCases => {
+                return Some(Texts { of_cases: permuted_across_cases(&of_cases, seed), common });
+            }
             _ => return Some(Texts { common, of_cases }),
         };
         let rewritten = of_cases.into_iter().map(|(case, own)| Some((case, rewrite.apply(&own, seed)?)));
@@ -190,7 +192,7 @@ mod tests {
         };
         let made = |row: &str| Row::named(row).unwrap().texts(texts.clone(), 0).unwrap();
         let full =
-            |of: &Descriptions| -> Vec<String> { of.classes.iter().map(Description::full_text).collect() };
+            |of: &Descriptions| -> Vec<String> { of.classes.iter().map(Description::prompt).collect() };
         assert_eq!(made("full"), texts);
         assert_eq!(made("bert"), texts);
         let names = ["class 0. Name: class 0", "class 1. Name: class 1"];

@@ -8,7 +8,7 @@ use bipvl::{
     data::Dataset,
     run::Run,
 };
-use bipvl_imaging::replace_file;
+use bipvl_imaging::atomic_write;
 use bipvl_metrics::{
     Scores,
     bootstrap::{Bootstrap, Interval},
@@ -94,7 +94,7 @@ impl Table {
         for (name, text) in
             [("ablation.json", json), ("ablation.md", self.markdown()), ("ablation.html", self.html()?)]
         {
-            replace_file(&folder.join(name), text.as_bytes())?;
+            atomic_write(&folder.join(name), text.as_bytes())?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use bipvl::{
-    data::{Modality, Recipe},
+    data::{Modality, PreprocessConfig},
     infer::{Blending, InferConfig, Predictor, PredictorInput},
     nn::Preset,
 };
@@ -63,7 +63,7 @@ fn predictor(source: &Source, scene: &Scene) -> Result<Predictor> {
     Ok(Predictor::new(PredictorInput {
         model: scene.network(source, &device)?,
         text: &scene.text(&device),
-        recipe: Recipe::for_modality(Modality::Ct, scene.patch),
+        recipe: PreprocessConfig::for_modality(Modality::Ct, scene.patch),
         channels: 1,
         labeling: scene.labeling(),
         config: InferConfig { overlap: OVERLAP, blending: Blending::Gaussian, ..InferConfig::default() },

@@ -3,7 +3,7 @@
 
 use bipvl::nn::{
     BiPvlSegConfig, SwinVersion, TextConfig, VisionConfig,
-    bifusion::{Exchange, FusionConfig, FusionForm, TextAfterwards},
+    bifusion::{Exchange, FusionBlockKind, FusionConfig, TextAfterwards},
 };
 
 /// Voxels of a 3³ filter.
@@ -72,7 +72,7 @@ fn gflop(products: usize) -> f64 {
 /// Blocks and merging of a stage whose map has so many tokens along each axis.
 fn stage_products(config: &VisionConfig, stage: usize, sides: [usize; 3]) -> usize {
     let (channels, tokens) = (config.width(stage), sides.iter().product::<usize>());
-    let window = sides.map(|side| config.attention_window.min(side));
+    let window = sides.map(|side| config.window_size.min(side));
     // Windows are filled up to their whole size.
     let padded: usize =
         sides.iter().zip(window).map(|(side, window)| side.div_ceil(window) * window).product();
@@ -121,15 +121,15 @@ fn fusion_products(config: &FusionConfig, afterwards: TextAfterwards, meeting: &
     // Both cross-attentions have the same products.
     let across = attention(text, vision, channels / 2);
     let mlp = |tokens: usize| 2 * tokens * channels * config.mlp_size;
-    let text_asks = if config.exchange.informs_text() { across } else { 0 };
+    let text_asks = if config.exchange.updates_text() { across } else { 0 };
     let (text_mlp, image_asks) = (mlp(text), across + mlp(vision));
     let is_read = afterwards == TextAfterwards::Read;
     let inside = match config.form {
-        FusionForm::TwoWay => {
+        FusionBlockKind::TwoWay => {
             let last_look = if is_read { across } else { 0 };
             TWO_WAY_LAYERS * (to_itself(text) + text_asks + text_mlp + image_asks) + last_look
         }
-        FusionForm::PreNorm => {
+        FusionBlockKind::PreNorm => {
             let text_side = if text_asks > 0 { text_asks + text_mlp } else { 0 };
             to_itself(text) + to_itself(vision) + text_side + image_asks
         }
@@ -153,7 +153,7 @@ mod tests {
                 feature_size,
                 depths: [2; 4],
                 heads: [3, 6, 12, 24],
-                attention_window: 7,
+                window_size: 7,
                 version,
                 merging: Merging::Complete,
             };

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use bipvl::{
     nn::{
         init::{Initializer, Noise},
-        published::{Name, fill_from},
-        text_encoder::TokenTensors,
+        published::{Name, load_in_place},
+        text_encoder::TokenBatch,
         weights::{Weights, load},
     },
     text::Tokens,
@@ -51,7 +51,7 @@ impl Source {
     pub(super) fn filled<M: Module>(&self, module: M, names: &[Name]) -> Result<M> {
         let Some(file) = &self.weights else { return Ok(module) };
         let bytes = map_file(file).with_context(|| file.display().to_string())?;
-        Ok(fill_from(module, names, &bytes, file)?)
+        Ok(load_in_place(module, names, &bytes, file)?)
     }
 
     /// Noise, `[batch, channels, x, y, z]`.
@@ -87,9 +87,9 @@ pub(super) fn labels(shape: [usize; 4], outputs: usize, device: &Device) -> Tens
 }
 
 /// Texts of at most `length` tokens, some up to three shorter.
-pub(super) fn tokens([texts, length]: [usize; 2], vocabulary: usize, device: &Device) -> TokenTensors {
+pub(super) fn tokens([texts, length]: [usize; 2], vocabulary: usize, device: &Device) -> TokenBatch {
     let shape = (texts, length);
     let id = |(text, at)| ((5 + 37 * text + 11 * at) % vocabulary) as i64;
     let mask = Array2::from_shape_fn(shape, |(text, at)| at + text % 4 < length);
-    TokenTensors::new(&Tokens { ids: Array2::from_shape_fn(shape, id), mask }, device)
+    TokenBatch::new(&Tokens { ids: Array2::from_shape_fn(shape, id), mask }, device)
 }

@@ -6,13 +6,13 @@ use anyhow::{Context, Result};
 use bipvl::{
     data::Labeling,
     nn::{
-        BiPvlSeg, BiPvlSegConfig, Bottleneck, ClassChannels, EncodedText, Merging, Preset, TextInput,
+        BiPvlSeg, BiPvlSegConfig, Bottleneck, EncodedText, HeadConfig, Merging, Preset, TextInput,
         init::Initializer,
-        published::whole_names,
+        published::full_key_map,
         weights::{Held, save},
     },
     train::{
-        Trainee,
+        TrainState,
         loss::{LossConfig, LossWeights, Losses as AllLosses},
         optimizer::{AdamW, AdamWConfig},
     },
@@ -45,7 +45,7 @@ pub(super) struct Scene {
     /// Of the text of a class.
     tokens: usize,
     batch: usize,
-    clip_norm: f64,
+    max_grad_norm: f64,
 }
 
 impl Scene {
@@ -67,7 +67,7 @@ impl Scene {
     }
 
     /// A preset as MONAI 1.6 merges patches, without dropout, so that every program computes the same.
-    fn of(preset: Preset, batch: usize, clip_norm: f64) -> Self {
+    fn of(preset: Preset, batch: usize, max_grad_norm: f64) -> Self {
         let mut config = preset.config(1);
         config.vision.merging = Merging::Complete;
         config.bottleneck = Bottleneck::Fused;
@@ -75,7 +75,7 @@ impl Scene {
         if config.text.vocab_size == 0 {
             config.text.vocab_size = WORDS;
         }
-        Self { config, patch: preset.patch(), classes: CLASSES, tokens: TOKENS, batch, clip_norm }
+        Self { config, patch: preset.patch(), classes: CLASSES, tokens: TOKENS, batch, max_grad_norm }
     }
 
     /// The same with another number of classes, and texts of another length.
@@ -93,9 +93,9 @@ impl Scene {
     }
 
     pub(super) fn network(&self, source: &Source, device: &Device) -> Result<BiPvlSeg> {
-        let classes = ClassChannels::exclusive(self.classes);
+        let classes = HeadConfig::exclusive(self.classes);
         let network = self.config.init(classes, self.patch, &mut source.initializer(device));
-        source.filled(network, &whole_names(&self.config))
+        source.filled(network, &full_key_map(&self.config))
     }
 
     pub(super) fn text(&self, device: &Device) -> TextInput {
@@ -161,7 +161,7 @@ impl Work for Window {
 /// Updates of all weights: forward, three losses, backward, `AdamW`.
 pub(super) struct Training {
     /// Away only while it is updated, so that nobody else holds its weights.
-    trainee: Option<Trainee>,
+    trainee: Option<TrainState>,
     optimizer: AdamW,
     text: TextInput,
     image: Tensor<5>,
@@ -174,9 +174,9 @@ impl Training {
     pub(super) fn new(source: &Source, scene: &Scene) -> Result<Self> {
         let device = Device::flex().autodiff();
         let model = scene.network(source, &device)?;
-        let trainee = Trainee { model, loss_weights: LossWeights::new(&Initializer::blank(&device)) };
+        let trainee = TrainState { model, loss_weights: LossWeights::new(&Initializer::blank(&device)) };
         let [x, y, z] = scene.patch;
-        let optimizer = AdamWConfig { clip_norm: scene.clip_norm, ..AdamWConfig::default() };
+        let optimizer = AdamWConfig { max_grad_norm: scene.max_grad_norm, ..AdamWConfig::default() };
         Ok(Self {
             trainee: Some(trainee),
             optimizer: AdamW::new(optimizer),

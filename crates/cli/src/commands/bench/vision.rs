@@ -36,7 +36,7 @@ fn config(size: Size) -> VisionConfig {
         feature_size: size.feature_size,
         depths: [2; 4],
         heads: [3, 6, 12, 24],
-        attention_window: 7,
+        window_size: 7,
         version: SwinVersion::V1,
         merging: Merging::Complete,
     }

@@ -5,8 +5,8 @@ use std::{fs, ops::Range, path::Path};
 
 use anyhow::{Context, Result};
 use bipvl_imaging::{
-    phantom::{Phantom, Side, TOLD_CLASSES, draw_told},
-    replace_file,
+    atomic_write,
+    phantom::{AMBIGUOUS_CLASSES, Phantom, Side, draw_ambiguous},
 };
 
 use super::{Set, learn, score, segment};
@@ -14,7 +14,8 @@ use crate::args::DemoArgs;
 
 const SHAPE: [usize; 3] = [32; 3];
 const SPACING: [f64; 3] = [6.0; 3];
-const SET: Set<'static> = Set { name: "Told phantoms", classes: &TOLD_CLASSES, cases: 12, new_cases: 40, id };
+const SET: Set<'static> =
+    Set { name: "Told phantoms", classes: &AMBIGUOUS_CLASSES, cases: 12, new_cases: 40, id };
 /// Bodies that are there once for each side, in cases that follow one another.
 const BOTH_WAYS: usize = 4;
 /// Further bodies to learn from, there once. Their first organ is on the right, as if that were usual: the image
@@ -49,7 +50,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
 
 fn draw(case: u64) -> Phantom {
     let case = case as usize;
-    draw_told(body(case) as u64, side(case), SHAPE, SPACING)
+    draw_ambiguous(body(case) as u64, side(case), SHAPE, SPACING)
 }
 
 /// Both cases of a body are one patient's, so that none validates a body that was learned with its organs exchanged.
@@ -82,7 +83,7 @@ fn describe(folder: &Path, cases: Range<usize>, side_of_first: impl Fn(usize) ->
     for case in cases {
         let first = side_of_first(case);
         let sides = [first, first.opposite()];
-        let texts = TOLD_CLASSES.iter().zip(sides).map(|((name, _), side)| {
+        let texts = AMBIGUOUS_CLASSES.iter().zip(sides).map(|((name, _), side)| {
             let word = side.word();
             format!(
                 "[[class]]\nname = \"{name}\"\ntitle = \"{name} organ\"\n\n[class.concepts]\n\
@@ -90,7 +91,7 @@ fn describe(folder: &Path, cases: Range<usize>, side_of_first: impl Fn(usize) ->
             )
         });
         let text = texts.collect::<Vec<_>>().join("\n");
-        replace_file(&folder.join(format!("{}.toml", id(case))), text.as_bytes())?;
+        atomic_write(&folder.join(format!("{}.toml", id(case))), text.as_bytes())?;
     }
     Ok(())
 }

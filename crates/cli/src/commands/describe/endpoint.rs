@@ -198,7 +198,7 @@ fn description(class: &str, modality: Modality, content: &str) -> Result<Descrip
         None => bail!("expected the key \"{name}\", found none"),
     };
     let concepts = PAPER_CONCEPTS.iter().map(concept).collect::<Result<_>>()?;
-    let title = bipvl::describe::title_of(&ClassName::parse(class).in_words(), modality);
+    let title = bipvl::describe::prompt_title(&ClassName::parse(class).in_words(), modality);
     let description = Description { class: class.to_owned(), title, concepts };
     let findings = lint_class(&description, Some(modality));
     match findings.iter().find(|finding| finding.severity == Severity::Error) {
@@ -266,7 +266,7 @@ mod tests {
             classes: ["kidney_right", "liver"].map(str::to_owned).into(),
             labels: vec![1, 2],
             regions: bipvl::data::Regions::new(),
-            folder_classes: bipvl::data::FolderClasses {
+            source_classes: bipvl::data::SourceClasses {
                 names: ["kidney_right", "liver"].map(str::to_owned).into(),
                 labels: vec![1, 2],
             },

@@ -8,10 +8,10 @@ use std::{cell::OnceCell, path::Path};
 use anyhow::{Context, Result, bail};
 use bipvl::{
     data::{Case, Dataset, Modality},
-    describe::{Finding, Severity, Statistics, known, lint, title_of},
+    describe::{Finding, Severity, Statistics, known, lint, prompt_title},
     text::{ClassName, Concept, Description, Descriptions, PAPER_CONCEPTS, Tokenizer},
 };
-use bipvl_imaging::replace_file;
+use bipvl_imaging::atomic_write;
 
 use crate::args::{DescribeArgs, DescribeSource};
 use endpoint::Endpoint;
@@ -77,7 +77,7 @@ fn write(data: &Path, out: &Path, args: &DescribeArgs) -> Result<()> {
     let descriptions = Descriptions { classes: described };
     let head = head(&dataset, &sources);
     let text = toml::to_string(&descriptions).context("descriptions can be written as TOML")?;
-    replace_file(out, format!("{head}\n{text}").as_bytes())?;
+    atomic_write(out, format!("{head}\n{text}").as_bytes())?;
     tracing::info!("{}: {} classes; read them before you train", out.display(), sources.len());
     if !gaps.is_empty() {
         bail!(
@@ -120,7 +120,7 @@ fn head(dataset: &Dataset, sources: &[Option<String>]) -> String {
 /// A class of which no source tells: its name and title, and concepts without a sentence.
 fn gap(class: &str, modality: Modality) -> Description {
     let empty = |name: &str| Concept { name: name.to_owned(), sentence: String::new() };
-    let title = title_of(&ClassName::parse(class).in_words(), modality);
+    let title = prompt_title(&ClassName::parse(class).in_words(), modality);
     Description { class: class.to_owned(), title, concepts: PAPER_CONCEPTS.map(empty).into() }
 }
 

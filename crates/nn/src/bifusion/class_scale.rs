@@ -16,12 +16,12 @@ const SPREAD: f32 = 1.0;
 
 /// One factor for each class and channel.
 #[derive(Module, Debug)]
-pub struct ClassCodes {
+pub struct ClassScale {
     /// `[classes, hidden]`, as the difference from 1.
     pub codes: Param<Tensor<2>>,
 }
 
-impl ClassCodes {
+impl ClassScale {
     /// First codes for `classes` foreground classes.
     pub fn new(init: &mut Initializer, classes: usize, hidden: usize) -> Self {
         Self { codes: init.normal([classes, hidden], SPREAD) }
