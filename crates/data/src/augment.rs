@@ -9,7 +9,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{CachedCase, Sample};
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// How much patches are varied; the default is the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -22,7 +22,7 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use sha2::{Digest, Sha256};
 
 use super::{Case, ClassLocations, Dataset, PreprocessConfig, Sample};
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// Counts up when the files change in form or cases are prepared otherwise, so that old files are not reused.
 const VERSION: &str = "1";

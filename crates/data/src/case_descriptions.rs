@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::Case;
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 const IMAGES: &str = "images";
 const DESCRIPTIONS: &str = "descriptions";

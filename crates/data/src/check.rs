@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{Case, Dataset, Layout, Modality, preprocess::check_grid};
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// What a data set is, and every fault that would stop its training.
 #[derive(Clone, Debug, PartialEq, Serialize)]

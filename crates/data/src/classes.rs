@@ -6,7 +6,7 @@ use bipvl_metrics::ClassLabels;
 use serde::Deserialize;
 
 use super::{layout::DatasetJson, regions::Regions};
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// The part of a configuration that names classes.
 #[derive(Deserialize)]

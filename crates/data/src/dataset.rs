@@ -9,7 +9,7 @@ use bipvl_imaging::{LabelMap, nifti::read_labels};
 use serde::{Deserialize, Serialize};
 
 use super::{Labeling, Layout, Regions, case_descriptions, check_regions, regions::labels_of};
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// The places of labels in their list are stored in a byte, and 0 is background.
 const MAX_LABELS: usize = 255;

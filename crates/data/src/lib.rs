@@ -4,6 +4,7 @@
 //! them, [`Split`] shares them out, [`PreprocessConfig`] prepares their voxels, [`build_cache`] keeps the prepared cases on disk, [`Loader`] cuts augmented patches out of them, and [`Batch`] makes tensors
 //! of the patches.
 
+mod error;
 mod augment;
 mod batch;
 mod cache;
@@ -26,6 +27,7 @@ pub use case_descriptions::case_descriptions;
 pub use check::{Check, ClassCount, LabelCount};
 pub use classes::read_classes;
 pub use dataset::{Case, Dataset, DatasetOverrides, LabelRemap, Modality, SourceClasses, read_reference};
+pub use error::{Error, Result};
 pub use labeling::Labeling;
 pub use layout::Layout;
 pub use loader::{Loader, LoaderConfig, PREFETCH_STEPS};

@@ -10,7 +10,7 @@ use ndarray::{Array3, Array4, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::{Case, Dataset, Modality, read_reference};
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// How the voxels of a case are prepared; saved with the weights, so that prediction cannot drift from
 /// training.

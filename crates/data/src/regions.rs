@@ -5,7 +5,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// The labels of each class by its name, the one that it writes first, in the order of writing: a class that
 /// holds another comes before it, because later ones write over earlier ones.

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{Case, Dataset};
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// The parts of a split.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

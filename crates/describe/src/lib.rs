@@ -4,12 +4,14 @@
 //! [`lint()`] looks through descriptions, whoever wrote them. Each gives or takes the form that a training
 //! reads, [`bipvl_text::Descriptions`].
 
+mod error;
 mod knowledge;
 mod lint;
 mod measure;
 mod statistics;
 mod wording;
 
+pub use error::{Error, Result};
 pub use knowledge::known;
 pub use lint::{Finding, Severity, lint, lint_class};
 pub use statistics::{ClassStatistics, Offset, Statistics};

@@ -4,8 +4,8 @@ use bipvl_imaging::{BoundingBox, Neighbors, Volume, components, crop_or_pad, int
 use nalgebra::{Matrix3, SymmetricEigen, Vector3};
 use ndarray::Array3;
 
+use crate::{Error, Result};
 use bipvl_data::{Case, Dataset, Modality, read_channels, read_reference};
-use bipvl_imaging::{Error, Result};
 
 /// In CT the body is all that is denser: between fat (-100) and the air around and inside (-1000, lung -850).
 const BODY_ABOVE_HU: f64 = -400.0;

@@ -1,8 +1,8 @@
 //! The measures of all classes over the cases of a data set: medians, and who is where beside whom.
 
 use super::measure::{Measures, measure};
+use crate::{Error, Result};
 use bipvl_data::{Case, Dataset, Modality};
-use bipvl_imaging::{Error, Result};
 
 /// A direction is taken when so large a share of the cases agrees on it.
 const AGREEMENT: f64 = 0.75;

@@ -1,26 +1,23 @@
-//! What can be wrong with a file or a grid: which file, what was expected, what was found.
+//! Errors of this crate.
 
 use std::path::{Path, PathBuf};
+
+use bipvl_io::FileError;
 
 /// The result of everything in this crate that touches a file.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Every variant names the file; the message says what was expected and what was found.
+/// Every variant names the file and says its state.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The operating system refused.
-    #[error("{}: {reason}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said. It is part of the message, so it is no `source`: chains of errors are
-        /// printed whole, and would say it twice.
-        reason: std::io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] FileError),
     /// The content is not what the format or the caller needs.
     #[error("{}: expected {expected}, found {found}", path.display())]
     Content {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
         /// What was expected.
         expected: String,
@@ -30,12 +27,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// The operating system refused something about `path`.
+    /// The system refused to open, read or write `path`.
     pub fn io(path: &Path, reason: std::io::Error) -> Self {
-        Self::Io { path: path.to_owned(), reason }
+        Self::Io(FileError::new(path, reason))
     }
 
-    /// The content of `path` is not as needed.
+    /// `path` holds something else than it should.
     pub fn content(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self::Content { path: path.to_owned(), expected: expected.into(), found: found.into() }
     }

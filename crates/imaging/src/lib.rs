@@ -32,7 +32,6 @@
 //! ```
 
 mod error;
-mod files;
 mod grid;
 mod volume;
 pub mod nifti;
@@ -46,7 +45,6 @@ pub mod phantom;
 pub use components::{Components, Neighbors, components, keep_largest};
 pub use crop::{BoundingBox, crop_or_pad, into_cropped};
 pub use error::{Error, Result};
-pub use files::{atomic_write, atomic_write_with};
 pub use grid::{Affine, Grid};
 pub use orient::{InvalidOrientation, Orientation, into_ras, reorient, to_ras};
 pub use placement::{GridMapping, Tap};

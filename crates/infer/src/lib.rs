@@ -1,5 +1,6 @@
 //! From a volume and a text to a label map.
 
+mod error;
 mod columns;
 mod mirror;
 pub mod probe;
@@ -9,6 +10,7 @@ mod sharing;
 mod sliding_window;
 
 pub use columns::Column;
+pub use error::{Error, Result};
 pub use mirror::{Flip, Mirror, mean, twins};
 pub use restore::Restorer;
 pub use ring::Slab;
@@ -23,7 +25,7 @@ use ndarray::ArrayView4;
 use serde::{Deserialize, Serialize};
 
 use bipvl_data::{Labeling, PreprocessConfig, PreprocessedCase, read_channels};
-use bipvl_imaging::{Error, Result};
+
 use bipvl_nn::{BiPvlSeg, EncodedText, TextInput, TokenBatch};
 use bipvl_text::Tokens;
 

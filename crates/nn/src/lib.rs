@@ -5,6 +5,7 @@
 //! of a text, S the texts of a batch: 1 that all samples share, or B, C the channels of the logits: the K
 //! classes, behind a channel of the background where classes exclude each other.
 
+mod error;
 pub mod bifusion;
 pub mod decoder;
 pub mod device;
@@ -22,6 +23,7 @@ pub mod window_attention;
 use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 
+pub use error::{Error, Result};
 pub use preset::{PRESETS, Preset};
 pub use text_encoder::{TextConfig, TextInput, TokenBatch};
 pub use vision_encoder::{Merging, PATCH_MULTIPLE, STAGES, SwinVersion, VisionConfig};

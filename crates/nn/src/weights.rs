@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use bipvl_imaging::atomic_write_with;
+use bipvl_io::atomic_write_with;
 use bipvl_kernels::map_file;
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
@@ -19,7 +19,7 @@ use safetensors::{
     tensor::{Metadata, TensorInfo},
 };
 
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// One tensor on its way between a file and a module.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
 use super::Synonyms;
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// The five concepts of the paper, in its order; columns of a table that name one of them get its name.
 pub const PAPER_CONCEPTS: [&str; 5] = ["shape", "location", "appearance", "contour", "texture"];

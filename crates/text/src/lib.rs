@@ -4,6 +4,7 @@
 //! the descriptions of all classes into one [`ClassText`], which is all the network sees of the text.
 //! [`CaseTexts`] knows which cases have a text of their own.
 
+mod error;
 mod cases;
 mod class_name;
 mod description;
@@ -13,6 +14,7 @@ mod tokenizer;
 pub mod variants;
 
 pub use cases::CaseTexts;
+pub use error::{Error, Result};
 
 pub use class_name::{ClassName, Side, words_of};
 pub use description::{Concept, Description, Descriptions, PAPER_CONCEPTS};

@@ -9,7 +9,7 @@ use super::{
     class_name::{ClassName, Side},
     description::read_toml,
 };
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 const BUILT_IN: &str = include_str!("synonyms.toml");
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use bipvl_imaging::atomic_write;
+use bipvl_io::atomic_write;
 use ndarray::Array2;
 use serde::Deserialize;
 use tokenizers::{
@@ -12,7 +12,7 @@ use tokenizers::{
 };
 
 use super::{ClassText, Description, Descriptions, Tokens};
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// The positions of BERT.
 const MAX_TOKENS: usize = 512;

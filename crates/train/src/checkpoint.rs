@@ -11,7 +11,7 @@ use super::{
     TrainState,
     optimizer::{AdamW, AdamWConfig},
 };
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 use bipvl_nn::{
     BiPvlSeg,
     weights::{self, Held, StateDict},
@@ -61,7 +61,7 @@ impl Checkpoint {
     pub fn save(&self, path: &Path) -> Result<()> {
         let (_, mut named) = self.optimizer.state();
         named.extend(weights_of(&self.trainee));
-        weights::save(path, &named, &self.metadata())
+        Ok(weights::save(path, &named, &self.metadata())?)
     }
 
     /// Writes the weights alone, for prediction.
@@ -70,7 +70,7 @@ impl Checkpoint {
     ///
     /// As [`Self::save`].
     pub fn save_weights(&self, path: &Path) -> Result<()> {
-        weights::save(path, &weights_of(&self.trainee), &self.metadata())
+        Ok(weights::save(path, &weights_of(&self.trainee), &self.metadata())?)
     }
 
     /// Reads what [`Self::save`] wrote into a trainee of the same architecture.
@@ -113,7 +113,7 @@ pub fn load_model(path: &Path, model: BiPvlSeg) -> Result<BiPvlSeg> {
     let (ours, _) = split(named);
     let model_weights =
         ours.into_iter().filter_map(|(name, w)| Some((name.strip_prefix("model.")?.to_owned(), w))).collect();
-    weights::apply(model, model_weights, path)
+    Ok(weights::apply(model, model_weights, path)?)
 }
 
 fn weights_of<M: Module>(module: &M) -> BTreeMap<String, Held> {

@@ -9,12 +9,12 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::{Error, Result};
 use crate::{TrainConfig, loss::LossConfig, memory::Plan, optimizer::AdamWConfig, recompute::Recompute};
 use bipvl_data::{
     AugmentConfig, Dataset, DatasetOverrides, LabelRemap, Labeling, Modality, PreprocessConfig, Regions,
     SourceClasses, SplitConfig, check_regions,
 };
-use bipvl_imaging::{Error, Result};
 use bipvl_infer::InferConfig;
 use bipvl_nn::{BiPvlSegConfig, HeadConfig, PRESETS, Preset};
 

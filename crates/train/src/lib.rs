@@ -1,5 +1,6 @@
 //! From batches to weights.
 
+mod error;
 pub mod accumulate;
 pub mod budget;
 pub mod checkpoint;
@@ -12,6 +13,8 @@ pub mod recompute;
 pub mod run;
 pub mod schedule;
 pub mod validate;
+
+pub use error::{Error, Result};
 
 use std::{
     path::PathBuf,
@@ -29,7 +32,7 @@ use accumulate::Sum;
 use bipvl_data::{
     AugmentConfig, Batch, CachedCase, Labeling, Loader, LoaderConfig, PreprocessConfig, Sample,
 };
-use bipvl_imaging::{Error, Result};
+
 use bipvl_infer::InferConfig;
 use bipvl_nn::{
     BiPvlSeg, BiPvlSegConfig, HeadConfig, TextInput,

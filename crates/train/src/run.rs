@@ -14,13 +14,13 @@ use std::{
     time::Duration,
 };
 
-use bipvl_imaging::atomic_write;
+use bipvl_io::atomic_write;
 use burn::tensor::Device;
 
 use crate::config::{Config, SPLIT_SEED};
+use crate::{Error, Result};
 use crate::{Task, checkpoint::load_model};
 use bipvl_data::{Dataset, Fold, Labeling, SourceClasses, Split, build_cache};
-use bipvl_imaging::{Error, Result};
 use bipvl_infer::{InferConfig, Predictor, PredictorInput};
 use bipvl_nn::{
     BiPvlSeg, TextInput,
@@ -193,7 +193,7 @@ impl Run {
         }
         let path = self.path("config.toml");
         let (index, count) = self.config.fold(&path)?;
-        Split::of(dataset, &data.split, Fold { index, count }, SPLIT_SEED, &path)
+        Ok(Split::of(dataset, &data.split, Fold { index, count }, SPLIT_SEED, &path)?)
     }
 
     /// Prepares the cases of a split and gathers all that the training needs; `progress` hears how many

@@ -2,8 +2,8 @@
 
 use bipvl::{
     data::{Case, Dataset, Labeling},
-    imaging::Result,
     infer::Predictor,
+    infer::Result,
     nn::bifusion::Exchange,
     probe::ConceptProbe,
 };

@@ -7,10 +7,10 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result};
 use bipvl::device::{DeviceKind, Precision};
 use bipvl_imaging::{
-    atomic_write,
     nifti::{write_image, write_labels},
     phantom::{self, Phantom},
 };
+use bipvl_io::atomic_write;
 use bipvl_metrics::Convention;
 use serde_json::json;
 

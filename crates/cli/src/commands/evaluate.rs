@@ -8,7 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use bipvl::data::{LabelRemap, read_classes, read_reference};
-use bipvl_imaging::{atomic_write, nifti::read_labels};
+use bipvl_imaging::nifti::read_labels;
+use bipvl_io::atomic_write;
 use bipvl_metrics::{ClassLabels, Scores, Settings, score_case};
 
 use super::predict::name_of;

@@ -12,7 +12,7 @@ use bipvl::{
     run::{Folds, Run},
     train::checkpoint::saved_progress,
 };
-use bipvl_imaging::atomic_write;
+use bipvl_io::atomic_write;
 use bipvl_metrics::Settings;
 use burn::tensor::Device;
 

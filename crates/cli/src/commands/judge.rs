@@ -10,10 +10,8 @@ use bipvl::{
     infer::Predictor,
     run::Run,
 };
-use bipvl_imaging::{
-    atomic_write,
-    nifti::{read_labels, write_labels},
-};
+use bipvl_imaging::nifti::{read_labels, write_labels};
+use bipvl_io::atomic_write;
 use bipvl_metrics::{ClassLabels, Scores, Settings};
 use burn::tensor::Device;
 

@@ -13,7 +13,7 @@ use bipvl::{
         variants::{KINDS, Kind, Options, Variants},
     },
 };
-use bipvl_imaging::atomic_write;
+use bipvl_io::atomic_write;
 use bipvl_metrics::bootstrap::Bootstrap;
 
 use super::wording;

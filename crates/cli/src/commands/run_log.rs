@@ -90,5 +90,5 @@ fn keep_until(path: &Path, step: usize) -> Result<()> {
     };
     let kept: Vec<&str> = text.lines().filter(is_kept).collect();
     let text = kept.join("\n") + if kept.is_empty() { "" } else { "\n" };
-    Ok(bipvl_imaging::atomic_write(path, text.as_bytes())?)
+    Ok(bipvl_io::atomic_write(path, text.as_bytes())?)
 }

@@ -25,7 +25,7 @@ mod tests;
 use std::path::Path;
 
 use anyhow::Result;
-use bipvl_imaging::atomic_write;
+use bipvl_io::atomic_write;
 use bipvl_metrics::Scores;
 
 use boxes::dice_boxes;

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use super::{Case, DatasetIndex, Regions, names, owned, volume};
 use crate::Modality;
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// The folder of the patients to train on.
 pub(super) const TRAINING: &str = "training";

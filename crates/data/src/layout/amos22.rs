@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Case, DatasetIndex, Regions, choose, dataset_json::DatasetJson};
 use crate::Modality;
-use bipvl_imaging::Result;
+use crate::Result;
 
 /// Every id begins with this, and its number follows.
 const PREFIX: &str = "amos_";

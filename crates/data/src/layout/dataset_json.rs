@@ -15,7 +15,7 @@ use super::{
     },
     Case, Regions,
 };
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// The content of a `dataset.json` and where it came from.
 pub(crate) struct DatasetJson {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{DatasetIndex, Regions, dataset_json::DatasetJson};
 use crate::Modality;
-use bipvl_imaging::Result;
+use crate::Result;
 
 pub(super) fn list(root: &Path) -> Result<DatasetIndex> {
     let about = DatasetJson::read(&root.join("dataset.json"))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Case, DatasetIndex, Regions, choose, names, owned, volume};
 use crate::Modality;
-use bipvl_imaging::Result;
+use crate::Result;
 
 /// Of the labeled cases.
 pub(super) const FOLDERS: [(&str, Modality); 2] = [("ct_train", Modality::Ct), ("mr_train", Modality::Mr)];

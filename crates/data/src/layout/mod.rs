@@ -16,7 +16,7 @@ use std::{
 use serde::Serialize;
 
 use super::{Case, Modality, Regions};
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 pub(super) use dataset_json::DatasetJson;
 
 /// How the files of a data set are arranged.

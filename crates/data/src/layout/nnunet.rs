@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{Case, DatasetIndex, dataset_json::DatasetJson, names};
+use crate::Result;
 use crate::{Modality, classes::Classes};
-use bipvl_imaging::Result;
 
 pub(super) fn list(root: &Path) -> Result<DatasetIndex> {
     let about = DatasetJson::read(&root.join("dataset.json"))?;

@@ -7,7 +7,8 @@ use nifti::{NiftiHeader, NiftiType};
 use super::gzip;
 use super::header::{HEADER_BYTES, MAX_LENGTH, VOXEL_OFFSET, check_affine};
 use super::memory_order::reverse_axes;
-use crate::{Error, Grid, Result, Volume, atomic_write};
+use crate::{Error, Grid, Result, Volume};
+use bipvl_io::atomic_write;
 
 /// The code of millimeters in `xyzt_units`.
 const MILLIMETERS: u8 = 2;
@@ -36,7 +37,7 @@ where
     if is_packed {
         bytes = gzip::pack(&bytes);
     }
-    atomic_write(path, &bytes)
+    Ok(atomic_write(path, &bytes)?)
 }
 
 fn header(path: &Path, grid: &Grid, datatype: NiftiType) -> Result<NiftiHeader> {

@@ -7,11 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bipvl_imaging::atomic_write;
+use bipvl_io::atomic_write;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// What one text made of one case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

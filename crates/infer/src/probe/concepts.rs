@@ -3,12 +3,12 @@
 use bipvl_imaging::{BoundingBox, Volume, crop_or_pad};
 use ndarray::{Array3, Array4, Axis, s};
 
+use crate::{Error, Result};
 use crate::{Logits, Predictor};
 use bipvl_data::{
     Case, LabelRemap, Labeling, PreprocessedCase, check_grid, densest_patch_origin, read_reference,
     remap_labels,
 };
-use bipvl_imaging::{Error, Result};
 use bipvl_text::Tokens;
 
 /// A network, the patch of a case that holds most of the classes, and its logits there under the whole text.

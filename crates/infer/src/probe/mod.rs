@@ -15,8 +15,8 @@ use bipvl_imaging::{Grid, LabelMap};
 use bipvl_metrics::overlaps;
 
 use crate::Predictor;
+use crate::{Error, Result};
 use bipvl_data::{Case, LabelRemap, check_grid, read_reference, stamp};
-use bipvl_imaging::{Error, Result};
 use bipvl_nn::EncodedText;
 use bipvl_text::{Tokens, variants::Variant};
 

@@ -23,13 +23,13 @@ use std::{
 use serde::Deserialize;
 
 use super::{Form, Name, Report, import, read};
+use crate::{Error, Result};
 use crate::{
     TextConfig,
     text_encoder::TextEncoder,
     vision_encoder::STAGES,
     weights::{StateDict, apply, collect},
 };
-use bipvl_imaging::{Error, Result};
 
 /// What we read of a `config.json`.
 #[derive(Deserialize)]

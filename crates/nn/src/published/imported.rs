@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 
 use super::{Report, bert, export, import, monai, read};
+use crate::{Error, Result};
 use crate::{
     Merging, TextConfig, VisionConfig,
     decoder::Decoder,
@@ -13,7 +14,6 @@ use crate::{
     vision_encoder::VisionEncoder,
     weights::{self, StateDict, collect},
 };
-use bipvl_imaging::{Error, Result};
 
 /// Keys of the metadata of an imported file.
 const VISION: &str = "vision";

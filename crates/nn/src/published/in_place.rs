@@ -14,7 +14,7 @@ use crate::{
     BiPvlSegConfig,
     weights::{Place, Weights, float32},
 };
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// Every tensor of a whole network that MONAI or Hugging Face have a name for.
 pub fn full_key_map(config: &BiPvlSegConfig) -> Vec<Name> {

@@ -13,7 +13,7 @@ use std::path::Path;
 use pytorch_reader::PytorchReader;
 
 use super::weights::{self, StateDict, Weights};
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// How a published tensor is laid out; ours is channels-last and linear layers are `[inputs, outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,8 +21,8 @@
 use std::path::Path;
 
 use super::{Form, Name};
+use crate::{Error, Result};
 use crate::{Merging, SwinVersion, VisionConfig, vision_encoder::STAGES, weights::StateDict};
-use bipvl_imaging::{Error, Result};
 
 /// Published names without what a training on several cards or a pre-training changed in them.
 pub fn strip_key_prefixes(published: StateDict) -> StateDict {

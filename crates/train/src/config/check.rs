@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::Config;
+use crate::{Error, Result};
 use crate::{TrainConfig, optimizer::AdamWConfig};
-use bipvl_imaging::{Error, Result};
 use bipvl_infer::{Mirror, twins};
 use bipvl_nn::{BiPvlSegConfig, Bottleneck, PATCH_MULTIPLE, STAGES, bifusion::Exchange};
 

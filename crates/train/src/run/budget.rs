@@ -4,13 +4,13 @@ use std::path::Path;
 
 use super::with_sizes;
 use crate::config::Config;
+use crate::{Error, Result};
 use crate::{
     budget::{Choice, choose},
     loss::{Aligned, LossConfig},
     memory::{Demand, Plan, TextSize},
     recompute::Recompute,
 };
-use bipvl_imaging::{Error, Result};
 use bipvl_nn::{TextConfig, published::Imported};
 use bipvl_text::{Descriptions, Tokenizer};
 

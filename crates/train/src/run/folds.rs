@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bipvl_imaging::atomic_write;
+use bipvl_io::atomic_write;
 use serde::{Deserialize, Serialize};
 
-use bipvl_imaging::{Error, Result};
+use crate::{Error, Result};
 
 /// The file that makes a folder a cross-validation.
 const FILE: &str = "folds.toml";

@@ -5,11 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bipvl_imaging::atomic_write;
+use bipvl_io::atomic_write;
 
 use super::Run;
+use crate::{Error, Result};
 use bipvl_data::Case;
-use bipvl_imaging::{Error, Result};
 use bipvl_text::{CaseTexts, ClassText, Descriptions};
 
 impl Run {

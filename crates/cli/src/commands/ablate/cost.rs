@@ -8,7 +8,7 @@ use bipvl::{
     run::Run,
     train::loss::Aligned,
 };
-use bipvl_imaging::atomic_write;
+use bipvl_io::atomic_write;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -8,7 +8,7 @@ use bipvl::{
     data::Dataset,
     run::Run,
 };
-use bipvl_imaging::atomic_write;
+use bipvl_io::atomic_write;
 use bipvl_metrics::{
     Scores,
     bootstrap::{Bootstrap, Interval},

@@ -4,10 +4,8 @@
 use std::{fs, ops::Range, path::Path};
 
 use anyhow::{Context, Result};
-use bipvl_imaging::{
-    atomic_write,
-    phantom::{AMBIGUOUS_CLASSES, Phantom, Side, draw_ambiguous},
-};
+use bipvl_imaging::phantom::{AMBIGUOUS_CLASSES, Phantom, Side, draw_ambiguous};
+use bipvl_io::atomic_write;
 
 use super::{Set, learn, score, segment};
 use crate::args::DemoArgs;

@@ -11,7 +11,7 @@ use bipvl::{
     describe::{Finding, Severity, Statistics, known, lint, prompt_title},
     text::{ClassName, Concept, Description, Descriptions, PAPER_CONCEPTS, Tokenizer},
 };
-use bipvl_imaging::atomic_write;
+use bipvl_io::atomic_write;
 
 use crate::args::{DescribeArgs, DescribeSource};
 use endpoint::Endpoint;

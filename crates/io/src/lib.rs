@@ -1,0 +1,7 @@
+//! Atomic file writes, and I/O errors that name their file.
+
+mod atomic;
+mod error;
+
+pub use atomic::{atomic_write, atomic_write_with};
+pub use error::FileError;
