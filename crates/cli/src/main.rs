@@ -4,7 +4,6 @@ mod args;
 mod commands;
 mod experiments;
 mod progress;
-mod report;
 mod tensorboard;
 
 use std::process::ExitCode;

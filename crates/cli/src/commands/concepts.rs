@@ -4,10 +4,9 @@ use anyhow::Result;
 use bipvl::{data::Case, infer::Predictor, probe::ConceptProbe, run::Run, text::Description};
 use bipvl_metrics::{Scores, State};
 
-use crate::{
-    progress,
-    report::concepts::{ConceptMaps, Concepts, Effect},
-};
+use bipvl_report::concepts::{ConceptMaps, Concepts, Effect};
+
+use crate::progress;
 
 /// Leaves out one sentence after another and looks at the first of the cases that have most classes; a pass of one
 /// patch through the network for each sentence.

@@ -11,9 +11,10 @@ use bipvl::data::{LabelRemap, read_classes, read_reference};
 use bipvl_imaging::nifti::read_labels;
 use bipvl_io::atomic_write;
 use bipvl_metrics::{ClassLabels, Scores, Settings, score_case};
+use bipvl_report::table;
 
 use super::predict::name_of;
-use crate::{args::EvaluateArgs, progress, report};
+use crate::{args::EvaluateArgs, progress};
 
 /// Scores every case of the reference folder, writes the scores and prints their table.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
@@ -68,7 +69,7 @@ pub(crate) fn write_scores(path: &Path, scores: &Scores) -> Result<()> {
 /// Prints the scores for a person.
 #[expect(clippy::print_stdout, reason = "the table is what the command is for")]
 pub(crate) fn print_table(scores: &Scores, classes: &[String]) {
-    println!("{}", report::table::text(scores, classes));
+    println!("{}", table::text(scores, classes));
 }
 
 /// Every reference with the prediction of the same name; predictions without reference are told of.

@@ -14,6 +14,7 @@ use bipvl::{
 };
 use bipvl_io::atomic_write;
 use bipvl_metrics::Settings;
+use bipvl_report::{Report, folds::FoldScores, history::History, table};
 use burn::tensor::Device;
 
 use super::{
@@ -22,10 +23,7 @@ use super::{
     memory,
     train::{Outset, command_line, imported, learn, open_device, options, time_budget, wanted},
 };
-use crate::{
-    args::TrainArgs,
-    report::{Report, folds::FoldScores, history::History, table},
-};
+use crate::args::TrainArgs;
 
 /// One run of a cross-validation.
 struct Fold {

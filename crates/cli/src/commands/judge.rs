@@ -13,21 +13,19 @@ use bipvl::{
 use bipvl_imaging::nifti::{read_labels, write_labels};
 use bipvl_io::atomic_write;
 use bipvl_metrics::{ClassLabels, Scores, Settings};
+use bipvl_report::{
+    Report,
+    history::History,
+    overlay::{Overlay, OverlayCase},
+    table,
+};
 use burn::tensor::Device;
 
 use super::{
     concepts::concepts,
     evaluate::{Pair, print_table, score, write_scores},
 };
-use crate::{
-    progress,
-    report::{
-        Report,
-        history::History,
-        overlay::{Overlay, OverlayCase},
-        table,
-    },
-};
+use crate::progress;
 
 /// Pictures of so many cases, worst first, keep the report below a few megabytes.
 const PICTURES: usize = 8;

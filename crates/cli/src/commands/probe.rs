@@ -15,12 +15,12 @@ use bipvl::{
 };
 use bipvl_io::atomic_write;
 use bipvl_metrics::bootstrap::Bootstrap;
+use bipvl_report::probe::ProbeReport;
 
 use super::wording;
 use crate::{
     args::{CasesArg, ProbeArgs},
     progress,
-    report::probe::ProbeReport,
 };
 
 /// Segments the cases under every text, compares, and writes what came out.

@@ -62,7 +62,7 @@ pub(crate) fn run(args: &AblateArgs) -> Result<()> {
     }
     let table = Table::gather(args, &dataset)?;
     table.write(&args.out)?;
-    print!("{}", table.markdown());
+    print!("{}", table.page().markdown());
     tracing::info!("table in {}", args.out.join("ablation.html").display());
     if failed > 0 {
         bail!("{failed} of {} runs failed; the same command goes on with them", jobs.len());

@@ -1,13 +1,12 @@
 //! The table as Markdown and as one HTML file.
 
-use anyhow::{Context, Result};
-use askama::Template;
+use bipvl_report::{
+    rows::{UNDEFINED, number},
+    table_page::TablePage,
+};
 
 use super::table::{Line, Table};
-use crate::{
-    commands::info::grouped,
-    report::rows::{UNDEFINED, number},
-};
+use crate::commands::info::grouped;
 
 const HEADER: [&str; 12] = [
     "Factor",
@@ -23,39 +22,15 @@ const HEADER: [&str; 12] = [
     "Peak MiB",
     "Runs",
 ];
-/// Columns of words; the others are numbers.
-const WORDS: usize = 3;
-
-#[derive(Template)]
-#[template(path = "ablation.html")]
-struct Page<'a> {
-    title: &'a str,
-    header: [&'static str; HEADER.len()],
-    rows: Vec<[String; HEADER.len()]>,
-    remarks: Vec<String>,
-}
-
 impl Table {
-    pub(super) fn markdown(&self) -> String {
-        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-        let rule = |column: usize| if column < WORDS { "---" } else { "---:" };
-        let mut text = format!("# {}\n\n", self.title().replace('\n', " "));
-        text += &line(&HEADER.map(str::to_owned));
-        text += &line(&std::array::from_fn::<_, { HEADER.len() }, _>(|column| rule(column).to_owned()));
-        for row in &self.rows {
-            text += &line(&row.cells(self.seeds.len()));
+    /// The table with its heading and notes.
+    pub(super) fn page(&self) -> TablePage {
+        TablePage {
+            title: self.title(),
+            header: HEADER.map(str::to_owned).to_vec(),
+            rows: self.rows.iter().map(|row| row.cells(self.seeds.len()).to_vec()).collect(),
+            notes: self.notes(),
         }
-        let remarks: Vec<String> = self.remarks().iter().map(|remark| format!("- {remark}\n")).collect();
-        text + "\n" + &remarks.concat()
-    }
-
-    /// # Errors
-    ///
-    /// When the template cannot be filled in.
-    pub(super) fn html(&self) -> Result<String> {
-        let rows = self.rows.iter().map(|row| row.cells(self.seeds.len())).collect();
-        let page = Page { title: &self.title(), header: HEADER, rows, remarks: self.remarks() };
-        page.render().context("the table cannot be filled in")
     }
 
     fn title(&self) -> String {
@@ -63,7 +38,7 @@ impl Table {
     }
 
     /// What the columns mean.
-    fn remarks(&self) -> Vec<String> {
+    fn notes(&self) -> Vec<String> {
         let Self { judges, cases, bootstrap, .. } = self;
         vec![
             format!(
@@ -130,7 +105,8 @@ mod tests {
     #[test]
     fn every_row_stands_in_markdown_and_html_with_its_difference_or_the_reason_why_not() {
         let table = example();
-        let (markdown, html) = (table.markdown(), table.html().unwrap());
+        let page = table.page();
+        let (markdown, html) = (page.markdown(), page.html().unwrap());
         for text in [&markdown, &html] {
             for part in
                 ["vision-only", "−0.100 (−0.100 to −0.100)", "not run: needs --bert DIR", "1 of 2", "10000"]

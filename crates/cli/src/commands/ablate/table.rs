@@ -13,11 +13,12 @@ use bipvl_metrics::{
     Scores,
     bootstrap::{Bootstrap, Interval},
 };
+use bipvl_report::rows::case_rows;
 use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::{COST, Cost, FULL, Job, REPORT, ROWS, Row, chosen, plan, seeds};
-use crate::{args::AblateArgs, report::rows::case_rows};
+use crate::args::AblateArgs;
 
 /// What the draws of every interval follow from, so that equal scores give equal intervals.
 const BOOTSTRAP_SEED: u64 = 0;
@@ -91,9 +92,11 @@ impl Table {
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let json = serde_json::to_string_pretty(self).context("the table as JSON")?;
-        for (name, text) in
-            [("ablation.json", json), ("ablation.md", self.markdown()), ("ablation.html", self.html()?)]
-        {
+        for (name, text) in [
+            ("ablation.json", json),
+            ("ablation.md", self.page().markdown()),
+            ("ablation.html", self.page().html()?),
+        ] {
             atomic_write(&folder.join(name), text.as_bytes())?;
         }
         Ok(())

@@ -6,14 +6,14 @@ use image::{Rgb, RgbImage};
 const DOT: u32 = 2;
 
 /// Width and height of a letter, in pixels of the picture.
-pub(super) const LETTER_SHAPE: [u32; 2] = [5 * DOT, 7 * DOT];
+pub(crate) const LETTER_SHAPE: [u32; 2] = [5 * DOT, 7 * DOT];
 
 const INK: Rgb<u8> = Rgb([255, 255, 255]);
 const SHADE: Rgb<u8> = Rgb([0, 0, 0]);
 
 /// Draws one of `A`, `P`, `R`, `L`, `S`, `I` with its upper left corner at `left`, `top`; a dark rim
 /// keeps it legible on a bright image. Other letters leave the picture as it is.
-pub(super) fn draw_letter(picture: &mut RgbImage, letter: char, [left, top]: [u32; 2]) {
+pub(crate) fn draw_letter(picture: &mut RgbImage, letter: char, [left, top]: [u32; 2]) {
     let rows = dots(letter);
     for (reach, color) in [(1, SHADE), (0, INK)] {
         for (row, bits) in (0..).zip(rows) {

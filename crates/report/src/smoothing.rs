@@ -1,7 +1,7 @@
 //! Curves of any length made fit for a picture.
 
 /// Step and value.
-pub(super) type Point = (f64, f64);
+pub(crate) type Point = (f64, f64);
 
 /// Points of a drawn curve at most.
 const DRAWN_POINTS: usize = 1000;
@@ -11,7 +11,7 @@ const PARTS: usize = 50;
 
 /// Keeps the lowest and the highest point of each of up to 500 runs of points, so that no spike is
 /// lost; short curves are kept as they are.
-pub(super) fn thin(points: &[Point]) -> Vec<Point> {
+pub(crate) fn thin(points: &[Point]) -> Vec<Point> {
     if points.len() <= DRAWN_POINTS {
         return points.to_vec();
     }
@@ -32,7 +32,7 @@ pub(super) fn thin(points: &[Point]) -> Vec<Point> {
 
 /// The moving average around each point, thinned by leaving out points at even distances. At the start,
 /// where losses fall steeply, it looks no further ahead than back, so that it does not begin too low.
-pub(super) fn smooth(points: &[Point]) -> Vec<Point> {
+pub(crate) fn smooth(points: &[Point]) -> Vec<Point> {
     let mut sums = vec![0.0];
     sums.extend(points.iter().scan(0.0, |sum, point| {
         *sum += point.1;
@@ -51,7 +51,7 @@ pub(super) fn smooth(points: &[Point]) -> Vec<Point> {
 
 /// The range of the values; a spike far beyond all but a hundredth of them is left out, so that it does
 /// not flatten the rest.
-pub(super) fn usual_range(points: &[Point]) -> (f64, f64) {
+pub(crate) fn usual_range(points: &[Point]) -> (f64, f64) {
     let mut values: Vec<f64> = points.iter().map(|point| point.1).collect();
     values.sort_unstable_by(f64::total_cmp);
     let (Some(lowest), Some(highest)) = (values.first(), values.last()) else { return (0.0, 1.0) };

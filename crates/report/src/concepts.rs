@@ -5,14 +5,14 @@ use std::io::Cursor;
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bipvl::probe::Change;
 use bipvl_imaging::{LabelMap, Volume};
+use bipvl_infer::probe::Change;
 use image::{ImageFormat, RgbImage};
 use ndarray::{Array2, Axis};
 
-use super::overlay::usual_intensities;
-use super::rows::number;
-use super::section::{FALL, PLANES, RISE, cut, draw_gray, fill_changes, outline_class, panel_within};
+use crate::overlay::usual_intensities;
+use crate::rows::number;
+use crate::section::{FALL, PLANES, RISE, cut, draw_gray, fill_changes, outline_class, panel_within};
 
 /// Pixels of a picture at most; a page has one for every class and concept.
 const PICTURE_SHAPE: [f64; 2] = [190.0, 190.0];
@@ -22,7 +22,7 @@ const PICTURE_SHAPE: [f64; 2] = [190.0, 190.0];
 const LEAST_SCALE: f32 = 0.01;
 
 /// What the section of a report on concepts shows.
-pub(crate) enum Concepts {
+pub enum Concepts {
     /// A picture for each class and concept.
     Drawn(Box<ConceptMaps>),
     /// Why there is none.
@@ -30,19 +30,19 @@ pub(crate) enum Concepts {
 }
 
 /// One case and what each sentence does to it.
-pub(crate) struct ConceptMaps {
+pub struct ConceptMaps {
     /// The case's id.
-    pub(crate) case: String,
+    pub case: String,
     /// What the network saw of it, in RAS.
-    pub(crate) image: Volume<f32>,
+    pub image: Volume<f32>,
     /// 1 where the reference has each class, on the grid of the image.
-    pub(crate) references: Vec<LabelMap>,
+    pub references: Vec<LabelMap>,
     /// All concepts of the first class, then of the second.
-    pub(crate) effects: Vec<Effect>,
+    pub effects: Vec<Effect>,
 }
 
 /// What one sentence does; of the logits only one axial plane is kept.
-pub(crate) struct Effect {
+pub struct Effect {
     class: usize,
     concept: String,
     sentence: String,
@@ -55,38 +55,38 @@ pub(crate) struct Effect {
 }
 
 /// The section as the template writes it.
-pub(super) struct Section<'a> {
-    pub(super) case: &'a str,
+pub(crate) struct Section<'a> {
+    pub(crate) case: &'a str,
     /// The ends of the color bar, in logits.
-    pub(super) scale: String,
+    pub(crate) scale: String,
     /// Whether no change reaches even the shortest scale.
-    pub(super) is_gray: bool,
-    pub(super) rise: String,
-    pub(super) fall: String,
+    pub(crate) is_gray: bool,
+    pub(crate) rise: String,
+    pub(crate) fall: String,
     /// The concepts of the first class: the columns.
-    pub(super) concepts: Vec<&'a str>,
-    pub(super) rows: Vec<Row<'a>>,
+    pub(crate) concepts: Vec<&'a str>,
+    pub(crate) rows: Vec<Row<'a>>,
 }
 
 /// A class and its pictures.
-pub(super) struct Row<'a> {
-    pub(super) class: &'a str,
-    pub(super) cells: Vec<Cell<'a>>,
+pub(crate) struct Row<'a> {
+    pub(crate) class: &'a str,
+    pub(crate) cells: Vec<Cell<'a>>,
 }
 
 /// A picture and its numbers.
-pub(super) struct Cell<'a> {
-    pub(super) concept: &'a str,
-    pub(super) sentence: &'a str,
+pub(crate) struct Cell<'a> {
+    pub(crate) concept: &'a str,
+    pub(crate) sentence: &'a str,
     /// Mean |change| in logits.
-    pub(super) inside: String,
-    pub(super) outside: String,
-    pub(super) png: String,
+    pub(crate) inside: String,
+    pub(crate) outside: String,
+    pub(crate) png: String,
 }
 
 impl Effect {
     /// Of a sentence of a class, counted from 0; shown is the axial plane in which most changes.
-    pub(crate) fn new(class: usize, concept: &str, sentence: &str, change: &Change) -> Self {
+    pub fn new(class: usize, concept: &str, sentence: &str, change: &Change) -> Self {
         let axial = PLANES[0];
         let planes = change.logits.voxels().axis_iter(Axis(axial.through));
         let effects = planes.map(|plane| plane.iter().map(|change| f64::from(change.abs())).sum::<f64>());
@@ -113,7 +113,7 @@ impl ConceptMaps {
     /// # Errors
     ///
     /// When a picture cannot be encoded.
-    pub(super) fn section<'a>(&'a self, classes: &'a [String]) -> Result<Section<'a>> {
+    pub(crate) fn section<'a>(&'a self, classes: &'a [String]) -> Result<Section<'a>> {
         let shown = self.effects.iter().map(|effect| largest_of(effect.changes.iter()));
         let scale = shown.fold(LEAST_SCALE, f32::max);
         let row = |(class, name): (usize, &'a String)| -> Result<Row<'a>> {

@@ -2,12 +2,10 @@
 
 use anyhow::{Context, Result};
 use askama::Template;
-use bipvl::{
-    probe::{Compared, Row, Summary},
-    text::variants::Kind,
-};
+use bipvl_infer::probe::{Compared, Row, Summary};
+use bipvl_text::variants::Kind;
 
-use super::{
+use crate::{
     rows::{UNDEFINED, number},
     table::{aligned, marked, one_line},
 };
@@ -18,13 +16,13 @@ const FEW_CASES: usize = 10;
 const WITHOUT_MEANING: [Kind; 3] = [Kind::Absent, Kind::Nonsense, Kind::Empty];
 
 /// A summary and what it is of.
-pub(crate) struct ProbeReport {
+pub struct ProbeReport {
     /// What was measured, in a few words.
-    pub(crate) title: String,
+    pub title: String,
     /// The numbers.
-    pub(crate) summary: Summary,
+    pub summary: Summary,
     /// Whether the network is told which class a text is of.
-    pub(crate) has_class_codes: bool,
+    pub has_class_codes: bool,
 }
 
 /// What the template fills in; it escapes every text.
@@ -57,7 +55,7 @@ impl Table {
 
 impl ProbeReport {
     /// For a terminal.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let tables = self.tables();
         let tables = tables[..2].iter().filter(|table| table.has_rows());
         let tables = tables.map(|table| format!("{}\n\n{}\n", table.title, aligned(&table.cells)));
@@ -65,7 +63,7 @@ impl ProbeReport {
     }
 
     /// As Markdown, ending in a newline.
-    pub(crate) fn markdown(&self) -> String {
+    pub fn markdown(&self) -> String {
         let tables = self.tables().into_iter().filter(Table::has_rows);
         let tables = tables
             .map(|table| format!("## {}\n\n{}\n\n{}\n", table.title, table.about, marked(&table.cells)));
@@ -78,7 +76,7 @@ impl ProbeReport {
     /// # Errors
     ///
     /// When the template cannot be filled in.
-    pub(crate) fn html(&self) -> Result<String> {
+    pub fn html(&self) -> Result<String> {
         let rows = &self.summary.rows;
         let page = Page {
             title: &self.title,
@@ -251,7 +249,7 @@ fn sorted(texts: &[String]) -> Vec<&String> {
 
 #[cfg(test)]
 mod tests {
-    use bipvl::probe::{ClassRow, Skipped};
+    use bipvl_infer::probe::{ClassRow, Skipped};
     use bipvl_metrics::bootstrap::{Bootstrap, Interval};
 
     use super::*;

@@ -2,20 +2,20 @@
 
 use bipvl_metrics::Scores;
 
-use super::rows::{UNDEFINED, class_rows, number};
+use crate::rows::{UNDEFINED, class_rows, number};
 
 /// The table with aligned columns, ending in a newline.
-pub(crate) fn text(scores: &Scores, classes: &[String]) -> String {
+pub fn text(scores: &Scores, classes: &[String]) -> String {
     format!("{}\n{}\n", aligned(&cells(scores, classes)), summary(scores))
 }
 
 /// The table as Markdown, ending in a newline.
-pub(crate) fn markdown(scores: &Scores, classes: &[String]) -> String {
+pub fn markdown(scores: &Scores, classes: &[String]) -> String {
     format!("{}\n{}\n", marked(&cells(scores, classes)), summary(scores))
 }
 
 /// Rows of cells, a header first, with aligned columns and a rule for a terminal; ends in a newline.
-pub(super) fn aligned(table: &[Vec<String>]) -> String {
+pub(crate) fn aligned(table: &[Vec<String>]) -> String {
     let widths = widths(table);
     let rule = widths.iter().map(|&width| "─".repeat(width)).collect::<Vec<_>>().join("──");
     let mut lines: Vec<String> =
@@ -25,7 +25,7 @@ pub(super) fn aligned(table: &[Vec<String>]) -> String {
 }
 
 /// Rows of cells, a header first, as a table of Markdown; ends in a newline.
-pub(super) fn marked(table: &[Vec<String>]) -> String {
+pub(crate) fn marked(table: &[Vec<String>]) -> String {
     let escaped = |row: &Vec<String>| row.iter().map(|cell| cell.replace('|', "\\|")).collect();
     let table: Vec<Vec<String>> = table.iter().map(escaped).collect();
     let widths = widths(&table);
@@ -61,7 +61,7 @@ fn cells(scores: &Scores, classes: &[String]) -> Vec<Vec<String>> {
 }
 
 /// A name that cannot break out of its row.
-pub(super) fn one_line(name: &str) -> String {
+pub(crate) fn one_line(name: &str) -> String {
     name.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 

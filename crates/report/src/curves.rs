@@ -5,10 +5,10 @@ use std::ops::Range;
 use anyhow::Result;
 use plotters::prelude::*;
 
-use super::canvas::{self, INK, LEGEND_WIDTH, Line, WIDTH, axes, dice_range, draw_legend, draw_line, svg};
-use super::history::{History, Loss, Validation};
-use super::palette::Stroke;
-use super::smoothing::{self, Point};
+use crate::canvas::{self, INK, LEGEND_WIDTH, Line, WIDTH, axes, dice_range, draw_legend, draw_line, svg};
+use crate::history::{History, Loss, Validation};
+use crate::palette::Stroke;
+use crate::smoothing::{self, Point};
 
 const LOSS: RGBColor = RGBColor(0x00, 0x72, 0xb2);
 const LOSS_SHAPE: (u32, u32) = (420, 250);
@@ -149,7 +149,7 @@ mod tests {
     use indexmap::IndexMap;
 
     use super::*;
-    use crate::report::{history::Step, palette};
+    use crate::{history::Step, palette};
 
     fn history(steps: u64, validations: u64, classes: &[String]) -> History {
         let loss = |step: u64| Loss { total: Some(1.0 / (step + 1) as f64), ..Loss::default() };

@@ -9,7 +9,7 @@ use bipvl_metrics::ClassLabels;
 use image::{ImageFormat, Rgb, RgbImage, imageops};
 use ndarray::{Array3, Axis};
 
-use super::section::{PLANES, cut, draw_gray, draw_letters, fill_classes, outline_classes, panel_shape};
+use crate::section::{PLANES, cut, draw_gray, draw_letters, fill_classes, outline_classes, panel_shape};
 
 /// Pixels between panels.
 const GAP: u32 = 8;
@@ -24,26 +24,26 @@ const CLIPPED: f64 = 0.005;
 const WINDOW_MARGIN: f32 = 0.5;
 
 /// What an overlay is drawn from; the three volumes share one grid, in any orientation.
-pub(crate) struct OverlayCase<'a> {
+pub struct OverlayCase<'a> {
     /// The case's id.
-    pub(crate) case: &'a str,
+    pub case: &'a str,
     /// Intensities.
-    pub(crate) image: &'a Volume<f32>,
+    pub image: &'a Volume<f32>,
     /// Ours.
-    pub(crate) prediction: &'a LabelMap,
+    pub prediction: &'a LabelMap,
     /// The expert's.
-    pub(crate) reference: &'a LabelMap,
+    pub reference: &'a LabelMap,
     /// The classes to draw, in the order of the report.
-    pub(crate) classes: &'a [ClassLabels],
+    pub classes: &'a [ClassLabels],
 }
 
 /// A drawn case.
 #[derive(Clone, Debug)]
-pub(crate) struct Overlay {
+pub struct Overlay {
     /// The case's id.
-    pub(crate) case: String,
+    pub case: String,
     /// The picture's file content.
-    pub(crate) png: Vec<u8>,
+    pub png: Vec<u8>,
 }
 
 impl Overlay {
@@ -54,7 +54,7 @@ impl Overlay {
     /// # Errors
     ///
     /// When the volumes are empty or do not share one grid.
-    pub(crate) fn draw(case: &OverlayCase<'_>) -> Result<Self> {
+    pub fn draw(case: &OverlayCase<'_>) -> Result<Self> {
         let mut png = Cursor::new(Vec::new());
         picture(case)?
             .write_to(&mut png, ImageFormat::Png)
@@ -148,7 +148,7 @@ fn intensity_window(image: &Volume<f32>, prediction: &Array3<u16>, reference: &A
 }
 
 /// All but the darkest and the brightest, or `None` of nothing.
-pub(super) fn usual_intensities(intensities: impl Iterator<Item = f32>) -> Option<Range<f32>> {
+pub(crate) fn usual_intensities(intensities: impl Iterator<Item = f32>) -> Option<Range<f32>> {
     let mut finite: Vec<f32> = intensities.filter(|intensity| intensity.is_finite()).collect();
     let last = finite.len().checked_sub(1)?;
     let [low, high] = [CLIPPED, 1.0 - CLIPPED].map(|share| {
@@ -180,7 +180,7 @@ mod tests {
     use ndarray::s;
 
     use super::*;
-    use crate::report::{example, palette};
+    use crate::{example, palette};
 
     fn draw(image: &Volume<f32>, prediction: &LabelMap, reference: &LabelMap) -> RgbImage {
         let classes = example::classes();

@@ -6,8 +6,8 @@ use bipvl_imaging::Volume;
 use image::{Rgb, RgbImage};
 use ndarray::{Array2, Axis, s};
 
-use super::letters::{LETTER_SHAPE, draw_letter};
-use super::palette;
+use crate::letters::{LETTER_SHAPE, draw_letter};
+use crate::palette;
 
 /// The largest panel, in pixels.
 const PANEL_SHAPE: [f64; 2] = [400.0, 480.0];
@@ -16,8 +16,8 @@ const PANEL_SHAPE: [f64; 2] = [400.0, 480.0];
 const FILL_OPACITY: f32 = 0.45;
 
 /// What the logits of a class take where they rise most and where they fall most: two of Okabe and Ito's hues.
-pub(super) const RISE: [u8; 3] = [213, 94, 0];
-pub(super) const FALL: [u8; 3] = [0, 114, 178];
+pub(crate) const RISE: [u8; 3] = [213, 94, 0];
+pub(crate) const FALL: [u8; 3] = [0, 114, 178];
 
 /// How much of the image the largest change hides.
 const CHANGE_OPACITY: f32 = 0.9;
@@ -29,44 +29,44 @@ const LETTER_MARGIN: u32 = 6;
 /// is seen from the feet, or looks to the left. In all three, rising voxel indices run to the left
 /// and upward.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Plane {
+pub(crate) struct Plane {
     /// The axis of the volume that runs across the picture.
     across: usize,
     /// The axis that runs down.
     down: usize,
     /// The axis that the plane cuts.
-    pub(super) through: usize,
+    pub(crate) through: usize,
     /// Where the left, right, upper and lower edge point.
     letters: [char; 4],
 }
 
 /// Axial, coronal, sagittal.
-pub(super) const PLANES: [Plane; 3] = [
+pub(crate) const PLANES: [Plane; 3] = [
     Plane { across: 0, down: 1, through: 2, letters: ['R', 'L', 'A', 'P'] },
     Plane { across: 0, down: 2, through: 1, letters: ['R', 'L', 'S', 'I'] },
     Plane { across: 1, down: 2, through: 0, letters: ['A', 'P', 'S', 'I'] },
 ];
 
 /// Pixels of a panel, width and height: as large as [`PANEL_SHAPE`] allows, in true proportion.
-pub(super) fn panel_shape(plane: Plane, shape: [usize; 3], spacing: [f64; 3]) -> [u32; 2] {
+pub(crate) fn panel_shape(plane: Plane, shape: [usize; 3], spacing: [f64; 3]) -> [u32; 2] {
     panel_within(PANEL_SHAPE, plane, shape, spacing)
 }
 
 /// Pixels of a panel, width and height: as large as `limit` allows, in true proportion.
-pub(super) fn panel_within(limit: [f64; 2], plane: Plane, shape: [usize; 3], spacing: [f64; 3]) -> [u32; 2] {
+pub(crate) fn panel_within(limit: [f64; 2], plane: Plane, shape: [usize; 3], spacing: [f64; 3]) -> [u32; 2] {
     let extent = [plane.across, plane.down].map(|axis| shape[axis] as f64 * spacing[axis]);
     let scale = (limit[0] / extent[0]).min(limit[1] / extent[1]);
     extent.map(|mm| (mm * scale).round().max(1.0) as u32)
 }
 
 /// The voxels of `volume` in `plane` at `index`, `[row, column]` as they hang.
-pub(super) fn cut<T: Copy>(volume: &Volume<T>, plane: Plane, index: usize) -> Array2<T> {
+pub(crate) fn cut<T: Copy>(volume: &Volume<T>, plane: Plane, index: usize) -> Array2<T> {
     let section = volume.voxels().index_axis(Axis(plane.through), index);
     section.slice(s![..;-1, ..;-1]).reversed_axes().to_owned()
 }
 
 /// Draws a section of the image in gray, intensities of `window` from black to white.
-pub(super) fn draw_gray(section: &Array2<f32>, window: &Range<f32>, [width, height]: [u32; 2]) -> RgbImage {
+pub(crate) fn draw_gray(section: &Array2<f32>, window: &Range<f32>, [width, height]: [u32; 2]) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let intensity = interpolate(section, [x, y], [width, height]);
         let gray = ((intensity - window.start) / (window.end - window.start)).clamp(0.0, 1.0) * 255.0;
@@ -75,7 +75,7 @@ pub(super) fn draw_gray(section: &Array2<f32>, window: &Range<f32>, [width, heig
 }
 
 /// Covers each pixel of a class with the class's color; 0 stays free, 1 is the first class.
-pub(super) fn fill_classes(panel: &mut RgbImage, section: &Array2<u16>) {
+pub(crate) fn fill_classes(panel: &mut RgbImage, section: &Array2<u16>) {
     let shape = [panel.width(), panel.height()];
     for (x, y, pixel) in panel.enumerate_pixels_mut() {
         if let Some(class_index) = nearest(section, [x, y], shape).checked_sub(1) {
@@ -85,7 +85,7 @@ pub(super) fn fill_classes(panel: &mut RgbImage, section: &Array2<u16>) {
 }
 
 /// Covers each pixel with [`RISE`] or [`FALL`], the more the larger the change; `largest` covers most.
-pub(super) fn fill_changes(panel: &mut RgbImage, section: &Array2<f32>, largest: f32) {
+pub(crate) fn fill_changes(panel: &mut RgbImage, section: &Array2<f32>, largest: f32) {
     let shape = [panel.width(), panel.height()];
     for (x, y, pixel) in panel.enumerate_pixels_mut() {
         let change = interpolate(section, [x, y], shape);
@@ -102,7 +102,7 @@ fn cover(pixel: &mut Rgb<u8>, color: [u8; 3], opacity: f32) {
 }
 
 /// Draws the border of one class in white, just inside it and a pixel wide.
-pub(super) fn outline_class(panel: &mut RgbImage, section: &Array2<u16>, class: u16) {
+pub(crate) fn outline_class(panel: &mut RgbImage, section: &Array2<u16>, class: u16) {
     let shape = [panel.width(), panel.height()];
     let is_inside = |[x, y]: [u32; 2]| nearest(section, [x, y], shape) == class;
     for (x, y, pixel) in panel.enumerate_pixels_mut() {
@@ -115,7 +115,7 @@ pub(super) fn outline_class(panel: &mut RgbImage, section: &Array2<u16>, class: 
 }
 
 /// Draws the border of each class, just inside it.
-pub(super) fn outline_classes(panel: &mut RgbImage, section: &Array2<u16>) {
+pub(crate) fn outline_classes(panel: &mut RgbImage, section: &Array2<u16>) {
     const REACH: [[i64; 2]; 8] = [[-2, 0], [2, 0], [0, -2], [0, 2], [-1, -1], [-1, 1], [1, -1], [1, 1]];
     let shape = [panel.width(), panel.height()];
     for (x, y, pixel) in panel.enumerate_pixels_mut() {
@@ -133,7 +133,7 @@ pub(super) fn outline_classes(panel: &mut RgbImage, section: &Array2<u16>) {
 }
 
 /// Writes where the edges point.
-pub(super) fn draw_letters(panel: &mut RgbImage, plane: Plane) {
+pub(crate) fn draw_letters(panel: &mut RgbImage, plane: Plane) {
     let [width, height] = [panel.width(), panel.height()];
     let middle = [0, 1].map(|side| ([width, height][side].saturating_sub(LETTER_SHAPE[side])) / 2);
     let right = width.saturating_sub(LETTER_SHAPE[0] + LETTER_MARGIN);

@@ -5,11 +5,11 @@ use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::boxes::dice_boxes;
-use super::concepts::{Concepts, Section};
-use super::curves::Curves;
-use super::rows::{CaseRow, ClassRow, case_rows, class_rows, number};
-use super::{Report, definitions, palette};
+use crate::boxes::dice_boxes;
+use crate::concepts::{Concepts, Section};
+use crate::curves::Curves;
+use crate::rows::{CaseRow, ClassRow, case_rows, class_rows, number};
+use crate::{Report, definitions, palette};
 
 /// What the template fills in; it escapes every text, the drawings alone are markup.
 #[derive(Template)]

@@ -3,67 +3,67 @@
 use bipvl_metrics::{CaseScores, ClassScores, Mean, Scores, State};
 
 /// What stands where a score does not exist.
-pub(crate) const UNDEFINED: &str = "–";
+pub const UNDEFINED: &str = "–";
 
 /// The means of one class.
-pub(crate) struct ClassRow {
+pub struct ClassRow {
     /// The class's name.
-    pub(crate) class: String,
+    pub class: String,
     /// Mean Dice, for a bar.
-    pub(crate) dice: Option<f64>,
+    pub dice: Option<f64>,
     /// Mean ± standard deviation of Dice, HD95 in mm, NSD, ASSD in mm.
-    pub(crate) means: [String; 4],
+    pub means: [String; 4],
     /// Mean HD95 in mm where each missed case counts as the diagonal of its grid; only where any was missed.
-    pub(crate) penalized_hd95: Option<String>,
+    pub penalized_hd95: Option<String>,
     /// Cases that the mean Dice is made of.
-    pub(crate) cases: usize,
+    pub cases: usize,
     /// Cases whose reference holds the class and whose prediction does not.
-    pub(crate) missed: usize,
+    pub missed: usize,
 }
 
 /// The scores of one case.
-pub(crate) struct CaseRow {
+pub struct CaseRow {
     /// The case's id.
-    pub(crate) case: String,
+    pub case: String,
     /// Mean Dice over its classes; a missed class and a false alarm count as 0.
-    pub(crate) dice: Option<f64>,
+    pub dice: Option<f64>,
     /// One per class, in the order of the report.
-    pub(crate) cells: Vec<CaseCell>,
+    pub cells: Vec<CaseCell>,
 }
 
 /// The scores of one class in one case.
-pub(crate) struct CaseCell {
+pub struct CaseCell {
     /// Dice, as in [`CaseRow::dice`].
-    pub(crate) dice: Option<f64>,
+    pub dice: Option<f64>,
     /// What is said of empty masks, or nothing.
-    pub(crate) words: &'static str,
+    pub words: &'static str,
     /// Dice, HD95 in mm, NSD, ASSD in mm.
-    pub(crate) scores: [String; 4],
+    pub scores: [String; 4],
 }
 
 impl ClassRow {
     /// Mean Dice as the length of a bar, in percent.
-    pub(crate) fn dice_percent(&self) -> String {
+    pub fn dice_percent(&self) -> String {
         format!("{:.1}", self.dice.unwrap_or(0.0) * 100.0)
     }
 }
 
 impl CaseRow {
     /// Mean Dice as it is printed.
-    pub(crate) fn mean_dice(&self) -> String {
+    pub fn mean_dice(&self) -> String {
         number(self.dice, 3)
     }
 }
 
 impl CaseCell {
     /// Whether the class was missed or found where it is not.
-    pub(crate) fn is_fault(&self) -> bool {
+    pub fn is_fault(&self) -> bool {
         self.dice == Some(0.0) && !self.words.is_empty()
     }
 }
 
 /// A row for each of `classes`, in that order; classes without scores get a row of dashes.
-pub(crate) fn class_rows(scores: &Scores, classes: &[String]) -> Vec<ClassRow> {
+pub fn class_rows(scores: &Scores, classes: &[String]) -> Vec<ClassRow> {
     classes
         .iter()
         .map(|class| {
@@ -96,7 +96,7 @@ pub(crate) fn class_rows(scores: &Scores, classes: &[String]) -> Vec<ClassRow> {
 }
 
 /// A row for each case, the worst first; cases without a defined Dice come last.
-pub(crate) fn case_rows(scores: &Scores, classes: &[String]) -> Vec<CaseRow> {
+pub fn case_rows(scores: &Scores, classes: &[String]) -> Vec<CaseRow> {
     let mut rows: Vec<CaseRow> = scores.cases.iter().map(|case| case_row(case, classes)).collect();
     rows.sort_by(|a, b| {
         let order = |row: &CaseRow| row.dice.unwrap_or(f64::INFINITY);
@@ -106,7 +106,7 @@ pub(crate) fn case_rows(scores: &Scores, classes: &[String]) -> Vec<CaseRow> {
 }
 
 /// A score with `digits` after the point, or a dash.
-pub(crate) fn number(score: Option<f64>, digits: usize) -> String {
+pub fn number(score: Option<f64>, digits: usize) -> String {
     score.map_or_else(|| UNDEFINED.to_owned(), |score| format!("{score:.digits$}"))
 }
 

@@ -7,15 +7,15 @@ use bipvl_metrics::{CaseScores, ClassLabels, ClassScores, Convention, Scores, Se
 use indexmap::IndexMap;
 use ndarray::Array3;
 
-use super::Report;
-use super::history::{History, Loss, Step, Validation};
-use super::overlay::{Overlay, OverlayCase};
+use crate::Report;
+use crate::history::{History, Loss, Step, Validation};
+use crate::overlay::{Overlay, OverlayCase};
 
 /// A case in RAS.
-pub(super) struct Example {
-    pub(super) image: Volume<f32>,
-    pub(super) prediction: LabelMap,
-    pub(super) reference: LabelMap,
+pub(crate) struct Example {
+    pub(crate) image: Volume<f32>,
+    pub(crate) prediction: LabelMap,
+    pub(crate) reference: LabelMap,
 }
 
 const SHAPE: [usize; 3] = [64, 48, 20];
@@ -39,16 +39,16 @@ static OVERLAYS: LazyLock<Vec<Overlay>> = LazyLock::new(|| {
     vec![overlay("abdomen_001", 1), overlay("abdomen_002", 3)]
 });
 
-pub(super) fn class_names() -> Vec<String> {
+pub(crate) fn class_names() -> Vec<String> {
     ORGANS.map(|organ| organ.0.to_owned()).to_vec()
 }
 
-pub(super) fn classes() -> Vec<ClassLabels> {
+pub(crate) fn classes() -> Vec<ClassLabels> {
     (1..).zip(class_names()).map(|(label, name)| ClassLabels { name, labels: vec![label] }).collect()
 }
 
 /// A body with four organs; the prediction is off by `shift` voxels along x and y.
-pub(super) fn case(shift: usize) -> Example {
+pub(crate) fn case(shift: usize) -> Example {
     let grid = Grid::with_spacing(SHAPE, SPACING);
     let reference = labels(0.0);
     let prediction = labels(shift as f64);
@@ -73,7 +73,7 @@ pub(super) fn case(shift: usize) -> Example {
 }
 
 /// A report on three cases: one good, one with a missed class, one with a false alarm.
-pub(super) fn report() -> Report {
+pub(crate) fn report() -> Report {
     let ok = |dice: f64| ClassScores {
         dice: Some(dice),
         hd95_mm: Some(30.0 * (1.0 - dice)),

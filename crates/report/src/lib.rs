@@ -2,22 +2,23 @@
 
 mod boxes;
 mod canvas;
-pub(crate) mod concepts;
+pub mod concepts;
 mod curves;
 mod definitions;
 #[cfg(test)]
 mod example;
-pub(crate) mod folds;
-pub(crate) mod history;
+pub mod folds;
+pub mod history;
 mod html;
 mod letters;
-pub(crate) mod overlay;
+pub mod overlay;
 mod palette;
-pub(crate) mod probe;
-pub(crate) mod rows;
+pub mod probe;
+pub mod rows;
 mod section;
 mod smoothing;
-pub(crate) mod table;
+pub mod table;
+pub mod table_page;
 
 #[cfg(test)]
 mod tests;
@@ -35,21 +36,21 @@ use history::History;
 use overlay::Overlay;
 
 /// Everything that one report tells.
-pub(crate) struct Report {
+pub struct Report {
     /// What was judged, in a few words.
-    pub(crate) title: String,
+    pub title: String,
     /// How it came about: command, seed, time, preset, parameters; convention and tolerance are added.
-    pub(crate) settings: Vec<(String, String)>,
+    pub settings: Vec<(String, String)>,
     /// Class names, in the order of tables and colors.
-    pub(crate) classes: Vec<String>,
+    pub classes: Vec<String>,
     /// The scores of every case.
-    pub(crate) scores: Scores,
+    pub scores: Scores,
     /// The training logs: none, that of the run, or one of each fold.
-    pub(crate) histories: Vec<History>,
+    pub histories: Vec<History>,
     /// Pictures of some cases.
-    pub(crate) overlays: Vec<Overlay>,
+    pub overlays: Vec<Overlay>,
     /// What each sentence does to one case, where somebody looked.
-    pub(crate) concepts: Option<Concepts>,
+    pub concepts: Option<Concepts>,
 }
 
 impl Report {
@@ -58,7 +59,7 @@ impl Report {
     /// # Errors
     ///
     /// When a curve cannot be drawn or the file cannot be written.
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    pub fn write(&self, path: &Path) -> Result<()> {
         let html = self.html()?;
         Ok(atomic_write(path, html.as_bytes())?)
     }
@@ -68,7 +69,7 @@ impl Report {
     /// # Errors
     ///
     /// When one cannot be drawn or written.
-    pub(crate) fn write_pictures(&self, folder: &Path) -> Result<()> {
+    pub fn write_pictures(&self, folder: &Path) -> Result<()> {
         let Curves { dice, losses } = Curves::of(&self.histories, &self.classes)?;
         let boxes = dice_boxes(&self.scores, &self.classes)?;
         let named = [("dice.svg", dice), ("dice-boxes.svg", boxes)];

@@ -8,10 +8,10 @@ use bipvl_metrics::{Quartiles, Scores, State};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-use super::canvas::{
+use crate::canvas::{
     BAD, Canvas, Drawn, GRID, INK, LEGEND_WIDTH, WIDTH, color, dice_range, shortened, svg, text,
 };
-use super::rows::number;
+use crate::rows::number;
 
 /// Where the plot begins and ends, in pixels; the names stand before it, medians and misses behind it.
 const PLOT: Range<i32> = LEGEND_WIDTH as i32..WIDTH as i32 - 150;
@@ -140,7 +140,7 @@ fn across(range: &Range<f64>, dice: f64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{example, palette};
+    use crate::{example, palette};
 
     fn picture() -> String {
         let report = example::report();

@@ -10,53 +10,53 @@ use plotters::prelude::*;
 use plotters::series::DashedLineSeries;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::palette::{self, Stroke};
-use super::smoothing::{self, Point};
+use crate::palette::{self, Stroke};
+use crate::smoothing::{self, Point};
 
-pub(super) type Drawn<T = ()> = std::result::Result<T, DrawingAreaErrorKind<std::io::Error>>;
-pub(super) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-pub(super) type Chart<'a, 'b> = ChartContext<'b, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+pub(crate) type Drawn<T = ()> = std::result::Result<T, DrawingAreaErrorKind<std::io::Error>>;
+pub(crate) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Chart<'a, 'b> = ChartContext<'b, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// Axes, text and the mean; the report's stylesheet recolors this and the next two in the dark.
-pub(super) const INK: RGBColor = RGBColor(0x1f, 0x29, 0x33);
-pub(super) const GRID: RGBColor = RGBColor(0xe1, 0xe5, 0xea);
+pub(crate) const INK: RGBColor = RGBColor(0x1f, 0x29, 0x33);
+pub(crate) const GRID: RGBColor = RGBColor(0xe1, 0xe5, 0xea);
 /// What went wrong.
-pub(super) const BAD: RGBColor = RGBColor(0xb2, 0x3b, 0x00);
+pub(crate) const BAD: RGBColor = RGBColor(0xb2, 0x3b, 0x00);
 
-pub(super) const FONT: &str = "system-ui, sans-serif";
-pub(super) const FONT_PIXELS: i32 = 13;
+pub(crate) const FONT: &str = "system-ui, sans-serif";
+pub(crate) const FONT_PIXELS: i32 = 13;
 
 /// Pixels of a wide picture, and of what stands beside its plot.
-pub(super) const WIDTH: u32 = 860;
-pub(super) const LEGEND_WIDTH: u32 = 190;
+pub(crate) const WIDTH: u32 = 860;
+pub(crate) const LEGEND_WIDTH: u32 = 190;
 const LEGEND_ROW: u32 = 19;
 
 /// Characters of a class name that fit into the legend.
 const LEGEND_CHARACTERS: usize = 22;
 
 /// A named line.
-pub(super) struct Line<'a> {
-    pub(super) name: &'a str,
-    pub(super) points: Vec<Point>,
-    pub(super) style: ShapeStyle,
-    pub(super) stroke: Stroke,
+pub(crate) struct Line<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) points: Vec<Point>,
+    pub(crate) style: ShapeStyle,
+    pub(crate) stroke: Stroke,
 }
 
 impl<'a> Line<'a> {
     /// In the color and with the stroke of a place in the palette.
-    pub(super) fn of(name: &'a str, place: usize, points: Vec<Point>) -> Self {
+    pub(crate) fn of(name: &'a str, place: usize, points: Vec<Point>) -> Self {
         Self { name, points, style: color(place).stroke_width(2), stroke: palette::stroke(place) }
     }
 }
 
 /// The color of a place in the palette.
-pub(super) fn color(place: usize) -> RGBColor {
+pub(crate) fn color(place: usize) -> RGBColor {
     let [red, green, blue] = palette::color(place);
     RGBColor(red, green, blue)
 }
 
 /// Draws into a new picture of `shape` pixels.
-pub(super) fn svg(shape: (u32, u32), draw: impl FnOnce(&Canvas<'_>) -> Drawn) -> Result<String> {
+pub(crate) fn svg(shape: (u32, u32), draw: impl FnOnce(&Canvas<'_>) -> Drawn) -> Result<String> {
     let mut picture = String::new();
     {
         let canvas = SVGBackend::with_string(&mut picture, shape).into_drawing_area();
@@ -67,11 +67,11 @@ pub(super) fn svg(shape: (u32, u32), draw: impl FnOnce(&Canvas<'_>) -> Drawn) ->
 }
 
 /// Text at its middle height.
-pub(super) fn text(side: HPos) -> TextStyle<'static> {
+pub(crate) fn text(side: HPos) -> TextStyle<'static> {
     (FONT, FONT_PIXELS).into_font().color(&INK).pos(Pos::new(side, VPos::Center))
 }
 
-pub(super) fn axes<'a, 'b>(
+pub(crate) fn axes<'a, 'b>(
     canvas: &'b Canvas<'a>,
     title: &str,
     (x, y): (Range<f64>, Range<f64>),
@@ -101,7 +101,7 @@ pub(super) fn axes<'a, 'b>(
     Ok(chart)
 }
 
-pub(super) fn draw_line(chart: &mut Chart<'_, '_>, line: &Line<'_>) -> Drawn {
+pub(crate) fn draw_line(chart: &mut Chart<'_, '_>, line: &Line<'_>) -> Drawn {
     let points = smoothing::thin(&line.points);
     if let [only] = points[..] {
         chart.draw_series([Circle::new(only, 4, line.style.filled())])?;
@@ -114,11 +114,11 @@ pub(super) fn draw_line(chart: &mut Chart<'_, '_>, line: &Line<'_>) -> Drawn {
 }
 
 /// Pixels that the legend of so many lines is high.
-pub(super) fn legend_height(lines: usize) -> u32 {
+pub(crate) fn legend_height(lines: usize) -> u32 {
     40 + LEGEND_ROW * lines as u32
 }
 
-pub(super) fn draw_legend<'a>(area: &Canvas<'_>, lines: impl Iterator<Item = &'a Line<'a>>) -> Drawn {
+pub(crate) fn draw_legend<'a>(area: &Canvas<'_>, lines: impl Iterator<Item = &'a Line<'a>>) -> Drawn {
     for (row, line) in (0..).zip(lines) {
         let y = 44 + row * LEGEND_ROW as i32;
         let sample = vec![(4, y), (32, y)];
@@ -144,7 +144,7 @@ fn dashes(stroke: Stroke) -> Option<(i32, i32)> {
 }
 
 /// From a round number below the lowest Dice to 1.
-pub(super) fn dice_range(lowest: f64) -> Range<f64> {
+pub(crate) fn dice_range(lowest: f64) -> Range<f64> {
     ((lowest * 10.0 - 0.2).floor() / 10.0).clamp(0.0, 0.9)..1.0
 }
 
@@ -159,7 +159,7 @@ fn short_count(step: f64) -> String {
 }
 
 /// A class name that fits into the legend.
-pub(super) fn shortened(name: &str) -> String {
+pub(crate) fn shortened(name: &str) -> String {
     if name.chars().count() <= LEGEND_CHARACTERS {
         return name.to_owned();
     }

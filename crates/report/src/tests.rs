@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{example, table};
+use crate::{example, table};
 
 #[test]
 fn the_file_needs_no_other_and_no_network() {

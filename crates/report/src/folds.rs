@@ -3,14 +3,14 @@
 use bipvl_metrics::{Scores, Settings};
 use serde_json::{Value, json};
 
-use super::rows::number;
+use crate::rows::number;
 
 /// The scores of every fold, in order.
-pub(crate) struct FoldScores(Vec<Scores>);
+pub struct FoldScores(Vec<Scores>);
 
 impl FoldScores {
     /// Of the scores of all cases, where the first fold has the first `counts[0]` of them, and so on.
-    pub(crate) fn new(settings: &Settings, all: &Scores, counts: impl Iterator<Item = usize>) -> Self {
+    pub fn new(settings: &Settings, all: &Scores, counts: impl Iterator<Item = usize>) -> Self {
         let mut rest = all.cases.as_slice();
         let by_fold = counts.map(|count| {
             let (own, others) = rest.split_at(count);
@@ -31,7 +31,7 @@ impl FoldScores {
     }
 
     /// Cases and means of every fold, and the mean over the folds.
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         let folds = self.0.iter().enumerate().map(|(fold, scores)| {
             let cases: Vec<&str> = scores.cases.iter().map(|case| case.case.as_str()).collect();
             json!({ "fold": fold, "cases": cases, "mean_dice": scores.mean_dice(), "mean": scores.mean })
@@ -42,7 +42,7 @@ impl FoldScores {
     }
 
     /// A row for each fold and one for all, for the head of a report.
-    pub(crate) fn rows(&self) -> Vec<(String, String)> {
+    pub fn rows(&self) -> Vec<(String, String)> {
         let row = |(fold, scores): (usize, &Scores)| {
             let dice = number(scores.mean_dice(), 3);
             (format!("fold {fold}"), format!("mean Dice {dice} over {} cases", scores.cases.len()))
@@ -58,7 +58,7 @@ impl FoldScores {
     }
 
     /// Mean Dice of each class in each fold, ending in a newline.
-    pub(crate) fn markdown(&self, classes: &[String]) -> String {
+    pub fn markdown(&self, classes: &[String]) -> String {
         let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
         let mut header = vec!["Fold".to_owned(), "Cases".to_owned(), "Mean Dice".to_owned()];
         header.extend(classes.iter().map(|class| class.replace('|', "\\|")));

@@ -9,48 +9,48 @@ use serde::Deserialize;
 
 /// The steps and validations of one run, in rising order of their steps.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct History {
+pub struct History {
     /// One entry per logged optimizer update.
-    pub(crate) steps: Vec<Step>,
+    pub steps: Vec<Step>,
     /// One entry per validation.
-    pub(crate) validations: Vec<Validation>,
+    pub validations: Vec<Validation>,
 }
 
 /// One optimizer update.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(crate) struct Step {
+pub struct Step {
     /// Optimizer updates done so far.
-    pub(crate) step: u64,
+    pub step: u64,
     /// What the update was made from.
-    pub(crate) loss: Loss,
+    pub loss: Loss,
 }
 
 /// The loss of one step and its parts; a part that was not computed or not finite is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-pub(crate) struct Loss {
+pub struct Loss {
     /// The weighted sum that was minimized.
-    pub(crate) total: Option<f64>,
+    pub total: Option<f64>,
     /// Dice + cross-entropy.
     #[serde(default)]
-    pub(crate) segmentation: Option<f64>,
+    pub segmentation: Option<f64>,
     /// Supervision of the class embeddings.
     #[serde(default)]
-    pub(crate) class_embedding: Option<f64>,
+    pub class_embedding: Option<f64>,
     /// Contrast between vision and text.
     #[serde(default)]
-    pub(crate) alignment: Option<f64>,
+    pub alignment: Option<f64>,
 }
 
 /// One validation.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(crate) struct Validation {
+pub struct Validation {
     /// Optimizer updates done so far.
-    pub(crate) step: u64,
+    pub step: u64,
     /// Mean over the classes, 0 to 1; `None` where undefined.
-    pub(crate) mean_dice: Option<f64>,
+    pub mean_dice: Option<f64>,
     /// By class name, 0 to 1; `None` where undefined.
     #[serde(default)]
-    pub(crate) dice: IndexMap<String, Option<f64>>,
+    pub dice: IndexMap<String, Option<f64>>,
 }
 
 #[derive(Deserialize)]
@@ -71,7 +71,7 @@ impl History {
     /// # Errors
     ///
     /// When the file cannot be read, or a whole line is not an event; the message names file and line.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
         let mut history = Self::default();
         for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
