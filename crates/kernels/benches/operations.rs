@@ -8,7 +8,7 @@
 use std::{fmt, hint::black_box, time::Instant};
 
 use bipvl_kernels::{
-    AttentionInput, WindowAttentionInput, Windows, attention, conv_transpose3d_concat, conv3d, gelu,
+    AttentionInput, WindowAttentionInput, WindowPartition, attention, conv_transpose3d_concat, conv3d, gelu,
     instance_norm, instance_norm_add, layer_norm, linear, tune_malloc, window_attention,
 };
 use burn::tensor::{Device, Distribution, Tensor};
@@ -105,14 +105,14 @@ impl Limits {
     fn windows(&self, side: usize, heads: usize) {
         const WIDTH: usize = 16;
         let channels = heads * WIDTH;
-        let (qkv, padding) = (map(side, 3 * channels), random([3 * channels]));
-        let (bias_table, windows) = (random([13 * 13 * 13, heads]), Windows::new([side; 3], 7, 3));
+        let (qkv, padding_token) = (map(side, 3 * channels), random([3 * channels]));
+        let (bias_table, partition) = (random([13 * 13 * 13, heads]), WindowPartition::new([side; 3], 7, 3));
         let (tokens, count) = (343, side.div_ceil(7).pow(3));
         let name = format!("window attention, {heads} heads at {side}³");
         let work = [4 * tokens * tokens * channels * count, 4 * side.pow(3) * channels];
         self.operation(&name, work, || {
-            let (qkv, padding, bias_table) = (qkv.clone(), padding.clone(), bias_table.clone());
-            window_attention(WindowAttentionInput { qkv, padding, bias_table, windows })
+            let (qkv, padding_token, bias_table) = (qkv.clone(), padding_token.clone(), bias_table.clone());
+            window_attention(WindowAttentionInput { qkv, padding_token, bias_table, partition })
         });
     }
 

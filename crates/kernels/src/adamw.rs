@@ -1,4 +1,4 @@
-//! One step of AdamW in one pass over weights, gradient and moments.
+//! One step of AdamW in one pass over parameters, gradient and moments.
 
 use burn::{
     backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor},
@@ -14,82 +14,82 @@ use crate::{
 /// Values one task works on: they fit the L2 cache with their moments.
 const CHUNK: usize = 1 << 15;
 
-/// The constants of one step, in float64: in float32, `1 − β₂` would be wrong in its fifth digit.
+/// Constants of one step, in float64: in float32, `1 − β₂` would be wrong in its fifth digit.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamWStep {
-    /// Share of the mean gradient that is kept.
+    /// β₁, the decay rate of the first moment.
     pub beta1: f64,
-    /// Share of the mean squared gradient that is kept.
+    /// β₂, the decay rate of the second moment.
     pub beta2: f64,
-    /// Keeps the division finite.
+    /// Added to the denominator.
     pub epsilon: f64,
-    /// What is left of a weight after its decay.
-    pub kept: f64,
-    /// The rate over the part of the mean gradient that has been seen so far, `rate / (1 − β₁ᵗ)`.
+    /// Factor on the parameters, `1 − learning rate · weight decay`.
+    pub decay: f64,
+    /// Learning rate over the first bias correction, `lr / (1 − β₁ᵗ)`.
     pub step_size: f64,
-    /// The part of the mean squared gradient that has been seen so far, `1 − β₂ᵗ`.
-    pub seen: f64,
+    /// Second bias correction, `1 − β₂ᵗ`.
+    pub bias_correction2: f64,
 }
 
-/// Weights and moments, flat.
+/// Parameters and moments, flat.
 #[derive(Clone, Debug)]
 pub struct AdamWState {
-    /// The weights.
-    pub weights: Tensor<1>,
-    /// Mean of the gradients.
-    pub first: Tensor<1>,
-    /// Mean of the squared gradients.
-    pub second: Tensor<1>,
+    /// The parameters.
+    pub params: Tensor<1>,
+    /// First moment: exponential average of the gradients.
+    pub exp_avg: Tensor<1>,
+    /// Second moment: exponential average of the squared gradients.
+    pub exp_avg_sq: Tensor<1>,
 }
 
-/// Weights and moments after one step along `gradient` (Loshchilov and Hutter, 2019, algorithm 2); nothing
-/// here is tracked.
-pub fn adamw(state: AdamWState, gradient: Tensor<1>, step: AdamWStep) -> AdamWState {
-    let AdamWState { weights, first, second } = state;
-    if on_cpu(&weights) {
-        let [weights, gradient, first, second] =
-            [weights, gradient, first, second].map(Tensor::into_dispatch);
-        let (weights, first, second) = Dispatch::adamw_of(weights, gradient, first, second, step);
-        let [weights, first, second] = [weights, first, second].map(Tensor::from_dispatch);
-        return AdamWState { weights, first, second };
+/// Parameters and moments after one step (Loshchilov and Hutter, 2019, algorithm 2), outside of any autodiff graph.
+pub fn adamw(state: AdamWState, grad: Tensor<1>, step: AdamWStep) -> AdamWState {
+    let AdamWState { params, exp_avg, exp_avg_sq } = state;
+    if on_cpu(&params) {
+        let [params, grad, exp_avg, exp_avg_sq] =
+            [params, grad, exp_avg, exp_avg_sq].map(Tensor::into_dispatch);
+        let (params, exp_avg, exp_avg_sq) = Dispatch::adamw_step(params, grad, exp_avg, exp_avg_sq, step);
+        let [params, exp_avg, exp_avg_sq] = [params, exp_avg, exp_avg_sq].map(Tensor::from_dispatch);
+        return AdamWState { params, exp_avg, exp_avg_sq };
     }
-    let first = first * step.beta1 + gradient.clone() * (1.0 - step.beta1);
-    let second = second * step.beta2 + gradient.square() * (1.0 - step.beta2);
-    let spread = (second.clone() / step.seen).sqrt() + step.epsilon;
-    let weights = weights * step.kept - first.clone() / spread * step.step_size;
-    AdamWState { weights, first, second }
+    let exp_avg = exp_avg * step.beta1 + grad.clone() * (1.0 - step.beta1);
+    let exp_avg_sq = exp_avg_sq * step.beta2 + grad.square() * (1.0 - step.beta2);
+    let denominator = (exp_avg_sq.clone() / step.bias_correction2).sqrt() + step.epsilon;
+    let params = params * step.decay - exp_avg.clone() / denominator * step.step_size;
+    AdamWState { params, exp_avg, exp_avg_sq }
 }
 
 #[backend_extension(Flex)]
 trait AdamW: Backend {
-    fn adamw_of(
-        weights: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
+    fn adamw_step(
+        params: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        exp_avg: FloatTensor<Self>,
+        exp_avg_sq: FloatTensor<Self>,
         step: AdamWStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
 impl AdamW for Flex {
-    fn adamw_of(
-        weights: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
+    fn adamw_step(
+        params: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        exp_avg: FloatTensor<Self>,
+        exp_avg_sq: FloatTensor<Self>,
         step: AdamWStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let [mut weights, mut first, mut second] = [weights, first, second].map(Contiguous::of_its_own);
-        let gradient = Contiguous::of(gradient);
-        weights
+        let [mut params, mut exp_avg, mut exp_avg_sq] =
+            [params, exp_avg, exp_avg_sq].map(Contiguous::of_its_own);
+        let grad = Contiguous::of(grad);
+        params
             .values_mut()
             .par_chunks_mut(CHUNK)
-            .zip(first.values_mut().par_chunks_mut(CHUNK))
-            .zip(second.values_mut().par_chunks_mut(CHUNK))
-            .zip(gradient.values().par_chunks(CHUNK))
-            .for_each(|(((weights, first), second), gradient)| {
-                vector::adamw(weights, first, second, gradient, step);
+            .zip(exp_avg.values_mut().par_chunks_mut(CHUNK))
+            .zip(exp_avg_sq.values_mut().par_chunks_mut(CHUNK))
+            .zip(grad.values().par_chunks(CHUNK))
+            .for_each(|(((params, exp_avg), exp_avg_sq), grad)| {
+                vector::adamw(params, exp_avg, exp_avg_sq, grad, step);
             });
-        (weights.into_tensor(), first.into_tensor(), second.into_tensor())
+        (params.into_tensor(), exp_avg.into_tensor(), exp_avg_sq.into_tensor())
     }
 }

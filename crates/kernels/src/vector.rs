@@ -347,14 +347,14 @@ pub(crate) fn adamw(
 ) {
     let (beta1, fresh1) = (step.beta1 as f32, (1.0 - step.beta1) as f32);
     let (beta2, fresh2) = (step.beta2 as f32, (1.0 - step.beta2) as f32);
-    let [epsilon, kept, step_size, seen] =
-        [step.epsilon, step.kept, step.step_size, step.seen].map(|constant| constant as f32);
+    let [epsilon, decay, step_size, bias_correction2] =
+        [step.epsilon, step.decay, step.step_size, step.bias_correction2].map(|constant| constant as f32);
     let moments = first.iter_mut().zip(second);
     for ((weight, (first, second)), &gradient) in weights.iter_mut().zip(moments).zip(gradient) {
         *first = first.mul_add(beta1, gradient * fresh1);
         *second = second.mul_add(beta2, gradient * gradient * fresh2);
-        let spread = (*second / seen).sqrt() + epsilon;
-        *weight = weight.mul_add(kept, -(*first / spread * step_size));
+        let spread = (*second / bias_correction2).sqrt() + epsilon;
+        *weight = weight.mul_add(decay, -(*first / spread * step_size));
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     AttentionInput, attention,
     extension::{Contiguous, dims, on_cpu, tensor},
 };
-pub use windows::Windows;
+pub use windows::WindowPartition;
 
 /// The tokens of a map and what their scores get.
 #[derive(Clone, Debug)]
@@ -33,11 +33,11 @@ pub struct WindowAttentionInput {
     /// Query, key and value of each token, `[batch, x, y, z, 3 · heads · width]`.
     pub qkv: Tensor<5>,
     /// The same of a token that pads the map to whole windows, `[3 · heads · width]`.
-    pub padding: Tensor<1>,
+    pub padding_token: Tensor<1>,
     /// Added to the scores, per relative position and head, `[(2 · side − 1)³, heads]`.
     pub bias_table: Tensor<2>,
     /// How the map is cut.
-    pub windows: Windows,
+    pub partition: WindowPartition,
 }
 
 /// `softmax(query · keyᵀ / √width + bias) · value` for each head and window; tokens that only a shift
@@ -47,33 +47,33 @@ pub struct WindowAttentionInput {
 ///
 /// - output: `[batch, x, y, z, heads · width]`
 pub fn window_attention(input: WindowAttentionInput) -> Tensor<5> {
-    let WindowAttentionInput { qkv, padding, bias_table, windows } = input;
+    let WindowAttentionInput { qkv, padding_token, bias_table, partition } = input;
     let [_, x, y, z, channels] = qkv.dims();
     let [positions, heads] = bias_table.dims();
-    assert_eq!([x, y, z], windows.map, "the windows are cut from this map");
-    assert_eq!(positions, (2 * windows.side - 1).pow(3), "the table has every relative position");
+    assert_eq!([x, y, z], partition.size, "the windows are cut from this map");
+    assert_eq!(positions, (2 * partition.window_size - 1).pow(3), "the table has every relative position");
     assert!(channels.is_multiple_of(3 * heads), "heads share the channels");
-    assert_eq!(padding.dims(), [channels], "a padding token is a token");
+    assert_eq!(padding_token.dims(), [channels], "a padding token is a token");
     if !on_cpu(&qkv) {
-        return by_burn(WindowAttentionInput { qkv, padding, bias_table, windows });
+        return by_burn(WindowAttentionInput { qkv, padding_token, bias_table, partition });
     }
     Tensor::from_dispatch(Dispatch::attend_in_windows(
         qkv.into_dispatch(),
-        padding.into_dispatch(),
+        padding_token.into_dispatch(),
         bias_table.into_dispatch(),
-        windows,
+        partition,
     ))
 }
 
 fn by_burn(input: WindowAttentionInput) -> Tensor<5> {
-    let WindowAttentionInput { qkv, padding, bias_table, windows } = input;
+    let WindowAttentionInput { qkv, padding_token, bias_table, partition } = input;
     let device = qkv.device();
     let [.., channels] = qkv.dims();
     let [_, heads] = bias_table.dims();
-    let tokens = windows.tokens();
+    let tokens = partition.tokens();
     // Differences from the padding token are padded with zeros.
-    let padding = padding.reshape([1, 1, channels]);
-    let cut = windows.partition(qkv - padding.clone().reshape([1, 1, 1, 1, channels])) + padding;
+    let padding = padding_token.reshape([1, 1, channels]);
+    let cut = partition.partition(qkv - padding.clone().reshape([1, 1, 1, 1, channels])) + padding;
     let [total, ..] = cut.dims();
     let [query, key, value] = cut
         .reshape([total, tokens, 3, heads, channels / 3 / heads])
@@ -81,15 +81,15 @@ fn by_burn(input: WindowAttentionInput) -> Tensor<5> {
         .try_into()
         .map(|parts: [Tensor<5>; 3]| parts.map(|part| part.squeeze_dim::<4>(2)))
         .expect("query, key and value are three");
-    let index: Vec<i64> = windows.positions().into_iter().map(i64::from).collect();
+    let index: Vec<i64> = partition.positions().into_iter().map(i64::from).collect();
     let index = Tensor::<1, Int>::from_data(TensorData::new(index, [tokens * tokens]), &device);
     let bias = bias_table.select(0, index).reshape([tokens, tokens, heads]).permute([2, 0, 1]);
-    let mask = windows.mask().map(|mask| {
+    let mask = partition.mask().map(|mask| {
         let shape = [mask.len() / tokens / tokens, tokens, tokens];
         Tensor::from_data(TensorData::new(mask, shape), &device)
     });
     let attended = attention(AttentionInput { query, key, value, bias: Some(bias), mask });
-    windows.join(attended.reshape([total, tokens, channels / 3]))
+    partition.join(attended.reshape([total, tokens, channels / 3]))
 }
 
 #[backend_extension(Autodiff, Flex)]
@@ -98,14 +98,14 @@ trait AttentionInWindows: Backend {
         qkv: FloatTensor<Self>,
         padding: FloatTensor<Self>,
         bias_table: FloatTensor<Self>,
-        windows: Windows,
+        partition: WindowPartition,
     ) -> FloatTensor<Self>;
     /// Gradients of the tokens, the padding token and the table.
     fn attend_in_windows_gradient(
         qkv: FloatTensor<Self>,
         padding: FloatTensor<Self>,
         bias_table: FloatTensor<Self>,
-        windows: Windows,
+        partition: WindowPartition,
         gradient: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
@@ -117,10 +117,10 @@ struct OnCpu {
 }
 
 impl OnCpu {
-    fn new(inputs: [FloatTensor<Flex>; 3], windows: Windows) -> Self {
+    fn new(inputs: [FloatTensor<Flex>; 3], partition: WindowPartition) -> Self {
         let [batch, .., channels] = dims::<5>(&inputs[0]);
         let [_, heads] = dims(&inputs[2]);
-        let shape = cpu::Shape { batch, heads, width: channels / 3 / heads, windows };
+        let shape = cpu::Shape { batch, heads, width: channels / 3 / heads, partition };
         Self { shape, tensors: inputs.map(Contiguous::of) }
     }
 
@@ -135,10 +135,10 @@ impl AttentionInWindows for Flex {
         qkv: FloatTensor<Self>,
         padding: FloatTensor<Self>,
         bias_table: FloatTensor<Self>,
-        windows: Windows,
+        partition: WindowPartition,
     ) -> FloatTensor<Self> {
         let [batch, x, y, z, channels] = dims(&qkv);
-        let input = OnCpu::new([qkv, padding, bias_table], windows);
+        let input = OnCpu::new([qkv, padding, bias_table], partition);
         tensor(forward::forward(&input.shape, input.slices()), [batch, x, y, z, channels / 3])
     }
 
@@ -146,11 +146,11 @@ impl AttentionInWindows for Flex {
         qkv: FloatTensor<Self>,
         padding: FloatTensor<Self>,
         bias_table: FloatTensor<Self>,
-        windows: Windows,
+        partition: WindowPartition,
         gradient: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let shapes = (dims::<5>(&qkv), dims::<1>(&padding), dims::<2>(&bias_table));
-        let input = OnCpu::new([qkv, padding, bias_table], windows);
+        let input = OnCpu::new([qkv, padding, bias_table], partition);
         let gradient = Contiguous::of(gradient);
         let gradients = gradient::backward(&input.shape, input.slices(), gradient.values());
         (
@@ -165,14 +165,14 @@ impl AttentionInWindows for Flex {
 struct AttentionInWindowsBackward;
 
 impl<B: AttentionInWindows> Backward<B, 3> for AttentionInWindowsBackward {
-    type State = ([NodeId; 3], Windows);
+    type State = ([NodeId; 3], WindowPartition);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
-        let (nodes, windows) = ops.state;
+        let (nodes, partition) = ops.state;
         let [qkv, padding, table]: [FloatTensor<B>; 3] =
             nodes.map(|node| checkpointer.retrieve_node_output(node));
         let gradient = grads.consume::<B>(&ops.node);
-        let (qkv, padding, table) = B::attend_in_windows_gradient(qkv, padding, table, windows, gradient);
+        let (qkv, padding, table) = B::attend_in_windows_gradient(qkv, padding, table, partition, gradient);
         for (node, gradient) in ops.parents.into_iter().zip([qkv, padding, table]) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, gradient);
@@ -186,7 +186,7 @@ impl<B: AttentionInWindows, C: CheckpointStrategy> AttentionInWindows for Autodi
         qkv: FloatTensor<Self>,
         padding: FloatTensor<Self>,
         bias_table: FloatTensor<Self>,
-        windows: Windows,
+        partition: WindowPartition,
     ) -> FloatTensor<Self> {
         let parents = [qkv.node(), padding.node(), bias_table.node()];
         match AttentionInWindowsBackward.prepare::<C>(parents).compute_bound().stateful() {
@@ -194,12 +194,12 @@ impl<B: AttentionInWindows, C: CheckpointStrategy> AttentionInWindows for Autodi
                 let nodes = [&qkv, &padding, &bias_table].map(|tensor| prep.checkpoint(tensor));
                 let [qkv, padding, table] =
                     [qkv, padding, bias_table].map(FloatTensor::<Self>::into_primitive);
-                prep.finish((nodes, windows), B::attend_in_windows(qkv, padding, table, windows))
+                prep.finish((nodes, partition), B::attend_in_windows(qkv, padding, table, partition))
             }
             OpsKind::UnTracked(prep) => {
                 let [qkv, padding, table] =
                     [qkv, padding, bias_table].map(FloatTensor::<Self>::into_primitive);
-                prep.finish(B::attend_in_windows(qkv, padding, table, windows))
+                prep.finish(B::attend_in_windows(qkv, padding, table, partition))
             }
         }
     }
@@ -208,7 +208,7 @@ impl<B: AttentionInWindows, C: CheckpointStrategy> AttentionInWindows for Autodi
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
-        _: Windows,
+        _: WindowPartition,
         _: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         unreachable!("a gradient is computed on the inner backend")

@@ -1,6 +1,6 @@
 //! The convolutional decoder: upsampling with skip connections to logits (paper.md section 2).
 
-use bipvl_kernels::{conv_transpose3d_concat, recomputed};
+use bipvl_kernels::{checkpoint, conv_transpose3d_concat};
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
@@ -109,7 +109,7 @@ impl UpBlock {
     }
 
     fn forward(&self, map: Tensor<5>, skip: Tensor<5>) -> Tensor<5> {
-        recomputed(self, [map, skip], |block, [map, skip]| {
+        checkpoint(self, [map, skip], |block, [map, skip]| {
             block.block.forward(conv_transpose3d_concat(map, block.up.weight.val(), skip))
         })
     }

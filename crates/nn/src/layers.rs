@@ -1,6 +1,6 @@
 //! Small layers that several boxes of the figure share.
 
-use bipvl_kernels::{conv3d, gelu, instance_norm, instance_norm_add, layer_norm, linear, recomputed};
+use bipvl_kernels::{checkpoint, conv3d, gelu, instance_norm, instance_norm_add, layer_norm, linear};
 use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor},
@@ -111,7 +111,7 @@ impl ResidualBlock {
     /// - input: `[batch, x, y, z, inputs]`
     /// - output: `[batch, x, y, z, outputs]`
     pub fn forward(&self, input: Tensor<5>) -> Tensor<5> {
-        recomputed(self, [input], |block, [input]| block.convolve(input))
+        checkpoint(self, [input], |block, [input]| block.convolve(input))
     }
 
     fn convolve(&self, input: Tensor<5>) -> Tensor<5> {

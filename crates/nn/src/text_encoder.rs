@@ -1,6 +1,6 @@
 //! BERT cut into stages, so that the text can meet the image between its layers (paper.md section 4).
 
-use bipvl_kernels::{AttentionInput, attention, recomputed};
+use bipvl_kernels::{AttentionInput, attention, checkpoint};
 use burn::{
     module::{Module, Param},
     tensor::{Device, Int, Tensor, TensorData},
@@ -230,7 +230,7 @@ impl TextLayer {
         let mask = mask.clone().inner();
         // Noise of its own is the same whenever the layer is computed.
         let noise = noise.filter(|_| self.dropout > 0.0).map(Noise::branch);
-        recomputed(self, [tokens], move |layer, [tokens]| layer.encode(tokens, &mask, noise.clone().as_mut()))
+        checkpoint(self, [tokens], move |layer, [tokens]| layer.encode(tokens, &mask, noise.clone().as_mut()))
     }
 
     fn encode(&self, tokens: Tensor<3>, mask: &Tensor<3>, mut noise: Option<&mut Noise>) -> Tensor<3> {

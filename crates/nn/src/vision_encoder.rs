@@ -1,6 +1,6 @@
 //! The Swin stages of the vision encoder: patch embedding, blocks, merging (paper.md section 3).
 
-use bipvl_kernels::{Windows, recomputed};
+use bipvl_kernels::{WindowPartition, checkpoint};
 use burn::{
     module::Module,
     tensor::{Int, Tensor, TensorData},
@@ -149,10 +149,10 @@ impl VisionStage {
             Some(convolution) => convolution.forward(map),
             None => map,
         };
-        let plain = Windows::new([x, y, z], self.window, 0);
-        let shifted = Windows::new([x, y, z], self.window, self.window / 2);
-        for (block, windows) in self.blocks.iter().zip([plain, shifted].into_iter().cycle()) {
-            map = block.forward(map, windows);
+        let plain = WindowPartition::new([x, y, z], self.window, 0);
+        let shifted = WindowPartition::new([x, y, z], self.window, self.window / 2);
+        for (block, partition) in self.blocks.iter().zip([plain, shifted].into_iter().cycle()) {
+            map = block.forward(map, partition);
         }
         self.merging.forward(map, self.order.parities())
     }
@@ -181,9 +181,9 @@ impl SwinBlock {
         }
     }
 
-    fn forward(&self, map: Tensor<5>, windows: Windows) -> Tensor<5> {
-        recomputed(self, [map], move |block, [map]| {
-            let map = map.clone() + block.attention.forward(block.norm1.forward(map), windows);
+    fn forward(&self, map: Tensor<5>, partition: WindowPartition) -> Tensor<5> {
+        checkpoint(self, [map], move |block, [map]| {
+            let map = map.clone() + block.attention.forward(block.norm1.forward(map), partition);
             map.clone() + block.mlp.forward(block.norm2.forward(map))
         })
     }

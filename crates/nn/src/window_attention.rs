@@ -1,6 +1,6 @@
 //! Attention inside (shifted) attention windows with relative position bias.
 
-use bipvl_kernels::{WindowAttentionInput, Windows, window_attention};
+use bipvl_kernels::{WindowAttentionInput, WindowPartition, window_attention};
 use burn::{
     module::{Module, Param},
     tensor::Tensor,
@@ -32,15 +32,15 @@ impl WindowAttention {
     /// # Shapes
     ///
     /// - `map` and output: `[batch, x, y, z, channels]`
-    pub fn forward(&self, map: Tensor<5>, windows: Windows) -> Tensor<5> {
-        let padding = self.qkv.bias.as_ref().expect("query, key and value have a bias").val();
+    pub fn forward(&self, map: Tensor<5>, partition: WindowPartition) -> Tensor<5> {
+        let padding_token = self.qkv.bias.as_ref().expect("query, key and value have a bias").val();
         let qkv = self.qkv.forward(map);
         let attended = window_attention(WindowAttentionInput {
             qkv,
             // A padding token is zero before this layer.
-            padding,
+            padding_token,
             bias_table: self.bias_table.val(),
-            windows,
+            partition,
         });
         self.projection.forward(attended)
     }

@@ -119,12 +119,12 @@ impl AdamW {
             beta1,
             beta2,
             epsilon,
-            kept: 1.0 - learning_rate * weight_decay,
+            decay: 1.0 - learning_rate * weight_decay,
             step_size: learning_rate / (1.0 - beta1.powi(self.steps)),
-            seen: 1.0 - beta2.powi(self.steps),
+            bias_correction2: 1.0 - beta2.powi(self.steps),
         };
-        let AdamWState { weights, first, second } =
-            adamw(AdamWState { weights, first, second }, gradient, step);
+        let state = AdamWState { params: weights, exp_avg: first, exp_avg_sq: second };
+        let AdamWState { params: weights, exp_avg: first, exp_avg_sq: second } = adamw(state, gradient, step);
         self.moments.insert(name.to_owned(), Moments { first, second });
         weights
     }

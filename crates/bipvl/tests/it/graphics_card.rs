@@ -2,7 +2,7 @@
 
 use bipvl::device::DeviceKind;
 use bipvl_kernels::{
-    AttentionInput, WindowAttentionInput, Windows, attention, conv_transpose3d_concat, conv3d, gelu,
+    AttentionInput, WindowAttentionInput, WindowPartition, attention, conv_transpose3d_concat, conv3d, gelu,
     instance_norm, instance_norm_add, layer_norm, linear, window_attention,
 };
 use burn::tensor::{Device, Tensor};
@@ -18,7 +18,7 @@ fn outputs(device: &Device) -> Vec<(&'static str, Vec<f32>)> {
         made(name, [1, side, side, side, channels], device)
     };
     let (query, key) = (made("query", [2, 10, 2, 8], device), made("key", [2, 6, 2, 8], device));
-    let windows = Windows::new([9; 3], 4, 2);
+    let partition = WindowPartition::new([9; 3], 4, 2);
     let bias_table = made("table", [7 * 7 * 7, 2], device);
     vec![
         ("conv3d", values(conv3d(map("a", 9, 6), made("filter", [3, 3, 3, 6, 10], device)))),
@@ -46,9 +46,9 @@ fn outputs(device: &Device) -> Vec<(&'static str, Vec<f32>)> {
             "window_attention",
             values(window_attention(WindowAttentionInput {
                 qkv: map("qkv", 9, 3 * 16),
-                padding: made("padding", [3 * 16], device),
+                padding_token: made("padding", [3 * 16], device),
                 bias_table,
-                windows,
+                partition,
             })),
         ),
     ]

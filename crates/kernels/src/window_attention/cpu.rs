@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use super::windows::{APART, Windows};
+use super::windows::{APART, WindowPartition};
 use crate::{
     product::{Into, Left, Panels, Right, Sums, multiply_panels},
     vector,
@@ -21,7 +21,7 @@ pub(super) struct Shape {
     pub(super) batch: usize,
     pub(super) heads: usize,
     pub(super) width: usize,
-    pub(super) windows: Windows,
+    pub(super) partition: WindowPartition,
 }
 
 /// The inputs: tokens `[batch, x, y, z, 3, heads, width]`, one padding token, and the bias table.
@@ -48,7 +48,7 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn new(shape: &Shape, input: Slices<'a>) -> Self {
-        let tokens = shape.windows.tokens();
+        let tokens = shape.partition.tokens();
         Self {
             shape: *shape,
             input,
@@ -57,7 +57,7 @@ impl<'a> Call<'a> {
             columns: tokens.next_multiple_of(KEYS),
             keys: Panels::of(tokens),
             values: Panels::of(shape.width),
-            positions: shape.windows.positions(),
+            positions: shape.partition.positions(),
         }
     }
 
@@ -131,13 +131,13 @@ impl Room {
     /// Finds the tokens of a window and gathers their vectors of one head.
     #[inline(always)]
     pub(super) fn enter(&mut self, call: &Call, head: usize, window: usize) {
-        let windows = call.shape.windows;
-        let (sample, window) = (window / windows.count(), window % windows.count());
-        let voxels = windows.map.iter().product::<usize>();
+        let partition = call.shape.partition;
+        let (sample, window) = (window / partition.count(), window % partition.count());
+        let voxels = partition.size.iter().product::<usize>();
         self.places.clear();
-        self.places.extend(windows.places(window).map(|place| Some(sample * voxels + place?)));
+        self.places.extend(partition.places(window).map(|place| Some(sample * voxels + place?)));
         self.regions.clear();
-        self.regions.extend(windows.regions(window));
+        self.regions.extend(partition.regions(window));
         self.apart.clear();
         if self.regions.iter().any(|region| *region != 0) {
             for region in 0..8 {

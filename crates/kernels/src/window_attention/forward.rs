@@ -13,8 +13,8 @@ use crate::{
 /// `[batch, x, y, z, heads · width]`
 pub(super) fn forward(shape: &Shape, input: Slices) -> Vec<f32> {
     let call = Call::new(shape, input);
-    let windows = shape.batch * shape.windows.count();
-    let voxels = shape.windows.map.iter().product::<usize>();
+    let windows = shape.batch * shape.partition.count();
+    let voxels = shape.partition.size.iter().product::<usize>();
     let biases: Vec<Vec<f32>> = (0..shape.heads).into_par_iter().map(|head| call.bias(head)).collect();
     let arch = Arch::new();
     let write = |into: &Scatter| {

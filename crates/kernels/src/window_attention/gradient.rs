@@ -38,7 +38,7 @@ impl PartSums {
 /// The gradients; probabilities are computed again instead of kept.
 pub(super) fn backward(shape: &Shape, input: Slices, gradient: &[f32]) -> WindowGradients {
     let call = Call::new(shape, input);
-    let windows = shape.batch * shape.windows.count();
+    let windows = shape.batch * shape.partition.count();
     let part = windows.div_ceil(PARTS);
     let parts = windows.div_ceil(part);
     let arch = Arch::new();

@@ -5,35 +5,37 @@ use burn::tensor::Tensor;
 /// Added to the score of two tokens that the shift brought together from far apart.
 pub(super) const APART: f32 = -100.0;
 
-/// Windows of a map, all of one shape; the map is rolled back by the shift before it is cut, and padded at
-/// the far ends to whole windows.
+/// Partition of a feature map into attention windows of one shape: the map is padded at the far ends to whole
+/// windows and cyclically shifted before it is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Windows {
+pub struct WindowPartition {
     /// Tokens of the map, per axis.
-    pub map: [usize; 3],
-    /// Tokens of a window, per axis.
-    pub window: [usize; 3],
-    /// Tokens the map is rolled back by, per axis.
+    pub size: [usize; 3],
+    /// Tokens of a window, per axis: `window_size`, or the whole axis where that is shorter.
+    pub window_shape: [usize; 3],
+    /// Cyclic shift in tokens, per axis.
     pub shift: [usize; 3],
-    /// Side of a full window.
-    pub side: usize,
+    /// Configured side of a window, which sizes the table of relative position biases.
+    pub window_size: usize,
 }
 
-impl Windows {
-    /// The window rule: an axis that is not larger than the window is one window and is never shifted.
-    pub fn new(map: [usize; 3], side: usize, shift: usize) -> Self {
-        let pick = |size: usize, small: usize, large: usize| if size <= side { small } else { large };
+impl WindowPartition {
+    /// An axis that is not longer than `window_size` is one window and is never shifted (Swin's
+    /// `get_window_size`).
+    pub fn new(size: [usize; 3], window_size: usize, shift: usize) -> Self {
+        let pick =
+            |length: usize, short: usize, long: usize| if length <= window_size { short } else { long };
         Self {
-            map,
-            window: map.map(|size| pick(size, size, side)),
-            shift: map.map(|size| pick(size, 0, shift)),
-            side,
+            size,
+            window_shape: size.map(|length| pick(length, length, window_size)),
+            shift: size.map(|length| pick(length, 0, shift)),
+            window_size,
         }
     }
 
     /// Tokens of one window.
     pub(super) fn tokens(&self) -> usize {
-        self.window.iter().product()
+        self.window_shape.iter().product()
     }
 
     /// Windows of one map.
@@ -43,12 +45,12 @@ impl Windows {
 
     /// The map's shape, padded to whole windows.
     fn padded(&self) -> [usize; 3] {
-        std::array::from_fn(|axis| self.map[axis].next_multiple_of(self.window[axis]))
+        std::array::from_fn(|axis| self.size[axis].next_multiple_of(self.window_shape[axis]))
     }
 
     fn counts(&self) -> [usize; 3] {
         let padded = self.padded();
-        std::array::from_fn(|axis| padded[axis] / self.window[axis])
+        std::array::from_fn(|axis| padded[axis] / self.window_shape[axis])
     }
 
     fn is_shifted(&self) -> bool {
@@ -57,26 +59,27 @@ impl Windows {
 
     /// Where in the map each token of a window lies; `None` for padding.
     pub(super) fn places(&self, window: usize) -> impl Iterator<Item = Option<usize>> + use<> {
-        let (padded, [_, y_size, z_size], windows) = (self.padded(), self.map, *self);
+        let (padded, [_, y_size, z_size], partition) = (self.padded(), self.size, *self);
         let corner = nth(self.counts(), window);
-        indices(self.window).map(move |token| {
+        indices(self.window_shape).map(move |token| {
             let [x, y, z] = std::array::from_fn(|axis| {
-                (corner[axis] * windows.window[axis] + token[axis] + windows.shift[axis]) % padded[axis]
+                (corner[axis] * partition.window_shape[axis] + token[axis] + partition.shift[axis])
+                    % padded[axis]
             });
-            let inside = x < windows.map[0] && y < y_size && z < z_size;
+            let inside = x < partition.size[0] && y < y_size && z < z_size;
             inside.then_some((x * y_size + y) * z_size + z)
         })
     }
 
     /// Which part of the map each token of a window comes from: 0 for all, unless the shift joined parts.
     pub(super) fn regions(&self, window: usize) -> impl Iterator<Item = u8> + use<> {
-        let (counts, windows) = (self.counts(), *self);
+        let (counts, partition) = (self.counts(), *self);
         let corner = nth(counts, window);
-        indices(self.window).map(move |token| {
+        indices(self.window_shape).map(move |token| {
             (0..3).fold(0, |region, axis| {
                 let last = corner[axis] + 1 == counts[axis];
-                let wrapped = token[axis] >= windows.window[axis] - windows.shift[axis];
-                2 * region + u8::from(last && wrapped && windows.shift[axis] > 0)
+                let wrapped = token[axis] >= partition.window_shape[axis] - partition.shift[axis];
+                2 * region + u8::from(last && wrapped && partition.shift[axis] > 0)
             })
         })
     }
@@ -86,12 +89,12 @@ impl Windows {
     /// MONAI's rule is kept: a window smaller than the full one reads the corner of the full index matrix,
     /// as if its tokens were the first of a full window (`paper.md` 3.4).
     pub(super) fn positions(&self) -> Vec<u32> {
-        let side = 2 * self.side - 1;
-        let tokens: Vec<[usize; 3]> = indices([self.side; 3]).take(self.tokens()).collect();
+        let side = 2 * self.window_size - 1;
+        let tokens: Vec<[usize; 3]> = indices([self.window_size; 3]).take(self.tokens()).collect();
         let mut positions = Vec::with_capacity(tokens.len() * tokens.len());
         for query in &tokens {
             for key in &tokens {
-                let away = |axis: usize| query[axis] + self.side - 1 - key[axis];
+                let away = |axis: usize| query[axis] + self.window_size - 1 - key[axis];
                 positions.push(((away(0) * side + away(1)) * side + away(2)) as u32);
             }
         }
@@ -124,7 +127,7 @@ impl Windows {
         if self.is_shifted() {
             map = map.roll(&self.shift.map(|shift| -(shift as i64)), &[1, 2, 3]);
         }
-        let ([nx, ny, nz], [wx, wy, wz]) = (self.counts(), self.window);
+        let ([nx, ny, nz], [wx, wy, wz]) = (self.counts(), self.window_shape);
         // [batch, nx·wx, ny·wy, nz·wz, channels] -> [batch·nx·ny·nz, wx·wy·wz, channels]
         map.reshape([batch, nx, wx, ny, wy, nz, wz, channels]).permute([0, 1, 3, 5, 2, 4, 6, 7]).reshape([
             batch * nx * ny * nz,
@@ -136,7 +139,7 @@ impl Windows {
     /// Puts windows back into a map; undoes [`Self::partition`].
     pub(super) fn join(&self, windows: Tensor<3>) -> Tensor<5> {
         let [total, _, channels] = windows.dims();
-        let ([nx, ny, nz], [wx, wy, wz]) = (self.counts(), self.window);
+        let ([nx, ny, nz], [wx, wy, wz]) = (self.counts(), self.window_shape);
         let batch = total / (nx * ny * nz);
         let [px, py, pz] = self.padded();
         let mut map = windows
@@ -146,8 +149,8 @@ impl Windows {
         if self.is_shifted() {
             map = map.roll(&self.shift.map(|shift| shift as i64), &[1, 2, 3]);
         }
-        let [x, y, z] = self.map;
-        if [px, py, pz] == self.map { map } else { map.slice([0..batch, 0..x, 0..y, 0..z, 0..channels]) }
+        let [x, y, z] = self.size;
+        if [px, py, pz] == self.size { map } else { map.slice([0..batch, 0..x, 0..y, 0..z, 0..channels]) }
     }
 }
 
@@ -175,7 +178,7 @@ mod tests {
     fn windows_are_joined_as_they_were_cut() {
         for (shape, side, shift) in [([8, 8, 8], 4, 2), ([5, 9, 3], 4, 2), ([6, 6, 6], 7, 3)] {
             let map = counting_map(shape);
-            let windows = Windows::new(shape, side, shift);
+            let windows = WindowPartition::new(shape, side, shift);
             let difference = windows.join(windows.partition(map.clone())) - map;
             assert_eq!(difference.abs().max().into_scalar::<f32>(), 0.0);
         }
@@ -184,7 +187,7 @@ mod tests {
     #[test]
     fn places_are_those_of_the_cut() {
         for (shape, side, shift) in [([8, 8, 8], 4, 2), ([5, 9, 3], 4, 2), ([6, 6, 6], 7, 3)] {
-            let windows = Windows::new(shape, side, shift);
+            let windows = WindowPartition::new(shape, side, shift);
             // One more than its index, so that padding is 0.
             let cut = windows.partition(counting_map(shape) + 1.0).into_data().try_to_vec::<f32>().unwrap();
             let places = (0..windows.count()).flat_map(|window| windows.places(window));
@@ -195,16 +198,16 @@ mod tests {
 
     #[test]
     fn a_small_axis_is_one_window_without_shift() {
-        let windows = Windows::new([6, 14, 7], 7, 3);
-        assert_eq!(windows.window, [6, 7, 7]);
+        let windows = WindowPartition::new([6, 14, 7], 7, 3);
+        assert_eq!(windows.window_shape, [6, 7, 7]);
         assert_eq!(windows.shift, [0, 3, 0]);
     }
 
     #[test]
     fn an_unshifted_map_has_no_mask_and_a_shifted_one_keeps_wrapped_tokens_apart() {
-        assert!(Windows::new([8, 8, 8], 4, 0).mask().is_none());
+        assert!(WindowPartition::new([8, 8, 8], 4, 0).mask().is_none());
         // One axis of 8 tokens, windows of 4, shift 2: rolled tokens are 2 3 4 5 | 6 7 0 1.
-        let mask = Windows::new([8, 1, 1], 4, 2).mask().expect("it is shifted");
+        let mask = WindowPartition::new([8, 1, 1], 4, 2).mask().expect("it is shifted");
         let apart: Vec<bool> = mask.into_iter().map(|score| score == APART).collect();
         assert!(apart[..16].iter().all(|apart| !apart), "the first window has one region");
         let expected = [[false, false, true, true], [false, false, true, true]];

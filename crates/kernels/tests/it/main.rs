@@ -9,8 +9,8 @@ mod in_place;
 mod linear;
 mod norm;
 mod random;
-mod recompute;
-mod slopes;
+mod checkpoint;
+mod gradient_check;
 mod upsample;
 mod window_attention;
 

@@ -1,6 +1,6 @@
 //! Window attention against the windows cut out by Burn's operations.
 
-use bipvl_kernels::{WindowAttentionInput, Windows, window_attention};
+use bipvl_kernels::{WindowAttentionInput, WindowPartition, window_attention};
 use burn::tensor::{Int, Tensor, TensorData, activation};
 use proptest::prelude::*;
 
@@ -10,8 +10,8 @@ use crate::{assert_close, device, random::random};
 const APART: f32 = -100.0;
 
 /// One window at a time, token by token: which voxel each is, or none.
-fn tokens_of(windows: Windows) -> Vec<Vec<([usize; 3], Option<usize>)>> {
-    let Windows { map, window, shift, .. } = windows;
+fn tokens_of(partition: WindowPartition) -> Vec<Vec<([usize; 3], Option<usize>)>> {
+    let WindowPartition { size: map, window_shape: window, shift, .. } = partition;
     let padded: [usize; 3] = std::array::from_fn(|axis| map[axis].next_multiple_of(window[axis]));
     let mut all = Vec::new();
     for corner in indices(std::array::from_fn(|axis| padded[axis] / window[axis])) {
@@ -35,15 +35,15 @@ fn indices(shape: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
 
 /// A padding token stands behind the last voxel of each sample.
 fn by_burn(input: WindowAttentionInput) -> Tensor<5> {
-    let WindowAttentionInput { qkv, padding, bias_table, windows } = input;
+    let WindowAttentionInput { qkv, padding_token: padding, bias_table, partition } = input;
     let ([batch, x, y, z, channels], [_, heads]) = (qkv.dims(), bias_table.dims());
-    let (voxels, width, side) = (x * y * z, channels / 3 / heads, 2 * windows.side - 1);
+    let (voxels, width, side) = (x * y * z, channels / 3 / heads, 2 * partition.window_size - 1);
     let padding = padding.reshape([1, 1, channels]).repeat_dim(0, batch);
     let tokens = Tensor::cat(vec![qkv.reshape([batch, voxels, channels]), padding], 1);
     let device = tokens.device();
-    let all_full: Vec<[usize; 3]> = indices([windows.side; 3]).collect();
+    let all_full: Vec<[usize; 3]> = indices([partition.window_size; 3]).collect();
     let mut output = Tensor::<3>::zeros([batch, voxels, channels / 3], &device);
-    for window in tokens_of(windows) {
+    for window in tokens_of(partition) {
         let count = window.len();
         let index: Vec<i64> = window.iter().map(|(_, at)| at.unwrap_or(voxels) as i64).collect();
         let index = Tensor::<1, Int>::from_data(TensorData::new(index, [count]), &device);
@@ -55,7 +55,8 @@ fn by_burn(input: WindowAttentionInput) -> Tensor<5> {
         for (query, (region, _)) in window.iter().enumerate() {
             for (key, (other, _)) in window.iter().enumerate() {
                 mask.push(if region == other { 0.0 } else { APART });
-                let away = |axis: usize| all_full[query][axis] + windows.side - 1 - all_full[key][axis];
+                let away =
+                    |axis: usize| all_full[query][axis] + partition.window_size - 1 - all_full[key][axis];
                 positions.push(((away(0) * side + away(1)) * side + away(2)) as i64);
             }
         }
@@ -75,17 +76,17 @@ fn by_burn(input: WindowAttentionInput) -> Tensor<5> {
     output.reshape([batch, x, y, z, channels / 3])
 }
 
-fn check(batch: usize, heads: usize, width: usize, windows: Windows) {
+fn check(batch: usize, heads: usize, width: usize, partition: WindowPartition) {
     let device = device();
-    let ([x, y, z], channels) = (windows.map, 3 * heads * width);
+    let ([x, y, z], channels) = (partition.size, 3 * heads * width);
     let qkv = (random([batch, x, y, z, channels], 1, &device) * 2.0).require_grad();
     let padding = random([channels], 2, &device).require_grad();
-    let bias_table = random([(2 * windows.side - 1).pow(3), heads], 3, &device).require_grad();
+    let bias_table = random([(2 * partition.window_size - 1).pow(3), heads], 3, &device).require_grad();
     let input = || WindowAttentionInput {
         qkv: qkv.clone(),
-        padding: padding.clone(),
+        padding_token: padding.clone(),
         bias_table: bias_table.clone(),
-        windows,
+        partition,
     };
     let weight = random([batch, x, y, z, channels / 3], 4, &device);
     let (ours, theirs) = (window_attention(input()), by_burn(input()));
@@ -98,13 +99,13 @@ fn check(batch: usize, heads: usize, width: usize, windows: Windows) {
 
 #[test]
 fn plain_windows_equal_burn() {
-    check(2, 3, 4, Windows::new([6, 6, 6], 3, 0));
+    check(2, 3, 4, WindowPartition::new([6, 6, 6], 3, 0));
 }
 
 #[test]
 fn shifted_and_padded_windows_equal_burn() {
-    check(1, 2, 8, Windows::new([7, 4, 9], 4, 2));
-    check(1, 1, 16, Windows::new([9, 8, 7], 7, 3));
+    check(1, 2, 8, WindowPartition::new([7, 4, 9], 4, 2));
+    check(1, 1, 16, WindowPartition::new([9, 8, 7], 7, 3));
 }
 
 proptest! {
@@ -119,6 +120,6 @@ proptest! {
         side in 2usize..5,
         shifted in any::<bool>(),
     ) {
-        check(batch, heads, width, Windows::new(map, side, if shifted { side / 2 } else { 0 }));
+        check(batch, heads, width, WindowPartition::new(map, side, if shifted { side / 2 } else { 0 }));
     }
 }

@@ -7,7 +7,7 @@ mod class_scale;
 mod pre_norm;
 mod two_way;
 
-use bipvl_kernels::{AttentionInput, attention, recomputed};
+use bipvl_kernels::{AttentionInput, attention, checkpoint};
 use burn::{
     module::Module,
     tensor::{Tensor, activation::relu},
@@ -197,7 +197,7 @@ impl FusionMlp {
     }
 
     fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        recomputed(self, [tokens], |mlp, [tokens]| mlp.down.forward(relu(mlp.up.forward(tokens))))
+        checkpoint(self, [tokens], |mlp, [tokens]| mlp.down.forward(relu(mlp.up.forward(tokens))))
     }
 }
 

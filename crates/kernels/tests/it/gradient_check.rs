@@ -1,7 +1,7 @@
 //! Every gradient against finite differences: a witness that is not automatic differentiation.
 
 use bipvl_kernels::{
-    AttentionInput, WindowAttentionInput, Windows, attention, conv_transpose3d_concat, conv3d, gelu,
+    AttentionInput, WindowAttentionInput, WindowPartition, attention, conv_transpose3d_concat, conv3d, gelu,
     instance_norm, instance_norm_add, layer_norm, linear, window_attention,
 };
 use burn::tensor::Tensor;
@@ -72,12 +72,12 @@ fn upsampling() {
 
 #[test]
 fn attention_in_windows() {
-    let windows = Windows::new([4, 5, 3], 3, 1);
+    let partition = WindowPartition::new([4, 5, 3], 3, 1);
     let qkv = random([1, 4, 5, 3, 12], 1, &device());
     let padding = random([12], 2, &device());
     let table = random([125, 2], 3, &device());
-    let run = |qkv, padding, bias_table| {
-        weighed(window_attention(WindowAttentionInput { qkv, padding, bias_table, windows }))
+    let run = |qkv, padding_token, bias_table| {
+        weighed(window_attention(WindowAttentionInput { qkv, padding_token, bias_table, partition }))
     };
     check("qkv", qkv.clone(), |qkv| run(qkv, padding.clone(), table.clone()));
     check("padding", padding.clone(), |padding| run(qkv.clone(), padding, table.clone()));

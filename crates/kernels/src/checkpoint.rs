@@ -36,7 +36,7 @@ type Inside = Autodiff<Flex, NoCheckpointing>;
 ///
 /// `forward` must give the same whenever it is called, and read nothing that learns but `block` and the inputs; of
 /// anything else the backward pass would wait for itself.
-pub fn recomputed<M: Module + 'static, const N: usize, const D: usize>(
+pub fn checkpoint<M: Module + 'static, const N: usize, const D: usize>(
     block: &M,
     inputs: [Tensor<D>; N],
     forward: impl Fn(&M, [Tensor<D>; N]) -> Tensor<D> + Send + 'static,

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use bipvl_kernels::{conv3d, gelu, instance_norm_add, linear, recomputed};
+use bipvl_kernels::{checkpoint, conv3d, gelu, instance_norm_add, linear};
 use burn::{
     module::{Module, Param},
     tensor::{Device, Gradients, Tensor},
@@ -47,7 +47,7 @@ fn chain(device: &Device, map_learns: bool) -> (usize, Vec<Tensor<1>>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let pass = |map: Tensor<5>| {
         let calls = Arc::clone(&calls);
-        recomputed(&block, [map, carried.clone()], move |block, inputs| {
+        checkpoint(&block, [map, carried.clone()], move |block, inputs| {
             calls.fetch_add(1, Ordering::Relaxed);
             block.forward(inputs)
         })
@@ -89,7 +89,7 @@ fn weights_learn_where_no_input_does() {
     let gradient = |device: &Device| {
         let block = Block::new(device);
         let inputs = [random(SHAPE, 4, device), random(SHAPE, 5, device)];
-        let output = recomputed(&block, inputs, Block::forward);
+        let output = checkpoint(&block, inputs, Block::forward);
         flat(block.filter.val(), &(output * random(SHAPE, 6, device)).sum().backward()).unwrap().into_data()
     };
     let device = Device::flex().autodiff();
@@ -101,7 +101,7 @@ fn what_is_frozen_gets_no_gradient_and_needs_none() {
     let device = Device::flex().autodiff().gradient_checkpointing();
     let block = Block::new(&device).no_grad();
     let map = random(SHAPE, 4, &device).require_grad();
-    let pass = |map| recomputed(&block, [map, random(SHAPE, 5, &device)], Block::forward);
+    let pass = |map| checkpoint(&block, [map, random(SHAPE, 5, &device)], Block::forward);
     assert!(!pass(random(SHAPE, 4, &device)).is_tracked());
     let gradients = pass(map.clone()).sum().backward();
     assert!(map.grad(&gradients).is_some() && block.filter.val().grad(&gradients).is_none());
@@ -112,7 +112,7 @@ fn without_gradients_a_block_is_computed_once() {
     let (device, calls) = (Device::flex(), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&calls);
     let inputs = [random(SHAPE, 4, &device), random(SHAPE, 5, &device)];
-    recomputed(&Block::new(&device), inputs, move |block, inputs| {
+    checkpoint(&Block::new(&device), inputs, move |block, inputs| {
         counted.fetch_add(1, Ordering::Relaxed);
         block.forward(inputs)
     });
