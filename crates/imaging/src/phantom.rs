@@ -1,5 +1,6 @@
 //! Draws synthetic bodies with known organs, for tests, the example and the smoke run.
 
+pub mod attributes;
 mod nested;
 mod told;
 
@@ -41,6 +42,10 @@ const WAVES: usize = 5;
 const BODY_RADII: [f64; 2] = [0.46, 0.42];
 /// No organ gets thinner than this on any axis, as a share of the shape, however coarse the voxels.
 const THINNEST: f64 = 0.07;
+
+/// Radius of a ring's middle line and of its tube, as shares of its outer radius.
+const RING_MIDDLE: f64 = 1.0 - RING_TUBE;
+const RING_TUBE: f64 = 0.35;
 
 /// A synthetic CT and its reference, on one RAS grid.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +113,10 @@ enum Form {
     Ellipsoid,
     /// A cylinder along z.
     Rod,
+    /// Edges along the axes.
+    Cuboid,
+    /// A torus around z, whose outer rim and half height the radii give.
+    Ring,
 }
 
 impl Organ {
@@ -117,6 +126,8 @@ impl Organ {
         match self.form {
             Form::Ellipsoid => x + y + z <= 1.0,
             Form::Rod => x + y <= 1.0 && z <= 1.0,
+            Form::Cuboid => x.max(y).max(z) <= 1.0,
+            Form::Ring => ((x + y).sqrt() - RING_MIDDLE).powi(2) + z * RING_TUBE.powi(2) <= RING_TUBE.powi(2),
         }
     }
 }
