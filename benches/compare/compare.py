@@ -52,7 +52,7 @@ def arguments():
     parser.add_argument("--repeat", type=int, default=3, help="repetitions in each process")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--cores", help="such as 0,1; the first ones of this process when not given")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works")
+    parser.add_argument("--smoke-test", action="store_true", help="small sizes, to see that all works")
     parser.add_argument("--json", type=Path, help="file for everything that was measured")
     options = parser.parse_args()
     if unknown := set(options.measures) - set(MEASURES):
@@ -87,11 +87,11 @@ class Comparison:
         self.results = {name: [] for name in ["bipvl", *names]}
         self.differences = {}
         repeat = 1 if measure == WHOLE_PROCESS else options.repeat
-        self.flags = ["--repeat", repeat, "--threads", options.threads, *(["--quick"] if options.quick else [])]
+        self.flags = ["--repeat", repeat, "--threads", options.threads, *(["--smoke-test"] if options.smoke_test else [])]
 
     def make(self):
         command = [sys.executable, PEER, "make", self.measure, self.folder]
-        return run([*command, *(["--quick"] if self.options.quick else [])], self.options) is not None
+        return run([*command, *(["--smoke-test"] if self.options.smoke_test else [])], self.options) is not None
 
     def round(self):
         for name, results in self.results.items():
@@ -101,7 +101,7 @@ class Comparison:
                 print(f"{self.measure} {name}: {result['seconds']}, {result['peak_mib']} MiB", file=sys.stderr)
 
     def ours(self):
-        command = [self.options.bipvl, "bench", "--here", self.measure, *self.flags]
+        command = [self.options.bipvl, "bench", "--in-process", self.measure, *self.flags]
         weights, made = self.folder / "weights.safetensors", self.folder / "input.safetensors"
         if weights.exists():
             command += ["--weights", weights]
@@ -191,7 +191,7 @@ def machine(options):
         "threads": options.threads,
         "versions": run([sys.executable, PEER, "versions"], options),
         "bipvl": subprocess.run([options.bipvl, "--version"], capture_output=True, text=True).stdout.strip(),
-        "quick": options.quick,
+        "smoke_test": options.smoke_test,
     }
 
 

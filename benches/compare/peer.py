@@ -39,8 +39,8 @@ CLASSES, CONCEPTS = 15, 6
 FULL_TOKENS, CONCEPT_TOKENS = 48, 12
 LEARNING_RATE, WEIGHT_DECAY = 1e-4, 1e-5
 STAGE_LAYERS = [6, 2, 2, 2]
-CT_SHAPE, QUICK_CT_SHAPE = (256, 256, 160), (64, 64, 40)
-PAIR_SHAPE, QUICK_PAIR_SHAPE = (256, 256, 160), (48, 48, 32)
+CT_SHAPE, SMOKE_TEST_CT_SHAPE = (256, 256, 160), (64, 64, 40)
+PAIR_SHAPE, SMOKE_TEST_PAIR_SHAPE = (256, 256, 160), (48, 48, 32)
 SPACING = (1.0, 1.0, 2.0)
 # Repetitions after the first one end when they would take longer than this together.
 BUDGET_SECONDS = 60
@@ -71,7 +71,7 @@ PAPER = whole(96, 1, 48, (3, 6, 12, 24), 7, 28996, 768, 12, (8, 2048), 128)
 TINY = whole(32, 2, 16, (2, 4, 8, 16), 4, 600, 64, 4, (4, 128), 32)
 # What `bipvl bench file` segments with.
 NARROW = whole(96, 1, 12, (3, 6, 12, 24), 7, 600, 128, 4, (4, 256), 64)
-QUICK_NARROW = NARROW._replace(patch=(32,) * 3)
+SMOKE_TEST_NARROW = NARROW._replace(patch=(32,) * 3)
 
 
 class Task:
@@ -95,14 +95,14 @@ class Task:
 
 
 def swin(options):
-    feature_size = 12 if options.quick else int(options.measure.split("-")[1])
+    feature_size = 12 if options.smoke_test else int(options.measure.split("-")[1])
     flash = {"use_flash_attention": options.best}
     return SwinUNETR(in_channels=1, out_channels=OUTPUTS, feature_size=feature_size, use_v2=False, **flash)
 
 
 class SwinTask(Task):
     def make(self):
-        side = 32 if self.options.quick else int(self.options.measure.split("-")[2])
+        side = 32 if self.options.smoke_test else int(self.options.measure.split("-")[2])
         save_file({name: tensor.detach() for name, tensor in swin(self.options).named_parameters()}, self.weights)
         self.save_noise(1, 1, side, side, side)
 
@@ -166,7 +166,7 @@ class VisionTraining(SwinTask):
 
 class WholeTask(Task):
     def size(self):
-        if self.options.measure == "text-train" or self.options.quick:
+        if self.options.measure == "text-train" or self.options.smoke_test:
             return TINY
         return PAPER
 
@@ -245,12 +245,12 @@ class File(WholeTask):
     warms_up = False
 
     def size(self):
-        return QUICK_NARROW if self.options.quick else NARROW
+        return SMOKE_TEST_NARROW if self.options.smoke_test else NARROW
 
     def make_input(self):
         import nibabel
 
-        shape = QUICK_CT_SHAPE if self.options.quick else CT_SHAPE
+        shape = SMOKE_TEST_CT_SHAPE if self.options.smoke_test else CT_SHAPE
         hu = np.random.default_rng(0).normal(20, 25, shape)
         x, y, _ = centered(shape)
         hu[np.broadcast_to((x / 0.9) ** 2 + (y / 0.8) ** 2 > 1, shape)] = -1000
@@ -305,7 +305,7 @@ class File(WholeTask):
 
 class Score(Task):
     def make(self):
-        reference = class_map(QUICK_PAIR_SHAPE if self.options.quick else PAIR_SHAPE)
+        reference = class_map(SMOKE_TEST_PAIR_SHAPE if self.options.smoke_test else PAIR_SHAPE)
         prediction = np.roll(reference, (2, 1, 1), (0, 1, 2))
         pair = {"prediction": prediction, "reference": reference}
         save_file({name: torch.from_numpy(voxels).float() for name, voxels in pair.items()}, self.input)
@@ -411,7 +411,7 @@ def main():
     parser.add_argument("--output", type=Path)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="the small sizes of bipvl bench --quick")
+    parser.add_argument("--smoke-test", action="store_true", help="the small sizes of bipvl bench --smoke-test")
     parser.add_argument("--best", action="store_true", help="MONAI's flash attention and the fused AdamW")
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
     options = parser.parse_args()

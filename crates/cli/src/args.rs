@@ -1,4 +1,4 @@
-//! The flags and their help; no logic.
+//! Command-line definitions: sub-commands, flags and help texts.
 
 mod predict;
 mod train;
@@ -6,75 +6,78 @@ mod weights;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind, value_parser};
 
 pub(crate) use predict::*;
 pub(crate) use train::*;
 pub(crate) use weights::*;
 
-/// Segments 3-D medical scans, guided by a description of each class in words.
+/// Text-guided 3-D medical image segmentation: training, inference, evaluation.
 ///
-/// Begin with `bipvl demo`: it draws phantoms, trains a small model, predicts, and writes a report, in a few
-/// minutes and without any data. Then `bipvl train` on a folder of labeled scans, and `bipvl predict`.
+/// Start with `bipvl demo`: it trains a small model on synthetic phantoms, predicts, and writes a report in a
+/// few minutes, without any data. Then run `bipvl data check` and `bipvl train` on a folder of labeled scans,
+/// and `bipvl predict` on new ones.
+///
+/// Exit codes: 0 success, 1 runtime error, 2 usage error, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "bipvl", version, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// How messages are written to the standard error.
+    /// Format of log messages on standard error.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
-    /// Threads of the processor to use; all when not given. Results do not depend on it.
+    /// Number of CPU threads [default: all]. Results do not depend on it.
     #[arg(long, global = true, value_name = "N", allow_negative_numbers = true)]
     pub(crate) threads: Option<usize>,
 }
 
-/// Form of the messages.
+/// Format of log messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// A sentence a line.
+    /// Human-readable text.
     Text,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Draw phantoms, train, predict, evaluate, and write a report: the whole story in a few minutes.
+    /// Run an end-to-end demo on synthetic data: train, predict, evaluate, report.
     Demo(DemoArgs),
-    /// Look through a data set before a training does.
+    /// Inspect a data set before training.
     Data(DataArgs),
-    /// Write a description of every class of a data set, or look through descriptions.
+    /// Generate class descriptions for a data set, or lint a description file.
     Describe(DescribeArgs),
     /// Train a model on a folder of labeled scans.
     Train(Box<TrainArgs>),
-    /// Train the method with one part at a time left out or replaced, and compare.
+    /// Run an ablation study: train with one component changed at a time, and compare.
     Ablate(Box<AblateArgs>),
     /// Segment scans with a trained model.
-    Predict(PredictArgs),
-    /// Score label maps against a reference.
+    Predict(Box<PredictArgs>),
+    /// Score predicted label maps against reference label maps.
     Evaluate(EvaluateArgs),
-    /// Measure how much a trained model depends on its text: paraphrases, typos, swapped sides, nonsense.
+    /// Measure how sensitive a trained model is to its text prompts.
     Probe(ProbeArgs),
-    /// Take published weights: a MONAI Swin UNETR, or a Hugging Face BERT.
+    /// Import pretrained weights: a MONAI SwinUNETR or a Hugging Face BERT.
     Import(ImportArgs),
-    /// Give the vision side of a run as a MONAI Swin UNETR.
+    /// Export the vision backbone of a run as a MONAI SwinUNETR state dict.
     Export(ExportArgs),
-    /// Tell what a run or a preset is: classes, descriptions, parameters, and what it needs.
+    /// Show a summary of a run or of a model size.
     Info(InfoArgs),
-    /// Measure how fast this program computes, and how much memory it needs.
+    /// Benchmark speed and memory.
     Bench(BenchArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Folder for the phantoms, the run and the report.
+    /// Output folder for the phantoms, the run and the report.
     #[arg(long, value_name = "DIR", default_value = "bipvl-demo")]
     pub(crate) out: PathBuf,
-    /// Bodies with two equal organs instead, of which only the text of each case says which is which.
+    /// Use phantoms with two identical organs that only the per-case text distinguishes.
     #[arg(long)]
-    pub(crate) text: bool,
-    /// Updates of the weights; fewer are faster and worse. 150 when not given, more with --text.
+    pub(crate) ambiguous: bool,
+    /// Optimizer steps; fewer are faster and less accurate [default: 150, or 300 with --ambiguous].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) steps: Option<usize>,
 }
@@ -87,67 +90,89 @@ pub(crate) struct DataArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
-    /// Tell what is in a folder and what is missing or wrong, and how to begin a training with it.
+    /// Report contents, errors and warnings of a data set, and the command to train on it.
     Check(CheckArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Data set folder, in a layout in which data sets are downloaded: Medical Segmentation Decathlon,
-    /// nnU-Net v2, AMOS22, MM-WHS or ACDC.
+    /// Data set folder: Medical Segmentation Decathlon, nnU-Net v2, AMOS22, MM-WHS or ACDC layout.
     #[arg(value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// Configuration to read the folder with; else that of each built-in experiment that fits it.
+    /// Configuration that selects classes and modality [default: every built-in recipe for the data set].
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Write JSON.
+    /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct DescribeArgs {
-    /// Data set folder; with --check, the descriptions are compared with its classes and its modality.
-    #[arg(long, value_name = "DIR", required_unless_present = "check")]
+    #[command(subcommand)]
+    pub(crate) command: Option<DescribeCommand>,
+    /// Data set folder.
+    #[arg(long, value_name = "DIR", required = true)]
     pub(crate) data: Option<PathBuf>,
-    /// New file for the descriptions, TOML. Read it before you train: it is only as good as its source.
-    #[arg(long, value_name = "FILE", required_unless_present = "check")]
+    /// New TOML file for the descriptions. Review it before training.
+    #[arg(long, value_name = "FILE", required = true)]
     pub(crate) out: Option<PathBuf>,
-    /// Where the sentences come from; knowledge where the class is known and statistics where it is not, when
-    /// not given.
+    /// Source of the sentences [default: built-in texts for known classes, statistics for all others].
     #[arg(long, value_enum, value_name = "SOURCE")]
-    pub(crate) from: Option<DescribeSource>,
-    /// How many cases are measured, evenly spaced in the list.
+    pub(crate) source: Option<DescribeSource>,
+    /// Number of cases to measure, evenly spaced in the list.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..))]
     pub(crate) cases: u32,
-    /// Server with the chat protocol of `OpenAI`, such as `http://localhost:11434/v1`. It is told the names of the
-    /// classes and of the data set, its channels and its modality, and nothing else.
-    #[arg(long, value_name = "URL", required_if_eq("from", "endpoint"), requires = "model")]
+    /// Base URL of a server with the `OpenAI` chat protocol, such as `http://localhost:11434/v1`. It receives
+    /// the names of the classes, of the data set and of its channels, and the modality; never voxels.
+    #[arg(long, value_name = "URL", required_if_eq("source", "endpoint"), requires = "model")]
     pub(crate) endpoint: Option<String>,
-    /// Model of that server.
+    /// Language model of that server.
     #[arg(long, value_name = "NAME", requires = "endpoint")]
     pub(crate) model: Option<String>,
-    /// Environment variable that holds the key of that server; none is sent when it is not set.
+    /// Environment variable with the API key of that server; no key is sent if it is not set.
     #[arg(long, value_name = "NAME", default_value = "BIPVL_API_KEY")]
     pub(crate) key_env: String,
-    /// Seconds that an answer of that server may take.
+    /// Timeout per request, in seconds.
     #[arg(long, value_name = "S", default_value_t = 120, value_parser = value_parser!(u64).range(1..))]
     pub(crate) timeout_s: u64,
-    /// Look through this file instead, and say what is wrong in it. The exit code is 1 when there are errors.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "from", "endpoint"])]
-    pub(crate) check: Option<PathBuf>,
-    /// Hugging Face folder whose vocabulary counts the tokens; else their number is estimated.
+    /// Hugging Face folder whose tokenizer counts the tokens [default: an estimate].
     #[arg(long, value_name = "DIR")]
-    pub(crate) text_encoder: Option<PathBuf>,
+    pub(crate) tokenizer: Option<PathBuf>,
 }
 
-/// Where descriptions come from.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DescribeCommand {
+    /// Report errors and warnings in a description file; exit code 1 if there are errors.
+    Lint(LintArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LintArgs {
+    /// Description file: TOML, or a CSV table.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Data set folder whose classes and modality the descriptions must match.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Hugging Face folder whose tokenizer counts the tokens [default: an estimate].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tokenizer: Option<PathBuf>,
+}
+
+/// Source of generated descriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DescribeSource {
     /// Built-in texts about common organs.
-    Knowledge,
-    /// Measures of the labels: size, form, place, brightness.
+    Builtin,
+    /// Measured from the labels: size, shape, location, intensity.
     Statistics,
     /// The server of --endpoint.
     Endpoint,
+}
+
+/// Exits with the usage error `message` and exit code 2, for what the parser cannot check.
+pub(crate) fn usage_error(message: &str) -> ! {
+    Cli::command().error(ErrorKind::ValueValidation, message).exit()
 }

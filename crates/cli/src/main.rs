@@ -1,9 +1,10 @@
-//! The bipvl program: parse, run one command, turn an error into one message and an exit code.
+//! The `bipvl` program: parses the command line, runs one command, and reports its error and exit code.
 
 mod args;
 mod commands;
-mod experiments;
+mod process_memory;
 mod progress;
+mod recipes;
 mod tensorboard;
 
 use std::process::ExitCode;
@@ -12,8 +13,8 @@ use clap::Parser;
 
 use args::{Cli, Command, LogFormat};
 
-/// The command failed; wrong arguments give 2, from the parser.
-const FAILED: u8 = 1;
+/// Exit code of a runtime error; the argument parser exits with 2 on a usage error.
+const RUNTIME_ERROR: u8 = 1;
 
 fn main() -> ExitCode {
     bipvl_kernels::tune_malloc();
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::from(FAILED)
+            ExitCode::from(RUNTIME_ERROR)
         }
     }
 }
@@ -51,10 +52,10 @@ fn start_log(format: LogFormat) {
     }
 }
 
-/// The main thread is one of them: it takes part in every operation instead of waking another for it and waiting.
-/// So no thread that it waits for may use the pool, in which on one thread nobody else works.
+/// Sizes the global Rayon pool. The main thread is one of its workers and takes part in every operation, so it must
+/// never block on a thread that uses the pool.
 fn limit_threads(threads: Option<usize>) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).use_current_thread();
-    // It fails only when a pool exists already, and nothing has run yet.
+    // This fails only if a global pool exists already.
     let _ = pool.build_global();
 }

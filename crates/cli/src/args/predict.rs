@@ -1,4 +1,4 @@
-//! Flags of the commands that segment and score.
+//! Flags of `predict`, `evaluate` and `probe`.
 
 use std::path::PathBuf;
 
@@ -12,78 +12,72 @@ use clap::{Args, ValueEnum, value_parser};
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
-    /// Folder of the trained run, or of a cross-validation; may be given several times. Several runs, such as
-    /// the folds, are an ensemble: the mean of their logits decides.
+    /// Folder of a trained run or of a cross-validation; repeat for an ensemble, whose logits are averaged.
     #[arg(long, value_name = "RUN", required = true)]
     pub(crate) model: Vec<PathBuf>,
-    /// Folder for the label maps; each keeps the name of its scan.
-    #[arg(short, long, value_name = "OUT")]
+    /// Output folder for the label maps, named after their scans.
+    #[arg(short, long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Scans (`.nii`, `.nii.gz`) or folders of scans. A case of several channels is one 4-D file, or files
-    /// that end in _0000, _0001 and so on.
+    /// Scans or folders of scans. A multi-channel case is one 4-D file, or one file per channel with the
+    /// suffixes _0000, _0001, …
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
-    /// Write these classes only, names separated by commas: those of the run, or other names for the same organ
-    /// (`hepar` for `liver`; `kidney` for both). All classes are decided together as always, then the voxels of
-    /// those not named become background: a voxel of the spleen is not given to the liver because only the
-    /// liver was asked for.
+    /// Classes to write, comma-separated: names of the run or synonyms (`hepar` for `liver`, `kidney` for both
+    /// kidneys). All classes still compete for every voxel; those not named become background.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(crate) classes: Vec<String>,
-    /// Descriptions (TOML, or a CSV table) that replace those of the run, without training; of all classes or of
-    /// some. A class that the file does not describe keeps its trained text. The concepts need not be those of the
-    /// run. They hold for every scan: descriptions of single cases in `descriptionsTs` are then not read, which is told.
-    /// `bipvl probe` tells how much the model heeds its text.
+    /// Descriptions (TOML or CSV) that replace those of the run, for all classes or some. They apply to every
+    /// scan: per-case descriptions in `descriptionsTs` are ignored (a warning is logged).
     #[arg(long, value_name = "FILE")]
     pub(crate) descriptions: Option<PathBuf>,
-    /// Other names for organs, beside the built-in ones: TOML tables `[single]` and `[paired]` of entries such as
+    /// Additional class-name synonyms: TOML tables `[single]` and `[paired]` of entries such as
     /// `"kidney" = ["nyre"]`.
     #[arg(long, value_name = "FILE")]
     pub(crate) synonyms: Option<PathBuf>,
-    /// Folder with descriptions of single cases, `CASE.toml`, each with the classes that it describes
-    /// otherwise than the run; when not given, `descriptionsTs` beside scans in `imagesTs` is one, if it is
-    /// there.
+    /// Folder of per-case descriptions, `CASE.toml` [default: `descriptionsTs` beside scans in `imagesTs`, if
+    /// present].
     #[arg(long, value_name = "DIR", conflicts_with = "descriptions")]
     pub(crate) case_descriptions: Option<PathBuf>,
-    /// Shared part of neighboring patches, 0 to less than 1; the run's own when not given.
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    /// Sliding-window overlap, 0 ≤ overlap < 1 [default: that of the run].
+    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
     pub(crate) overlap: Option<f64>,
-    /// How overlapping patches are weighted; the run's own when not given.
+    /// Weighting of overlapping patches [default: that of the run].
     #[arg(long, value_enum)]
-    pub(crate) blending: Option<BlendingArg>,
-    /// Axes along which each patch is flipped too, such as x,y,z: the mean of the logits over all flips decides,
-    /// with two passes for each axis. Refused for x where the classes tell left from right.
+    pub(crate) blend_mode: Option<BlendModeArg>,
+    /// Test-time augmentation: average the logits over flips along these axes, such as x,y,z; each axis doubles
+    /// the time. Not allowed along x if classes are lateralized (left/right).
     #[arg(long, value_name = "AXES")]
-    pub(crate) mirror: Option<Mirror>,
-    /// Keep of each class only the largest connected component, for classes that are one piece in the body; the run's own
-    /// choice when not given, `=false` to keep all. Refused where classes overlap.
+    pub(crate) tta_mirror_axes: Option<Mirror>,
+    /// Keep only the largest connected component of each class [default: that of the run; `=false` keeps all].
+    /// Not allowed if classes overlap.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) keep_largest_component: Option<bool>,
-    /// Pass every patch through the network; else patches that are one and the same constant, such as air,
-    /// share one pass. The label maps are the same.
+    /// Run the network on every patch, also on constant ones such as air, which otherwise share one forward
+    /// pass. The label maps are the same.
     #[arg(long)]
-    pub(crate) every_patch: bool,
-    /// Where to compute: cpu, vulkan or cuda.
+    pub(crate) no_skip_constant_patches: bool,
+    /// Compute device: cpu, vulkan or cuda.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub(crate) device: DeviceKind,
-    /// How numbers are kept: float32. bf16 (mixed precision) is refused where the device does not compute in it, which
-    /// none does so far.
+    /// Floating-point precision: float32, or bf16 (mixed precision) where the device supports it.
     #[arg(long, value_name = "NAME", default_value_t = Precision::Float32)]
     pub(crate) precision: Precision,
 }
 
+/// Weighting of overlapping patches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum BlendingArg {
-    /// The center of a patch counts more than its border.
+pub(crate) enum BlendModeArg {
+    /// The center of a patch weighs more than its border.
     Gaussian,
-    /// All voxels count alike.
+    /// All voxels weigh the same.
     Constant,
 }
 
-impl From<BlendingArg> for Blending {
-    fn from(arg: BlendingArg) -> Self {
+impl From<BlendModeArg> for Blending {
+    fn from(arg: BlendModeArg) -> Self {
         match arg {
-            BlendingArg::Gaussian => Self::Gaussian,
-            BlendingArg::Constant => Self::Constant,
+            BlendModeArg::Gaussian => Self::Gaussian,
+            BlendModeArg::Constant => Self::Constant,
         }
     }
 }
@@ -96,54 +90,54 @@ pub(crate) struct EvaluateArgs {
     /// Folder of reference label maps with the same file names.
     #[arg(long = "ref", value_name = "DIR")]
     pub(crate) reference: PathBuf,
-    /// File for the scores.
+    /// Output file for the scores.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: PathBuf,
-    /// Whose definition of each metric: monai, deepmind, metrics-reloaded or medpy.
+    /// Metric definitions to follow: monai, deepmind, metrics-reloaded or medpy.
     #[arg(long, value_name = "NAME", default_value_t = Convention::Monai)]
     pub(crate) convention: Convention,
-    /// Distance within which surfaces agree, for NSD.
-    #[arg(long, value_name = "T", default_value_t = 2.0, allow_negative_numbers = true)]
+    /// Tolerance of the normalized surface distance (NSD), in mm.
+    #[arg(long, value_name = "MM", default_value_t = 2.0, allow_negative_numbers = true)]
     pub(crate) tolerance_mm: f64,
-    /// `dataset.json` or configuration (`.toml`) with the classes and their labels; else the `dataset.json`
-    /// beside --ref, else the labels found.
+    /// `dataset.json` or configuration (`.toml`) with class names and labels [default: the `dataset.json` beside
+    /// --ref, else all labels that occur].
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ProbeArgs {
-    /// Folder of the trained run.
+    /// Folder of a trained run.
     #[arg(long, value_name = "RUN")]
     pub(crate) model: PathBuf,
     /// Data set folder with labels, as for `bipvl train`.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// Folder for probe.json, probe.md, probe.html and the answers so far, from which the same command goes on
-    /// after it was stopped; the folder `probe` of the run when not given.
+    /// Output folder for probe.json, probe.md, probe.html and cached results, from which an interrupted probe
+    /// continues [default: `probe` in the run].
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Which cases of the data set.
+    /// Cases of the data set to use.
     #[arg(long, value_enum, default_value_t = CasesArg::Val)]
     pub(crate) cases: CasesArg,
-    /// Only so many cases, the first by name.
+    /// Use only the first N cases, by name.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     pub(crate) max_cases: Option<u32>,
-    /// What is done to the text, separated by commas; all when not given: names, paraphrase, typos, sides, dropped,
-    /// shuffled, absent, nonsense, empty.
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
-    pub(crate) only: Vec<Kind>,
-    /// Descriptions that say the same in other words, TOML or CSV, of all classes or some; may be given several
-    /// times. They are counted as paraphrases, beside those made by rule.
+    /// Text perturbations to apply, comma-separated: names, paraphrase, typos, sides, dropped, shuffled, absent,
+    /// nonsense, empty [default: all].
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub(crate) perturbations: Vec<Kind>,
+    /// Descriptions with the same meaning in other words (TOML or CSV), for all classes or some; repeatable.
+    /// They count as paraphrases, in addition to the generated ones.
     #[arg(long, value_name = "FILE")]
     pub(crate) paraphrases: Vec<PathBuf>,
-    /// Other names for organs, as for `bipvl predict`.
+    /// Additional class-name synonyms, as for `bipvl predict`.
     #[arg(long, value_name = "FILE")]
     pub(crate) synonyms: Option<PathBuf>,
-    /// What every random choice follows from: typos, shuffling, nonsense, intervals.
+    /// Random seed of the perturbations and of the bootstrap intervals.
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub(crate) seed: u64,
-    /// Where to compute: cpu, vulkan or cuda.
+    /// Compute device: cpu, vulkan or cuda.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub(crate) device: DeviceKind,
 }
@@ -151,8 +145,9 @@ pub(crate) struct ProbeArgs {
 /// Cases of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CasesArg {
-    /// Those that the run was validated on; the data set must be the run's.
+    /// The validation cases of the run; --data must be the data set of the run.
     Val,
-    /// All with labels. It may be another data set that has the run's classes, under other names or labels too.
+    /// All labeled cases. Another data set may be used if it has the classes of the run, also under other names
+    /// or labels.
     All,
 }

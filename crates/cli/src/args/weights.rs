@@ -1,39 +1,42 @@
-//! Flags of the commands that bring weights in and out, tell of a run, and measure.
+//! Flags of `import`, `export`, `info` and `bench`.
 
 use std::path::PathBuf;
 
 use bipvl::nn::{Merging, Preset};
 use clap::{Args, ValueEnum, value_parser};
 
-use crate::commands::bench::Measure;
+use crate::commands::bench::Benchmark;
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// A MONAI checkpoint (`.pt`, `.pth`, `.safetensors`), or the folder of a BERT (`config.json` and
-    /// `model.safetensors` or `pytorch_model.bin`). Pickled code is never run.
+    /// A MONAI checkpoint (`.pt`, `.pth`, `.safetensors`), or a Hugging Face BERT folder (`config.json` and
+    /// `model.safetensors` or `pytorch_model.bin`). Pickled code is never executed.
     #[arg(value_name = "SOURCE")]
     pub(crate) source: PathBuf,
-    /// How the network merges patches; no file tells. MONAI up to 1.4: repeated; from 1.6 on: complete.
-    #[arg(long, value_enum, default_value_t = MergingArg::Repeated)]
+    /// MONAI's patch merging (its `downsample` argument); not recorded in the checkpoint.
+    #[arg(long, value_enum, default_value_t = MergingArg::V1)]
     pub(crate) merging: MergingArg,
-    /// File for the weights under our names, for `bipvl train --weights`; only the report when not given.
+    /// Output file for the weights, for `bipvl train --pretrained-backbone` [default: only report].
     #[arg(short, long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 }
 
+/// MONAI's patch merging.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MergingArg {
-    /// Two of the eight voxels of a cube twice, two never.
-    Repeated,
-    /// Each of the eight voxels once.
-    Complete,
+    /// Default up to MONAI 1.4: takes two of the eight voxels of a cube twice and omits two.
+    #[value(name = "merging")]
+    V1,
+    /// Default from MONAI 1.6: takes each of the eight voxels once.
+    #[value(name = "mergingv2")]
+    V2,
 }
 
 impl From<MergingArg> for Merging {
     fn from(arg: MergingArg) -> Self {
         match arg {
-            MergingArg::Repeated => Self::Repeated,
-            MergingArg::Complete => Self::Complete,
+            MergingArg::V1 => Self::Repeated,
+            MergingArg::V2 => Self::Complete,
         }
     }
 }
@@ -43,7 +46,7 @@ pub(crate) struct ExportArgs {
     /// Folder of a trained run.
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
-    /// File for the weights under MONAI's names, safetensors.
+    /// Output file (safetensors) with MONAI's parameter names.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 }
@@ -51,48 +54,48 @@ pub(crate) struct ExportArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
     /// Folder of a run.
-    #[arg(value_name = "RUN", required_unless_present = "preset", conflicts_with = "preset")]
+    #[arg(value_name = "RUN", required_unless_present = "model_size", conflicts_with = "model_size")]
     pub(crate) run: Option<PathBuf>,
-    /// A preset instead of a run: paper, small or tiny.
+    /// Model size instead of a run: paper, small or tiny.
     #[arg(long, value_name = "NAME")]
-    pub(crate) preset: Option<Preset>,
-    /// Write JSON.
+    pub(crate) model_size: Option<Preset>,
+    /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// What to measure; all when none is named. vision-F-S and train-F-S: Swin UNETR of feature size F on a
-    /// window of side S; text-window, text-window-cached, text-train, text-train-paper: the whole network;
-    /// file: from a CT to a label map; score: Dice, HD95 and NSD of 15 classes.
-    #[arg(value_name = "MEASURE")]
-    pub(crate) measures: Vec<Measure>,
-    /// Write JSON.
+    /// Benchmarks to run [default: all]. vision-F-S, train-F-S: Swin UNETR of feature size F on patches of side
+    /// S; text-window, text-window-cached, text-train, text-train-paper: the whole network; file: from a CT file
+    /// to a label file; score: Dice, HD95 and NSD of 15 classes.
+    #[arg(value_name = "BENCHMARK")]
+    pub(crate) benchmarks: Vec<Benchmark>,
+    /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Repetitions, after one for warmth; fewer when they would take longer than a minute.
+    /// Timed iterations after one warm-up; fewer if they would take longer than a minute.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u32).range(1..))]
     pub(crate) repeat: u32,
-    /// Classes of the text measures, 1 to 255; 15 when not given.
+    /// Number of classes of the text benchmarks, 1 to 255 [default: 15].
     #[arg(long, value_name = "K", value_parser = value_parser!(u16).range(1..=255))]
     pub(crate) classes: Option<u16>,
-    /// Tokens of the text of each class of the text measures, 16 to 512; 48 when not given.
+    /// Tokens per class of the text benchmarks, 16 to 512 [default: 48].
     #[arg(long, value_name = "L", value_parser = value_parser!(u16).range(16..=512))]
     pub(crate) tokens: Option<u16>,
-    /// Small sizes, to see that all works; the times say nothing.
+    /// Use small sizes to verify that every benchmark runs; the timings are meaningless.
     #[arg(long)]
-    pub(crate) quick: bool,
-    /// Make the one measure in this process.
+    pub(crate) smoke_test: bool,
+    /// Run the one benchmark in this process.
     #[arg(long, hide = true)]
-    pub(crate) here: bool,
-    /// Weights under the names of MONAI and Hugging Face, to compute as another program does.
-    #[arg(long, value_name = "FILE", hide = true, requires = "here")]
+    pub(crate) in_process: bool,
+    /// Weights under the names of MONAI and Hugging Face, for comparison with other programs.
+    #[arg(long, value_name = "FILE", hide = true, requires = "in_process")]
     pub(crate) weights: Option<PathBuf>,
-    /// What to compute with: tensors, or a CT for `file`.
-    #[arg(long, value_name = "FILE", hide = true, requires = "here")]
+    /// Input tensors, or a CT for `file`.
+    #[arg(long, value_name = "FILE", hide = true, requires = "in_process")]
     pub(crate) input: Option<PathBuf>,
-    /// Where to write what was computed.
-    #[arg(long, value_name = "FILE", hide = true, requires = "here")]
+    /// Output file for the computed tensors.
+    #[arg(long, value_name = "FILE", hide = true, requires = "in_process")]
     pub(crate) output: Option<PathBuf>,
 }

@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use crate::{
     args::{CheckArgs, DataArgs, DataCommand},
-    experiments::Experiment,
     progress,
+    recipes::Recipe,
 };
 
 /// Missing files and faults beyond these are only counted; the JSON has all.
@@ -74,7 +74,7 @@ fn check(args: &CheckArgs) -> Result<()> {
 /// What a data set was read with.
 enum Source {
     File(PathBuf),
-    Experiment(&'static Experiment),
+    Recipe(&'static Recipe),
     Nothing,
 }
 
@@ -83,7 +83,7 @@ impl Source {
     fn split(&self, dataset: &Dataset) -> Result<Split> {
         let (path, config) = match self {
             Self::File(file) => (file.clone(), Config::from_user_file(file, dataset)?),
-            Self::Experiment(experiment) => (experiment.path("configs"), experiment.configure(dataset)?),
+            Self::Recipe(recipe) => (recipe.path("configs"), recipe.configure(dataset)?),
             Self::Nothing => (dataset.root.clone(), Config::new(Preset::Tiny, dataset)),
         };
         let (index, count) = config.fold(&path)?;
@@ -91,7 +91,7 @@ impl Source {
     }
 }
 
-/// The data set as the configuration wants it, or as each experiment does that is for this folder.
+/// The data set as the configuration wants it, or as each recipe does that is for this folder.
 fn datasets(args: &CheckArgs) -> Result<Vec<(Dataset, Source)>> {
     let root = &args.data;
     if let Some(file) = &args.config {
@@ -101,12 +101,12 @@ fn datasets(args: &CheckArgs) -> Result<Vec<(Dataset, Source)>> {
     }
     let layout = Layout::of(root)?;
     let mut fitting = Vec::new();
-    for experiment in Experiment::all().filter(|experiment| experiment.layout == layout) {
-        let wanted = experiment.wanted()?;
+    for recipe in Recipe::all().filter(|recipe| recipe.layout == layout) {
+        let wanted = recipe.dataset_overrides()?;
         // Its regions need not be made of the labels of another data set in this layout.
         let plain = DatasetOverrides { modality: wanted.modality, ..DatasetOverrides::default() };
-        if experiment.fits(&Dataset::list(root, &plain)?) {
-            fitting.push((Dataset::list(root, &wanted)?, Source::Experiment(experiment)));
+        if recipe.fits(&Dataset::list(root, &plain)?) {
+            fitting.push((Dataset::list(root, &wanted)?, Source::Recipe(recipe)));
         }
     }
     if fitting.is_empty() {
@@ -120,8 +120,8 @@ fn datasets(args: &CheckArgs) -> Result<Vec<(Dataset, Source)>> {
 fn command(data: &Path, source: &Source) -> String {
     let (data, missing) = (quoted(data), Path::new("DESCRIPTIONS.toml"));
     match source {
-        Source::Experiment(Experiment { name, .. }) => {
-            format!("bipvl train --data {data} --experiment {name} --out runs/{name}")
+        Source::Recipe(Recipe { name, .. }) => {
+            format!("bipvl train --data {data} --recipe {name} --out runs/{name}")
         }
         Source::File(config) => {
             let name = config.file_name().unwrap_or_default();

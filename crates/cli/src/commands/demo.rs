@@ -1,6 +1,6 @@
 //! `bipvl demo`: draws phantoms, trains a small network, predicts new phantoms, evaluates, writes the report.
 
-mod told;
+mod ambiguous;
 
 use std::{fs, path::Path};
 
@@ -17,7 +17,7 @@ use serde_json::json;
 use super::{evaluate, predict, train};
 use crate::{
     args::{DemoArgs, EvaluateArgs, PredictArgs, TrainArgs},
-    experiments::PHANTOM,
+    recipes::PHANTOM,
 };
 
 /// Phantoms to learn from; a sixth of them validate.
@@ -31,8 +31,8 @@ const STEPS: usize = 150;
 
 /// The whole story on drawn bodies.
 pub(crate) fn run(args: &DemoArgs) -> Result<()> {
-    if args.text {
-        return told::run(args);
+    if args.ambiguous {
+        return ambiguous::run(args);
     }
     let folder = &args.out;
     tracing::info!("1 of 4: drawing {} phantoms in {}", PHANTOMS + NEW_PHANTOMS, folder.display());
@@ -75,13 +75,13 @@ fn learn(
     }
     train::run(&TrainArgs {
         data: path("data"),
-        experiment: None,
+        recipe: None,
         descriptions: Some(path("descriptions.toml")),
         out: run_folder,
-        preset: None,
+        model_size: None,
         config: Some(path("config.toml")),
-        text_encoder: None,
-        weights: None,
+        pretrained_text_encoder: None,
+        pretrained_backbone: None,
         val_fold: val_fold.map(ToOwned::to_owned),
         folds: None,
         steps,
@@ -105,10 +105,10 @@ fn segment(folder: &Path, predictions: &str, case_descriptions: Option<&str>) ->
         synonyms: None,
         case_descriptions: case_descriptions.map(|name| folder.join(name)),
         overlap: None,
-        blending: None,
-        mirror: None,
+        blend_mode: None,
+        tta_mirror_axes: None,
         keep_largest_component: None,
-        every_patch: false,
+        no_skip_constant_patches: false,
         device: DeviceKind::Cpu,
         precision: Precision::Float32,
     })

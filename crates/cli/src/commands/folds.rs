@@ -80,7 +80,7 @@ fn begin_all(args: &TrainArgs, dataset: &Dataset, count: usize) -> Result<Folds>
         );
     }
     let imported = imported(args, dataset.labeling().outputs())?;
-    let (text_encoder, weights) = (args.text_encoder.clone(), args.weights.clone());
+    let (text_encoder, weights) = (args.pretrained_text_encoder.clone(), args.pretrained_backbone.clone());
     let folds = Folds { count, text_encoder, weights };
     // The folds differ only in which of them validates.
     let val_fold = Some(format!("0/{count}"));
@@ -128,7 +128,8 @@ impl Fold {
         tracing::info!("{}: {train} cases train, {val} validate", run.folder.display());
         let goes_on = run.last_checkpoint().exists();
         let Folds { text_encoder, weights, .. } = folds.clone();
-        let first = TrainArgs { text_encoder, weights, ..args.clone() };
+        let first =
+            TrainArgs { pretrained_text_encoder: text_encoder, pretrained_backbone: weights, ..args.clone() };
         let outputs = dataset.labeling().outputs();
         let imported = if goes_on { Vec::new() } else { imported(&first, outputs)? };
         learn(goes_on, run, dataset, split, options(imported, left, device))

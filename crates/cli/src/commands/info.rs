@@ -39,7 +39,7 @@ struct Info {
 /// Tells about a run or a preset.
 #[expect(clippy::print_stdout, reason = "what it prints is what the command is for")]
 pub(crate) fn run(args: &InfoArgs) -> Result<()> {
-    let info = match (&args.run, args.preset) {
+    let info = match (&args.run, args.model_size) {
         (Some(folder), _) => of_run(Run::open(folder)?),
         (None, preset) => of_preset(preset.unwrap_or(Preset::Paper)),
     };

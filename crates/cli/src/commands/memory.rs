@@ -12,10 +12,8 @@ use bipvl::{
     train::{budget::Choice, memory::Plan, recompute::Recompute},
 };
 
-use super::{
-    bench::clock::{mapped_mib, peak_mib},
-    train::workers,
-};
+use super::train::workers;
+use crate::process_memory::{mapped_mib, peak_mib};
 
 const FLAG: &str = "--memory-budget";
 const MIB_PER_GB: f64 = GB / (1024.0 * 1024.0);

@@ -105,25 +105,27 @@ fn guided(args: &PredictArgs, runs: &[Run], mut predictor: Predictor) -> Result<
 fn infer_config(args: &PredictArgs, runs: &[Run]) -> Result<InferConfig> {
     let mut config = runs[0].config.infer;
     config.overlap = args.overlap.unwrap_or(config.overlap);
-    config.blending = args.blending.map_or(config.blending, Into::into);
-    config.mirror = args.mirror.unwrap_or(config.mirror);
+    config.blending = args.blend_mode.map_or(config.blending, Into::into);
+    config.mirror = args.tta_mirror_axes.unwrap_or(config.mirror);
     config.keep_largest_component = args.keep_largest_component.unwrap_or(config.keep_largest_component);
-    if args.every_patch {
+    if args.no_skip_constant_patches {
         config.passes = Passes::Every;
     }
     if !(0.0..1.0).contains(&config.overlap) {
         bail!("--overlap: expected at least 0 and below 1, found {}", config.overlap);
     }
     for run in runs {
-        run.config.check_mirror(config.mirror, Path::new("--mirror"))?;
+        run.config.check_mirror(config.mirror, Path::new("--tta-mirror-axes"))?;
         run.config
-            .check_largest_component(config.keep_largest_component, Path::new("--largest-component"))?;
+            .check_largest_component(config.keep_largest_component, Path::new("--keep-largest-component"))?;
     }
     let is_unseen =
         |axis: usize| runs.iter().any(|run| run.config.train.augment.flip_probability[axis] == 0.0);
     let unseen = config.mirror.names(is_unseen);
     if !unseen.is_empty() {
-        tracing::warn!("--mirror: no training saw patches flipped along {unseen}; look whether it helps");
+        tracing::warn!(
+            "--tta-mirror-axes: no training saw patches flipped along {unseen}; look whether it helps"
+        );
     }
     Ok(config)
 }

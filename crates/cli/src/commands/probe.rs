@@ -89,7 +89,7 @@ fn cases(
 /// The texts that the flags ask for.
 fn variants(args: &ProbeArgs, run: &Run, synonyms: &Synonyms) -> Result<Variants> {
     let all = KINDS.map(|(_, kind)| kind);
-    let kinds: &[Kind] = if args.only.is_empty() { &all } else { &args.only };
+    let kinds: &[Kind] = if args.perturbations.is_empty() { &all } else { &args.perturbations };
     let mut paraphrases: Vec<(String, Descriptions)> = Vec::new();
     let mut names = HashSet::new();
     for file in &args.paraphrases {

@@ -88,13 +88,13 @@ pub(super) fn time_budget(minutes: Option<f64>) -> Result<Option<Duration>> {
     }
 }
 
-/// What the run, the experiment or the file that the flags name says of the data set.
+/// What the run, the recipe or the file that the flags name says of the data set.
 pub(super) fn wanted(args: &TrainArgs) -> Result<DatasetOverrides> {
     if args.resume {
         return Ok(Run::open(&args.out)?.config.data.wanted());
     }
-    Ok(match (args.experiment, &args.config) {
-        (Some(experiment), _) => experiment.wanted()?,
+    Ok(match (args.recipe, &args.config) {
+        (Some(recipe), _) => recipe.dataset_overrides()?,
         (None, Some(file)) => {
             let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
             Config::wanted(&text, file)?
@@ -148,15 +148,15 @@ pub(super) fn of_cases(
 
 /// The configuration and the descriptions that the flags ask for.
 pub(super) fn plan(args: &TrainArgs, dataset: &Dataset) -> Result<(Config, Descriptions)> {
-    let descriptions = match (&args.descriptions, args.experiment) {
+    let descriptions = match (&args.descriptions, args.recipe) {
         (Some(file), _) => Descriptions::read(file)?.for_classes(file, &dataset.classes)?,
-        (None, Some(experiment)) => experiment.describe(&dataset.classes)?,
+        (None, Some(recipe)) => recipe.describe(&dataset.classes)?,
         (None, None) => bail!("--descriptions: expected a file, found none"),
     };
-    let mut config = match (args.experiment, &args.config) {
-        (Some(experiment), _) => experiment.configure(dataset)?,
+    let mut config = match (args.recipe, &args.config) {
+        (Some(recipe), _) => recipe.configure(dataset)?,
         (None, Some(file)) => Config::from_user_file(file, dataset)?,
-        (None, None) => Config::new(args.preset.unwrap_or(Preset::Tiny), dataset),
+        (None, None) => Config::new(args.model_size.unwrap_or(Preset::Tiny), dataset),
     };
     if let Some(fold) = &args.val_fold {
         config.data.fold.clone_from(fold);
@@ -171,14 +171,14 @@ pub(super) fn plan(args: &TrainArgs, dataset: &Dataset) -> Result<(Config, Descr
 /// Published weights that the flags ask to begin with.
 pub(super) fn imported(args: &TrainArgs, outputs: usize) -> Result<Vec<Imported>> {
     let mut all = Vec::new();
-    if let Some(folder) = &args.text_encoder {
+    if let Some(folder) = &args.pretrained_text_encoder {
         all.push(Imported::from_bert(folder)?.0);
     }
-    if let Some(file) = &args.weights {
+    if let Some(file) = &args.pretrained_backbone {
         let mut weights = Imported::load(file)?;
         if matches!(weights.sizes, Sizes::Text(_)) {
             bail!(
-                "{}: expected weights of a vision side, found a text encoder; use --text-encoder",
+                "{}: expected weights of a vision side, found a text encoder; use --pretrained-text-encoder",
                 file.display()
             );
         }

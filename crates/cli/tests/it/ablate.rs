@@ -27,26 +27,32 @@ fn mean_dice(scene: &Scene, run: &str) -> f64 {
 }
 
 #[test]
-fn two_rows_are_trained_compared_and_not_trained_again_and_a_third_says_what_it_needs() {
+fn two_rows_are_trained_and_compared_once_and_a_third_names_its_missing_requirement() {
     let scene = Scene::new();
-    let rows = ["--rows", "full,vision-only,bert", "--steps", "2"];
+    let rows = ["--rows", "full,vision-only,other-cases", "--steps", "2"];
     let outcome = ablate(&scene, &rows).succeeds();
     let report = |row: &str| scene.text(&format!("table/{row}/seed-42/report.html"));
     let pictures = "alt=\"left twin: location\"";
     assert!(report("full").contains(pictures), "a picture for each sentence");
     assert!(!report("vision-only").contains(pictures));
     assert!(report("vision-only").contains("Not drawn: in this run no text reaches the logits"));
-    assert!(outcome.stderr.contains("bert: not run, needs --bert DIR"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("other-cases: skipped, requires two cases with per-case descriptions"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(outcome.stdout, scene.text("table/ablation.md"));
-    assert!(scene.text("table/ablation.html").contains("not run: needs --bert DIR"));
+    assert!(
+        scene.text("table/ablation.html").contains("not run: requires two cases with per-case descriptions")
+    );
 
     let table = scene.json("table/ablation.json");
     let names: Vec<&str> =
         table["rows"].as_array().unwrap().iter().map(|row| row["row"].as_str().unwrap()).collect();
-    assert_eq!(names, ["full", "vision-only", "bert"]);
-    let [full, vision, bert] = [0, 1, 2].map(|index| &table["rows"][index]);
-    assert_eq!(bert["note"], "not run: needs --bert DIR");
-    assert!(bert["dice"].is_null() && bert["cost"].is_null() && full["difference"].is_null());
+    assert_eq!(names, ["full", "vision-only", "other-cases"]);
+    let [full, vision, skipped] = [0, 1, 2].map(|index| &table["rows"][index]);
+    assert_eq!(skipped["note"], "not run: requires two cases with per-case descriptions");
+    assert!(skipped["dice"].is_null() && skipped["cost"].is_null() && full["difference"].is_null());
     let [of_full, of_vision] =
         ["full", "vision-only"].map(|row| mean_dice(&scene, &format!("table/{row}/seed-42")));
     let close = |found: &Value, expected: f64| (found.as_f64().unwrap() - expected).abs() < 1e-9;
@@ -54,11 +60,11 @@ fn two_rows_are_trained_compared_and_not_trained_again_and_a_third_says_what_it_
     let difference = &vision["difference"];
     assert!(close(&difference["mean"], of_vision - of_full) && difference["cases"] == 2, "{difference}");
     let number = |row: &Value, name: &str| row["cost"][name].as_f64().unwrap();
-    for name in ["parameters", "gflop_per_window"] {
+    for name in ["parameters", "gflop_per_patch"] {
         assert!(number(vision, name) < number(full, name), "{name}");
     }
     assert_eq!(number(vision, "text_share"), 0.0);
-    assert!(number(full, "seconds_per_step") > 0.0 && number(full, "seconds_per_window") > 0.0);
+    assert!(number(full, "seconds_per_step") > 0.0 && number(full, "seconds_per_patch") > 0.0);
 
     // Every run is an ordinary one, and both share the prepared cases.
     assert!(scene.path("table/cache").is_dir() && !scene.path("table/full/seed-42/cache").exists());
@@ -108,7 +114,7 @@ fn rows_of_the_text_change_what_cases_say_of_their_own() {
     own("case_0", "Seen above.");
     own("case_3", "Seen below.");
     let outcome = ablate(&scene, &["--rows", "full,names,other-cases", "--steps", "1"]).succeeds();
-    assert!(!outcome.stderr.contains("not run"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("skipped"), "{}", outcome.stderr);
     assert!(!scene.path("table/full/seed-42/descriptions").exists());
     for row in ["names", "other-cases"] {
         let folder = format!("table/{row}/seed-42/descriptions");
@@ -127,7 +133,7 @@ fn rows_of_the_text_change_what_cases_say_of_their_own() {
 
 #[test]
 #[allow(clippy::print_stderr, reason = "a skipped test should say that it was")]
-fn a_published_text_encoder_is_a_row() {
+fn a_pretrained_text_encoder_is_a_row() {
     let Some(data) = std::env::var_os("BIPVL_DATA") else {
         return eprintln!("skipped: BIPVL_DATA is not set");
     };
@@ -139,18 +145,20 @@ fn a_published_text_encoder_is_a_row() {
     ] {
         scene.write_bytes(&format!("some-bert/{name}"), &fs::read(data.join(file)).unwrap());
     }
-    let row = ["--rows", "bert", "--bert", "some-bert", "--steps", "1"];
+    let row = ["--rows", "some", "--encoder", "some=some-bert", "--steps", "1"];
     ablate(&scene, &row).succeeds();
-    assert!(scene.text("table/bert/seed-42/config.toml").contains("hidden_size = 32"));
+    assert!(scene.text("table/some/seed-42/config.toml").contains("hidden_size = 32"));
     assert_eq!(scene.json("table/ablation.json")["rows"][0]["runs"], 1);
-    // The same command finds it done.
-    let log = scene.bytes("table/bert/seed-42/log.jsonl");
+    // The same command skips the finished run.
+    let log = scene.bytes("table/some/seed-42/log.jsonl");
     ablate(&scene, &row).succeeds();
-    assert_eq!(scene.bytes("table/bert/seed-42/log.jsonl"), log);
+    assert_eq!(scene.bytes("table/some/seed-42/log.jsonl"), log);
 }
 
 #[test]
-fn an_unknown_row_is_refused_with_the_names_of_all() {
+fn unknown_rows_and_duplicate_names_are_usage_errors() {
     let scene = Scene::with_classes(&[]);
-    ablate(&scene, &["--rows", "full,early"]).refuses_saying(&["vision-only", "found \"early\""]);
+    ablate(&scene, &["--rows", "full,early"]).refuses_saying(&["--rows: unknown row `early`", "vision-only"]);
+    ablate(&scene, &["--encoder", "late=dir"]).refuses_saying(&["--encoder late=dir: a row `late` exists"]);
+    ablate(&scene, &["--encoder", "late"]).refuses_saying(&["--encoder", "NAME=DIR"]);
 }

@@ -30,7 +30,7 @@ fn what_is_written_can_be_checked_and_trained_with() {
     {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
-    let outcome = scene.bipvl(&["describe", "--check", "new.toml", "--data", "data"]).succeeds();
+    let outcome = scene.bipvl(&["describe", "lint", "new.toml", "--data", "data"]).succeeds();
     assert!(outcome.stdout.contains("new.toml: 4 classes, "), "{}", outcome.stdout);
     let train = ["--descriptions", "new.toml", "--out", "run", "--config", "config.toml", "--steps", "1"];
     scene.bipvl(&[&["train", "--data", "data"], &train[..]].concat()).succeeds();
@@ -47,8 +47,8 @@ fn known_classes_come_from_knowledge_and_others_from_measures() {
     assert!(text.contains("title = \"Left kidney in a CT image\""), "{text}");
 
     scene
-        .bipvl(&["describe", "--data", "data", "--out", "other.toml", "--from", "knowledge"])
-        .fails_saying(&["--from knowledge: expected names of known structures, found \"right twin\""]);
+        .bipvl(&["describe", "--data", "data", "--out", "other.toml", "--source", "builtin"])
+        .fails_saying(&["--source builtin: expected names of known structures, found \"right twin\""]);
     assert!(!scene.path("other.toml").exists());
 }
 
@@ -62,7 +62,7 @@ fn a_class_of_which_nothing_is_known_is_a_gap_that_checks_and_trainings_refuse()
     assert!(text.contains("\n# From measures of 6 cases: right twin, left twin, rod, ball.\n"), "{text}");
     assert!(text.contains("title = \"Left crumb in a CT image\""), "{text}");
 
-    let outcome = scene.bipvl(&["describe", "--check", "new.toml", "--data", "data"]);
+    let outcome = scene.bipvl(&["describe", "lint", "new.toml", "--data", "data"]);
     let printed = outcome.stdout.clone();
     outcome.fails_saying(&["new.toml: expected descriptions without errors, found 5"]);
     for concept in ["shape", "location", "appearance", "contour", "texture"] {
@@ -105,7 +105,7 @@ fn findings_are_printed_and_errors_fail() {
         + &class("left twin", "An egg.", "On the left side of the body.")
         + "[[class]]\nname = \"rod\"\ntitle = \"Rod\"\n\n[class.concepts]\nshape = \"A thin upright rod of 220 HU.\"\n";
     scene.write_text("bad.toml", &text);
-    let outcome = scene.bipvl(&["describe", "--check", "bad.toml"]);
+    let outcome = scene.bipvl(&["describe", "lint", "bad.toml"]);
     let printed = outcome.stdout.clone();
     outcome.fails_saying(&["bad.toml: expected descriptions without errors, found 3"]);
     for part in [
@@ -116,11 +116,11 @@ fn findings_are_printed_and_errors_fail() {
         assert!(printed.contains(part), "{part:?} is not in {printed}");
     }
     // With the data set, the modality and the classes are compared too.
-    let outcome = scene.bipvl(&["describe", "--check", "bad.toml", "--data", "data"]);
+    let outcome = scene.bipvl(&["describe", "lint", "bad.toml", "--data", "data"]);
     assert!(outcome.stdout.contains("right twin, title: says MR, the data set is CT"), "{}", outcome.stdout);
     scene.describe(&["right twin", "left twin", "rod"]);
     scene
-        .bipvl(&["describe", "--check", "descriptions.toml", "--data", "data"])
+        .bipvl(&["describe", "lint", "descriptions.toml", "--data", "data"])
         .fails_saying(&["descriptions.toml: expected a description of the class \"ball\""]);
 }
 
@@ -129,9 +129,9 @@ fn flags_that_do_not_belong_together_are_refused() {
     let scene = Scene::with_classes(&["rod"]);
     let describe = |flags: &[&str]| scene.bipvl(&[&["describe"], flags].concat());
     describe(&[]).refuses_saying(&["--data", "--out"]);
-    describe(&["--check", "descriptions.toml", "--out", "new.toml"]).refuses_saying(&["--check", "--out"]);
+    describe(&["--out", "new.toml", "lint", "descriptions.toml"]).refuses_saying(&["lint", "--out"]);
     let to = ["--data", "data", "--out", "new.toml"];
-    describe(&[&to[..], &["--from", "endpoint"]].concat()).refuses_saying(&["--endpoint"]);
+    describe(&[&to[..], &["--source", "endpoint"]].concat()).refuses_saying(&["--endpoint"]);
     describe(&[&to[..], &["--endpoint", "http://localhost"]].concat()).refuses_saying(&["--model"]);
     describe(&[&to[..], &["--cases", "0"]].concat()).refuses_saying(&["--cases"]);
 }

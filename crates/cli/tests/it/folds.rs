@@ -121,10 +121,19 @@ fn mirroring_is_refused_where_it_would_turn_left_into_right() {
     let scene = Scene::trained();
     scene.write("scan.nii", &new_phantom().image);
     let predict = |axes: &str| {
-        scene.bipvl(&["predict", "--model", "run", "--out", "mirrored", "--mirror", axes, "scan.nii"])
+        scene.bipvl(&[
+            "predict",
+            "--model",
+            "run",
+            "--out",
+            "mirrored",
+            "--tta-mirror-axes",
+            axes,
+            "scan.nii",
+        ])
     };
     let expected = "expected no mirroring along x, which turns \"left twin\" into \"right twin\"";
-    predict("x,y").fails_saying(&["--mirror", expected]);
+    predict("x,y").fails_saying(&["--tta-mirror-axes", expected]);
     let mirrored = predict("y,z").succeeds();
     assert!(mirrored.stderr.contains("no training saw patches flipped along y,z"), "{}", mirrored.stderr);
     assert!(scene.path("mirrored/scan.nii.gz").exists());

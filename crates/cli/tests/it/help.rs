@@ -10,33 +10,33 @@ fn empty() -> Scene {
 
 /// Each command with its flags.
 const FLAGS: &[(&str, &str)] = &[
-    ("demo", "--text --out --steps"),
+    ("demo", "--ambiguous --out --steps"),
     ("data", "check"),
-    (
-        "describe",
-        "--data --out --from --cases --endpoint --model --key-env --timeout-s --check --text-encoder",
-    ),
+    ("describe", "--data --out --source --cases --endpoint --model --key-env --timeout-s --tokenizer lint"),
     (
         "train",
-        "--data --experiment --descriptions --out --preset --config --text-encoder --weights \
+        "--data --recipe --descriptions --out --model-size --config --pretrained-text-encoder --pretrained-backbone \
          --val-fold --folds --steps --seed --memory-budget --max-minutes --resume --device --precision",
     ),
     (
         "ablate",
-        "--data --experiment --descriptions --out --rows --seeds --preset --config --minilm --bert \
+        "--data --recipe --descriptions --out --rows --seeds --model-size --config --encoder \
          --val-fold --steps --memory-budget --max-minutes --device",
     ),
     (
         "predict",
-        "--model --out --classes --descriptions --synonyms --case-descriptions --overlap --blending \
-         --mirror --largest-component --every-patch --device --precision <INPUT>",
+        "--model --out --classes --descriptions --synonyms --case-descriptions --overlap --blend-mode \
+         --tta-mirror-axes --keep-largest-component --no-skip-constant-patches --device --precision <INPUT>",
     ),
-    ("probe", "--model --data --out --cases --max-cases --only --paraphrases --synonyms --seed --device"),
+    (
+        "probe",
+        "--model --data --out --cases --max-cases --perturbations --paraphrases --synonyms --seed --device",
+    ),
     ("evaluate", "--pred --ref --json --convention --tolerance-mm --dataset"),
     ("import", "--out --merging <SOURCE>"),
     ("export", "--out <RUN>"),
-    ("info", "--preset --json"),
-    ("bench", "--json --repeat --quick --classes --tokens"),
+    ("info", "--model-size --json"),
+    ("bench", "--json --repeat --smoke-test --classes --tokens"),
 ];
 
 #[test]
@@ -63,7 +63,7 @@ fn the_help_names_every_command() {
 }
 
 #[test]
-fn no_arguments_give_a_hint() {
+fn no_arguments_print_the_usage() {
     empty().bipvl(&[]).refuses_saying(&["Usage: bipvl", "--help"]);
 }
 
@@ -74,16 +74,16 @@ fn the_version_is_that_of_the_package() {
 }
 
 #[test]
-fn wrong_arguments_are_refused_with_a_hint() {
+fn wrong_arguments_are_usage_errors() {
     let scene = empty();
     for (args, part) in [
         (&["frob"][..], "unrecognized subcommand 'frob'"),
         (&["train", "--data", "d"], "--descriptions <FILE>"),
         (&["predict", "--model", "run", "--out", "o"], "<INPUT>..."),
         (&["info"], "<RUN>"),
-        (&["info", "run", "--preset", "tiny"], "cannot be used with"),
-        (&["info", "--preset", "huge"], "expected one of paper, small, tiny, found \"huge\""),
-        (&["info", "--preset", "tiny", "--threads", "x"], "invalid value 'x'"),
+        (&["info", "run", "--model-size", "tiny"], "cannot be used with"),
+        (&["info", "--model-size", "huge"], "expected one of paper, small, tiny, found \"huge\""),
+        (&["info", "--model-size", "tiny", "--threads", "x"], "invalid value 'x'"),
         (&["bench", "--repeat", "0"], "0 is not in 1.."),
         (&["bench", "vision-7-9"], "expected one of vision-48-96, "),
         (&["demo", "--steps", "-3"], "invalid value '-3'"),
@@ -96,13 +96,13 @@ fn wrong_arguments_are_refused_with_a_hint() {
 }
 
 #[test]
-fn a_tolerance_below_zero_is_told_of_by_name() {
+fn a_negative_tolerance_is_refused() {
     let args = ["evaluate", "--pred", "p", "--ref", "r", "--json", "s", "--tolerance-mm", "-1"];
     empty().bipvl(&args).fails_saying(&["--tolerance-mm: expected at least 0, found -1"]);
 }
 
 #[test]
-fn messages_can_be_json_lines_and_nothing_but_the_result_goes_to_the_standard_output() {
+fn logs_can_be_json_lines_and_only_results_go_to_standard_output() {
     let scene = Scene::new();
     let outcome = scene.train("run", &["--log-format", "json", "--steps", "1"]).succeeds();
     let messages: Vec<Value> =

@@ -21,7 +21,7 @@ fn only_the_largest_component_of_each_class_is_kept_where_asked() {
     let scene = Scene::trained();
     scene.write("scan.nii", &new_phantom().image);
     let all = predict(&scene, "all", &[]);
-    let largest = predict(&scene, "largest", &["--largest-component"]);
+    let largest = predict(&scene, "largest", &["--keep-largest-component"]);
     // A network of one step sees every class in many places.
     assert!((1..=4).any(|label| parts(&all, label) > 1));
     assert!((1..=4).all(|label| parts(&largest, label) == parts(&all, label).min(1)));
@@ -34,7 +34,7 @@ fn only_the_largest_component_of_each_class_is_kept_where_asked() {
         &scene.text("run/config.toml").replace("[infer]", "[infer]\nlargest_component = true"),
     );
     assert_eq!(predict(&scene, "as-the-run", &[]), largest);
-    assert_eq!(predict(&scene, "not-so", &["--largest-component=false"]), all);
+    assert_eq!(predict(&scene, "not-so", &["--keep-largest-component=false"]), all);
 }
 
 #[test]
@@ -48,6 +48,6 @@ fn the_largest_component_is_refused_where_classes_overlap() {
     scene.write_text("config.toml", CONFIG);
     scene.train("run", &["--steps", "1"]).succeeds();
     scene
-        .bipvl(&["predict", "--model", "run", "--out", "out", "--largest-component", "data/imagesTr"])
-        .fails_saying(&["--largest-component", expected]);
+        .bipvl(&["predict", "--model", "run", "--out", "out", "--keep-largest-component", "data/imagesTr"])
+        .fails_saying(&["--keep-largest-component", expected]);
 }

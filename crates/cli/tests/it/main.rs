@@ -6,7 +6,7 @@ mod ablate;
 mod bad_input;
 mod bench;
 mod describing;
-mod experiments;
+mod recipes;
 mod folds;
 mod case_texts;
 mod help;

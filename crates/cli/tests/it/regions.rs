@@ -116,7 +116,7 @@ fn a_training_on_regions_predicts_labels_and_scores_every_region() {
 fn a_probe_measures_regions_as_unions_of_their_labels() {
     let scene = with_regions();
     scene.train("run", &["--steps", "2"]).succeeds();
-    let args = ["probe", "--model", "run", "--data", "data", "--only", "empty"];
+    let args = ["probe", "--model", "run", "--data", "data", "--perturbations", "empty"];
     let outcome = scene.bipvl(&args).succeeds();
     assert!(REGIONS.iter().all(|(name, _)| outcome.stdout.contains(name)), "{}", outcome.stdout);
     let answers = scene.text("run/probe/answers.jsonl");

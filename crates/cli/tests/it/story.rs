@@ -114,7 +114,8 @@ fn air_is_seen_once_and_the_label_map_stays_the_same() {
     let outcome = scene.predict("long.nii").succeeds();
     assert!(outcome.stderr.contains("patches shared a pass"), "{}", outcome.stderr);
     let shared = scene.bytes("predictions/long.nii.gz");
-    let arguments = ["predict", "--model", "run", "--out", "predictions", "--every-patch", "long.nii"];
+    let arguments =
+        ["predict", "--model", "run", "--out", "predictions", "--no-skip-constant-patches", "long.nii"];
     let outcome = scene.bipvl(&arguments).succeeds();
     assert_eq!(outcome.stderr, " INFO predictions/long.nii.gz\n");
     assert!(scene.bytes("predictions/long.nii.gz") == shared);
@@ -309,7 +310,7 @@ fn parameters_of_a_run_add_up() {
 #[test]
 fn the_vision_side_of_the_paper_has_its_published_size() {
     let scene = Scene::with_classes(&[]);
-    let outcome = scene.bipvl(&["info", "--preset", "paper", "--json"]).succeeds();
+    let outcome = scene.bipvl(&["info", "--model-size", "paper", "--json"]).succeeds();
     let info: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let count = |module: &str| info["parameters"][module].as_u64().unwrap();
     assert_eq!(info["classes"], 15);
@@ -324,7 +325,7 @@ fn the_vision_side_goes_out_to_monai_and_comes_back_to_train_on() {
     let last = report.lines().last().unwrap();
     assert!(last.ends_with(" used, 0 missing, 0 unused"), "{last}");
     assert!(report.contains("used     swinViT.patch_embed.proj.weight"), "{report}");
-    scene.train("again", &["--steps", "1", "--weights", "ours.safetensors"]).succeeds();
-    let refused = scene.train("other", &["--steps", "1", "--weights", "run/best.safetensors"]);
+    scene.train("again", &["--steps", "1", "--pretrained-backbone", "ours.safetensors"]).succeeds();
+    let refused = scene.train("other", &["--steps", "1", "--pretrained-backbone", "run/best.safetensors"]);
     refused.fails_saying(&["run/best.safetensors", "expected weights written by `bipvl import`"]);
 }

@@ -76,7 +76,7 @@ fn a_probe_compares_texts_and_goes_on_where_it_was_stopped() {
         "data",
         "--paraphrases",
         "other.toml",
-        "--only",
+        "--perturbations",
         "paraphrase,shuffled,empty",
     ];
     let outcome = scene.bipvl(&args).succeeds();
@@ -118,8 +118,19 @@ fn a_probe_finds_the_classes_of_another_data_set_under_its_own_names() {
     let scene = scene();
     let json = scene.text("data/dataset.json");
     scene.write_text("data/dataset.json", &json.replace("right twin", "Twin, dexter").replace("rod", "Stab"));
-    let args =
-        ["probe", "--model", "run", "--data", "data", "--out", "p", "--only", "names", "--max-cases", "1"];
+    let args = [
+        "probe",
+        "--model",
+        "run",
+        "--data",
+        "data",
+        "--out",
+        "p",
+        "--perturbations",
+        "names",
+        "--max-cases",
+        "1",
+    ];
     let all = [&args[..], &["--cases", "all"]].concat();
     scene.bipvl(&all).fails_saying(&[
         "data/dataset.json: expected one class for the run's \"right twin\", found Twin, dexter, left twin, Stab, ball",
@@ -135,7 +146,7 @@ fn what_cannot_be_probed_is_told_of() {
     let probe = ["probe", "--model", "run", "--data", "data"];
     scene.bipvl(&probe).fails_saying(&["run: expected the folder of a run"]);
     scene
-        .bipvl(&[&probe[..], &["--only", "typo"]].concat())
+        .bipvl(&[&probe[..], &["--perturbations", "typo"]].concat())
         .refuses_saying(&["expected one of as-trained, names, paraphrase", "found \"typo\""]);
     scene.bipvl(&[&probe[..], &["--max-cases", "0"]].concat()).refuses_saying(&["0 is not in 1.."]);
 }

@@ -1,4 +1,4 @@
-//! What a run costs: parameters, operations, time and memory, measured in the process that trained it.
+//! Cost of a run: parameters, operations, time and memory, measured in the process that trained it.
 
 use std::{fs, path::Path, time::Instant};
 
@@ -13,33 +13,36 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::commands::bench::{clock::peak_mib, median, operations::window_gflop};
+use crate::{
+    commands::bench::{median, operations::window_gflop},
+    process_memory::peak_mib,
+};
 
-/// Measured windows of each kind, after one for warmth.
-const WINDOWS: usize = 5;
+/// Timed forward passes of each kind, after one warm-up.
+const REPEATS: usize = 5;
 
-/// What one run costs.
+/// Cost of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cost {
-    /// Weights of the modules that the training reads.
+    /// Parameters of the modules that are trained.
     pub(crate) parameters: usize,
-    /// Billions of multiplications and additions for one window of a prediction.
-    pub(crate) gflop_per_window: f64,
-    /// Median over the updates of the training.
+    /// Billions of floating-point operations per patch at inference.
+    pub(crate) gflop_per_patch: f64,
+    /// Median over the training steps.
     pub(crate) seconds_per_step: Option<f64>,
-    /// Median over windows of a prediction.
-    pub(crate) seconds_per_window: f64,
-    /// What of that a window through the vision side alone does not take.
+    /// Median over forward passes at inference.
+    pub(crate) seconds_per_patch: f64,
+    /// Fraction of that time beyond the vision network alone.
     pub(crate) text_share: f64,
-    /// Most resident memory of the process that trained, its data included; absent where the system does not tell.
+    /// Peak resident memory of the training process, data included; absent where the system does not report it.
     pub(crate) peak_mib: Option<u64>,
 }
 
 impl Cost {
-    /// Of a run that this process has just trained.
+    /// Measures a run that this process has just trained.
     pub(super) fn measure(run: &Run, device: &Device) -> Result<Self> {
-        // Before anything else asks for memory.
+        // Before anything else allocates.
         let peak_mib = peak_mib();
         let model = run.model(device)?;
         let text = run.text(device);
@@ -52,7 +55,7 @@ impl Cost {
         let [x, y, z] = patch;
         let image: Tensor<5> = Noise::new(0, 0).normal([1, config.vision.channels, x, y, z], device);
         let (mut whole, mut alone) = (Vec::new(), Vec::new());
-        for round in 0..=WINDOWS {
+        for round in 0..=REPEATS {
             let times = [
                 seconds(|| model.segment(image.clone(), &encoded)),
                 seconds(|| vision.forward(image.clone())),
@@ -62,16 +65,16 @@ impl Cost {
                 alone.push(times[1]);
             }
         }
-        // The least, because everything else on the machine only adds.
+        // The minimum, because other load only adds time.
         let least = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
         let text_share = (1.0 - least(&alone) / least(&whole)).max(0.0);
         let exchange = config.fusion.exchange;
         Ok(Self {
             parameters: parameters(run, collect(&model).iter().map(|(name, w)| (name, w.values.len()))),
-            gflop_per_window: window_gflop(config, patch, [classes, length]),
+            gflop_per_patch: window_gflop(config, patch, [classes, length]),
             seconds_per_step: median(step_seconds(&run.path("log.jsonl"))?),
-            seconds_per_window: median(whole).unwrap_or_default(),
-            // Both are the same layers where no text informs the image, and differ by chance.
+            seconds_per_patch: median(whole).unwrap_or_default(),
+            // Without text-to-vision fusion both are the same layers and differ by chance.
             text_share: if exchange.updates_vision() { text_share } else { 0.0 },
             peak_mib,
         })
@@ -79,19 +82,19 @@ impl Cost {
 
     pub(super) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        serde_json::from_str(&text).with_context(|| format!("{}: the costs of a run", path.display()))
+        serde_json::from_str(&text).with_context(|| format!("{}: not the cost file of a run", path.display()))
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         Ok(atomic_write(path, serde_json::to_string_pretty(self)?.as_bytes())?)
     }
 
-    /// The cost of a row whose runs cost so much: the median of each time, the most memory.
+    /// Cost of a row over its runs: medians of times, maximum of memory.
     pub(crate) fn of_row(runs: &[Self]) -> Option<Self> {
         let over = |value: fn(&Self) -> f64| median(runs.iter().map(value).collect());
         Some(Self {
             seconds_per_step: median(runs.iter().filter_map(|run| run.seconds_per_step).collect()),
-            seconds_per_window: over(|run| run.seconds_per_window)?,
+            seconds_per_patch: over(|run| run.seconds_per_patch)?,
             text_share: over(|run| run.text_share)?,
             peak_mib: runs.iter().filter_map(|run| run.peak_mib).max(),
             ..*runs.first()?
@@ -99,7 +102,7 @@ impl Cost {
     }
 }
 
-/// Those of the vision side and its head always, those of the text side where something reads it.
+/// Counts the vision network and heads always, the text encoder only where its output is used.
 fn parameters<'a>(run: &Run, named: impl Iterator<Item = (&'a String, usize)>) -> usize {
     let exchange = run.config.model.fusion.exchange;
     let is_aligned = run.config.train.loss.alignment != Aligned::None;
@@ -112,18 +115,18 @@ fn parameters<'a>(run: &Run, named: impl Iterator<Item = (&'a String, usize)>) -
     named.filter(|(name, _)| is_read(name)).map(|(_, count)| count).sum()
 }
 
-/// What the log says of each update.
+/// Seconds of each training step, from the log.
 fn step_seconds(log: &Path) -> Result<Vec<f64>> {
     let text = fs::read_to_string(log).with_context(|| log.display().to_string())?;
     let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     Ok(events.filter(|event| event["event"] == "step").filter_map(|step| step["seconds"].as_f64()).collect())
 }
 
-/// How long until the values are there.
+/// Seconds until the values are computed.
 fn seconds(window: impl FnOnce() -> Tensor<5>) -> f64 {
-    let began = Instant::now();
+    let start = Instant::now();
     let _ = window().into_data();
-    began.elapsed().as_secs_f64()
+    start.elapsed().as_secs_f64()
 }
 
 #[cfg(test)]
@@ -131,12 +134,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_takes_the_median_time_and_the_most_memory_of_its_runs() {
+    fn a_row_takes_the_median_time_and_the_peak_memory_of_its_runs() {
         let run = |seconds, peak| Cost {
             parameters: 7,
-            gflop_per_window: 0.5,
+            gflop_per_patch: 0.5,
             seconds_per_step: Some(seconds),
-            seconds_per_window: seconds * 2.0,
+            seconds_per_patch: seconds * 2.0,
             text_share: 0.25,
             peak_mib: peak,
         };

@@ -1,7 +1,7 @@
-//! `bipvl ablate`: trains the method with one switch turned at a time, several seeds each, and compares.
+//! `bipvl ablate`: trains the method with one component changed at a time, over several seeds, and compares.
 //!
-//! Every run is an ordinary run folder, `OUT/ROW/seed-N`, and is trained in a process of its own, so that its
-//! peak of memory is its own. A run that is done is not trained again, one that was interrupted goes on.
+//! Every run is an ordinary run folder, `OUT/ROW/seed-N`, trained in a child process, so that its peak memory can be
+//! measured. Finished runs are skipped, interrupted ones are resumed.
 
 mod cost;
 mod page;
@@ -15,114 +15,125 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bipvl::{data::Dataset, device::Precision, run::Run};
+use bipvl::{config::Config, data::Dataset, device::Precision, run::Run};
 
 use super::{
     judge::judge,
     memory,
     train::{Outset, command_line, imported, learn, options, plan, time_budget, wanted, words},
 };
-use crate::args::{AblateArgs, TrainArgs};
+use crate::args::{AblateArgs, TrainArgs, usage_error};
 use cost::Cost;
-pub(crate) use row::Row;
-use row::{FULL, ROWS, Texts};
+pub(crate) use row::NamedEncoder;
+use row::{Ablation, Texts};
 use table::Table;
 
-/// Written when a run is trained; the report, which a judgment writes last, says that it is judged.
+/// Written after training.
 const COST: &str = "cost.json";
+/// Written last, after evaluation.
 const REPORT: &str = "report.html";
 
 /// One row with one seed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Job {
-    row: &'static Row,
+    row: Ablation,
     seed: u64,
 }
 
-/// Trains and judges what is not done yet, then writes the table.
-#[expect(clippy::print_stdout, reason = "the table is what the command is for")]
+/// The rows and seeds of a study, and the configuration of the full method.
+struct Study<'a> {
+    args: &'a AblateArgs,
+    dataset: &'a Dataset,
+    rows: Vec<Ablation>,
+    seeds: Vec<u64>,
+    config: Config,
+}
+
+/// Trains and evaluates all unfinished runs, then writes the table.
+#[expect(clippy::print_stdout, reason = "the table is the output of the command")]
 pub(crate) fn run(args: &AblateArgs) -> Result<()> {
+    let rows = row::all(args).unwrap_or_else(|message| usage_error(&message));
     if let Some(name) = &args.only {
-        return train_here(args, Job::named(name)?);
+        return train_in_process(args, &Job::parse(name, &rows)?);
     }
-    // Before anything is written: a refused flag leaves no half-begun run.
+    // Refuse bad flags before anything is written.
     memory::check(args.memory_budget, args.device)?;
     args.device.open()?;
     time_budget(args.max_minutes)?;
-    let dataset = Dataset::read(&args.data, &wanted(&Job { row: FULL, seed: 0 }.flags(args, None))?)?;
-    let jobs = jobs(args, &dataset)?;
+    let full = Job { row: Ablation::full(), seed: 0 }.train_args(args, None);
+    let dataset = Dataset::read(&args.data, &wanted(&full)?)?;
+    let (config, _) = plan(&full, &dataset)?;
+    let seeds = (0..args.seeds).map(|index| config.train.seed.wrapping_add(index)).collect();
+    let study = Study { args, dataset: &dataset, rows, seeds, config };
+    let jobs = study.jobs();
     let mut failed = 0;
     for (index, job) in jobs.iter().enumerate() {
         tracing::info!("{} of {}: {}", index + 1, jobs.len(), job.folder(args).display());
-        if let Err(error) = train_elsewhere(*job) {
+        if let Err(error) = train_in_child(job) {
             failed += 1;
             tracing::error!("{error:#}");
         }
-        Table::gather(args, &dataset)?.write(&args.out)?;
+        Table::gather(&study)?.write(&args.out)?;
     }
-    let table = Table::gather(args, &dataset)?;
+    let table = Table::gather(&study)?;
     table.write(&args.out)?;
     print!("{}", table.page().markdown());
     tracing::info!("table in {}", args.out.join("ablation.html").display());
     if failed > 0 {
-        bail!("{failed} of {} runs failed; the same command goes on with them", jobs.len());
+        bail!("{failed} of {} runs failed; run the same command again to retry them", jobs.len());
     }
     Ok(())
 }
 
-/// The rows that were asked for; all when none was.
-fn chosen(args: &AblateArgs) -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().filter(|row| args.rows.is_empty() || args.rows.iter().any(|asked| asked.name == row.name))
-}
-
-/// The seeds of every row, beginning with that of the configuration.
-fn seeds(args: &AblateArgs, dataset: &Dataset) -> Result<Vec<u64>> {
-    let first = plan(&Job { row: FULL, seed: 0 }.flags(args, None), dataset)?.0.train.seed;
-    Ok((0..args.seeds).map(|number| first.wrapping_add(number)).collect())
-}
-
-/// Rows one after another; those that lack something are told of.
-fn jobs(args: &AblateArgs, dataset: &Dataset) -> Result<Vec<Job>> {
-    let seeds = seeds(args, dataset)?;
-    let mut jobs = Vec::new();
-    for row in chosen(args) {
-        match row.lacks(args, dataset) {
-            Some(what) => tracing::warn!("{}: not run, needs {what}", row.name),
-            None => jobs.extend(seeds.iter().map(|seed| Job { row, seed: *seed })),
-        }
+impl Study<'_> {
+    /// Whether `--rows` selects a row.
+    fn selects(&self, row: &Ablation) -> bool {
+        self.args.rows.is_empty() || self.args.rows.iter().any(|name| *name == row.name)
     }
-    Ok(jobs)
+
+    /// Runs of the selected rows; a row with a missing requirement is skipped with a warning.
+    fn jobs(&self) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        for row in self.rows.iter().filter(|row| self.selects(row)) {
+            match row.missing_requirement(self.dataset) {
+                Some(requirement) => tracing::warn!("{}: skipped, requires {requirement}", row.name),
+                None => jobs.extend(self.seeds.iter().map(|seed| Job { row: row.clone(), seed: *seed })),
+            }
+        }
+        jobs
+    }
 }
 
-/// One run in a process of its own, by the same command.
-fn train_elsewhere(job: Job) -> Result<()> {
+/// Trains one run in a child process with the same command line.
+fn train_in_child(job: &Job) -> Result<()> {
     let name = job.name();
-    let mut command = Command::new(env::current_exe().context("the path of this program")?);
+    let mut command = Command::new(env::current_exe().context("the path of this program is unknown")?);
     command.args(env::args_os().skip(1)).args(["--only", &name]).stdout(Stdio::null());
     let status = command.status().with_context(|| name.clone())?;
     if !status.success() {
-        bail!("{name}: its process ended with {status}");
+        bail!("{name}: the child process ended with {status}");
     }
     Ok(())
 }
 
-/// One run in this process: begun, gone on with, or left as it is when it is done.
-fn train_here(args: &AblateArgs, job: Job) -> Result<()> {
+/// Starts, resumes or skips one run in this process.
+fn train_in_process(args: &AblateArgs, job: &Job) -> Result<()> {
     let device = args.device.open()?;
     let budget = time_budget(args.max_minutes)?;
-    let flags = job.flags(args, Some(job.seed));
+    let flags = job.train_args(args, Some(job.seed));
     let dataset = Dataset::read(&args.data, &wanted(&flags)?)?;
     let imported = imported(&flags, dataset.labeling().outputs())?;
-    // What fits into memory is chosen for the full method, so that rows differ in nothing but their switch.
+    // The memory budget is fitted to the full method, so that rows differ in one component only.
     let Outset { config, descriptions, of_cases: own } = Outset::new(&flags, &dataset, &[])?;
     let texts = job.row.texts(Texts { common: descriptions, of_cases: own.clone() }, job.seed);
-    let Texts { common, of_cases } = texts.with_context(|| format!("{}: needs two classes", job.row.name))?;
+    let Texts { common, of_cases } =
+        texts.with_context(|| format!("{}: requires two classes", job.row.name))?;
     let config = job.row.config(config);
     let mut run = Run::resume_or_create(&flags.out, config, common, &words(&of_cases), &imported)?;
     if of_cases != own {
         run.write_case_descriptions(&of_cases)?;
     }
-    // All runs prepare the same cases in the same way.
+    // All runs share the preprocessed cases.
     run.cache = args.out.join("cache");
     let split = run.split(&dataset)?;
     if !run.path(COST).exists() {
@@ -131,40 +142,41 @@ fn train_here(args: &AblateArgs, job: Job) -> Result<()> {
         Cost::measure(&run, &device)?.write(&run.path(COST))?;
     }
     if !run.path(REPORT).exists() {
-        let row = format!("{}: {}", job.row.factor, job.row.what);
+        let row = format!("{}: {}", job.row.factor, job.row.setting);
         judge(&run, split.judged(), &device, &[("command", command_line()), ("row", row)])?;
     }
     Ok(())
 }
 
 impl Job {
-    /// From `ROW/seed-N`.
-    fn named(name: &str) -> Result<Self> {
-        let parsed = name
-            .split_once("/seed-")
-            .and_then(|(row, seed)| Some(Self { row: Row::named(row).ok()?, seed: seed.parse().ok()? }));
-        parsed.with_context(|| format!("--only: expected ROW/seed-N, found \"{name}\""))
+    /// Parses `ROW/seed-N`.
+    fn parse(name: &str, rows: &[Ablation]) -> Result<Self> {
+        let parsed = name.split_once("/seed-").and_then(|(row, seed)| {
+            let row = rows.iter().find(|other| other.name == row)?.clone();
+            Some(Self { row, seed: seed.parse().ok()? })
+        });
+        parsed.with_context(|| format!("--only: `{name}` is not ROW/seed-N with a known row"))
     }
 
-    fn name(self) -> String {
+    fn name(&self) -> String {
         format!("{}/seed-{}", self.row.name, self.seed)
     }
 
-    fn folder(self, args: &AblateArgs) -> PathBuf {
+    fn folder(&self, args: &AblateArgs) -> PathBuf {
         args.out.join(self.name())
     }
 
-    /// What `bipvl train` would be asked for; without a seed, the configuration has its own.
-    fn flags(self, args: &AblateArgs, seed: Option<u64>) -> TrainArgs {
+    /// The equivalent arguments of `bipvl train`; without `seed`, that of the configuration applies.
+    fn train_args(&self, args: &AblateArgs, seed: Option<u64>) -> TrainArgs {
         TrainArgs {
             data: args.data.clone(),
-            experiment: args.experiment,
+            recipe: args.recipe,
             descriptions: args.descriptions.clone(),
             out: self.folder(args),
-            preset: args.preset,
+            model_size: args.model_size,
             config: args.config.clone(),
-            text_encoder: self.row.text_encoder(args).map(ToOwned::to_owned),
-            weights: None,
+            pretrained_text_encoder: self.row.text_encoder().map(ToOwned::to_owned),
+            pretrained_backbone: None,
             val_fold: args.val_fold.clone(),
             folds: None,
             steps: args.steps,

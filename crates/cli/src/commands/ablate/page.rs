@@ -1,11 +1,11 @@
-//! The table as Markdown and as one HTML file.
+//! The table as a page of the report.
 
 use bipvl_report::{
     rows::{UNDEFINED, number},
     table_page::TablePage,
 };
 
-use super::table::{Line, Table};
+use super::table::{Table, TableRow};
 use crate::commands::info::grouped;
 
 const HEADER: [&str; 12] = [
@@ -15,10 +15,10 @@ const HEADER: [&str; 12] = [
     "Dice",
     "Difference to full, 95 %",
     "Parameters",
-    "GFLOP per window",
+    "GFLOP per patch",
     "s per step",
-    "s per window",
-    "Text in the window",
+    "s per patch",
+    "Text share",
     "Peak MiB",
     "Runs",
 ];
@@ -34,41 +34,41 @@ impl Table {
     }
 
     fn title(&self) -> String {
-        format!("{}: what each part of the method is good for", self.data)
+        format!("{}: ablation study", self.data)
     }
 
     /// What the columns mean.
     fn notes(&self) -> Vec<String> {
-        let Self { judges, cases, bootstrap, .. } = self;
+        let Self { evaluation, cases, bootstrap, .. } = self;
         vec![
             format!(
-                "Dice: mean over classes, {cases} {judges} and seeds, on the grid of each \
-                 file; a missed class and a false alarm count as 0. ± is the standard deviation over the seeds."
+                "Dice: mean over classes, {cases} {evaluation} and seeds, at the original resolution; a missed class \
+                 and a false alarm count as 0. ±: standard deviation over seeds."
             ),
             format!(
-                "Difference: to the row full, case by case after the mean over seeds, with the {:.0} % interval of \
-                 a paired bootstrap over the cases ({} draws). What other training cases would change is not in it.",
+                "Difference: paired difference to the row full after averaging over seeds, with the {:.0} % interval \
+                 of a bootstrap over cases ({} resamples). It does not reflect variation of the training set.",
                 bootstrap.confidence * 100.0,
                 bootstrap.resamples
             ),
-            "Parameters: of the modules that the training of the row reads. GFLOP: multiplications and additions in \
-             matrix products and convolutions of one window of a prediction; what of the text no image changes is \
-             encoded once and not counted."
+            "Parameters: of the modules that the row trains. GFLOP: floating-point operations of matrix products and \
+             convolutions per patch at inference; text features that do not depend on the image are cached and not \
+             counted."
                 .to_owned(),
-            "Times: medians on the machine that trained. Text in the window: the share of its time that a window \
-             through the vision side alone does not take, the least of five by turns. Peak: most resident memory of the \
-             process that trained, its data included."
+            "Times: medians on the training machine. Text share: fraction of the time per patch beyond that of the \
+             vision network alone, minimum of five interleaved runs. Peak: resident memory of the training process, \
+             data included."
                 .to_owned(),
-            "The row full is the configuration as it was given: all concepts of the descriptions, and a text encoder \
-             that learns from nothing. Vision only keeps the supervision of the class embeddings, which reads no text."
+            "The row full is the given configuration: all concepts of the descriptions, and a text encoder trained from \
+             scratch. Vision only keeps the class-embedding supervision, which uses no text."
                 .to_owned(),
-            "Vision to text: no logit reads a text, and the informed text takes part in the global alignment alone."
+            "Vision to text: the logits do not depend on the text; the fused text enters the global alignment only."
                 .to_owned(),
         ]
     }
 }
 
-impl Line {
+impl TableRow {
     fn cells(&self, seeds: usize) -> [String; HEADER.len()] {
         let dice = match (&self.dice, &self.note) {
             (Some(dice), _) if self.runs > 1 => format!("{:.3} ± {:.3}", dice.mean, dice.std_over_seeds),
@@ -83,14 +83,14 @@ impl Line {
         let count = |count: Option<String>| count.unwrap_or_else(|| UNDEFINED.to_owned());
         [
             self.factor.to_owned(),
-            self.what.to_owned(),
-            self.row.to_owned(),
+            self.setting.to_string(),
+            self.row.to_string(),
             dice,
             difference,
             count(cost.map(|cost| grouped(cost.parameters))),
-            number(cost.map(|cost| cost.gflop_per_window), 2),
+            number(cost.map(|cost| cost.gflop_per_patch), 2),
             number(cost.and_then(|cost| cost.seconds_per_step), 3),
-            number(cost.map(|cost| cost.seconds_per_window), 3),
+            number(cost.map(|cost| cost.seconds_per_patch), 3),
             count(cost.map(|cost| format!("{:.0} %", cost.text_share * 100.0))),
             count(cost.and_then(|cost| cost.peak_mib).map(|mib| mib.to_string())),
             format!("{} of {seeds}", self.runs),
@@ -103,14 +103,18 @@ mod tests {
     use super::super::table::tests::example;
 
     #[test]
-    fn every_row_stands_in_markdown_and_html_with_its_difference_or_the_reason_why_not() {
+    fn every_row_has_its_difference_or_the_reason_why_it_was_not_run() {
         let table = example();
         let page = table.page();
         let (markdown, html) = (page.markdown(), page.html().unwrap());
         for text in [&markdown, &html] {
-            for part in
-                ["vision-only", "−0.100 (−0.100 to −0.100)", "not run: needs --bert DIR", "1 of 2", "10000"]
-            {
+            for part in [
+                "vision-only",
+                "−0.100 (−0.100 to −0.100)",
+                "not run: requires two classes",
+                "1 of 2",
+                "10000",
+            ] {
                 assert!(text.contains(part), "{part} in\n{text}");
             }
         }

@@ -1,13 +1,9 @@
-//! Gathers the runs that are done into the rows of one table.
+//! Aggregates the finished runs of a study into one table.
 
-use std::{fs, path::Path};
+use std::{borrow::Cow, fs, path::Path};
 
 use anyhow::{Context, Result};
-use bipvl::{
-    config::{Config, DataConfig},
-    data::Dataset,
-    run::Run,
-};
+use bipvl::{config::DataConfig, data::Dataset, run::Run};
 use bipvl_io::atomic_write;
 use bipvl_metrics::{
     Scores,
@@ -17,81 +13,78 @@ use bipvl_report::rows::case_rows;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::{COST, Cost, FULL, Job, REPORT, ROWS, Row, chosen, plan, seeds};
-use crate::args::AblateArgs;
+use super::{Ablation, COST, Cost, Job, REPORT, Study, row::FULL};
 
-/// What the draws of every interval follow from, so that equal scores give equal intervals.
+/// Random seed of the bootstrap, so that equal scores give equal intervals.
 const BOOTSTRAP_SEED: u64 = 0;
 
 /// The whole table.
 #[derive(Debug, Serialize)]
 pub(super) struct Table {
     pub(super) data: String,
-    /// Which cases judge.
-    pub(super) judges: String,
-    /// Those of the full method; none before one of its runs is done.
+    /// Which cases the runs are evaluated on.
+    pub(super) evaluation: String,
+    /// Number of cases of the full method; 0 before one of its runs is finished.
     pub(super) cases: usize,
     pub(super) seeds: Vec<u64>,
     pub(super) bootstrap: Bootstrap,
-    pub(super) rows: Vec<Line>,
+    pub(super) rows: Vec<TableRow>,
 }
 
-/// One row of it.
+/// One row of the table.
 #[derive(Debug, Serialize)]
-pub(super) struct Line {
-    pub(super) row: &'static str,
+pub(super) struct TableRow {
+    pub(super) row: Cow<'static, str>,
     pub(super) factor: &'static str,
-    pub(super) what: &'static str,
-    /// Runs that are done, one for each seed.
+    pub(super) setting: Cow<'static, str>,
+    /// Number of finished runs, at most one per seed.
     pub(super) runs: usize,
-    /// Why there is none.
+    /// Why there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) note: Option<String>,
     pub(super) dice: Option<Dice>,
-    /// Its Dice less that of the full method, case by case.
+    /// Paired difference in Dice to the full method.
     pub(super) difference: Option<Interval>,
     pub(super) cost: Option<Cost>,
     /// Mean Dice of each case over classes and seeds.
     pub(super) case_dice: IndexMap<String, f64>,
 }
 
-/// Mean over cases, and how far the seeds lie apart.
+/// Mean Dice over cases and seeds, and its spread over seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Dice {
     pub(super) mean: f64,
-    /// Standard deviation of the seeds' means, divided by their number.
+    /// Population standard deviation of the means per seed.
     pub(super) std_over_seeds: f64,
 }
 
 impl Table {
-    /// All rows that were asked for, and others whose runs are there.
-    pub(super) fn gather(args: &AblateArgs, dataset: &Dataset) -> Result<Self> {
-        let seeds = seeds(args, dataset)?;
-        let (config, _) = plan(&Job { row: FULL, seed: 0 }.flags(args, None), dataset)?;
-        let asked: Vec<&str> = chosen(args).map(|row| row.name).collect();
+    /// All selected rows, and others with finished runs.
+    pub(super) fn gather(study: &Study) -> Result<Self> {
+        let (config, seeds) = (&study.config, study.seeds.clone());
         let mut rows = Vec::new();
-        for row in &ROWS {
-            let jobs = seeds.iter().map(|seed| Job { row, seed: *seed });
-            let done = jobs.filter_map(|job| Done::read(args, job, &config).transpose());
-            let done = done.collect::<Result<Vec<_>>>()?;
-            if !done.is_empty() || asked.contains(&row.name) {
-                let note = match row.lacks(args, dataset) {
-                    Some(what) => format!("not run: needs {what}"),
-                    None => "no run is done".to_owned(),
+        for row in &study.rows {
+            let jobs = seeds.iter().map(|seed| Job { row: row.clone(), seed: *seed });
+            let finished = jobs.filter_map(|job| FinishedRun::read(study, &job).transpose());
+            let finished = finished.collect::<Result<Vec<_>>>()?;
+            if !finished.is_empty() || study.selects(row) {
+                let note = match row.missing_requirement(study.dataset) {
+                    Some(requirement) => format!("not run: requires {requirement}"),
+                    None => "no finished run".to_owned(),
                 };
-                rows.push(Line::new(row, &done, note));
+                rows.push(TableRow::new(row, &finished, note));
             }
         }
         let bootstrap = Bootstrap::with_seed(BOOTSTRAP_SEED);
         let cases = compare(&mut rows, bootstrap);
-        let judges = judges(&config.data, dataset);
-        Ok(Self { data: config.data.name, judges, cases, seeds, bootstrap, rows })
+        let evaluation = evaluation_cases(&config.data, study.dataset);
+        Ok(Self { data: config.data.name.clone(), evaluation, cases, seeds, bootstrap, rows })
     }
 
-    /// Writes it as JSON, Markdown and HTML.
+    /// Writes the table as JSON, Markdown and HTML.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        let json = serde_json::to_string_pretty(self).context("the table as JSON")?;
+        let json = serde_json::to_string_pretty(self).context("the table cannot be serialized")?;
         for (name, text) in [
             ("ablation.json", json),
             ("ablation.md", self.page().markdown()),
@@ -103,37 +96,38 @@ impl Table {
     }
 }
 
-/// Fills in the differences to the full method; gives the number of its cases.
-fn compare(rows: &mut [Line], bootstrap: Bootstrap) -> usize {
-    let full = rows.iter().find(|line| line.row == FULL.name).map(|line| line.case_dice.clone());
+/// Sets the differences to the full method, and returns its number of cases.
+fn compare(rows: &mut [TableRow], bootstrap: Bootstrap) -> usize {
+    let full = rows.iter().find(|row| row.row == FULL).map(|row| row.case_dice.clone());
     let full = full.unwrap_or_default();
-    for line in rows.iter_mut().filter(|line| line.row != FULL.name) {
-        let pairs = line.case_dice.iter().filter_map(|(case, dice)| Some((*dice, *full.get(case)?)));
-        let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.unzip();
-        line.difference = bootstrap.mean_difference(&ours, &theirs);
+    for row in rows.iter_mut().filter(|row| row.row != FULL) {
+        let pairs = row.case_dice.iter().filter_map(|(case, dice)| Some((*dice, *full.get(case)?)));
+        let (ablated, reference): (Vec<f64>, Vec<f64>) = pairs.unzip();
+        row.difference = bootstrap.mean_difference(&ablated, &reference);
     }
     full.len()
 }
 
-/// A run that is trained and judged.
-struct Done {
+/// A trained and evaluated run.
+struct FinishedRun {
     scores: Scores,
     classes: Vec<String>,
     cost: Cost,
 }
 
-impl Done {
-    /// Nothing where it is not, or where it was begun with other values than those asked for.
-    fn read(args: &AblateArgs, job: Job, full: &Config) -> Result<Option<Self>> {
-        let folder = job.folder(args);
+impl FinishedRun {
+    /// `None` if the run is unfinished, or has another configuration than that of the study.
+    fn read(study: &Study, job: &Job) -> Result<Option<Self>> {
+        let folder = job.folder(study.args);
         let [cost, report, scores] = [COST, REPORT, "scores.json"].map(|name| folder.join(name));
         if !cost.exists() || !report.exists() {
             return Ok(None);
         }
         let config = Run::open(&folder)?.config;
-        let mut asked = job.row.config(full.clone());
-        asked.train.seed = job.seed;
-        if (&config.train, &config.preprocess, &config.data) != (&asked.train, &asked.preprocess, &asked.data)
+        let mut requested = job.row.config(study.config.clone());
+        requested.train.seed = job.seed;
+        if (&config.train, &config.preprocess, &config.data)
+            != (&requested.train, &requested.preprocess, &requested.data)
         {
             return Ok(None);
         }
@@ -142,7 +136,7 @@ impl Done {
         Ok(Some(Self { scores, classes: config.data.classes, cost: Cost::read(&cost)? }))
     }
 
-    /// Mean Dice over classes of each case that has one.
+    /// Mean Dice over classes of each case, where defined.
     fn case_dice(&self) -> IndexMap<String, f64> {
         let rows = case_rows(&self.scores, &self.classes).into_iter();
         let mut dice: IndexMap<String, f64> = rows.filter_map(|row| Some((row.case, row.dice?))).collect();
@@ -151,16 +145,16 @@ impl Done {
     }
 }
 
-impl Line {
-    fn new(row: &Row, done: &[Done], note: String) -> Self {
-        let by_seed: Vec<IndexMap<String, f64>> = done.iter().map(Done::case_dice).collect();
-        let costs: Vec<Cost> = done.iter().map(|done| done.cost).collect();
+impl TableRow {
+    fn new(row: &Ablation, finished: &[FinishedRun], note: String) -> Self {
+        let by_seed: Vec<IndexMap<String, f64>> = finished.iter().map(FinishedRun::case_dice).collect();
+        let costs: Vec<Cost> = finished.iter().map(|run| run.cost).collect();
         Self {
-            row: row.name,
+            row: row.name.clone(),
             factor: row.factor,
-            what: row.what,
-            runs: done.len(),
-            note: done.is_empty().then_some(note),
+            setting: row.setting.clone(),
+            runs: finished.len(),
+            note: finished.is_empty().then_some(note),
             dice: dice(&by_seed),
             difference: None,
             cost: Cost::of_row(&costs),
@@ -169,7 +163,7 @@ impl Line {
     }
 }
 
-/// The mean of each case over the seeds.
+/// Mean of each case over the seeds.
 fn over_seeds(by_seed: &[IndexMap<String, f64>]) -> IndexMap<String, f64> {
     let mut of_case: IndexMap<&String, Vec<f64>> = IndexMap::new();
     for (case, dice) in by_seed.iter().flatten() {
@@ -190,8 +184,8 @@ fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The cases that a run of the configuration is judged by.
-fn judges(data: &DataConfig, dataset: &Dataset) -> String {
+/// Which cases a run of this configuration is evaluated on.
+fn evaluation_cases(data: &DataConfig, dataset: &Dataset) -> String {
     if data.split.test.is_some() || !dataset.test.is_empty() {
         "test cases".to_owned()
     } else if data.split.val.is_some() {
@@ -203,14 +197,14 @@ fn judges(data: &DataConfig, dataset: &Dataset) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::*;
+    use super::{super::row::tests::built_in, *};
 
     fn cases(dice: [f64; 3]) -> IndexMap<String, f64> {
         ["a", "b", "c"].map(str::to_owned).into_iter().zip(dice).collect()
     }
 
-    fn line(row: &'static Row, by_seed: &[IndexMap<String, f64>]) -> Line {
-        let mut line = Line::new(row, &[], "no run is done".to_owned());
+    fn table_row(row: &Ablation, by_seed: &[IndexMap<String, f64>]) -> TableRow {
+        let mut line = TableRow::new(row, &[], "no finished run".to_owned());
         line.runs = by_seed.len();
         line.note = line.note.filter(|_| by_seed.is_empty());
         line.dice = dice(by_seed);
@@ -218,18 +212,18 @@ pub(super) mod tests {
         line
     }
 
-    /// The full method with two seeds, one row below it by 0.1 in every case, and one without runs.
+    /// The full method with two seeds, a row that scores 0.1 less in every case, and one without runs.
     pub(crate) fn example() -> Table {
         let mut rows = vec![
-            line(FULL, &[cases([0.5, 0.7, 0.9]), cases([0.7, 0.9, 0.9])]),
-            line(&ROWS[1], &[cases([0.5, 0.7, 0.8])]),
-            line(&ROWS[15], &[]),
+            table_row(&Ablation::full(), &[cases([0.5, 0.7, 0.9]), cases([0.7, 0.9, 0.9])]),
+            table_row(&built_in("vision-only"), &[cases([0.5, 0.7, 0.8])]),
+            table_row(&built_in("report"), &[]),
         ];
-        rows[2].note = Some("not run: needs --bert DIR".to_owned());
+        rows[2].note = Some("not run: requires two classes".to_owned());
         let bootstrap = Bootstrap::with_seed(BOOTSTRAP_SEED);
         let cases = compare(&mut rows, bootstrap);
-        let (data, judges, seeds) = ("Made <up>".to_owned(), "test cases".to_owned(), vec![42, 43]);
-        Table { data, judges, cases, seeds, bootstrap, rows }
+        let (data, evaluation, seeds) = ("Made <up>".to_owned(), "test cases".to_owned(), vec![42, 43]);
+        Table { data, evaluation, cases, seeds, bootstrap, rows }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! From a CT file to a label file: read, orient, resample, windows, stitch, decide, restore, write.
+//! From a CT file to a label file: read, reorient, resample, sliding window, argmax, restore, write.
 
 use std::{
     fs,
@@ -18,33 +18,33 @@ use bipvl_imaging::{
 use burn::tensor::Device;
 use tempfile::TempDir;
 
-use super::{Work, source::Source, text::Scene};
+use super::{Workload, inputs::Inputs, text::Fixture};
 
-/// Of the drawn CT.
+/// Shape of the synthetic CT.
 const SHAPE: [usize; 3] = [256, 256, 160];
-const QUICK_SHAPE: [usize; 3] = [64, 64, 40];
+const SMOKE_TEST_SHAPE: [usize; 3] = [64, 64, 40];
 const SPACING: [f64; 3] = [1.0, 1.0, 2.0];
 const OVERLAP: f64 = 0.25;
 
-/// One CT with the model that segments it, and a folder for both files.
-pub(super) struct Segmentation {
+/// A predictor, its CT file, and a folder for the files.
+pub(super) struct SegmentFile {
     predictor: Predictor,
     ct: PathBuf,
     folder: TempDir,
 }
 
-impl Segmentation {
-    pub(super) fn new(source: &Source, quick: bool) -> Result<Self> {
+impl SegmentFile {
+    pub(super) fn new(inputs: &Inputs, smoke_test: bool) -> Result<Self> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
-        let mut scene = Scene::narrow();
-        if quick {
-            scene.patch = Preset::Tiny.patch();
+        let mut fixture = Fixture::narrow();
+        if smoke_test {
+            fixture.patch = Preset::Tiny.patch();
         }
-        let ct = match &source.input {
+        let ct = match &inputs.input {
             Some(path) => path.clone(),
-            None => draw(folder.path(), if quick { QUICK_SHAPE } else { SHAPE })?,
+            None => write_phantom(folder.path(), if smoke_test { SMOKE_TEST_SHAPE } else { SHAPE })?,
         };
-        Ok(Self { predictor: predictor(source, &scene)?, ct, folder })
+        Ok(Self { predictor: predictor(inputs, &fixture)?, ct, folder })
     }
 
     fn labels(&self) -> PathBuf {
@@ -52,26 +52,26 @@ impl Segmentation {
     }
 }
 
-fn draw(folder: &Path, shape: [usize; 3]) -> Result<PathBuf> {
+fn write_phantom(folder: &Path, shape: [usize; 3]) -> Result<PathBuf> {
     let path = folder.join("ct.nii.gz");
     write_image(&path, &phantom::draw(0, shape, SPACING).image)?;
     Ok(path)
 }
 
-fn predictor(source: &Source, scene: &Scene) -> Result<Predictor> {
+fn predictor(inputs: &Inputs, fixture: &Fixture) -> Result<Predictor> {
     let device = Device::flex();
     Ok(Predictor::new(PredictorInput {
-        model: scene.network(source, &device)?,
-        text: &scene.text(&device),
-        recipe: PreprocessConfig::for_modality(Modality::Ct, scene.patch),
+        model: fixture.network(inputs, &device)?,
+        text: &fixture.text(&device),
+        recipe: PreprocessConfig::for_modality(Modality::Ct, fixture.patch),
         channels: 1,
-        labeling: scene.labeling(),
+        labeling: fixture.labeling(),
         config: InferConfig { overlap: OVERLAP, blending: Blending::Gaussian, ..InferConfig::default() },
         device,
     }))
 }
 
-impl Work for Segmentation {
+impl Workload for SegmentFile {
     fn run(&mut self) -> Result<()> {
         let labels = self.predictor.predict_files(std::slice::from_ref(&self.ct), &mut |_| ())?;
         Ok(write_labels(&self.labels(), &labels)?)
@@ -82,8 +82,8 @@ impl Work for Segmentation {
         Ok(())
     }
 
-    /// A scan is segmented once, by a process that has just started.
-    fn warms_up(&self) -> bool {
+    /// In practice a freshly started process segments one scan.
+    fn needs_warm_up(&self) -> bool {
         false
     }
 }

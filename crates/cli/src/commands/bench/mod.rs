@@ -1,13 +1,13 @@
-//! `bipvl bench`: measures time and memory of each operation, in a process of its own.
+//! `bipvl bench`: measures time and memory of each benchmark in a child process.
 
-pub(super) mod clock;
+mod benchmark;
 mod file;
-mod measure;
+mod inputs;
 pub(super) mod operations;
-mod outcome;
+mod result;
 mod score;
-mod source;
 mod text;
+mod timer;
 mod vision;
 
 use std::{
@@ -18,112 +18,113 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use measure::Measure;
-use measure::Size;
-use outcome::Outcome;
-pub(crate) use outcome::median;
-use source::Source;
-use text::{Encoding, Scene};
+pub(crate) use benchmark::Benchmark;
+use benchmark::Size;
+use inputs::Inputs;
+use result::BenchmarkResult;
+pub(crate) use result::median;
+use text::{Encoding, Fixture};
 
 use crate::args::BenchArgs;
 
-/// An operation that can be repeated.
-trait Work {
-    /// Once.
+/// An operation to time.
+trait Workload {
+    /// Runs one iteration.
     fn run(&mut self) -> Result<()>;
 
-    /// Writes what the operation gave, for a comparison with another program.
+    /// Writes the result of the last iteration, for comparison with another program.
     fn save(&self, path: &Path) -> Result<()>;
 
-    /// Whether the first run says little, because it alone asks the system for memory.
-    fn warms_up(&self) -> bool {
+    /// Whether the first iteration is unrepresentative because it allocates memory.
+    fn needs_warm_up(&self) -> bool {
         true
     }
 
-    /// Billions of multiplications and additions, where they are known.
+    /// Billions of floating-point operations per iteration, where known.
     fn gflop(&self) -> Option<f64> {
         None
     }
 }
 
-/// Measures one after the other and prints each as it comes.
-#[expect(clippy::print_stdout, reason = "the table is what the command is for")]
+/// Runs the benchmarks in turn and prints each result as it arrives.
+#[expect(clippy::print_stdout, reason = "the table is the output of the command")]
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
-    if args.here {
-        return measure_here(args);
+    if args.in_process {
+        return run_in_process(args);
     }
-    let measures = if args.measures.is_empty() { &Measure::ALL[..] } else { &args.measures };
+    let benchmarks = if args.benchmarks.is_empty() { &Benchmark::ALL[..] } else { &args.benchmarks };
     if !args.json {
-        println!("{}", Outcome::header());
+        println!("{}", BenchmarkResult::header());
     }
-    let mut outcomes = Vec::new();
-    for measure in measures {
-        match measure_elsewhere(*measure, args) {
-            Ok(outcome) if args.json => outcomes.push(outcome),
-            Ok(outcome) => {
-                println!("{}", outcome.row());
-                outcomes.push(outcome);
+    let mut results = Vec::new();
+    for benchmark in benchmarks {
+        match run_in_child(*benchmark, args) {
+            Ok(result) if args.json => results.push(result),
+            Ok(result) => {
+                println!("{}", result.row());
+                results.push(result);
             }
             Err(error) => tracing::error!("{error:#}"),
         }
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&outcomes)?);
+        println!("{}", serde_json::to_string_pretty(&results)?);
     }
-    match measures.len() - outcomes.len() {
+    match benchmarks.len() - results.len() {
         0 => Ok(()),
-        failed => bail!("{failed} of {} measures failed", measures.len()),
+        failed => bail!("{failed} of {} benchmarks failed", benchmarks.len()),
     }
 }
 
-/// One measure in a process that makes nothing else, so that its memory is its own.
-fn measure_elsewhere(measure: Measure, args: &BenchArgs) -> Result<Outcome> {
-    let program = env::current_exe().context("the path of this program")?;
+/// Runs one benchmark in a child process, whose peak memory is then that of the benchmark.
+fn run_in_child(benchmark: Benchmark, args: &BenchArgs) -> Result<BenchmarkResult> {
+    let program = env::current_exe().context("the path of this program is unknown")?;
     let mut command = Command::new(program);
-    command.args(["bench", "--here", &measure.to_string()]);
+    command.args(["bench", "--in-process", &benchmark.to_string()]);
     command.args(["--repeat", &args.repeat.to_string()]);
     command.args(["--threads", &rayon::current_num_threads().to_string()]);
-    command.args(args.quick.then_some("--quick"));
+    command.args(args.smoke_test.then_some("--smoke-test"));
     for (flag, number) in [("--classes", args.classes), ("--tokens", args.tokens)] {
         if let Some(number) = number {
             command.args([flag, &number.to_string()]);
         }
     }
-    let output = command.stderr(Stdio::inherit()).output().with_context(|| measure.to_string())?;
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| benchmark.to_string())?;
     if !output.status.success() {
-        bail!("{measure}: its process ended with {}", output.status);
+        bail!("{benchmark}: the child process ended with {}", output.status);
     }
-    serde_json::from_slice(&output.stdout).with_context(|| format!("the outcome of {measure}"))
+    serde_json::from_slice(&output.stdout).with_context(|| format!("{benchmark}: unreadable result"))
 }
 
-/// One measure in this process; the outcome goes to the standard output as JSON.
-#[expect(clippy::print_stdout, reason = "the outcome is what the process is for")]
-fn measure_here(args: &BenchArgs) -> Result<()> {
-    let [measure] = args.measures[..] else {
-        bail!("--here: expected one measure, found {}", args.measures.len());
+/// Runs one benchmark in this process and prints its result as JSON.
+#[expect(clippy::print_stdout, reason = "the result is the output of the process")]
+fn run_in_process(args: &BenchArgs) -> Result<()> {
+    let [benchmark] = args.benchmarks[..] else {
+        bail!("--in-process takes exactly one benchmark, not {}", args.benchmarks.len());
     };
-    let mut work = prepare(measure, &Source::new(args), args)?;
-    let timing = clock::time(&mut *work, args.repeat)?;
+    let mut workload = prepare(benchmark, &Inputs::new(args), args)?;
+    let timing = timer::time(&mut *workload, args.repeat)?;
     if let Some(path) = &args.output {
-        work.save(path)?;
+        workload.save(path)?;
     }
-    println!("{}", serde_json::to_string(&Outcome::new(measure, timing, work.gflop(), args.quick))?);
+    let result = BenchmarkResult::new(benchmark, timing, workload.gflop(), args.smoke_test);
+    println!("{}", serde_json::to_string(&result)?);
     Ok(())
 }
 
-fn prepare(measure: Measure, source: &Source, args: &BenchArgs) -> Result<Box<dyn Work>> {
-    let quick = args.quick;
-    let size = |size| if quick { Size::QUICK } else { size };
-    let tiny = || Scene::tiny().with_text(args.classes, args.tokens);
-    let paper = || if quick { tiny() } else { Scene::paper().with_text(args.classes, args.tokens) };
-    Ok(match measure {
-        Measure::Vision(full) => Box::new(vision::Forward::new(source, size(full))?),
-        Measure::Train(full) => Box::new(vision::Training::new(source, size(full))?),
-        Measure::TextWindow => Box::new(text::Window::new(source, &paper(), Encoding::Each)?),
-        Measure::TextWindowCached => Box::new(text::Window::new(source, &paper(), Encoding::Once)?),
-        Measure::TextTrain => Box::new(text::Training::new(source, &tiny())?),
-        Measure::TextTrainPaper => Box::new(text::Training::new(source, &paper())?),
-        Measure::File => Box::new(file::Segmentation::new(source, quick)?),
-        Measure::Score => Box::new(score::Scoring::new(source, quick)?),
+fn prepare(benchmark: Benchmark, inputs: &Inputs, args: &BenchArgs) -> Result<Box<dyn Workload>> {
+    let smoke_test = args.smoke_test;
+    let size = |size| if smoke_test { Size::SMOKE_TEST } else { size };
+    let tiny = || Fixture::tiny().with_text(args.classes, args.tokens);
+    let paper = || if smoke_test { tiny() } else { Fixture::paper().with_text(args.classes, args.tokens) };
+    Ok(match benchmark {
+        Benchmark::Vision(full) => Box::new(vision::Forward::new(inputs, size(full))?),
+        Benchmark::Train(full) => Box::new(vision::Training::new(inputs, size(full))?),
+        Benchmark::TextWindow => Box::new(text::Forward::new(inputs, &paper(), Encoding::Each)?),
+        Benchmark::TextWindowCached => Box::new(text::Forward::new(inputs, &paper(), Encoding::Once)?),
+        Benchmark::TextTrain => Box::new(text::Training::new(inputs, &tiny())?),
+        Benchmark::TextTrainPaper => Box::new(text::Training::new(inputs, &paper())?),
+        Benchmark::File => Box::new(file::SegmentFile::new(inputs, smoke_test)?),
+        Benchmark::Score => Box::new(score::Scoring::new(inputs, smoke_test)?),
     })
 }

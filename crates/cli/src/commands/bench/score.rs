@@ -8,19 +8,19 @@ use bipvl_imaging::{Grid, LabelMap};
 use bipvl_metrics::{CaseScores, ClassLabels, Settings, score_case};
 use ndarray::Array3;
 
-use super::{Work, source::Source, text::CLASSES};
+use super::{Workload, inputs::Inputs, text::CLASSES};
 
 const SHAPE: [usize; 3] = [256, 256, 160];
-const QUICK_SHAPE: [usize; 3] = [48, 48, 32];
+const SMOKE_TEST_SHAPE: [usize; 3] = [48, 48, 32];
 const SPACING: [f64; 3] = [1.0, 1.0, 2.0];
-/// Classes side by side along x and y.
+/// Grid of classes along x and y.
 const CELLS: [usize; 2] = [5, 3];
-/// Half axes of a class as shares of the shape.
+/// Semi-axes of a class as fractions of the shape.
 const RADII: [f64; 3] = [0.08, 0.13, 0.35];
-/// How many voxels the prediction lies beside the reference.
+/// Offset of the prediction from the reference in voxels.
 const SHIFT: [usize; 3] = [2, 1, 1];
 
-/// A pair of label maps and what became of it.
+/// A pair of label maps and its scores.
 pub(super) struct Scoring {
     prediction: LabelMap,
     reference: LabelMap,
@@ -29,10 +29,10 @@ pub(super) struct Scoring {
 }
 
 impl Scoring {
-    pub(super) fn new(source: &Source, quick: bool) -> Result<Self> {
-        let shape = if quick { QUICK_SHAPE } else { SHAPE };
+    pub(super) fn new(inputs: &Inputs, smoke_test: bool) -> Result<Self> {
+        let shape = if smoke_test { SMOKE_TEST_SHAPE } else { SHAPE };
         let label_map = |name, shift: [usize; 3]| -> Result<LabelMap> {
-            let voxels = match source.tensor(name, &shape)? {
+            let voxels = match inputs.tensor(name, &shape)? {
                 Some(values) => {
                     Array3::from_shape_fn(shape, |(x, y, z)| values[(x * shape[1] + y) * shape[2] + z] as u16)
                 }
@@ -51,7 +51,7 @@ impl Scoring {
     }
 }
 
-/// The label at a place given as shares of the shape: one ellipsoid in each cell.
+/// Label at a position given as fractions of the shape: one ellipsoid per cell.
 fn class_at(place: [f64; 3]) -> u16 {
     let cell: [usize; 2] =
         std::array::from_fn(|axis| ((place[axis] * CELLS[axis] as f64) as usize).min(CELLS[axis] - 1));
@@ -60,7 +60,7 @@ fn class_at(place: [f64; 3]) -> u16 {
     if distance < 1.0 { (1 + cell[0] * CELLS[1] + cell[1]) as u16 } else { 0 }
 }
 
-impl Work for Scoring {
+impl Workload for Scoring {
     fn run(&mut self) -> Result<()> {
         let settings = Settings::default();
         self.scores = Some(score_case("pair", &self.prediction, &self.reference, &self.classes, &settings)?);

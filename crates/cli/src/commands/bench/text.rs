@@ -1,4 +1,4 @@
-//! The whole network with its text: a window forward, and an update of all weights.
+//! The whole network with text: forward pass and training step.
 
 use std::path::Path;
 
@@ -20,35 +20,35 @@ use bipvl::{
 use burn::tensor::{Device, Int, Tensor};
 
 use super::{
-    Work,
-    source::{Source, labels, tokens},
+    Workload,
+    inputs::{Inputs, labels, tokens},
     vision::{LEARNING_RATE, Losses},
 };
 
-/// As many as AMOS22 has.
+/// Number of classes, as in AMOS22.
 pub(super) const CLASSES: usize = 15;
 /// A title and five concepts.
 const CONCEPTS: usize = 6;
-/// Tokens of the text of a class when nothing else is asked for.
+/// Default number of tokens per class.
 const TOKENS: usize = 48;
-/// A sentence has so much less than the text it is a part of.
+/// Ratio of the length of a text to that of its sentences.
 const SENTENCES_PER_TEXT: usize = 4;
-/// Of a vocabulary made of descriptions.
+/// Size of a vocabulary made from descriptions.
 const WORDS: usize = 600;
 
-/// Sizes of a whole network and its training patch.
+/// Configuration of a whole network, its patch and its text.
 #[derive(Clone, Debug)]
-pub(super) struct Scene {
+pub(super) struct Fixture {
     pub(super) config: BiPvlSegConfig,
     pub(super) patch: [usize; 3],
     classes: usize,
-    /// Of the text of a class.
+    /// Tokens per class.
     tokens: usize,
     batch: usize,
     max_grad_norm: f64,
 }
 
-impl Scene {
+impl Fixture {
     pub(super) fn paper() -> Self {
         Self::of(Preset::Paper, 1, 0.0)
     }
@@ -57,16 +57,16 @@ impl Scene {
         Self::of(Preset::Tiny, 2, 1.0)
     }
 
-    /// A network that a processor takes through a whole CT in a minute: feature size 12 in patches of 96³.
+    /// A network that segments a whole CT on a CPU in a minute: feature size 12, patches of 96³.
     pub(super) fn narrow() -> Self {
-        let mut scene = Self::of(Preset::Small, 1, 0.0);
-        scene.config.vision.feature_size = 12;
-        scene.config.fusion.heads = 4;
-        scene.patch = Preset::Paper.patch();
-        scene
+        let mut fixture = Self::of(Preset::Small, 1, 0.0);
+        fixture.config.vision.feature_size = 12;
+        fixture.config.fusion.heads = 4;
+        fixture.patch = Preset::Paper.patch();
+        fixture
     }
 
-    /// A preset as MONAI 1.6 merges patches, without dropout, so that every program computes the same.
+    /// A model size with the patch merging of MONAI 1.6 and without dropout, for comparison with other programs.
     fn of(preset: Preset, batch: usize, max_grad_norm: f64) -> Self {
         let mut config = preset.config(1);
         config.vision.merging = Merging::Complete;
@@ -78,7 +78,7 @@ impl Scene {
         Self { config, patch: preset.patch(), classes: CLASSES, tokens: TOKENS, batch, max_grad_norm }
     }
 
-    /// The same with another number of classes, and texts of another length.
+    /// The same with other numbers of classes and tokens.
     pub(super) fn with_text(self, classes: Option<u16>, tokens: Option<u16>) -> Self {
         Self {
             classes: classes.map_or(self.classes, usize::from),
@@ -87,15 +87,15 @@ impl Scene {
         }
     }
 
-    /// Each class is one label.
+    /// One label per class.
     pub(super) fn labeling(&self) -> Labeling {
         Labeling::Exclusive((1..=self.classes as u16).collect())
     }
 
-    pub(super) fn network(&self, source: &Source, device: &Device) -> Result<BiPvlSeg> {
+    pub(super) fn network(&self, inputs: &Inputs, device: &Device) -> Result<BiPvlSeg> {
         let classes = HeadConfig::exclusive(self.classes);
-        let network = self.config.init(classes, self.patch, &mut source.initializer(device));
-        source.filled(network, &full_key_map(&self.config))
+        let network = self.config.init(classes, self.patch, &mut inputs.initializer(device));
+        inputs.load_weights(network, &full_key_map(&self.config))
     }
 
     pub(super) fn text(&self, device: &Device) -> TextInput {
@@ -109,23 +109,23 @@ impl Scene {
         }
     }
 
-    fn image(&self, source: &Source, device: &Device) -> Result<Tensor<5>> {
+    fn image(&self, inputs: &Inputs, device: &Device) -> Result<Tensor<5>> {
         let [x, y, z] = self.patch;
-        source.image([self.batch, 1, x, y, z], device)
+        inputs.image([self.batch, 1, x, y, z], device)
     }
 }
 
-/// When the text passes the layers before the first exchange.
+/// When the text layers before the first fusion are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// For every window.
+    /// For every patch.
     Each,
-    /// Once, before the first window.
+    /// Once, before the first patch.
     Once,
 }
 
-/// A window forward.
-pub(super) struct Window {
+/// Forward pass.
+pub(super) struct Forward {
     network: BiPvlSeg,
     text: TextInput,
     encoded: Option<EncodedText>,
@@ -133,18 +133,18 @@ pub(super) struct Window {
     logits: Option<Tensor<5>>,
 }
 
-impl Window {
-    pub(super) fn new(source: &Source, scene: &Scene, encoding: Encoding) -> Result<Self> {
+impl Forward {
+    pub(super) fn new(inputs: &Inputs, fixture: &Fixture, encoding: Encoding) -> Result<Self> {
         let device = Device::flex();
-        let network = scene.network(source, &device)?;
-        let text = scene.text(&device);
+        let network = fixture.network(inputs, &device)?;
+        let text = fixture.text(&device);
         let encoded = (encoding == Encoding::Once).then(|| network.encode_text(&text, None));
-        let image = scene.image(source, &device)?;
+        let image = fixture.image(inputs, &device)?;
         Ok(Self { network, text, encoded, image, logits: None })
     }
 }
 
-impl Work for Window {
+impl Workload for Forward {
     fn run(&mut self) -> Result<()> {
         self.logits = None;
         let encoded = self.encoded.clone().unwrap_or_else(|| self.network.encode_text(&self.text, None));
@@ -158,10 +158,10 @@ impl Work for Window {
     }
 }
 
-/// Updates of all weights: forward, three losses, backward, `AdamW`.
+/// Training steps: forward, three losses, backward, `AdamW`.
 pub(super) struct Training {
-    /// Away only while it is updated, so that nobody else holds its weights.
-    trainee: Option<TrainState>,
+    /// `None` during the step, so that its weights are uniquely owned.
+    state: Option<TrainState>,
     optimizer: AdamW,
     text: TextInput,
     image: Tensor<5>,
@@ -171,35 +171,35 @@ pub(super) struct Training {
 }
 
 impl Training {
-    pub(super) fn new(source: &Source, scene: &Scene) -> Result<Self> {
+    pub(super) fn new(inputs: &Inputs, fixture: &Fixture) -> Result<Self> {
         let device = Device::flex().autodiff();
-        let model = scene.network(source, &device)?;
-        let trainee = TrainState { model, loss_weights: LossWeights::new(&Initializer::blank(&device)) };
-        let [x, y, z] = scene.patch;
-        let optimizer = AdamWConfig { max_grad_norm: scene.max_grad_norm, ..AdamWConfig::default() };
+        let model = fixture.network(inputs, &device)?;
+        let state = TrainState { model, loss_weights: LossWeights::new(&Initializer::blank(&device)) };
+        let [x, y, z] = fixture.patch;
+        let optimizer = AdamWConfig { max_grad_norm: fixture.max_grad_norm, ..AdamWConfig::default() };
         Ok(Self {
-            trainee: Some(trainee),
+            state: Some(state),
             optimizer: AdamW::new(optimizer),
-            text: scene.text(&device),
-            image: scene.image(source, &device)?,
-            labels: labels([scene.batch, x, y, z], scene.classes + 1, &device),
-            labeling: scene.labeling(),
+            text: fixture.text(&device),
+            image: fixture.image(inputs, &device)?,
+            labels: labels([fixture.batch, x, y, z], fixture.classes + 1, &device),
+            labeling: fixture.labeling(),
             losses: Losses::default(),
         })
     }
 }
 
-impl Work for Training {
+impl Workload for Training {
     fn run(&mut self) -> Result<()> {
         let config = LossConfig::default();
-        let trainee = self.trainee.take().context("a network to train")?;
-        let output = trainee.model.forward(self.image.clone(), &self.text, None);
+        let state = self.state.take().context("a network to train")?;
+        let output = state.model.forward(self.image.clone(), &self.text, None);
         let losses = AllLosses::of(&output, self.labels.clone(), &self.labeling, &config, None);
-        let total = trainee.loss_weights.total(&losses, config.weighting);
+        let total = state.loss_weights.total(&losses, config.weighting);
         self.losses.push(&total);
-        // Nothing of the graph but what `total` holds on to may live on through the backward pass.
+        // Free the parts of the graph that `total` does not reference before the backward pass.
         drop((output, losses));
-        self.trainee = Some(self.optimizer.step(trainee, total.backward(), LEARNING_RATE));
+        self.state = Some(self.optimizer.step(state, total.backward(), LEARNING_RATE));
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Swin UNETR without text: a window forward, and an update of the weights.
+//! Swin UNETR without text: forward pass and training step.
 
 use std::path::Path;
 
@@ -18,15 +18,15 @@ use bipvl::{
 use burn::tensor::{Device, Int, Tensor};
 
 use super::{
-    Work,
-    measure::Size,
+    Workload,
+    benchmark::Size,
+    inputs::{Inputs, labels},
     operations::swin_unetr_gflop,
-    source::{Source, labels},
 };
 
-/// Background and thirteen classes, as many as abdominal data sets have.
+/// Background and the thirteen classes of BTCV.
 const OUTPUTS: usize = 14;
-/// Backward takes each multiplication twice: for the input and for the weights.
+/// The backward pass costs two forward passes: gradients of inputs and of weights.
 const FORWARDS_PER_STEP: f64 = 3.0;
 pub(super) const LEARNING_RATE: f64 = 1e-4;
 
@@ -42,13 +42,13 @@ fn config(size: Size) -> VisionConfig {
     }
 }
 
-fn network(source: &Source, size: Size, device: &Device) -> Result<SwinUnetr> {
+fn network(inputs: &Inputs, size: Size, device: &Device) -> Result<SwinUnetr> {
     let config = config(size);
-    let network = SwinUnetr::new(&mut source.initializer(device), &config, OUTPUTS);
-    source.filled(network, &monai::names(&config))
+    let network = SwinUnetr::new(&mut inputs.initializer(device), &config, OUTPUTS);
+    inputs.load_weights(network, &monai::names(&config))
 }
 
-/// A window forward.
+/// Forward pass.
 pub(super) struct Forward {
     network: SwinUnetr,
     image: Tensor<5>,
@@ -57,17 +57,17 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    pub(super) fn new(source: &Source, size: Size) -> Result<Self> {
+    pub(super) fn new(inputs: &Inputs, size: Size) -> Result<Self> {
         let device = Device::flex();
         let Size { side, .. } = size;
-        let network = network(source, size, &device)?;
-        let image = source.image([1, 1, side, side, side], &device)?;
+        let network = network(inputs, size, &device)?;
+        let image = inputs.image([1, 1, side, side, side], &device)?;
         let gflop = swin_unetr_gflop(&config(size), OUTPUTS, [side; 3]);
         Ok(Self { network, image, logits: None, gflop })
     }
 }
 
-impl Work for Forward {
+impl Workload for Forward {
     fn run(&mut self) -> Result<()> {
         self.logits = None;
         self.logits = Some(self.network.forward(self.image.clone()));
@@ -84,9 +84,9 @@ impl Work for Forward {
     }
 }
 
-/// Updates of the weights: forward, loss, backward, `AdamW`.
+/// Training steps: forward, loss, backward, `AdamW`.
 pub(super) struct Training {
-    /// Away only while it is updated, so that nobody else holds its weights.
+    /// `None` during the step, so that its weights are uniquely owned.
     network: Option<SwinUnetr>,
     optimizer: AdamW,
     image: Tensor<5>,
@@ -96,11 +96,11 @@ pub(super) struct Training {
 }
 
 impl Training {
-    pub(super) fn new(source: &Source, size: Size) -> Result<Self> {
+    pub(super) fn new(inputs: &Inputs, size: Size) -> Result<Self> {
         let device = Device::flex().autodiff();
         let Size { side, .. } = size;
-        let network = network(source, size, &device)?;
-        let image = source.image([1, 1, side, side, side], &device)?;
+        let network = network(inputs, size, &device)?;
+        let image = inputs.image([1, 1, side, side, side], &device)?;
         let labels = labels([1, side, side, side], OUTPUTS, &device);
         let optimizer = AdamW::new(AdamWConfig::default());
         let gflop = FORWARDS_PER_STEP * swin_unetr_gflop(&config(size), OUTPUTS, [side; 3]);
@@ -108,7 +108,7 @@ impl Training {
     }
 }
 
-impl Work for Training {
+impl Workload for Training {
     fn run(&mut self) -> Result<()> {
         let network = self.network.take().context("a network to train")?;
         let logits = network.forward(self.image.clone());
@@ -127,7 +127,7 @@ impl Work for Training {
     }
 }
 
-/// The loss before every update.
+/// The loss of every step.
 #[derive(Default)]
 pub(super) struct Losses(Vec<f32>);
 

@@ -13,24 +13,27 @@ use bipvl::{
 };
 use bipvl_io::atomic_write;
 
-use crate::args::{DescribeArgs, DescribeSource};
+use crate::args::{DescribeArgs, DescribeCommand, DescribeSource, LintArgs};
 use endpoint::Endpoint;
 
-/// Writes or checks, as the flags ask.
+/// Writes or lints descriptions.
 pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
-    match (&args.check, &args.data, &args.out) {
-        (Some(file), data, _) => check(file, data.as_deref(), args),
-        (None, Some(data), Some(out)) => write(data, out, args),
-        _ => bail!("--data and --out: expected both, or --check, found neither"),
+    if let Some(DescribeCommand::Lint(args)) = &args.command {
+        return lint_file(args);
     }
+    // The parser requires both without a sub-command.
+    let data = args.data.as_deref().context("--data is missing")?;
+    write(data, args.out.as_deref().context("--out is missing")?, args)
 }
 
 /// Prints what the linter finds in a file.
 #[expect(clippy::print_stdout, reason = "the findings are what the command is for")]
-fn check(file: &Path, data: Option<&Path>, args: &DescribeArgs) -> Result<()> {
+fn lint_file(args: &LintArgs) -> Result<()> {
+    let (file, data) = (&args.file, args.data.as_deref());
     let descriptions = Descriptions::read_draft(file)?;
     let dataset = data.map(Dataset::open).transpose()?;
-    let findings = findings(&descriptions, dataset.as_ref().map(|dataset| dataset.modality), args)?;
+    let findings =
+        findings(&descriptions, dataset.as_ref().map(|dataset| dataset.modality), args.tokenizer.as_deref())?;
     for finding in &findings {
         println!("{finding}");
     }
@@ -47,9 +50,9 @@ fn check(file: &Path, data: Option<&Path>, args: &DescribeArgs) -> Result<()> {
 fn findings(
     descriptions: &Descriptions,
     modality: Option<Modality>,
-    args: &DescribeArgs,
+    tokenizer: Option<&Path>,
 ) -> Result<Vec<Finding>> {
-    let tokenizer = args.text_encoder.as_deref().map(Tokenizer::from_folder).transpose()?;
+    let tokenizer = tokenizer.map(Tokenizer::from_folder).transpose()?;
     Ok(lint(descriptions, modality, tokenizer.as_ref()))
 }
 
@@ -87,7 +90,7 @@ fn write(data: &Path, out: &Path, args: &DescribeArgs) -> Result<()> {
             gaps.join(", ")
         );
     }
-    let findings = findings(&descriptions, Some(dataset.modality), args)?;
+    let findings = findings(&descriptions, Some(dataset.modality), args.tokenizer.as_deref())?;
     for finding in &findings {
         tracing::warn!("{finding}");
     }
@@ -127,7 +130,7 @@ fn gap(class: &str, modality: Modality) -> Description {
 /// Each class in words, and where the words come from; no source where there are none.
 fn describe(dataset: &Dataset, args: &DescribeArgs) -> Result<Vec<(Description, Option<String>)>> {
     let endpoint = args.endpoint.as_ref().zip(args.model.as_ref());
-    let source = args.from.or(endpoint.map(|_| DescribeSource::Endpoint));
+    let source = args.source.or(endpoint.map(|_| DescribeSource::Endpoint));
     let endpoint = match endpoint.filter(|_| source == Some(DescribeSource::Endpoint)) {
         Some((url, model)) => Some(Endpoint::new(url, model, &args.key_env, args.timeout_s)?),
         None => None,
@@ -154,9 +157,9 @@ fn describe(dataset: &Dataset, args: &DescribeArgs) -> Result<Vec<(Description, 
         let knowledge = known(class, &dataset.name, dataset.modality)
             .map(|description| (description, Some("built-in knowledge".to_owned())));
         match (source, knowledge) {
-            (None | Some(DescribeSource::Knowledge), Some(known)) => Ok(known),
-            (Some(DescribeSource::Knowledge), None) => bail!(
-                "--from knowledge: expected names of known structures, found \"{class}\"; without --from it is measured"
+            (None | Some(DescribeSource::Builtin), Some(known)) => Ok(known),
+            (Some(DescribeSource::Builtin), None) => bail!(
+                "--source builtin: expected names of known structures, found \"{class}\"; without --source it is measured"
             ),
             _ => measured(index),
         }

@@ -1,71 +1,69 @@
-//! What one measure gave, for machines and as a row of a table.
+//! Result of one benchmark, as JSON and as a table row.
 
 use serde::{Deserialize, Serialize};
 
-use super::{clock::Timing, measure::Measure};
+use super::{benchmark::Benchmark, timer::Timing};
 
-/// What one measure gave.
+/// Result of one benchmark.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct Outcome {
-    measure: String,
-    /// Every repetition, in order.
+pub(super) struct BenchmarkResult {
+    benchmark: String,
+    /// Every iteration, in order.
     seconds: Vec<f64>,
     median_seconds: f64,
-    least_seconds: f64,
-    largest_seconds: f64,
-    /// Most resident memory; absent where the system does not tell.
+    min_seconds: f64,
+    max_seconds: f64,
+    /// Peak resident memory; absent where the system does not report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_mib: Option<u64>,
     threads: usize,
-    /// Billions of multiplications and additions of one repetition, where they are known.
+    /// Billions of floating-point operations per iteration, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     gflop: Option<f64>,
-    /// Whether the sizes were small ones, whose times say nothing.
-    quick: bool,
+    /// Whether sizes were reduced, so that timings are meaningless.
+    smoke_test: bool,
 }
 
-impl Outcome {
-    pub(super) fn new(measure: Measure, timing: Timing, gflop: Option<f64>, quick: bool) -> Self {
+impl BenchmarkResult {
+    pub(super) fn new(benchmark: Benchmark, timing: Timing, gflop: Option<f64>, smoke_test: bool) -> Self {
         let mut sorted = timing.seconds.clone();
         sorted.sort_by(f64::total_cmp);
         Self {
-            measure: measure.to_string(),
-            median_seconds: median(sorted.clone()).expect("a measure is repeated"),
-            least_seconds: sorted[0],
-            largest_seconds: sorted[sorted.len() - 1],
+            benchmark: benchmark.to_string(),
+            median_seconds: median(sorted.clone()).expect("there is at least one iteration"),
+            min_seconds: sorted[0],
+            max_seconds: sorted[sorted.len() - 1],
             seconds: timing.seconds,
             peak_mib: timing.peak_mib,
             threads: rayon::current_num_threads(),
             gflop,
-            quick,
+            smoke_test,
         }
     }
 
-    /// What stands over the rows.
+    /// Header of the table.
     pub(super) fn header() -> String {
-        cells(
-            ["measure", "median s", "least", "largest", "GFLOP/s", "peak MiB", "threads"].map(str::to_owned),
-        )
+        cells(["benchmark", "median s", "min", "max", "GFLOP/s", "peak MiB", "threads"].map(str::to_owned))
     }
 
-    /// One line of the table.
+    /// Row of the table.
     pub(super) fn row(&self) -> String {
         let dash = || "–".to_owned();
         let rate = self.gflop.map_or_else(dash, |gflop| format!("{:.0}", gflop / self.median_seconds));
         let peak = self.peak_mib.map_or_else(dash, |mib| mib.to_string());
-        let [median, least, largest] =
-            [self.median_seconds, self.least_seconds, self.largest_seconds].map(|s| format!("{s:.3}"));
-        cells([self.measure.clone(), median, least, largest, rate, peak, self.threads.to_string()])
+        let [median, min, max] =
+            [self.median_seconds, self.min_seconds, self.max_seconds].map(|s| format!("{s:.3}"));
+        cells([self.benchmark.clone(), median, min, max, rate, peak, self.threads.to_string()])
     }
 }
 
-/// The first column to the left, numbers to the right.
+/// First column left-aligned, numbers right-aligned.
 fn cells([name, numbers @ ..]: [String; 7]) -> String {
     let numbers = numbers.map(|number| format!("{number:>9}"));
     format!("{name:<18} {}", numbers.join(" "))
 }
 
-/// The value in the middle, or between the two that are; nothing of no values.
+/// The median; `None` of no values.
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
@@ -77,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_stands_in_the_middle() {
+    fn an_even_count_averages_the_two_middle_values() {
         assert_eq!(median(vec![2.0]), Some(2.0));
         assert_eq!(median(vec![1.0, 2.0]), Some(1.5));
         assert_eq!(median(vec![1.0, 2.0, 9.0]), Some(2.0));

@@ -1,4 +1,4 @@
-//! `bipvl demo --text`: bodies of which only the text of each case tells two organs apart, segmented with that text
+//! `bipvl demo --ambiguous`: bodies of which only the text of each case tells two organs apart, segmented with that text
 //! and with the contrary.
 
 use std::{fs, ops::Range, path::Path};

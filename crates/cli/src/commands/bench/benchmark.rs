@@ -1,48 +1,48 @@
-//! What can be measured, by name.
+//! The benchmarks, by name.
 
 use std::{fmt, str::FromStr};
 
-/// One operation to measure.
+/// One benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Measure {
-    /// A window through Swin UNETR, without text.
+pub(crate) enum Benchmark {
+    /// Forward pass of Swin UNETR, without text.
     Vision(Size),
-    /// An update of the weights of Swin UNETR.
+    /// Training step of Swin UNETR.
     Train(Size),
-    /// A window through the whole network of preset `paper`, its text included.
+    /// Forward pass of the whole network of size `paper`, text encoder included.
     TextWindow,
-    /// The same with a text that was encoded before, as a prediction has it.
+    /// The same with cached text features, as in prediction.
     TextWindowCached,
-    /// An update of all weights at preset `tiny`.
+    /// Training step of the whole network of size `tiny`.
     TextTrain,
-    /// An update of all weights at preset `paper`.
+    /// Training step of the whole network of size `paper`.
     TextTrainPaper,
     /// From a CT file to a label file.
     File,
-    /// Scores of 15 classes.
+    /// Dice, HD95 and NSD of 15 classes.
     Score,
 }
 
-/// Of a Swin UNETR and its window.
+/// Size of a Swin UNETR and its patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
     /// Channels of the first stage.
     pub(crate) feature_size: usize,
-    /// Voxels along each side of the window.
+    /// Voxels along each side of the patch.
     pub(crate) side: usize,
 }
 
 impl Size {
-    /// For a look at whether all works.
-    pub(crate) const QUICK: Self = Self { feature_size: 12, side: 32 };
+    /// For `--smoke-test`.
+    pub(crate) const SMOKE_TEST: Self = Self { feature_size: 12, side: 32 };
 
     const fn new(feature_size: usize, side: usize) -> Self {
         Self { feature_size, side }
     }
 }
 
-impl Measure {
-    /// All, in the order in which they are made when none is named.
+impl Benchmark {
+    /// All benchmarks, in default order.
     pub(crate) const ALL: [Self; 15] = [
         Self::Vision(Size::new(48, 96)),
         Self::Vision(Size::new(48, 64)),
@@ -62,7 +62,7 @@ impl Measure {
     ];
 }
 
-impl fmt::Display for Measure {
+impl fmt::Display for Benchmark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
             Self::Vision(Size { feature_size, side }) => &format!("vision-{feature_size}-{side}"),
@@ -78,12 +78,12 @@ impl fmt::Display for Measure {
     }
 }
 
-impl FromStr for Measure {
+impl FromStr for Benchmark {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|measure| measure.to_string() == name).ok_or_else(|| {
-            let names = Self::ALL.map(|measure| measure.to_string()).join(", ");
+        Self::ALL.into_iter().find(|benchmark| benchmark.to_string() == name).ok_or_else(|| {
+            let names = Self::ALL.map(|benchmark| benchmark.to_string()).join(", ");
             format!("expected one of {names}, found \"{name}\"")
         })
     }

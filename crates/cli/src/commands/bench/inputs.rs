@@ -1,6 +1,6 @@
-//! What is computed with: drawn here, or read from files that another program computes with too.
+//! Weights and inputs of the benchmarks: random, or read from the files of `benches/compare`.
 //!
-//! Labels and tokens are counted out, here and in `benches/compare/peer.py` alike.
+//! Labels and tokens follow the same formulas as in `benches/compare/peer.py`.
 
 use std::path::PathBuf;
 
@@ -23,23 +23,23 @@ use ndarray::Array2;
 
 use crate::args::BenchArgs;
 
-/// What every drawn value follows from.
+/// Random seed of weights and inputs.
 const SEED: u64 = 0;
 
-/// Where weights and inputs come from.
+/// Files with weights and inputs; random values in their place.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct Inputs {
     weights: Option<PathBuf>,
     /// A CT, or tensors by name.
     pub(super) input: Option<PathBuf>,
 }
 
-impl Source {
+impl Inputs {
     pub(super) fn new(args: &BenchArgs) -> Self {
         Self { weights: args.weights.clone(), input: args.input.clone() }
     }
 
-    /// Draws weights, or leaves them blank when they come from a file.
+    /// Random weights, or zeros if they are loaded from a file.
     pub(super) fn initializer(&self, device: &Device) -> Initializer {
         match self.weights {
             Some(_) => Initializer::blank(device),
@@ -47,14 +47,14 @@ impl Source {
         }
     }
 
-    /// A module with the weights of the file, or as it is without one.
-    pub(super) fn filled<M: Module>(&self, module: M, names: &[Name]) -> Result<M> {
+    /// Loads the weights file, if any, into the module.
+    pub(super) fn load_weights<M: Module>(&self, module: M, names: &[Name]) -> Result<M> {
         let Some(file) = &self.weights else { return Ok(module) };
         let bytes = map_file(file).with_context(|| file.display().to_string())?;
         Ok(load_in_place(module, names, &bytes, file)?)
     }
 
-    /// Noise, `[batch, channels, x, y, z]`.
+    /// Image of the input file or standard normal noise, `[batch, channels, x, y, z]`.
     pub(super) fn image(&self, shape: [usize; 5], device: &Device) -> Result<Tensor<5>> {
         Ok(match self.tensor("image", &shape)? {
             Some(values) => Tensor::from_data(TensorData::new(values, shape), device),
@@ -62,20 +62,20 @@ impl Source {
         })
     }
 
-    /// The values of one tensor of the input, or nothing when there is no file.
+    /// Values of one tensor of the input file, if there is one.
     pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>> {
         let Some(file) = &self.input else { return Ok(None) };
         let (mut tensors, _) = load(file)?;
         let file = file.display();
         match tensors.remove(name) {
             Some(Weights { shape: found, values }) if found == shape => Ok(Some(values)),
-            Some(other) => bail!("{file}: expected {name} of shape {shape:?}, found {:?}", other.shape),
-            None => bail!("{file}: expected a tensor named {name}, found none"),
+            Some(other) => bail!("{file}: `{name}` has the shape {:?} instead of {shape:?}", other.shape),
+            None => bail!("{file}: missing tensor `{name}`"),
         }
     }
 }
 
-/// Blocks of eight voxels in each direction, `[batch, x, y, z]`.
+/// Cubes of 8³ voxels with cycling labels, `[batch, x, y, z]`.
 pub(super) fn labels(shape: [usize; 4], outputs: usize, device: &Device) -> Tensor<4, Int> {
     let [batch, x, y, z] = shape;
     let label = |voxel: usize| {
@@ -86,7 +86,7 @@ pub(super) fn labels(shape: [usize; 4], outputs: usize, device: &Device) -> Tens
     Tensor::from_data(TensorData::new(labels, shape), device)
 }
 
-/// Texts of at most `length` tokens, some up to three shorter.
+/// Texts of `length` to `length - 3` tokens.
 pub(super) fn tokens([texts, length]: [usize; 2], vocabulary: usize, device: &Device) -> TokenBatch {
     let shape = (texts, length);
     let id = |(text, at)| ((5 + 37 * text + 11 * at) % vocabulary) as i64;

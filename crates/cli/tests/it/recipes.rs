@@ -1,4 +1,4 @@
-//! Every experiment on a miniature copy of its data set: looked through, and trained for two steps.
+//! Every recipe on a miniature copy of its data set: checked, and trained for two steps.
 
 use serde_json::{Value, json};
 use toml::{Table, Value as Toml};
@@ -8,7 +8,7 @@ use crate::{
     scene::Scene,
 };
 
-/// What makes a training one of two seconds; over the experiment's own values.
+/// Overrides of the recipe that make a training last two seconds.
 const TINY: &str = r#"
 preset = "tiny"
 
@@ -37,16 +37,16 @@ fn empty() -> Scene {
     Scene::with_classes(&[])
 }
 
-/// What `bipvl data check` says of a folder, one report for each experiment that fits it.
+/// What `bipvl data check` says of a folder, one report for each recipe that fits it.
 fn check(scene: &Scene, folder: &str) -> Vec<Value> {
     let outcome = scene.bipvl(&["data", "check", folder, "--json"]).succeeds();
     serde_json::from_str(&outcome.stdout).unwrap()
 }
 
 /// Text of a file of the repository.
-fn repository(folder: &str, experiment: &str) -> String {
+fn repository(folder: &str, recipe: &str) -> String {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    std::fs::read_to_string(format!("{root}/{folder}/{experiment}.toml")).unwrap()
+    std::fs::read_to_string(format!("{root}/{folder}/{recipe}.toml")).unwrap()
 }
 
 fn put_over(table: &mut Table, values: Table) {
@@ -60,15 +60,15 @@ fn put_over(table: &mut Table, values: Table) {
     }
 }
 
-/// Trains an experiment for two steps with a tiny network, and gives back the configuration of the run.
+/// Trains a recipe for two steps with a tiny network, and gives back the configuration of the run.
 #[track_caller]
-fn learns(scene: &Scene, folder: &str, experiment: &str, more: &str) -> Table {
-    let mut config: Table = repository("configs", experiment).parse().unwrap();
+fn learns(scene: &Scene, folder: &str, recipe: &str, more: &str) -> Table {
+    let mut config: Table = repository("configs", recipe).parse().unwrap();
     put_over(&mut config, TINY.parse().unwrap());
     put_over(&mut config, more.parse().unwrap());
     scene.write_text("configs/tiny.toml", &config.to_string());
-    scene.write_text("descriptions/tiny.toml", &repository("descriptions", experiment));
-    let run = format!("run-{experiment}");
+    scene.write_text("descriptions/tiny.toml", &repository("descriptions", recipe));
+    let run = format!("run-{recipe}");
     let outcome = scene
         .bipvl(&[
             "train",
@@ -89,8 +89,8 @@ fn learns(scene: &Scene, folder: &str, experiment: &str, more: &str) -> Table {
 }
 
 /// The cases of a run that it was judged by.
-fn judged(scene: &Scene, experiment: &str) -> Vec<String> {
-    let names = scene.names(&format!("run-{experiment}/predictions"));
+fn judged(scene: &Scene, recipe: &str) -> Vec<String> {
+    let names = scene.names(&format!("run-{recipe}/predictions"));
     names.into_iter().map(|name| name.trim_end_matches(".nii.gz").to_owned()).collect()
 }
 
@@ -107,22 +107,22 @@ fn voxels_of(report: &Value, class: &str) -> u64 {
 }
 
 #[test]
-fn amos22_holds_two_experiments() {
+fn amos22_holds_two_recipes() {
     let scene = empty();
     layouts::amos22(&scene);
     let [ct, mr] = &check(&scene, "amos22")[..] else { panic!("one report for each modality") };
     // Numbers from 500 on are MR; of 24 CT 20 validate as in the paper, of 6 MR 4.
     assert_eq!((&ct["cases"], &ct["test_cases"], split(ct)), (&24.into(), &1.into(), [4, 20, 1]));
     assert_eq!((&mr["cases"], &mr["test_cases"], split(mr)), (&6.into(), &1.into(), [2, 4, 1]));
-    assert_eq!(ct["command"], "bipvl train --data amos22 --experiment amos22-ct --out runs/amos22-ct");
-    assert_eq!(mr["command"], "bipvl train --data amos22 --experiment amos22-mr --out runs/amos22-mr");
+    assert_eq!(ct["command"], "bipvl train --data amos22 --recipe amos22-ct --out runs/amos22-ct");
+    assert_eq!(mr["command"], "bipvl train --data amos22 --recipe amos22-mr --out runs/amos22-mr");
     assert_eq!(voxels_of(ct, "prostate or uterus"), 25 * BOX_VOXELS);
     assert_eq!(ct["orientations"]["RAS"], 25);
     assert_eq!(ct["spacing_mm"].to_string(), "[[3.0,3.0],[3.5,3.5],[4.0,4.0]]");
-    for (experiment, case) in [("amos22-ct", "amos_0042"), ("amos22-mr", "amos_0518")] {
-        let config = learns(&scene, "amos22", experiment, "data.split.val = 2");
+    for (recipe, case) in [("amos22-ct", "amos_0042"), ("amos22-mr", "amos_0518")] {
+        let config = learns(&scene, "amos22", recipe, "data.split.val = 2");
         assert_eq!(config["data"]["classes"][7].as_str(), Some("aorta"));
-        assert_eq!(judged(&scene, experiment), [case]);
+        assert_eq!(judged(&scene, recipe), [case]);
     }
 }
 
@@ -142,14 +142,14 @@ fn mmwhs_is_split_by_name_and_its_stray_label_counts_as_left_atrium() {
     assert_eq!(voxels_of(mr, "left atrium"), 9 * BOX_VOXELS);
     assert_eq!(voxels_of(ct, "left atrium"), 8 * BOX_VOXELS);
     for modality in ["ct", "mr"] {
-        let experiment = format!("mmwhs-{modality}");
-        let config = learns(&scene, "mmwhs", &experiment, "");
+        let recipe = format!("mmwhs-{modality}");
+        let config = learns(&scene, "mmwhs", &recipe, "");
         let labels: Vec<i64> =
             config["data"]["labels"].as_array().unwrap().iter().filter_map(Toml::as_integer).collect();
         // The order of the paper's descriptions: LV, RV, LA, RA, myocardium, aorta, pulmonary artery.
         assert_eq!(labels, [500, 600, 420, 550, 205, 820, 850]);
         let test = [1001, 1002, 1016, 1018].map(|number| format!("{modality}_train_{number}"));
-        assert_eq!(judged(&scene, &experiment), test);
+        assert_eq!(judged(&scene, &recipe), test);
     }
 }
 
@@ -159,7 +159,7 @@ fn acdc_keeps_both_phases_of_a_patient_together() {
     layouts::acdc(&scene);
     let [report] = &check(&scene, "acdc")[..] else { panic!("one report") };
     assert_eq!((&report["cases"], &report["test_cases"], split(report)), (&40.into(), &2.into(), [4, 36, 2]));
-    assert_eq!(report["command"], "bipvl train --data acdc --experiment acdc --out runs/acdc");
+    assert_eq!(report["command"], "bipvl train --data acdc --recipe acdc --out runs/acdc");
     learns(&scene, "acdc", "acdc", "data.split.val = 1");
     assert_eq!(judged(&scene, "acdc"), ["patient101_frame01", "patient101_frame12"]);
 }
@@ -170,7 +170,7 @@ fn tasks_of_the_decathlon_are_known_by_name() {
     let glioma = ["background", "edema", "non-enhancing tumor", "enhancing tumour"];
     layouts::decathlon(&scene, "BRATS", &["FLAIR", "T1w", "t1gd", "T2w"], &glioma, 140);
     let [report] = &check(&scene, "BRATS")[..] else { panic!("one report") };
-    assert_eq!(report["command"], "bipvl train --data BRATS --experiment msd-brain --out runs/msd-brain");
+    assert_eq!(report["command"], "bipvl train --data BRATS --recipe msd-brain --out runs/msd-brain");
     assert_eq!((report["channels"].as_array().unwrap().len(), split(report)), (4, [5, 39, 96]));
     let regions =
         [("whole tumor", json!([1, 2, 3])), ("tumor core", json!([2, 3])), ("enhancing tumor", json!([3]))];
@@ -195,18 +195,18 @@ fn tasks_of_the_decathlon_are_known_by_name() {
     let [report] = &check(&scene, "Hippocampus")[..] else { panic!("one report") };
     assert_eq!(
         report["command"],
-        "bipvl train --data Hippocampus --experiment hippocampus --out runs/hippocampus"
+        "bipvl train --data Hippocampus --recipe hippocampus --out runs/hippocampus"
     );
     learns(&scene, "Hippocampus", "hippocampus", "");
     assert_eq!(judged(&scene, "hippocampus").len(), 1, "one of five folds of five cases");
 }
 
 #[test]
-fn a_built_in_experiment_needs_no_files_but_the_data() {
+fn a_built_in_recipe_needs_no_files_but_the_data() {
     let scene = empty();
     let classes = ["background", "right twin", "left twin", "rod", "ball"];
     layouts::decathlon(&scene, "Phantoms", &["CT"], &classes, 5);
-    let args = ["train", "--data", "Phantoms", "--experiment", "phantom", "--out", "run", "--steps", "2"];
+    let args = ["train", "--data", "Phantoms", "--recipe", "phantom", "--out", "run", "--steps", "2"];
     scene.bipvl(&args).succeeds();
     assert!(scene.text("run/descriptions.toml").contains("A long thin cylinder"));
     assert!(
@@ -214,9 +214,9 @@ fn a_built_in_experiment_needs_no_files_but_the_data() {
         "{}",
         scene.text("run/config.toml")
     );
-    let args = ["train", "--data", "Phantoms", "--experiment", "phantom", "--out", "run"];
-    scene.bipvl(&[&args[..], &["--config", "x.toml"]].concat()).refuses_saying(&["--config", "--experiment"]);
-    let args = ["train", "--data", "Phantoms", "--experiment", "ghost", "--out", "run"];
+    let args = ["train", "--data", "Phantoms", "--recipe", "phantom", "--out", "run"];
+    scene.bipvl(&[&args[..], &["--config", "x.toml"]].concat()).refuses_saying(&["--config", "--recipe"]);
+    let args = ["train", "--data", "Phantoms", "--recipe", "ghost", "--out", "run"];
     scene.bipvl(&args).refuses_saying(&["ghost", "expected one of", "amos22-ct", "phantom"]);
 }
 
@@ -229,7 +229,7 @@ fn every_configuration_is_built_in() {
     // The told bodies have texts of single cases; only the demo that draws them has those.
     for name in names.into_iter().filter(|name| name != "told") {
         // The folder is not there, which is said only once the name is known.
-        let args = ["train", "--data", "none", "--experiment", &name, "--out", "run"];
+        let args = ["train", "--data", "none", "--recipe", &name, "--out", "run"];
         empty().bipvl(&args).fails_saying(&["none: expected the folder of a data set"]);
     }
 }

@@ -1,5 +1,4 @@
-//! The experiments that are built in: for each data set a configuration and descriptions, as they stand in
-//! `configs` and `descriptions`.
+//! Built-in recipes: a configuration and descriptions per published data set, from `configs` and `descriptions`.
 
 use std::path::{Path, PathBuf};
 
@@ -10,20 +9,20 @@ use bipvl::{
     text::Descriptions,
 };
 
-/// A configuration with its descriptions, and the data set it is for.
+/// A configuration and class descriptions for one data set.
 #[derive(Debug)]
-pub(crate) struct Experiment {
+pub(crate) struct Recipe {
     pub(crate) name: &'static str,
     pub(crate) config: &'static str,
     pub(crate) descriptions: &'static str,
     pub(crate) layout: Layout,
-    /// The name that `dataset.json` gives the set, where others have the same layout.
+    /// `name` in `dataset.json`, where several data sets share a layout.
     dataset: Option<&'static str>,
 }
 
-macro_rules! experiment {
+macro_rules! recipe {
     ($name:literal, $layout:ident, $dataset:expr) => {
-        Experiment {
+        Recipe {
             name: $name,
             config: include_str!(concat!("../../../configs/", $name, ".toml")),
             descriptions: include_str!(concat!("../../../descriptions/", $name, ".toml")),
@@ -33,41 +32,45 @@ macro_rules! experiment {
     };
 }
 
-/// What `bipvl demo` draws.
-pub(crate) static PHANTOM: Experiment = experiment!("phantom", Decathlon, Some("Phantoms"));
+/// The phantoms of `bipvl demo`.
+pub(crate) static PHANTOM: Recipe = recipe!("phantom", Decathlon, Some("Phantoms"));
 
-static OTHERS: [Experiment; 7] = [
-    experiment!("amos22-ct", Amos22, None),
-    experiment!("amos22-mr", Amos22, None),
-    experiment!("mmwhs-ct", Mmwhs, None),
-    experiment!("mmwhs-mr", Mmwhs, None),
-    experiment!("msd-brain", Decathlon, Some("BRATS")),
-    experiment!("hippocampus", Decathlon, Some("Hippocampus")),
-    experiment!("acdc", Acdc, None),
+static OTHERS: [Recipe; 7] = [
+    recipe!("amos22-ct", Amos22, None),
+    recipe!("amos22-mr", Amos22, None),
+    recipe!("mmwhs-ct", Mmwhs, None),
+    recipe!("mmwhs-mr", Mmwhs, None),
+    recipe!("msd-brain", Decathlon, Some("BRATS")),
+    recipe!("hippocampus", Decathlon, Some("Hippocampus")),
+    recipe!("acdc", Acdc, None),
 ];
 
-impl Experiment {
-    /// All of them.
+impl Recipe {
+    /// All recipes.
     pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
         OTHERS.iter().chain([&PHANTOM])
     }
 
-    /// The experiment of a name.
+    /// Finds a recipe by name.
+    ///
+    /// # Errors
+    ///
+    /// If there is none; the message lists all names.
     pub(crate) fn find(name: &str) -> Result<&'static Self, String> {
-        Self::all().find(|known| known.name == name).ok_or_else(|| {
-            let names: Vec<&str> = Self::all().map(|known| known.name).collect();
+        Self::all().find(|recipe| recipe.name == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::all().map(|recipe| recipe.name).collect();
             format!("expected one of {}", names.join(", "))
         })
     }
 
-    /// Whether the experiment is for the data set of this folder.
+    /// Whether the recipe is for this data set.
     pub(crate) fn fits(&self, dataset: &Dataset) -> bool {
         let has_cases = !(dataset.cases.is_empty() && dataset.test.is_empty());
         dataset.layout == self.layout && self.dataset.is_none_or(|name| name == dataset.name) && has_cases
     }
 
-    /// What it says of the data set.
-    pub(crate) fn wanted(&self) -> Result<DatasetOverrides> {
+    /// Class and modality settings for reading the data set.
+    pub(crate) fn dataset_overrides(&self) -> Result<DatasetOverrides> {
         Ok(Config::wanted(self.config, &self.path("configs"))?)
     }
 
@@ -76,13 +79,13 @@ impl Experiment {
         Ok(Config::from_user_text(self.config, &self.path("configs"), dataset)?)
     }
 
-    /// The descriptions of the classes.
+    /// The class descriptions.
     pub(crate) fn describe(&self, classes: &[String]) -> Result<Descriptions> {
         let path = self.path("descriptions");
         Ok(Descriptions::parse(self.descriptions, &path)?.for_classes(&path, classes)?)
     }
 
-    /// Where the text stands in the repository, for messages.
+    /// Path of the file in the repository, for messages.
     pub(crate) fn path(&self, folder: &str) -> PathBuf {
         Path::new(folder).join(format!("{}.toml", self.name))
     }
