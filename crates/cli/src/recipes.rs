@@ -71,7 +71,7 @@ impl Recipe {
 
     /// Class and modality settings for reading the data set.
     pub(crate) fn dataset_overrides(&self) -> Result<DatasetOverrides> {
-        Ok(Config::wanted(self.config, &self.path("configs"))?)
+        Ok(Config::dataset_overrides(self.config, &self.path("configs"))?)
     }
 
     /// The configuration for a data set.

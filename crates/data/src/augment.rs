@@ -20,17 +20,17 @@ pub struct AugmentConfig {
     /// How often a patch is rotated and scaled.
     pub affine_probability: f64,
     /// The greatest angle about each axis, in radians.
-    pub rotation: [f64; 3],
+    pub rotation_range_rad: [f64; 3],
     /// Each axis is scaled by 1 ± up to this.
-    pub scale: f64,
+    pub scale_range: f64,
     /// How often intensities are multiplied.
     pub intensity_scale_probability: f64,
     /// Prepared intensities are multiplied by 1 ± up to this.
-    pub intensity_scale: f64,
+    pub intensity_scale_range: f64,
     /// How often intensities are shifted.
     pub intensity_shift_probability: f64,
     /// Prepared intensities are shifted by ± up to this.
-    pub intensity_shift: f64,
+    pub intensity_shift_range: f64,
 }
 
 impl Default for AugmentConfig {
@@ -38,12 +38,12 @@ impl Default for AugmentConfig {
         Self {
             flip_probability: [0.0; 3],
             affine_probability: 1.0,
-            rotation: [0.0, 0.0, PI / 30.0],
-            scale: 0.1,
+            rotation_range_rad: [0.0, 0.0, PI / 30.0],
+            scale_range: 0.1,
             intensity_scale_probability: 0.5,
-            intensity_scale: 0.1,
+            intensity_scale_range: 0.1,
             intensity_shift_probability: 0.5,
-            intensity_shift: 0.1,
+            intensity_shift_range: 0.1,
         }
     }
 }
@@ -73,10 +73,17 @@ impl AugmentConfig {
         if let Some(share) = improbable {
             return Err(Error::content(path, "probabilities from 0 to 1", share.to_string()));
         }
-        if !(0.0..1.0).contains(&self.scale) {
-            return Err(Error::content(path, "a scale from 0 to below 1", self.scale.to_string()));
+        if !(0.0..1.0).contains(&self.scale_range) {
+            return Err(Error::content(
+                path,
+                "augment.scale_range from 0 to below 1",
+                self.scale_range.to_string(),
+            ));
         }
-        let ranges = self.rotation.into_iter().chain([self.intensity_scale, self.intensity_shift]);
+        let ranges = self
+            .rotation_range_rad
+            .into_iter()
+            .chain([self.intensity_scale_range, self.intensity_shift_range]);
         match ranges.into_iter().find(|range| !(range.is_finite() && *range >= 0.0)) {
             Some(range) => Err(Error::content(path, "ranges of zero or more", range.to_string())),
             None => Ok(()),
@@ -95,17 +102,17 @@ pub struct Augmentation {
 
 impl Augmentation {
     /// Draws the parameters; the number of draws does not depend on what they turn out to be.
-    pub fn draw(config: &AugmentConfig, rng: &mut impl Rng) -> Self {
+    pub fn sample(config: &AugmentConfig, rng: &mut impl Rng) -> Self {
         let mut sometimes = |probability: f64, greatest: f64| {
             let (happens, share) = (rng.random_bool(probability), rng.random_range(-1.0..=1.0));
             if happens { share * greatest } else { 0.0 }
         };
-        let gain = 1.0 + sometimes(config.intensity_scale_probability, config.intensity_scale);
-        let shift = sometimes(config.intensity_shift_probability, config.intensity_shift);
+        let gain = 1.0 + sometimes(config.intensity_scale_probability, config.intensity_scale_range);
+        let shift = sometimes(config.intensity_shift_probability, config.intensity_shift_range);
         let is_affine = f64::from(u8::from(rng.random_bool(config.affine_probability)));
         let mut within = |greatest: f64| is_affine * greatest * rng.random_range(-1.0..=1.0);
-        let angles = config.rotation.map(&mut within);
-        let scales = Vector3::from_fn(|_, _| 1.0 + within(config.scale));
+        let angles = config.rotation_range_rad.map(&mut within);
+        let scales = Vector3::from_fn(|_, _| 1.0 + within(config.scale_range));
         let signs = config.flip_probability.map(|share| if rng.random_bool(share) { -1.0 } else { 1.0 });
         let rotation = Rotation3::from_euler_angles(angles[0], angles[1], angles[2]);
         let linear =

@@ -34,7 +34,7 @@ pub struct CachedCase {
     id: String,
     grid: Grid,
     num_channels: usize,
-    voxel_lists: ClassLocations,
+    class_locations: ClassLocations,
     map: Mmap,
     image: Range<usize>,
     labels: Range<usize>,
@@ -91,8 +91,8 @@ impl CachedCase {
     }
 
     /// The voxels to center patches on.
-    pub fn voxel_lists(&self) -> &ClassLocations {
-        &self.voxel_lists
+    pub fn class_locations(&self) -> &ClassLocations {
+        &self.class_locations
     }
 
     /// Reads the box of `shape` voxels that begins at voxel `start`.
@@ -160,9 +160,9 @@ impl CachedCase {
         }
         let affine = Affine::from_row_slice(&numbers(affine.data(), f64::from_le_bytes));
         let (image, labels) = (place_in(&map, image.data()), place_in(&map, labels.data()));
-        let voxel_lists = ClassLocations::from_stored([x, y, z], by_class);
+        let class_locations = ClassLocations::from_stored([x, y, z], by_class);
         let grid = Grid::new([x, y, z], affine);
-        Ok((Self { id: id.to_owned(), grid, num_channels, voxel_lists, image, labels, map }, stored))
+        Ok((Self { id: id.to_owned(), grid, num_channels, class_locations, image, labels, map }, stored))
     }
 }
 
@@ -174,13 +174,13 @@ fn build(
     fingerprint: &str,
 ) -> Result<()> {
     let (prepared, labels) = recipe.prepare_case(dataset, case)?;
-    let lists = ClassLocations::of(&prepared.image, &labels, dataset.labels.len());
+    let locations = ClassLocations::from_case(&prepared.image, &labels, dataset.labels.len());
     let image: Vec<u8> =
         prepared.image.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
     let affine: Vec<u8> =
         prepared.grid.affine().transpose().iter().flat_map(|value| value.to_le_bytes()).collect();
     let lists: Vec<Vec<u8>> =
-        lists.by_class().iter().map(|list| list.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+        locations.by_class().iter().map(|list| list.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
     let labels_bytes: Vec<u8> = labels.iter().copied().collect();
     let view = |dtype: Dtype, shape: &[usize], bytes| TensorView::new(dtype, shape.to_vec(), bytes);
     let write = || -> std::result::Result<(), SafeTensorError> {
@@ -209,7 +209,7 @@ fn fingerprint(recipe: &PreprocessConfig, dataset: &Dataset, case: &Case) -> Res
     let Dataset { labels, relabel, channels, .. } = dataset;
     hash.update(format!("{VERSION}\n{recipe}\n{labels:?} {relabel:?}\n{}\n", channels.len()));
     for path in case.images.iter().chain(&case.labels) {
-        hash.update(stamp(path)?);
+        hash.update(file_fingerprint(path)?);
     }
     Ok(format!("{:x}", hash.finalize()))
 }
@@ -219,7 +219,7 @@ fn fingerprint(recipe: &PreprocessConfig, dataset: &Dataset, case: &Case) -> Res
 /// # Errors
 ///
 /// When the file is not there.
-pub fn stamp(path: &Path) -> Result<String> {
+pub fn file_fingerprint(path: &Path) -> Result<String> {
     let refused = |source| Error::io(path, source);
     let metadata = fs::metadata(path).map_err(refused)?;
     let changed = metadata.modified().map_err(refused)?.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -14,7 +14,7 @@ const DESCRIPTIONS: &str = "descriptions";
 const EXTENSION: &str = "toml";
 
 /// The file with the case's own descriptions, if there is one; `image` is one of the case's files.
-pub fn case_descriptions(image: &Path, id: &str) -> Option<PathBuf> {
+pub fn case_descriptions_path(image: &Path, id: &str) -> Option<PathBuf> {
     let image = absolute(image).ok()?;
     let folder = image.parent()?;
     let part = folder.file_name()?.to_str()?.strip_prefix(IMAGES)?;
@@ -24,8 +24,8 @@ pub fn case_descriptions(image: &Path, id: &str) -> Option<PathBuf> {
 
 impl Case {
     /// The file with the case's own descriptions, if there is one.
-    pub fn descriptions(&self) -> Option<PathBuf> {
-        case_descriptions(self.images.first()?, &self.id)
+    pub fn descriptions_path(&self) -> Option<PathBuf> {
+        case_descriptions_path(self.images.first()?, &self.id)
     }
 }
 

@@ -153,7 +153,7 @@ impl Dataset {
     ///
     /// As [`Dataset::read`], but for missing files and no cases.
     pub fn list(root: &Path, wanted: &DatasetOverrides) -> Result<Self> {
-        let layout = Layout::of(root)?;
+        let layout = Layout::detect(root)?;
         let listing = layout.list(root, wanted.modality)?;
         let index = layout.index(root);
         let source_classes = SourceClasses { names: listing.classes, labels: listing.labels };

@@ -1,6 +1,6 @@
 //! From cases on disk to batches of tensors.
 //!
-//! [`Dataset`] lists the cases of a folder in one of several [`Layout`]s, [`Check`] tells what is wrong with
+//! [`Dataset`] lists the cases of a folder in one of several [`Layout`]s, [`DatasetReport`] tells what is wrong with
 //! them, [`Split`] shares them out, [`PreprocessConfig`] prepares their voxels, [`build_cache`] keeps the prepared cases on disk, [`Loader`] cuts augmented patches out of them, and [`Batch`] makes tensors
 //! of the patches.
 
@@ -9,9 +9,9 @@ mod augment;
 mod batch;
 mod cache;
 mod case_descriptions;
-mod check;
 mod classes;
 mod dataset;
+mod dataset_report;
 mod labeling;
 mod layout;
 mod loader;
@@ -22,22 +22,22 @@ mod split;
 
 pub use augment::{AugmentConfig, Augmentation};
 pub use batch::Batch;
-pub use cache::{CachedCase, build_cache, stamp};
-pub use case_descriptions::case_descriptions;
-pub use check::{Check, ClassCount, LabelCount};
+pub use cache::{CachedCase, build_cache, file_fingerprint};
+pub use case_descriptions::case_descriptions_path;
 pub use classes::read_classes;
 pub use dataset::{Case, Dataset, DatasetOverrides, LabelRemap, Modality, SourceClasses, read_reference};
+pub use dataset_report::{ClassCount, DatasetReport, LabelCount};
 pub use error::{Error, Result};
 pub use labeling::Labeling;
 pub use layout::Layout;
 pub use loader::{Loader, LoaderConfig, PREFETCH_STEPS};
 pub use patch::{ClassLocations, densest_patch_origin};
 pub use preprocess::{
-    Intensity, PreprocessConfig, PreprocessedCase, check_grid, read_channels, remap_labels,
+    Intensity, PreprocessConfig, PreprocessedCase, ensure_same_grid, read_channels, remap_labels,
 };
 
 pub use regions::{Regions, check_regions};
-pub use split::{Fold, Part, Split, SplitConfig, fold};
+pub use split::{Fold, Split, SplitConfig, SplitSize, fold};
 
 use ndarray::{Array3, Array4};
 

@@ -21,9 +21,9 @@ pub const PREFETCH_STEPS: usize = 2;
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoaderConfig {
     /// The patch of the network, in voxels.
-    pub patch: [usize; 3],
+    pub patch_size: [usize; 3],
     /// Samples per step.
-    pub batch: usize,
+    pub batch_size: usize,
     /// Threads; they never change the samples.
     pub workers: usize,
     /// What all choices follow from.
@@ -55,7 +55,7 @@ impl Loader {
     /// When there is no case or the batch is empty.
     pub fn new(cases: Arc<Vec<CachedCase>>, config: LoaderConfig, first_step: usize) -> Self {
         assert!(!cases.is_empty(), "a loader needs at least one case");
-        assert!(config.batch > 0, "a batch has at least one sample");
+        assert!(config.batch_size > 0, "a batch has at least one sample");
         let workers = config.workers.max(1);
         let start_worker = |worker: usize| {
             let (sender, receiver) = sync_channel(PREFETCH_STEPS);
@@ -102,7 +102,7 @@ fn work(
     sender: SyncSender<Vec<Sample>>,
 ) {
     for step in steps {
-        let samples = (0..config.batch).map(|index| sample(cases, config, step, index)).collect();
+        let samples = (0..config.batch_size).map(|index| sample(cases, config, step, index)).collect();
         if sender.send(samples).is_err() {
             return;
         }
@@ -110,10 +110,11 @@ fn work(
 }
 
 fn sample(cases: &[CachedCase], config: &LoaderConfig, step: usize, index: usize) -> Sample {
-    let case = &cases[case_at(step * config.batch + index, cases.len(), config.seed)];
+    let case = &cases[case_at(step * config.batch_size + index, cases.len(), config.seed)];
     let mut rng = generator(config.seed, [step as u64, index as u64, 1]);
-    let start = case.voxel_lists().sample_patch_origin(config.patch, config.oversample_foreground, &mut rng);
-    Augmentation::draw(&config.augment, &mut rng).cut(case, start, config.patch)
+    let start =
+        case.class_locations().sample_patch_origin(config.patch_size, config.oversample_foreground, &mut rng);
+    Augmentation::sample(&config.augment, &mut rng).cut(case, start, config.patch_size)
 }
 
 /// The case of the `position`-th sample of the run: every epoch goes through all cases in its own order.

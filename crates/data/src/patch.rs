@@ -23,7 +23,7 @@ impl ClassLocations {
     /// # Panics
     ///
     /// When there are 2³² voxels, or a label above `num_classes`.
-    pub fn of(image: &Array4<f32>, labels: &Array3<u8>, num_classes: usize) -> Self {
+    pub fn from_case(image: &Array4<f32>, labels: &Array3<u8>, num_classes: usize) -> Self {
         let (x, y, z) = labels.dim();
         assert!(u32::try_from(labels.len()).is_ok(), "a case of {x} × {y} × {z} voxels is too large");
         let mut by_class = vec![Vec::new(); num_classes + 1];
@@ -142,7 +142,7 @@ mod tests {
         for (voxel, label) in voxels {
             labels[*voxel] = *label;
         }
-        ClassLocations::of(&Array4::zeros((1, 12, 10, 8)), &labels, 3)
+        ClassLocations::from_case(&Array4::zeros((1, 12, 10, 8)), &labels, 3)
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
         image[[0, 0, 0, 1]] = 1.0;
         let mut labels = Array3::zeros((3, 3, 3));
         labels[[0, 0, 1]] = 1;
-        let lists = ClassLocations::of(&image, &labels, 2);
+        let lists = ClassLocations::from_case(&image, &labels, 2);
         assert_eq!(lists.by_class(), [vec![2 * 9 + 3], vec![1], vec![]]);
     }
 
@@ -211,7 +211,7 @@ mod tests {
     fn a_long_list_is_cut_and_still_spans_the_case() {
         let labels = Array3::from_elem((30, 30, 30), 1);
         let image = Array4::zeros((1, 30, 30, 30));
-        let lists = ClassLocations::of(&image, &labels, 1);
+        let lists = ClassLocations::from_case(&image, &labels, 1);
         let voxels = &lists.by_class()[1];
         assert_eq!(voxels.len(), MAX_VOXELS_PER_CLASS);
         assert!(voxels.is_sorted() && voxels[0] == 0 && *voxels.last().unwrap() > 26_990);

@@ -29,19 +29,19 @@ pub struct PreprocessConfig {
     /// that is everything above its low end; for z-scores it is every voxel that was not zero before.
     pub crop_foreground: bool,
     /// The patch of the network; smaller volumes are padded with zeros on both sides to this shape.
-    pub patch: [usize; 3],
+    pub patch_size: [usize; 3],
 }
 
 /// What is done to the intensities, channel by channel.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Intensity {
-    /// Clips to `low..=high` and maps that interval to 0..=1; for CT, in Hounsfield units.
-    Window {
-        /// What becomes 0.
-        low: f32,
-        /// What becomes 1.
-        high: f32,
+    /// Clips to `a_min..=a_max` and scales to 0..=1 (MONAI `ScaleIntensityRange` with `clip`); Hounsfield units for CT.
+    ClipAndScale {
+        /// The intensity mapped to 0.
+        a_min: f32,
+        /// The intensity mapped to 1.
+        a_max: f32,
     },
     /// Subtracts the mean and divides by the population standard deviation of the voxels that are not
     /// zero; zeros stay zero, and a standard deviation of zero counts as one.
@@ -60,12 +60,12 @@ pub struct PreprocessedCase {
 impl PreprocessConfig {
     /// The paper's recipe for abdominal CT (1.5 × 1.5 × 2 mm, −175 to 250 HU), or z-scores on the file's
     /// own spacing for magnetic resonance.
-    pub fn for_modality(modality: Modality, patch: [usize; 3]) -> Self {
+    pub fn for_modality(modality: Modality, patch_size: [usize; 3]) -> Self {
         let (spacing, intensity) = match modality {
-            Modality::Ct => (Some([1.5, 1.5, 2.0]), Intensity::Window { low: -175.0, high: 250.0 }),
+            Modality::Ct => (Some([1.5, 1.5, 2.0]), Intensity::ClipAndScale { a_min: -175.0, a_max: 250.0 }),
             Modality::Mr => (None, Intensity::ZScore),
         };
-        Self { spacing, intensity, crop_foreground: true, patch }
+        Self { spacing, intensity, crop_foreground: true, patch_size }
     }
 
     /// Checks the numbers that were read from the file `path`.
@@ -78,17 +78,21 @@ impl PreprocessConfig {
         if let Some(spacing) = self.spacing.filter(|spacing| !spacing.iter().all(is_length)) {
             return Err(Error::content(path, "a spacing above zero", format!("{spacing:?}")));
         }
-        if let Intensity::Window { low, high } = self.intensity
-            && !(low.is_finite() && high.is_finite() && low < high)
+        if let Intensity::ClipAndScale { a_min, a_max } = self.intensity
+            && !(a_min.is_finite() && a_max.is_finite() && a_min < a_max)
         {
             return Err(Error::content(
                 path,
-                "a window whose low end is below its high end",
-                format!("{low} and {high}"),
+                "clip_and_scale with a_min below a_max",
+                format!("{a_min} and {a_max}"),
             ));
         }
-        if self.patch.contains(&0) {
-            return Err(Error::content(path, "a patch of at least one voxel", format!("{:?}", self.patch)));
+        if self.patch_size.contains(&0) {
+            return Err(Error::content(
+                path,
+                "a patch of at least one voxel",
+                format!("{:?}", self.patch_size),
+            ));
         }
         Ok(())
     }
@@ -106,7 +110,7 @@ impl PreprocessConfig {
         let grid = channels.first().expect("a case has at least one channel").grid();
         assert!(channels.iter().all(|channel| channel.grid().is_same_as(grid)), "channels share a grid");
         let foreground = if self.crop_foreground { foreground(&channels) } else { None };
-        let bounds = foreground.unwrap_or(BoundingBox::whole(grid.shape())).at_least(self.patch);
+        let bounds = foreground.unwrap_or(BoundingBox::whole(grid.shape())).at_least(self.patch_size);
         let grid = grid.cropped(&bounds);
         let cropped: Vec<Array3<f32>> =
             channels.into_iter().map(|channel| into_cropped(channel, &bounds, 0.0).into_voxels()).collect();
@@ -138,7 +142,7 @@ impl PreprocessConfig {
             return Err(Error::content(file, "labels to learn from", "none"));
         };
         let labels = read_reference(path, &dataset.relabel)?;
-        check_grid((path, labels.grid()), (file, channels[0].grid()))?;
+        ensure_same_grid((path, labels.grid()), (file, channels[0].grid()))?;
         let unknown = labels.voxels().iter().find(|label| **label != 0 && !dataset.labels.contains(label));
         if let Some(label) = unknown {
             return Err(Error::content(
@@ -175,7 +179,7 @@ pub fn read_channels(images: &[PathBuf]) -> Result<Vec<Volume<f32>>> {
     for path in images {
         let read = read_image(path)?;
         if let (Some(first), Some(other)) = (channels.first(), read.first()) {
-            check_grid((path, other.grid()), (&images[0], first.grid()))?;
+            ensure_same_grid((path, other.grid()), (&images[0], first.grid()))?;
         }
         channels.extend(read);
     }
@@ -185,13 +189,13 @@ pub fn read_channels(images: &[PathBuf]) -> Result<Vec<Volume<f32>>> {
 impl Intensity {
     fn apply(self, voxels: &mut Array3<f32>) {
         match self {
-            Self::Window { low, high } => {
-                voxels.par_mapv_inplace(|intensity| ((intensity - low) / (high - low)).clamp(0.0, 1.0));
+            Self::ClipAndScale { a_min, a_max } => {
+                voxels.par_mapv_inplace(|intensity| ((intensity - a_min) / (a_max - a_min)).clamp(0.0, 1.0));
             }
             Self::ZScore => {
-                let (mean, deviation) = moments(voxels);
+                let (mean, std) = mean_std(voxels);
                 voxels.par_mapv_inplace(|intensity| {
-                    if intensity == 0.0 { 0.0 } else { ((f64::from(intensity) - mean) / deviation) as f32 }
+                    if intensity == 0.0 { 0.0 } else { ((f64::from(intensity) - mean) / std) as f32 }
                 });
             }
         }
@@ -199,7 +203,7 @@ impl Intensity {
 }
 
 /// Mean and population standard deviation of the voxels that are not zero.
-fn moments(voxels: &Array3<f32>) -> (f64, f64) {
+fn mean_std(voxels: &Array3<f32>) -> (f64, f64) {
     let nonzero =
         || voxels.iter().filter(|intensity| **intensity != 0.0).map(|intensity| f64::from(*intensity));
     let count = nonzero().count().max(1) as f64;
@@ -227,7 +231,7 @@ pub fn remap_labels(labels: &LabelMap, known: &[u16], grid: &Grid) -> Array3<u8>
 }
 
 /// Whether a file has the grid of another of its case.
-pub fn check_grid((path, grid): (&Path, &Grid), (first, expected): (&Path, &Grid)) -> Result<()> {
+pub fn ensure_same_grid((path, grid): (&Path, &Grid), (first, expected): (&Path, &Grid)) -> Result<()> {
     if grid.is_same_as(expected) {
         return Ok(());
     }

@@ -26,16 +26,16 @@ pub struct Split {
 pub struct SplitConfig {
     /// Cases that validate, instead of a fold.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub val: Option<Part>,
+    pub val: Option<SplitSize>,
     /// Cases that test, beside those that the data set itself puts aside.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub test: Option<Part>,
+    pub test: Option<SplitSize>,
 }
 
 /// A part of the cases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Part {
+pub enum SplitSize {
     /// So many, drawn by the seed of all splits; of patients with several cases none is cut in two.
     Count(usize),
     /// These.
@@ -58,7 +58,7 @@ impl Split {
     /// # Errors
     ///
     /// When a case that is named is not there, or a part would be empty.
-    pub fn of(dataset: &Dataset, config: &SplitConfig, fold: Fold, seed: u64, path: &Path) -> Result<Self> {
+    pub fn new(dataset: &Dataset, config: &SplitConfig, fold: Fold, seed: u64, path: &Path) -> Result<Self> {
         let mut rest: Vec<Case> =
             dataset.cases.iter().filter(|case| case.labels.is_some()).cloned().collect();
         let mut test = dataset.test.clone();
@@ -79,12 +79,12 @@ impl Split {
     }
 
     /// The cases that the finished run is judged by: those that test, or those that validate if none do.
-    pub fn judged(&self) -> &[Case] {
+    pub fn evaluation_cases(&self) -> &[Case] {
         if self.test.is_empty() { &self.val } else { &self.test }
     }
 }
 
-impl Part {
+impl SplitSize {
     /// Takes the part out of `cases`, and leaves some there.
     fn take(&self, key: &str, cases: &mut Vec<Case>, seed: u64, path: &Path) -> Result<Vec<Case>> {
         let all = cases.len();

@@ -126,7 +126,7 @@ impl Predictor {
     pub fn new(input: PredictorInput) -> Self {
         let PredictorInput { model, text, recipe, channels, labeling, config, device } = input;
         let InferConfig { overlap, blending, mirror, keep_largest_component, passes } = config;
-        let window = SlidingWindow::new(recipe.patch, overlap, blending);
+        let window = SlidingWindow::new(recipe.patch_size, overlap, blending);
         let (models, texts) = (Vec::new(), Vec::new());
         Self {
             models,
@@ -275,7 +275,7 @@ impl Predictor {
 
     /// Voxels that the network sees at once.
     pub fn patch(&self) -> [usize; 3] {
-        self.recipe.patch
+        self.recipe.patch_size
     }
 
     /// Logits of one patch `[channels, x, y, z]` → `[outputs, x, y, z]`: the mean over the networks, each with

@@ -72,7 +72,7 @@ pub struct DataConfig {
 
 impl DataConfig {
     /// How to read the folder again; the names of regions are those of the classes.
-    pub fn wanted(&self) -> DatasetOverrides {
+    pub fn dataset_overrides(&self) -> DatasetOverrides {
         DatasetOverrides {
             modality: Some(self.modality),
             classes: self.regions.is_empty().then(|| self.classes.clone()),
@@ -173,7 +173,7 @@ impl Config {
     /// # Errors
     ///
     /// When the text is no TOML, or says something else where it speaks of the data; `path` names it.
-    pub fn wanted(text: &str, path: &Path) -> Result<DatasetOverrides> {
+    pub fn dataset_overrides(text: &str, path: &Path) -> Result<DatasetOverrides> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct User {
@@ -202,14 +202,14 @@ impl Config {
     /// What the training can change to need less memory.
     pub fn memory_plan(&self) -> Plan {
         let TrainConfig { batch, accumulate, recompute, .. } = self.train;
-        Plan { patch: self.preprocess.patch, batch, accumulate, recompute }
+        Plan { patch: self.preprocess.patch_size, batch, accumulate, recompute }
     }
 
     /// The same with another plan.
     #[must_use]
     pub fn with_memory_plan(mut self, plan: Plan) -> Self {
         let Plan { patch, batch, accumulate, recompute } = plan;
-        self.preprocess.patch = patch;
+        self.preprocess.patch_size = patch;
         self.train = TrainConfig { batch, accumulate, recompute, ..self.train };
         self
     }

@@ -288,7 +288,7 @@ impl Task {
 
     fn trainee(&self, mut init: Initializer) -> TrainState {
         let channels = HeadConfig { classes: self.classes.len(), logits: self.labeling.outputs() };
-        let model = self.model.init(channels, self.recipe.patch, &mut init);
+        let model = self.model.init(channels, self.recipe.patch_size, &mut init);
         TrainState { model, loss_weights: LossWeights::new(&init) }
     }
 
@@ -310,8 +310,8 @@ impl Task {
 
     fn loader(&self) -> LoaderConfig {
         LoaderConfig {
-            patch: self.recipe.patch,
-            batch: self.config.samples(),
+            patch_size: self.recipe.patch_size,
+            batch_size: self.config.samples(),
             workers: self.workers,
             seed: self.config.seed,
             oversample_foreground: self.config.oversample_foreground,

@@ -193,7 +193,7 @@ impl Run {
         }
         let path = self.path("config.toml");
         let (index, count) = self.config.fold(&path)?;
-        Ok(Split::of(dataset, &data.split, Fold { index, count }, SPLIT_SEED, &path)?)
+        Ok(Split::new(dataset, &data.split, Fold { index, count }, SPLIT_SEED, &path)?)
     }
 
     /// Prepares the cases of a split and gathers all that the training needs; `progress` hears how many
@@ -310,7 +310,7 @@ impl Run {
     /// The network before its weights are read.
     fn blank_model(&self, device: &Device) -> BiPvlSeg {
         let Config { data, preprocess, model, .. } = &self.config;
-        model.init(data.class_channels(), preprocess.patch, &mut Initializer::blank(device))
+        model.init(data.class_channels(), preprocess.patch_size, &mut Initializer::blank(device))
     }
 
     /// The text of the classes as the network reads it; without the concepts where nothing is aligned.

@@ -57,7 +57,7 @@ impl Asked {
                 spacing: None,
                 intensity: Intensity::ZScore,
                 crop_foreground: false,
-                patch: PATCH,
+                patch_size: PATCH,
             },
             channels: 1,
             labeling: Labeling::Exclusive(LABELS.to_vec()),

@@ -10,8 +10,8 @@ use crate::drawn;
 
 fn case() -> (TempDir, CachedCase) {
     let (folder, dataset) = drawn::dataset(1);
-    let intensity = Intensity::Window { low: 0.0, high: 2048.0 };
-    let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
+    let intensity = Intensity::ClipAndScale { a_min: 0.0, a_max: 2048.0 };
+    let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: [4, 4, 4] };
     let cases =
         build_cache(&folder.path().join("cache"), &recipe, &dataset, &dataset.cases, &|_| ()).unwrap();
     (folder, cases.into_iter().next().unwrap())
@@ -30,15 +30,15 @@ fn case_of_places() -> (TempDir, CachedCase) {
     }
     dataset.cases[0].images = images.into();
     dataset.channels = ["x", "y", "z"].map(String::from).into();
-    let intensity = Intensity::Window { low: 0.0, high: PLACES };
-    let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
+    let intensity = Intensity::ClipAndScale { a_min: 0.0, a_max: PLACES };
+    let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: [4, 4, 4] };
     let cases =
         build_cache(&folder.path().join("cache"), &recipe, &dataset, &dataset.cases, &|_| ()).unwrap();
     (folder, cases.into_iter().next().unwrap())
 }
 
 fn draw(config: &AugmentConfig, seed: u64) -> Augmentation {
-    Augmentation::draw(config, &mut ChaCha8Rng::seed_from_u64(seed))
+    Augmentation::sample(config, &mut ChaCha8Rng::seed_from_u64(seed))
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn a_ramp_turned_is_the_ramp_at_the_turned_places() {
     let (_folder, case) = case();
     let config = AugmentConfig {
         affine_probability: 1.0,
-        rotation: [0.2, 0.2, 0.5],
-        scale: 0.2,
+        rotation_range_rad: [0.2, 0.2, 0.5],
+        scale_range: 0.2,
         ..AugmentConfig::none()
     };
     // The drawn intensities are linear in x, y, z, so linear interpolation is exact inside the case, and
@@ -114,8 +114,12 @@ fn a_ramp_turned_is_the_ramp_at_the_turned_places() {
 fn image_and_labels_are_taken_from_the_same_places() {
     let (_folder, case) = case_of_places();
     let labels = drawn::labels();
-    let config =
-        AugmentConfig { rotation: [0.4; 3], scale: 0.2, flip_probability: [0.5; 3], ..AugmentConfig::none() };
+    let config = AugmentConfig {
+        rotation_range_rad: [0.4; 3],
+        scale_range: 0.2,
+        flip_probability: [0.5; 3],
+        ..AugmentConfig::none()
+    };
     let config = AugmentConfig { affine_probability: 1.0, ..config };
     let mut seen = [0; 3];
     for seed in 0..20 {
@@ -140,9 +144,9 @@ fn numbers_that_make_no_augmentation_are_refused() {
     assert!(AugmentConfig::default().check(path).is_ok());
     let faulty = [
         AugmentConfig { flip_probability: [0.0, 1.5, 0.0], ..AugmentConfig::none() },
-        AugmentConfig { scale: 1.0, ..AugmentConfig::none() },
-        AugmentConfig { rotation: [0.0, f64::NAN, 0.0], ..AugmentConfig::none() },
-        AugmentConfig { intensity_shift: -0.1, ..AugmentConfig::none() },
+        AugmentConfig { scale_range: 1.0, ..AugmentConfig::none() },
+        AugmentConfig { rotation_range_rad: [0.0, f64::NAN, 0.0], ..AugmentConfig::none() },
+        AugmentConfig { intensity_shift_range: -0.1, ..AugmentConfig::none() },
     ];
     for config in faulty {
         let message = config.check(path).unwrap_err().to_string();
@@ -153,8 +157,12 @@ fn numbers_that_make_no_augmentation_are_refused() {
 #[test]
 fn beyond_the_case_its_voxels_are_mirrored() {
     let (_folder, case) = case();
-    let config =
-        AugmentConfig { affine_probability: 1.0, rotation: [1.5; 3], scale: 0.9, ..AugmentConfig::default() };
+    let config = AugmentConfig {
+        affine_probability: 1.0,
+        rotation_range_rad: [1.5; 3],
+        scale_range: 0.9,
+        ..AugmentConfig::default()
+    };
     let plain = case.crop([0; 3], drawn::SHAPE);
     let (low, high) =
         plain.image.iter().fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(*v), high.max(*v)));

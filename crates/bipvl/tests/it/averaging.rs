@@ -34,11 +34,11 @@ fn network(seed: u64) -> BiPvlSeg {
 
 fn predictor(mirror: &str) -> Predictor {
     let device = Device::flex();
-    let intensity = Intensity::Window { low: 0.0, high: 10.0 };
+    let intensity = Intensity::ClipAndScale { a_min: 0.0, a_max: 10.0 };
     Predictor::new(PredictorInput {
         model: network(1),
         text: &text(&device),
-        recipe: PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: SHAPE },
+        recipe: PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: SHAPE },
         channels: 1,
         labeling: labeling(),
         config: InferConfig { mirror: mirror.parse::<Mirror>().unwrap(), ..InferConfig::default() },

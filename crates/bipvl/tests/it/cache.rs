@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use crate::drawn;
 
 fn recipe() -> PreprocessConfig {
-    let intensity = Intensity::Window { low: 0.0, high: 2048.0 };
-    PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] }
+    let intensity = Intensity::ClipAndScale { a_min: 0.0, a_max: 2048.0 };
+    PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: [4, 4, 4] }
 }
 
 fn build(folder: &Path, recipe: &PreprocessConfig, dataset: &Dataset) -> Vec<CachedCase> {
@@ -111,7 +111,7 @@ fn patches_are_centered_on_the_classes_of_the_case() {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(5);
     let mut seen = [0; 3];
     for _ in 0..40 {
-        let start = case.voxel_lists().sample_patch_origin([1; 3], 1.0, &mut rng);
+        let start = case.class_locations().sample_patch_origin([1; 3], 1.0, &mut rng);
         seen[usize::from(case.crop(start, [1; 3]).labels[[0, 0, 0]])] += 1;
     }
     assert!(seen[0] == 0 && seen[1] > 5 && seen[2] > 5, "{seen:?}");

@@ -125,14 +125,14 @@ fn aligning_samples_with_equal_texts_costs_what_one_text_for_all_costs() {
 #[test]
 fn a_sample_says_which_case_it_was_cut_from() {
     let (folder, dataset) = drawn::dataset(4);
-    let intensity = Intensity::Window { low: 0.0, high: 2048.0 };
-    let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
+    let intensity = Intensity::ClipAndScale { a_min: 0.0, a_max: 2048.0 };
+    let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: [4, 4, 4] };
     let cache = folder.path().join("cache");
     let cases = Arc::new(build_cache(&cache, &recipe, &dataset, &dataset.cases, &|_| ()).unwrap());
     // The whole case is one patch, and its first voxel names the case.
     let config = LoaderConfig {
-        patch: drawn::SHAPE,
-        batch: 3,
+        patch_size: drawn::SHAPE,
+        batch_size: 3,
         workers: 2,
         seed: 1,
         oversample_foreground: 0.5,
@@ -169,11 +169,11 @@ fn class(name: &str, sentence: &str) -> String {
 #[test]
 fn descriptions_of_a_case_lie_beside_its_folder_of_images() {
     let (folder, dataset) = drawn::dataset(2);
-    assert_eq!(dataset.cases[0].descriptions(), None);
+    assert_eq!(dataset.cases[0].descriptions_path(), None);
     write(folder.path(), "descriptionsTr/case_01.toml", &class("box", "Here."));
     let dataset = Dataset::open(&dataset.root).unwrap();
-    assert_eq!(dataset.cases[0].descriptions(), None);
-    let found = dataset.cases[1].descriptions().unwrap();
+    assert_eq!(dataset.cases[0].descriptions_path(), None);
+    let found = dataset.cases[1].descriptions_path().unwrap();
     assert!(found.ends_with("descriptionsTr/case_01.toml"), "{}", found.display());
 
     write(folder.path(), "descriptionsTr/case_1.toml", &class("box", "Here."));

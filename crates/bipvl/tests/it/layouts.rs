@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use bipvl::data::{
-    Check, Dataset, DatasetOverrides, LabelRemap, Layout, Modality, PreprocessConfig, Regions,
+    Dataset, DatasetOverrides, DatasetReport, LabelRemap, Layout, Modality, PreprocessConfig, Regions,
 };
 use bipvl_imaging::{Grid, LabelMap, nifti, reorient};
 use ndarray::Array3;
@@ -167,7 +167,8 @@ fn several_labels_become_one_class() {
         ..DatasetOverrides::default()
     };
     let merged = Dataset::read(folder.path(), &wanted).unwrap();
-    let recipe = PreprocessConfig { patch: [8; 3], ..PreprocessConfig::for_modality(Modality::Mr, [8; 3]) };
+    let recipe =
+        PreprocessConfig { patch_size: [8; 3], ..PreprocessConfig::for_modality(Modality::Mr, [8; 3]) };
     let (_, labels) = recipe.prepare_case(&merged, &merged.cases[0]).unwrap();
     // Both boxes, counted by hand: 3 × 3 × 5 and 3 × 4 × 2 voxels.
     assert_eq!(labels.iter().filter(|label| **label == 1).count(), 45 + 24);
@@ -182,7 +183,7 @@ fn several_labels_become_one_class() {
 #[test]
 fn the_hippocampus_set_is_sound() {
     let Some(data) = real_data("msd-hippocampus") else { return };
-    let check = Check::of(&Dataset::open(&data).unwrap(), &|_| ());
+    let check = DatasetReport::new(&Dataset::open(&data).unwrap(), &|_| ());
     assert_eq!(check.num_errors(), 0, "{check:?}");
     // As the note beside the data says, measured with other programs: shapes, spacing, mean voxels of a class.
     assert_eq!(check.shape, Some([[31, 42], [40, 59], [26, 47]]));
@@ -200,7 +201,7 @@ fn spacing_and_shape_are_told_along_the_body() {
     assert_eq!(turned.grid().shape(), [6, 5, 4]);
     nifti::write_labels(dataset.cases[1].labels.as_ref().unwrap(), &turned).unwrap();
     nifti::write_image(&dataset.cases[1].images[0], &turned.map(|_| 1.0)).unwrap();
-    let check = Check::of(&dataset, &|_| ());
+    let check = DatasetReport::new(&dataset, &|_| ());
     assert_eq!(check.num_errors(), 0, "{check:?}");
     assert_eq!(check.orientations, [("IPL".to_owned(), 1), ("RAS".to_owned(), 1)].into());
     assert_eq!(check.shape, Some([[4, 12], [5, 10], [6, 8]]));

@@ -13,8 +13,8 @@ const STEPS: usize = 7;
 
 fn cases(count: usize) -> (TempDir, Arc<Vec<CachedCase>>) {
     let (folder, dataset) = drawn::dataset(count);
-    let intensity = Intensity::Window { low: 0.0, high: 2048.0 };
-    let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: [4, 4, 4] };
+    let intensity = Intensity::ClipAndScale { a_min: 0.0, a_max: 2048.0 };
+    let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: [4, 4, 4] };
     let cache = folder.path().join("cache");
     let cases = build_cache(&cache, &recipe, &dataset, &dataset.cases, &|_| ()).unwrap();
     (folder, Arc::new(cases))
@@ -22,7 +22,14 @@ fn cases(count: usize) -> (TempDir, Arc<Vec<CachedCase>>) {
 
 fn config(workers: usize) -> LoaderConfig {
     let augment = AugmentConfig { flip_probability: [0.5; 3], ..AugmentConfig::default() };
-    LoaderConfig { patch: [4, 4, 4], batch: 2, workers, seed: 7, oversample_foreground: 0.5, augment }
+    LoaderConfig {
+        patch_size: [4, 4, 4],
+        batch_size: 2,
+        workers,
+        seed: 7,
+        oversample_foreground: 0.5,
+        augment,
+    }
 }
 
 fn steps(cases: &Arc<Vec<CachedCase>>, config: LoaderConfig, first: usize) -> Vec<(usize, Vec<Sample>)> {
@@ -48,7 +55,7 @@ fn every_epoch_shows_every_case_once() {
     let (_folder, cases) = cases(5);
     let augment = AugmentConfig::none();
     // The whole case is one patch, and its first voxel names the case.
-    let config = LoaderConfig { patch: drawn::SHAPE, batch: 1, augment, ..config(2) };
+    let config = LoaderConfig { patch_size: drawn::SHAPE, batch_size: 1, augment, ..config(2) };
     let shown: Vec<u32> = Loader::new(cases, config, 0)
         .take(20)
         .map(|(_, samples)| (samples[0].image[[0, 0, 0, 0]] * 2048.0) as u32)
@@ -76,7 +83,7 @@ fn dropping_a_loader_ends_its_threads() {
 #[test]
 fn what_stops_a_worker_reaches_the_consumer() {
     let (_folder, cases) = cases(1);
-    let too_large = LoaderConfig { patch: [64, 4, 4], ..config(2) };
+    let too_large = LoaderConfig { patch_size: [64, 4, 4], ..config(2) };
     let stopped = catch_unwind(move || Loader::new(cases, too_large, 0).next().is_some());
     let message = *stopped.unwrap_err().downcast::<String>().unwrap();
     assert!(message.contains("padded to the patch"), "{message}");

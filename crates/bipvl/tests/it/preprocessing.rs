@@ -13,7 +13,7 @@ use crate::{drawn, real_data};
 const ROUNDING: f64 = 1e-6;
 
 fn recipe(intensity: Intensity) -> PreprocessConfig {
-    PreprocessConfig { spacing: None, intensity, crop_foreground: true, patch: [1, 1, 1] }
+    PreprocessConfig { spacing: None, intensity, crop_foreground: true, patch_size: [1, 1, 1] }
 }
 
 fn row(intensities: &[f32]) -> Volume<f32> {
@@ -31,7 +31,7 @@ fn close(found: &[f32], expected: &[f32]) {
 
 #[test]
 fn a_window_is_clipped_to_zero_and_one() {
-    let window = Intensity::Window { low: -100.0, high: 100.0 };
+    let window = Intensity::ClipAndScale { a_min: -100.0, a_max: 100.0 };
     let prepared = recipe(window).prepare(vec![row(&[-500.0, -50.0, 0.0, 100.0, 900.0, -100.0])]);
     close(prepared.image.as_slice().unwrap(), &[0.25, 0.5, 1.0, 1.0]);
     assert_eq!(prepared.grid.voxel_to_world([0.0; 3]), [1.0, 0.0, 0.0], "the first voxel was cropped away");
@@ -60,7 +60,10 @@ fn channels_are_normalized_apart_and_cropped_together() {
 
 #[test]
 fn small_volumes_are_padded_on_both_sides() {
-    let recipe = PreprocessConfig { patch: [6, 2, 1], ..recipe(Intensity::Window { low: 0.0, high: 1.0 }) };
+    let recipe = PreprocessConfig {
+        patch_size: [6, 2, 1],
+        ..recipe(Intensity::ClipAndScale { a_min: 0.0, a_max: 1.0 })
+    };
     let prepared = recipe.prepare(vec![row(&[1.0, 1.0, 1.0])]);
     assert_eq!(prepared.image.dim(), (1, 6, 2, 1));
     // Three voxels are missing along x: one is put before, two behind; along y one behind.
@@ -80,8 +83,10 @@ fn every_prepared_voxel_is_where_it_was() {
     let shape = [5, 6, 7];
     let voxels = Array3::from_shape_fn(shape, |(i, j, k)| (1 + i * 42 + j * 7 + k) as f32);
     let source = Volume::new(voxels, Grid::new(shape, affine));
-    let recipe =
-        PreprocessConfig { patch: [8, 8, 8], ..recipe(Intensity::Window { low: 0.0, high: 1000.0 }) };
+    let recipe = PreprocessConfig {
+        patch_size: [8, 8, 8],
+        ..recipe(Intensity::ClipAndScale { a_min: 0.0, a_max: 1000.0 })
+    };
     let prepared = recipe.prepare(vec![source.clone()]);
     let mut seen = 0;
     for ((x, y, z), intensity) in prepared.image.index_axis(Axis(0), 0).indexed_iter() {
@@ -106,7 +111,7 @@ fn respacing_keeps_a_ramp_along_the_world() {
     let source = Volume::new(voxels, Grid::with_spacing(shape, [2.0; 3]));
     let recipe = PreprocessConfig {
         spacing: Some([1.0, 2.0, 2.0]),
-        ..recipe(Intensity::Window { low: 0.0, high: 100.0 })
+        ..recipe(Intensity::ClipAndScale { a_min: 0.0, a_max: 100.0 })
     };
     let prepared = recipe.prepare(vec![source]);
     assert!((prepared.grid.spacing()[0] - 1.0).abs() < ROUNDING);
@@ -119,8 +124,10 @@ fn respacing_keeps_a_ramp_along_the_world() {
 #[test]
 fn labels_become_class_indices_beside_their_voxels() {
     let (_folder, dataset) = drawn::dataset(1);
-    let recipe =
-        PreprocessConfig { patch: [16, 16, 16], ..recipe(Intensity::Window { low: 0.0, high: 2000.0 }) };
+    let recipe = PreprocessConfig {
+        patch_size: [16, 16, 16],
+        ..recipe(Intensity::ClipAndScale { a_min: 0.0, a_max: 2000.0 })
+    };
     let (prepared, labels) = recipe.prepare_case(&dataset, &dataset.cases[0]).unwrap();
     assert_eq!(labels.dim(), (16, 16, 16));
     let count = |class: u8| labels.iter().filter(|label| **label == class).count();
@@ -185,8 +192,8 @@ fn numbers_that_make_no_recipe_are_refused() {
     assert!(good.check(path).is_ok());
     let faulty = [
         PreprocessConfig { spacing: Some([1.0, 0.0, 1.0]), ..good.clone() },
-        PreprocessConfig { intensity: Intensity::Window { low: 5.0, high: 5.0 }, ..good.clone() },
-        PreprocessConfig { patch: [96, 0, 96], ..good },
+        PreprocessConfig { intensity: Intensity::ClipAndScale { a_min: 5.0, a_max: 5.0 }, ..good.clone() },
+        PreprocessConfig { patch_size: [96, 0, 96], ..good },
     ];
     for recipe in faulty {
         let message = recipe.check(path).unwrap_err().to_string();

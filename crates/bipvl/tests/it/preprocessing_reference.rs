@@ -44,8 +44,9 @@ fn real_files_are_prepared_as_by_monai() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/preprocessing.json");
     let cases: Vec<Case> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     for Case { image, spacing, window, patch, prepared } in cases {
-        let intensity = window.map_or(Intensity::ZScore, |[low, high]| Intensity::Window { low, high });
-        let recipe = PreprocessConfig { spacing, intensity, crop_foreground: true, patch };
+        let intensity = window
+            .map_or(Intensity::ZScore, |[low, high]| Intensity::ClipAndScale { a_min: low, a_max: high });
+        let recipe = PreprocessConfig { spacing, intensity, crop_foreground: true, patch_size: patch };
         let channels = read_channels(&[data.join(image)]).unwrap();
         prepared.assert_same(&recipe.prepare(channels));
     }

@@ -5,7 +5,7 @@ use std::fs;
 use bipvl::{
     config::Config,
     data::{
-        Check, Dataset, DatasetOverrides, Intensity, LabelRemap, Labeling, PreprocessConfig, Regions,
+        Dataset, DatasetOverrides, DatasetReport, Intensity, LabelRemap, Labeling, PreprocessConfig, Regions,
         read_classes,
     },
     describe::Statistics,
@@ -82,7 +82,7 @@ fn a_configuration_makes_regions_of_plain_labels_and_keeps_them() {
     fs::write(&path, config.to_toml()).unwrap();
     let read = Config::read(&path).unwrap();
     assert!(read == config && read.data.regions.keys().eq(["all", "box"]));
-    let again = Dataset::read(&dataset.root, &read.data.wanted()).unwrap();
+    let again = Dataset::read(&dataset.root, &read.data.dataset_overrides()).unwrap();
     assert_eq!((&again.classes, &again.labels), (&config.data.classes, &config.data.labels));
     assert_eq!(again.labeling(), labeling);
     assert_eq!(read_classes(&path).unwrap(), config.data.class_labels());
@@ -133,7 +133,7 @@ fn regions_are_counted_and_measured_as_unions_of_their_labels() {
         Dataset::read(folder.path(), &wanted).unwrap()
     };
     let counts = |dataset: &Dataset| {
-        let check = Check::of(dataset, &|_| ());
+        let check = DatasetReport::new(dataset, &|_| ());
         assert_eq!(check.num_errors(), 0, "{check:?}");
         let classes =
             check.classes[1..].iter().map(|class| (class.labels.clone(), class.voxels, class.cases));
@@ -192,7 +192,7 @@ fn an_nnunet_folder_brings_its_regions_and_a_configuration_replaces_them() {
         spacing: None,
         intensity: Intensity::ZScore,
         crop_foreground: false,
-        patch: [1; 3],
+        patch_size: [1; 3],
     };
     let (_, labels) = recipe.prepare_case(&dataset, &dataset.cases[0]).unwrap();
     assert_eq!(labels, drawn::labels().mapv(|label| if label == 4 { 2 } else { label as u8 }));
@@ -214,7 +214,7 @@ fn a_narrow_network_learns_a_ball_in_a_ball_in_a_ball() {
         spacing: None,
         intensity: Intensity::ZScore,
         crop_foreground: false,
-        patch: SHAPE,
+        patch_size: SHAPE,
     };
     let prepared = recipe.prepare(phantom.channels.to_vec());
     let image: Vec<f32> = prepared.image.iter().copied().collect();

@@ -30,8 +30,8 @@ fn scan() -> Volume<f32> {
 }
 
 fn recipe() -> PreprocessConfig {
-    let intensity = Intensity::Window { low: -175.0, high: 250.0 };
-    PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch: PATCH }
+    let intensity = Intensity::ClipAndScale { a_min: -175.0, a_max: 250.0 };
+    PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: PATCH }
 }
 
 fn predict(passes: Passes) -> (LabelMap, Progress) {

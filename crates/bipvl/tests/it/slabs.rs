@@ -76,9 +76,9 @@ fn settings() -> impl Strategy<Value = Setting> {
     let recipe = (prop::option::of(spacing()), any::<bool>(), prop::array::uniform3(1_usize..7)).prop_map(
         |(spacing, crop_foreground, patch)| PreprocessConfig {
             spacing,
-            intensity: Intensity::Window { low: 0.0, high: 5.0 },
+            intensity: Intensity::ClipAndScale { a_min: 0.0, a_max: 5.0 },
             crop_foreground,
-            patch,
+            patch_size: patch,
         },
     );
     let file =
@@ -132,9 +132,9 @@ proptest! {
         let onto = file.grid().clone();
         let PreprocessedCase { image, grid } = recipe.prepare(vec![file]);
         let outputs = labeling.outputs();
-        let window = SlidingWindow::new(recipe.patch, overlap, blending).within(bytes);
+        let window = SlidingWindow::new(recipe.patch_size, overlap, blending).within(bytes);
 
-        let importance = importance(recipe.patch, blending);
+        let importance = importance(recipe.patch_size, blending);
         let whole = cover(image.view(), outputs, importance.view(), overlap, network(outputs));
         let gathered = gather(&window, image.view(), outputs, network(outputs));
         let bits = |logits: &Array4<f32>| logits.mapv(f32::to_bits);
@@ -160,8 +160,9 @@ fn what_the_recipe_makes_is_aligned_with_its_file_but_for_sheared_ones() {
         for orientation in 0..48 {
             let file = stored([5, 6, 7], orientation, [1.0, 0.8, 2.5], shear);
             let onto = file.grid().clone();
-            let intensity = Intensity::Window { low: 0.0, high: 5.0 };
-            let recipe = PreprocessConfig { spacing, intensity, crop_foreground: true, patch: [4, 8, 4] };
+            let intensity = Intensity::ClipAndScale { a_min: 0.0, a_max: 5.0 };
+            let recipe =
+                PreprocessConfig { spacing, intensity, crop_foreground: true, patch_size: [4, 8, 4] };
             let placement = GridMapping::new(&recipe.prepare(vec![file]).grid, &onto);
             let found = matches!(placement, GridMapping::Aligned { .. });
             assert_eq!(found, is_aligned, "orientation {orientation}, shear {shear}, {spacing:?}");

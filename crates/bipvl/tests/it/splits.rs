@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use bipvl::{
     config::SPLIT_SEED,
-    data::{Case, Dataset, Fold, Part, Split, SplitConfig, fold},
+    data::{Case, Dataset, Fold, Split, SplitConfig, SplitSize, fold},
 };
 use proptest::prelude::*;
 
@@ -28,7 +28,7 @@ fn with(cases: Vec<Case>, test: Vec<Case>) -> Dataset {
 }
 
 fn split(dataset: &Dataset, config: &SplitConfig) -> Result<Split, String> {
-    Split::of(dataset, config, FIRST_OF_FIVE, SPLIT_SEED, Path::new("config.toml"))
+    Split::new(dataset, config, FIRST_OF_FIVE, SPLIT_SEED, Path::new("config.toml"))
         .map_err(|error| error.to_string())
 }
 
@@ -40,18 +40,18 @@ fn patients(cases: &[Case]) -> BTreeSet<&str> {
     cases.iter().map(Case::patient).collect()
 }
 
-fn named(ids: &[&str]) -> Part {
-    Part::Cases(ids.iter().map(|id| (*id).to_owned()).collect())
+fn named(ids: &[&str]) -> SplitSize {
+    SplitSize::Cases(ids.iter().map(|id| (*id).to_owned()).collect())
 }
 
 #[test]
 fn the_split_of_the_paper_is_fourteen_two_and_four() {
     let names: Vec<String> = (1001..=1020).map(|number| format!("ct_train_{number}")).collect();
     let dataset = with(names.iter().map(|name| case(name)).collect(), Vec::new());
-    let config = SplitConfig { val: Some(Part::Count(2)), test: Some(Part::Count(4)) };
+    let config = SplitConfig { val: Some(SplitSize::Count(2)), test: Some(SplitSize::Count(4)) };
     let drawn = split(&dataset, &config).unwrap();
     assert_eq!([&drawn.train, &drawn.val, &drawn.test].map(Vec::len), [14, 2, 4]);
-    assert_eq!(drawn.judged(), drawn.test);
+    assert_eq!(drawn.evaluation_cases(), drawn.test);
     let (val, test) = (["ct_train_1006", "ct_train_1009"], ["ct_train_1001", "ct_train_1018"]);
     let listed = split(&dataset, &SplitConfig { val: Some(named(&val)), test: Some(named(&test)) }).unwrap();
     assert_eq!((ids(&listed.val), ids(&listed.test)), (val.into(), test.into()));
@@ -66,7 +66,7 @@ fn a_data_set_may_put_its_own_cases_aside_and_the_fold_validates() {
     assert_eq!([&folds.train, &folds.val, &folds.test].map(Vec::len), [8, 2, 1]);
     assert_eq!(folds.val, fold(&dataset.cases, 0, 5, SPLIT_SEED).val);
     let none_aside = split(&with(dataset.cases.clone(), Vec::new()), &config).unwrap();
-    assert_eq!(none_aside.judged(), none_aside.val);
+    assert_eq!(none_aside.evaluation_cases(), none_aside.val);
     let more = split(&dataset, &SplitConfig { test: Some(named(&["a_3"])), val: None }).unwrap();
     assert_eq!(ids(&more.test), ["a_3", "b_1"].into());
     assert_eq!(more.train.len() + more.val.len(), 9);
@@ -76,9 +76,9 @@ proptest! {
     #[test]
     fn no_patient_is_in_two_parts(val in 1_usize..12, test in 1_usize..12, seed: u64) {
         let dataset = with(frames(), Vec::new());
-        let config = SplitConfig { val: Some(Part::Count(val)), test: Some(Part::Count(test)) };
+        let config = SplitConfig { val: Some(SplitSize::Count(val)), test: Some(SplitSize::Count(test)) };
         let Split { train, val: validate, test: tested } =
-            Split::of(&dataset, &config, FIRST_OF_FIVE, seed, Path::new("config.toml")).unwrap();
+            Split::new(&dataset, &config, FIRST_OF_FIVE, seed, Path::new("config.toml")).unwrap();
         // Whole patients of two cases: an odd number is rounded up.
         prop_assert_eq!(validate.len(), val.next_multiple_of(2));
         prop_assert_eq!(tested.len(), test.next_multiple_of(2));
@@ -99,7 +99,7 @@ proptest! {
 #[test]
 fn parts_that_cannot_be_are_refused() {
     let dataset = with((0..6).map(|number| case(&format!("a_{number}"))).collect(), Vec::new());
-    let refused = |val: Option<Part>, test: Option<Part>, words: &[&str]| {
+    let refused = |val: Option<SplitSize>, test: Option<SplitSize>, words: &[&str]| {
         let message = split(&dataset, &SplitConfig { val, test }).unwrap_err();
         for word in words {
             assert!(message.contains(word), "{word:?} is not in {message:?}");
@@ -107,7 +107,7 @@ fn parts_that_cannot_be_are_refused() {
     };
     refused(Some(named(&["a_9"])), None, &["config.toml", "data.split.val", "\"a_9\""]);
     refused(Some(named(&["a_1"])), Some(named(&["a_1"])), &["data.split.val", "\"a_1\""]);
-    refused(Some(Part::Count(6)), None, &["data.split.val", "not all 6", "found 6"]);
-    refused(None, Some(Part::Count(0)), &["data.split.test of at least one", "found 0"]);
-    refused(None, Some(Part::Count(3)), &["at least 5 cases with labels, one for each fold", "found 3"]);
+    refused(Some(SplitSize::Count(6)), None, &["data.split.val", "not all 6", "found 6"]);
+    refused(None, Some(SplitSize::Count(0)), &["data.split.test of at least one", "found 0"]);
+    refused(None, Some(SplitSize::Count(3)), &["at least 5 cases with labels, one for each fold", "found 3"]);
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use bipvl::{
     config::{Config, SPLIT_SEED},
-    data::{Check, ClassCount, Dataset, DatasetOverrides, Fold, LabelCount, Layout, Split},
+    data::{ClassCount, Dataset, DatasetOverrides, DatasetReport, Fold, LabelCount, Layout, Split},
     nn::Preset,
 };
 use serde::Serialize;
@@ -26,7 +26,7 @@ const MAX_LISTED: usize = 20;
 #[derive(Serialize)]
 struct Report {
     #[serde(flatten)]
-    check: Check,
+    check: DatasetReport,
     /// How many cases train, validate and test; absent where they cannot be shared out.
     #[serde(skip_serializing_if = "Option::is_none")]
     split: Option<[usize; 3]>,
@@ -47,7 +47,7 @@ fn check(args: &CheckArgs) -> Result<()> {
     let mut reports = Vec::new();
     for (dataset, source) in datasets(args)? {
         let bar = progress::bar("checking", dataset.cases.len() + dataset.test.len());
-        let mut check = Check::of(&dataset, &|done| bar.set_position(done as u64));
+        let mut check = DatasetReport::new(&dataset, &|done| bar.set_position(done as u64));
         bar.finish_and_clear();
         let split = match source.split(&dataset) {
             Ok(Split { train, val, test }) => Some([train.len(), val.len(), test.len()]),
@@ -87,7 +87,7 @@ impl Source {
             Self::Nothing => (dataset.root.clone(), Config::new(Preset::Tiny, dataset)),
         };
         let (index, count) = config.fold(&path)?;
-        Ok(Split::of(dataset, &config.data.split, Fold { index, count }, SPLIT_SEED, &path)?)
+        Ok(Split::new(dataset, &config.data.split, Fold { index, count }, SPLIT_SEED, &path)?)
     }
 }
 
@@ -96,10 +96,10 @@ fn datasets(args: &CheckArgs) -> Result<Vec<(Dataset, Source)>> {
     let root = &args.data;
     if let Some(file) = &args.config {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-        let dataset = Dataset::list(root, &Config::wanted(&text, file)?)?;
+        let dataset = Dataset::list(root, &Config::dataset_overrides(&text, file)?)?;
         return Ok(vec![(dataset, Source::File(file.clone()))]);
     }
-    let layout = Layout::of(root)?;
+    let layout = Layout::detect(root)?;
     let mut fitting = Vec::new();
     for recipe in Recipe::all().filter(|recipe| recipe.layout == layout) {
         let wanted = recipe.dataset_overrides()?;
@@ -150,7 +150,7 @@ fn quoted(path: &Path) -> String {
 }
 
 fn in_words(report: &Report) -> String {
-    let Check { name, layout, modality, channels, cases, test_cases, .. } = &report.check;
+    let DatasetReport { name, layout, modality, channels, cases, test_cases, .. } = &report.check;
     let channels =
         if channels.len() == 1 { "1 channel".to_owned() } else { format!("{} channels", channels.len()) };
     let modality = modality.name();
@@ -171,7 +171,7 @@ fn in_words(report: &Report) -> String {
 }
 
 /// Orientation, spacing and shape.
-fn grids(check: &Check) -> Vec<String> {
+fn grids(check: &DatasetReport) -> Vec<String> {
     let orientations: Vec<String> =
         check.orientations.iter().map(|(name, count)| format!("{name} in {count}")).collect();
     let mut lines = vec![format!("orientation  {}", orientations.join(", "))];
@@ -193,7 +193,7 @@ fn by_axis([x, y, z]: &[String; 3]) -> String {
 }
 
 /// The table of classes, and labels that count as others.
-fn classes(check: &Check) -> Vec<String> {
+fn classes(check: &DatasetReport) -> Vec<String> {
     let all = check.cases + check.test_cases;
     let labels = |class: &ClassCount| class.labels.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
     let widest = |length: &dyn Fn(&ClassCount) -> usize| check.classes.iter().map(length).max().unwrap_or(0);
@@ -220,7 +220,7 @@ fn classes(check: &Check) -> Vec<String> {
 }
 
 /// Everything that would stop the training, each with its file.
-fn faults(check: &Check) -> Vec<String> {
+fn faults(check: &DatasetReport) -> Vec<String> {
     let missing = check.missing.iter().map(|file| format!("missing: {}", file.display()));
     let unknown = check
         .unknown

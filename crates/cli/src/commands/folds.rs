@@ -42,7 +42,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     } else {
         let folds = Folds::read(&args.out)?;
         let first = Run::open(&folds.folders(&args.out)[0])?;
-        (folds, Dataset::read(&args.data, &first.config.data.wanted())?)
+        (folds, Dataset::read(&args.data, &first.config.data.dataset_overrides())?)
     };
     let opened = folds.folders(&args.out).into_iter().map(|folder| open(args, folder, &dataset));
     let opened: Vec<Fold> = opened.collect::<Result<_>>()?;

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
 fn of_run(run: Run) -> Info {
     let (config, descriptions) = (run.config, run.descriptions);
     let Config { preset, data, model, preprocess, .. } = &config;
-    let info = count(preset, model, &data.labeling(), preprocess.patch);
+    let info = count(preset, model, &data.labeling(), preprocess.patch_size);
     Info { config: Some(config), descriptions: Some(descriptions), ..info }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use bipvl::{
-    data::case_descriptions,
+    data::case_descriptions_path,
     infer::{InferConfig, Passes, Predictor, Progress},
     run::{Run, runs_in},
     text::{Description, Tokens},
@@ -154,7 +154,7 @@ fn own_texts(runs: &[Run], args: &PredictArgs, inputs: &Inputs) -> Result<HashMa
     let folder = args.case_descriptions.as_deref();
     let file_of = |name: &String, scan: &[PathBuf]| match folder {
         Some(folder) => Some(folder.join(format!("{name}.toml"))).filter(|file| file.is_file()),
-        None => case_descriptions(&scan[0], name),
+        None => case_descriptions_path(&scan[0], name),
     };
     if let Some(given) = &args.descriptions {
         let unread: Vec<&str> = inputs

@@ -4,7 +4,7 @@ use std::{collections::HashSet, fs};
 
 use anyhow::{Context, Result, bail};
 use bipvl::{
-    data::{Case, Dataset, LabelRemap, stamp},
+    data::{Case, Dataset, LabelRemap, file_fingerprint},
     infer::Predictor,
     probe::{Answers, Probe, ProbeInput, Summary},
     run::Run,
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     let device = args.device.open()?;
     let synonyms = wording::synonyms(args.synonyms.as_deref())?;
     let dataset = match args.cases {
-        CasesArg::Val => Dataset::read(&args.data, &run.config.data.wanted())?,
+        CasesArg::Val => Dataset::read(&args.data, &run.config.data.dataset_overrides())?,
         CasesArg::All => Dataset::open(&args.data)?,
     };
     let (mut cases, labels) = cases(args.cases, &run, &dataset, &synonyms)?;
@@ -121,7 +121,7 @@ fn ask(
         relabel,
         variants: &variants.made,
         tokens: &tokens,
-        network: format!("{}{}", stamp(&run.best_checkpoint())?, run.config.to_toml()),
+        network: format!("{}{}", file_fingerprint(&run.best_checkpoint())?, run.config.to_toml()),
     });
     let bar = progress::bar("probing", cases.len() * variants.made.len());
     let mut all = Vec::with_capacity(cases.len());

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     memory::tell_peak(args.memory_budget);
     judge(
         &run,
-        split.judged(),
+        split.evaluation_cases(),
         &device,
         &[("command", command_line()), ("minutes", format!("{:.1}", began.elapsed().as_secs_f64() / 60.0))],
     )
@@ -91,13 +91,13 @@ pub(super) fn time_budget(minutes: Option<f64>) -> Result<Option<Duration>> {
 /// What the run, the recipe or the file that the flags name says of the data set.
 pub(super) fn wanted(args: &TrainArgs) -> Result<DatasetOverrides> {
     if args.resume {
-        return Ok(Run::open(&args.out)?.config.data.wanted());
+        return Ok(Run::open(&args.out)?.config.data.dataset_overrides());
     }
     Ok(match (args.recipe, &args.config) {
         (Some(recipe), _) => recipe.dataset_overrides()?,
         (None, Some(file)) => {
             let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-            Config::wanted(&text, file)?
+            Config::dataset_overrides(&text, file)?
         }
         (None, None) => DatasetOverrides::default(),
     })
@@ -138,7 +138,7 @@ pub(super) fn of_cases(
     dataset: &Dataset,
     descriptions: &Descriptions,
 ) -> Result<Vec<(String, Descriptions)>> {
-    let file = |case: &Case| Some((case.id.clone(), case.descriptions()?));
+    let file = |case: &Case| Some((case.id.clone(), case.descriptions_path()?));
     let files: Vec<(String, PathBuf)> = dataset.cases.iter().filter_map(file).collect();
     if !files.is_empty() {
         tracing::info!("{} of {} cases have descriptions of their own", files.len(), dataset.cases.len());

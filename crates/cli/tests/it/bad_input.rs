@@ -148,8 +148,8 @@ fn a_config_that_is_not_toml_is_named_with_its_line() {
 
 #[test]
 fn a_patch_that_is_no_multiple_of_32_is_refused() {
-    let parts = ["config.toml: expected preprocess.patch in multiples of 32, found [48, 32, 32]"];
-    is_refused("patch = [32, 32, 32]", "patch = [48, 32, 32]", &parts);
+    let parts = ["config.toml: expected preprocess.patch_size in multiples of 32, found [48, 32, 32]"];
+    is_refused("patch_size = [32, 32, 32]", "patch_size = [48, 32, 32]", &parts);
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn wide() -> Scene {
     let scene = Scene::new();
     let config = CONFIG
         .replace("spacing = [4.0, 4.0, 4.0]", "spacing = [2.0, 2.0, 2.0]")
-        .replace("patch = [32, 32, 32]", "patch = [64, 64, 64]")
+        .replace("patch_size = [32, 32, 32]", "patch_size = [64, 64, 64]")
         .replace("batch = 1", "batch = 2")
         .replace("steps = 4", "steps = 2");
     scene.write_text("config.toml", &config);

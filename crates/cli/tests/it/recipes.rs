@@ -14,7 +14,7 @@ preset = "tiny"
 
 [preprocess]
 spacing = [3.5, 3.5, 4.0]
-patch = [32, 32, 32]
+patch_size = [32, 32, 32]
 
 [model]
 projection_dim = 8

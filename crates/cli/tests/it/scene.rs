@@ -27,8 +27,8 @@ preset = "tiny"
 
 [preprocess]
 spacing = [4.0, 4.0, 4.0]
-intensity = { window = { low = -100.0, high = 300.0 } }
-patch = [32, 32, 32]
+intensity = { clip_and_scale = { a_min = -100.0, a_max = 300.0 } }
+patch_size = [32, 32, 32]
 
 [model]
 projection_dim = 8

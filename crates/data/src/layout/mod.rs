@@ -53,7 +53,7 @@ impl Layout {
     /// # Errors
     ///
     /// When no layout fits.
-    pub fn of(root: &Path) -> Result<Self> {
+    pub fn detect(root: &Path) -> Result<Self> {
         let json = root.join("dataset.json");
         if json.is_file() {
             let about = DatasetJson::read(&json)?;

@@ -6,7 +6,7 @@ use ndarray::{Array3, Array4, Axis, s};
 use crate::{Error, Result};
 use crate::{Logits, Predictor};
 use bipvl_data::{
-    Case, LabelRemap, Labeling, PreprocessedCase, check_grid, densest_patch_origin, read_reference,
+    Case, LabelRemap, Labeling, PreprocessedCase, densest_patch_origin, ensure_same_grid, read_reference,
     remap_labels,
 };
 use bipvl_text::Tokens;
@@ -55,7 +55,7 @@ impl<'a> ConceptProbe<'a> {
         let path = case.labels.as_ref().ok_or_else(|| Error::content(file, "a reference", "none"))?;
         let (PreprocessedCase { image, grid }, onto) = predictor.prepare_files(&case.images)?;
         let reference = read_reference(path, relabel)?;
-        check_grid((path, reference.grid()), (file, &onto))?;
+        ensure_same_grid((path, reference.grid()), (file, &onto))?;
         let places = remap_labels(&reference, labels, &grid);
         let start = densest_patch_origin(&places, predictor.patch());
         let [x, y, z] = std::array::from_fn(|axis| start[axis]..start[axis] + predictor.patch()[axis]);

@@ -16,7 +16,7 @@ use bipvl_metrics::overlaps;
 
 use crate::Predictor;
 use crate::{Error, Result};
-use bipvl_data::{Case, LabelRemap, check_grid, read_reference, stamp};
+use bipvl_data::{Case, LabelRemap, ensure_same_grid, file_fingerprint, read_reference};
 use bipvl_nn::EncodedText;
 use bipvl_text::{Tokens, variants::Variant};
 
@@ -91,7 +91,7 @@ impl<'a> Probe<'a> {
         let (prepared, onto) = self.predictor.prepare_files(&case.images)?;
         let path = case.labels.as_ref().ok_or_else(|| Error::content(image, "a reference", "none"))?;
         let reference = read_reference(path, self.relabel)?;
-        check_grid((path, reference.grid()), (image, &onto))?;
+        ensure_same_grid((path, reference.grid()), (image, &onto))?;
         let segment =
             |text| self.predictor.segment_by(text, prepared.image.view(), &prepared.grid, &onto, &mut |_| ());
         let trained = segment(&self.questions[0].encoded);
@@ -116,7 +116,7 @@ impl<'a> Probe<'a> {
     fn keys(&self, case: &Case) -> Result<Vec<String>> {
         let mut about = vec![self.network.clone(), format!("{:?}", self.labels)];
         for path in case.images.iter().chain(&case.labels) {
-            about.push(stamp(path)?);
+            about.push(file_fingerprint(path)?);
         }
         let key = |question: &Question| {
             let texts = question.variant.texts.iter().map(String::as_str);

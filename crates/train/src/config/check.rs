@@ -24,9 +24,9 @@ impl Config {
             let found = self.train.oversample_foreground.to_string();
             return refuse("train.oversample_foreground from 0 to 1".into(), found);
         }
-        let patch = self.preprocess.patch;
+        let patch = self.preprocess.patch_size;
         if patch.iter().any(|side| *side == 0 || !side.is_multiple_of(PATCH_MULTIPLE)) {
-            return refuse("preprocess.patch in multiples of 32".into(), format!("{patch:?}"));
+            return refuse("preprocess.patch_size in multiples of 32".into(), format!("{patch:?}"));
         }
         if !(0.0..1.0).contains(&self.infer.overlap) {
             return refuse("infer.overlap of at least 0 and below 1".into(), self.infer.overlap.to_string());

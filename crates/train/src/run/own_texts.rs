@@ -16,7 +16,7 @@ impl Run {
     /// The file with what a case says of its own: that of the run where it has one, else that of the data set.
     pub fn case_descriptions_path(&self, case: &Case) -> Option<PathBuf> {
         let of_run = self.own_path(&case.id);
-        if of_run.is_file() { Some(of_run) } else { case.descriptions() }
+        if of_run.is_file() { Some(of_run) } else { case.descriptions_path() }
     }
 
     /// Gives cases, by id, descriptions in the place of those of the data set.

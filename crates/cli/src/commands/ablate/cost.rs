@@ -46,7 +46,7 @@ impl Cost {
         let peak_mib = peak_mib();
         let model = run.model(device)?;
         let text = run.text(device);
-        let (config, patch) = (&run.config.model, run.config.preprocess.patch);
+        let (config, patch) = (&run.config.model, run.config.preprocess.patch_size);
         let [classes, length] = text.full.ids.dims();
 
         let encoded = model.encode_text(&text, None);

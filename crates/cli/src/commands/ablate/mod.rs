@@ -143,7 +143,7 @@ fn train_in_process(args: &AblateArgs, job: &Job) -> Result<()> {
     }
     if !run.path(REPORT).exists() {
         let row = format!("{}: {}", job.row.factor, job.row.setting);
-        judge(&run, split.judged(), &device, &[("command", command_line()), ("row", row)])?;
+        judge(&run, split.evaluation_cases(), &device, &[("command", command_line()), ("row", row)])?;
     }
     Ok(())
 }

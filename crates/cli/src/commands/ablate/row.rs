@@ -217,7 +217,7 @@ impl Ablation {
 
     /// What the row needs and the data set or the command line lacks.
     pub(super) fn missing_requirement(&self, dataset: &Dataset) -> Option<String> {
-        let with_text = || dataset.cases.iter().filter(|case| case.descriptions().is_some()).count();
+        let with_text = || dataset.cases.iter().filter(|case| case.descriptions_path().is_some()).count();
         match &self.change {
             Change::TextEncoder(None) => Some(format!("--encoder {}=DIR", self.name)),
             Change::Text(Rewrite::Misaligned | Rewrite::Shuffled) if dataset.classes.len() < 2 => {

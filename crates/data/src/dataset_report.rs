@@ -13,12 +13,12 @@ use bipvl_imaging::{
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Case, Dataset, Layout, Modality, preprocess::check_grid};
+use super::{Case, Dataset, Layout, Modality, preprocess::ensure_same_grid};
 use crate::{Error, Result};
 
 /// What a data set is, and every fault that would stop its training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Check {
+pub struct DatasetReport {
     /// The data set's name.
     pub name: String,
     /// How its files are arranged.
@@ -84,10 +84,10 @@ struct Found {
     faults: Vec<Error>,
 }
 
-impl Check {
+impl DatasetReport {
     /// Reads the headers of all volumes and the voxels of all label maps; after each case `progress` hears
     /// how many are done.
-    pub fn of(dataset: &Dataset, progress: &(dyn Fn(usize) + Sync)) -> Self {
+    pub fn new(dataset: &Dataset, progress: &(dyn Fn(usize) + Sync)) -> Self {
         let done = AtomicUsize::new(0);
         let cases: Vec<&Case> = dataset.cases.iter().chain(&dataset.test).collect();
         let look = |case: &&Case| {
@@ -204,7 +204,7 @@ impl Found {
         for image in &case.images {
             let grid = read_grid(image)?;
             channels += read_volume_count(image)?;
-            check_grid((image, &grid), (first, self.grid.get_or_insert(grid.clone())))?;
+            ensure_same_grid((image, &grid), (first, self.grid.get_or_insert(grid.clone())))?;
         }
         if channels != num_channels {
             return Err(Error::content(first, format!("{num_channels} channels"), channels.to_string()));
@@ -217,7 +217,7 @@ impl Found {
         let labels = read_labels(path)?;
         self.labels = histogram(&labels);
         match &self.grid {
-            Some(grid) => check_grid((path, labels.grid()), (&case.images[0], grid)),
+            Some(grid) => ensure_same_grid((path, labels.grid()), (&case.images[0], grid)),
             None => Ok(()),
         }
     }
