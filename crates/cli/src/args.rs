@@ -7,6 +7,7 @@ mod weights;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind, value_parser};
+use clap_complete::Shell;
 
 pub(crate) use predict::*;
 pub(crate) use train::*;
@@ -67,6 +68,10 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// Benchmark speed and memory.
     Bench(BenchArgs),
+    /// Print a shell completion script.
+    Completions(CompletionsArgs),
+    /// Write man pages.
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -172,7 +177,49 @@ pub(crate) enum DescribeSource {
     Endpoint,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// Shell to complete for.
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Output folder, such as `~/.local/share/man/man1`.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
 /// Exits with the usage error `message` and exit code 2, for what the parser cannot check.
 pub(crate) fn usage_error(message: &str) -> ! {
     Cli::command().error(ErrorKind::ValueValidation, message).exit()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// `BIPVL_UPDATE=1 cargo test -p bipvl-cli reference` writes the page anew.
+    #[test]
+    fn the_reference_page_is_that_of_the_definitions() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
+        let options = clap_markdown::MarkdownOptions::new()
+            .title("Command-line reference".to_owned())
+            .show_footer(false);
+        let page = clap_markdown::help_markdown_custom::<Cli>(&options);
+        if env::var_os("BIPVL_UPDATE").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &page).unwrap();
+        }
+        let committed = fs::read_to_string(&path).unwrap();
+        assert!(committed == page, "docs/reference/cli.md is outdated; write it with BIPVL_UPDATE=1");
+    }
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod interrupt;
 mod process_memory;
 mod progress;
 mod recipes;
@@ -34,9 +35,15 @@ fn main() -> ExitCode {
         Command::Export(args) => commands::export::run(&args),
         Command::Info(args) => commands::info::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
+        Command::Completions(args) => commands::completions::run(&args),
+        Command::Man(args) => commands::man::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if interrupt::is_requested() => {
+            tracing::warn!("{error:#}");
+            ExitCode::from(interrupt::EXIT_CODE)
+        }
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::from(RUNTIME_ERROR)

@@ -1,7 +1,8 @@
-//! One file per command: glue between the flags, the method, and what a person sees.
+//! One file per command: connects flags, libraries and terminal output.
 
 pub(crate) mod ablate;
 pub(crate) mod bench;
+pub(crate) mod completions;
 mod concepts;
 pub(crate) mod data;
 pub(crate) mod demo;
@@ -12,6 +13,7 @@ mod folds;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod judge;
+pub(crate) mod man;
 mod memory;
 pub(crate) mod predict;
 pub(crate) mod probe;

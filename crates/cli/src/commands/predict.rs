@@ -18,7 +18,7 @@ use indexmap::IndexMap;
 use indicatif::ProgressBar;
 
 use super::wording;
-use crate::{args::PredictArgs, progress};
+use crate::{args::PredictArgs, interrupt, progress};
 
 /// The label of what is no class.
 const BACKGROUND: u16 = 0;
@@ -28,6 +28,7 @@ type Inputs = IndexMap<String, Vec<PathBuf>>;
 
 /// Segments every input; one that fails is told of and the others go on.
 pub(crate) fn run(args: &PredictArgs) -> Result<()> {
+    interrupt::install();
     args.precision.check(args.device)?;
     let folders = args.model.iter().map(|folder| runs_in(folder)).collect::<Result<Vec<_>, _>>()?;
     let runs = folders.concat().iter().map(|folder| Run::open(folder)).collect::<Result<Vec<_>, _>>()?;
@@ -41,6 +42,9 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     let bar = progress::bar("segmenting", inputs.len());
     let mut failed = 0;
     for (name, files) in &inputs {
+        if interrupt::is_requested() {
+            bail!("interrupted before {name}");
+        }
         let path = args.out.join(format!("{name}.nii.gz"));
         let own = texts.get(name).map(|text| predictor.described(text));
         match segment(own.as_ref().unwrap_or(&predictor), name, files, &path, &bar) {

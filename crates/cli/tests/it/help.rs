@@ -37,6 +37,8 @@ const FLAGS: &[(&str, &str)] = &[
     ("export", "--out <RUN>"),
     ("info", "--model-size --json"),
     ("bench", "--json --repeat --smoke-test --classes --tokens"),
+    ("completions", "bash zsh fish powershell elvish"),
+    ("man", "--out"),
 ];
 
 #[test]
@@ -55,11 +57,46 @@ fn the_help_of_every_command_names_its_flags() {
 fn the_help_names_every_command() {
     let help = empty().bipvl(&["--help"]).succeeds().stdout;
     for command in [
-        "demo", "data", "describe", "train", "ablate", "predict", "evaluate", "probe", "import", "export",
-        "info", "bench", "help",
+        "demo",
+        "data",
+        "describe",
+        "train",
+        "ablate",
+        "predict",
+        "evaluate",
+        "probe",
+        "import",
+        "export",
+        "info",
+        "bench",
+        "completions",
+        "man",
+        "help",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} in\n{help}");
     }
+}
+
+#[test]
+fn every_shell_gets_a_completion_script_with_commands_and_flags() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = empty().bipvl(&["completions", shell]).succeeds().stdout;
+        for word in ["predict", "keep-largest-component", "gaussian"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
+fn every_command_gets_a_man_page() {
+    let scene = empty();
+    scene.bipvl(&["man", "--out", "man1"]).succeeds();
+    let pages = scene.names("man1");
+    for page in ["bipvl.1", "bipvl-predict.1", "bipvl-data-check.1", "bipvl-describe-lint.1"] {
+        assert!(pages.iter().any(|name| name == page), "{page} in {pages:?}");
+    }
+    let page = scene.text("man1/bipvl-predict.1");
+    assert!(page.starts_with(".ie") && page.contains("blend\\-mode"), "{page}");
 }
 
 #[test]
