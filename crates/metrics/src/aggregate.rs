@@ -1,129 +1,146 @@
-//! Means over cases and classes, counting what was left out.
+//! Means over cases and classes, with the number of missed classes beside them.
 
 use indexmap::IndexMap;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::convention::{Convention, State};
-use crate::score::{CaseScores, ClassScores, Settings};
+use crate::bootstrap::Bootstrap;
+use crate::convention::{Convention, MaskPresence};
+use crate::score::{CaseScores, ClassScores, MetricConfig};
 
-/// The scores of all cases and their means, as they are written to JSON.
+/// Seed of all confidence intervals, so that equal scores give equal intervals.
+const BOOTSTRAP_SEED: u64 = 0;
+
+/// The scores of all cases and their means: the content of `scores.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scores {
-    /// Whose definitions the scores follow.
+    /// Metric definitions.
     pub convention: Convention,
-    /// The distance in mm up to which NSD forgives.
+    /// Tolerance of NSD in mm.
     pub tolerance_mm: f64,
-    /// Case by case.
+    /// Label of reference voxels that were excluded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore_label: Option<u16>,
+    /// Scores by case.
     pub cases: Vec<CaseScores>,
-    /// The means over the cases by the class's name, in the order of first appearance.
-    pub mean: IndexMap<String, ClassMeans>,
+    /// Means over the cases by class name, in the order of first occurrence.
+    pub mean: IndexMap<String, ClassSummary>,
 }
 
-/// The means of one class over the cases.
+/// Means of one class over the cases.
 ///
-/// A missed class counts as 0 in Dice and NSD under every convention. It has no distance; HD95 and ASSD
-/// leave it out, say how often they did and give the mean with a penalty beside. A false alarm counts as
-/// its convention has it: Dice and NSD 0 (MONAI leaves Dice undefined), no distance. A class rightly absent
-/// is left out, but under Metrics Reloaded, where it scores perfectly, and in the Dice of medpy, which is 1.
+/// A missed class counts as 0 in Dice and NSD under every convention. Its HD95 and ASSD are undefined and left out of
+/// the mean; [`ScoreSummary::missed`] counts them and [`ScoreSummary::penalized_mean`] includes them. A false alarm
+/// counts as its convention defines it: Dice and NSD 0 (MONAI leaves Dice undefined), no distance. A class that is
+/// absent from both masks is left out, except that Metrics Reloaded scores it as perfect and medpy as Dice 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ClassMeans {
-    /// Dice, 0 to 1.
-    pub dice: Mean,
+pub struct ClassSummary {
+    /// Dice similarity coefficient, 0 to 1.
+    pub dice: ScoreSummary,
     /// 95 % Hausdorff distance in mm.
-    pub hd95_mm: Mean,
+    pub hd95_mm: ScoreSummary,
     /// Normalized surface Dice, 0 to 1.
-    pub nsd: Mean,
+    pub nsd: ScoreSummary,
     /// Average symmetric surface distance in mm.
-    pub assd_mm: Mean,
+    pub assd_mm: ScoreSummary,
 }
 
-/// The mean of one score over the cases where it exists.
+/// Mean of one metric over the cases in which it is defined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Mean {
-    /// The mean; `None` over no case.
+pub struct ScoreSummary {
+    /// Mean; `None` without cases.
     pub mean: Option<f64>,
-    /// The standard deviation of these cases (not of a population they were drawn from: divided by n);
-    /// `None` over no case.
+    /// Population standard deviation over the cases (divided by n); `None` without cases.
     pub std: Option<f64>,
-    /// Cases that the mean is made of.
+    /// 95 % confidence interval of the mean by percentile bootstrap over the cases; `None` for fewer than two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ci95: Option<[f64; 2]>,
+    /// Number of cases in the mean.
     pub cases: usize,
-    /// Cases whose reference holds the class and whose prediction does not, in the mean or not.
+    /// Number of cases in which the class was missed, whether or not they are in the mean.
     pub missed: usize,
-    /// For distances with missed cases: the mean in which each of these counts as the diagonal of its grid.
-    /// `None` too when a diagonal is unknown, as it is for cases read back from JSON.
+    /// Distances only: mean in which each missed case counts as the diagonal of its grid. `None` if no case was missed
+    /// or a diagonal is unknown, as for cases read back from JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub penalized_mean: Option<f64>,
 }
 
 impl Scores {
-    /// Gathers `cases`, which were scored under `settings`, and takes the means.
-    pub fn new(settings: &Settings, cases: Vec<CaseScores>) -> Self {
+    /// Summarizes `cases`, which were scored with `config`.
+    pub fn new(config: &MetricConfig, cases: Vec<CaseScores>) -> Self {
         let mut by_class: IndexMap<String, Vec<(ClassScores, Option<f64>)>> = IndexMap::new();
         for case in &cases {
             for (name, scores) in &case.classes {
                 by_class.entry(name.clone()).or_default().push((*scores, case.diagonal_mm));
             }
         }
-        let mean = by_class.into_iter().map(|(name, scores)| (name, class_means(&scores))).collect();
-        Self { convention: settings.convention, tolerance_mm: settings.tolerance_mm, cases, mean }
+        let classes: Vec<_> = by_class.into_iter().collect();
+        let mean: Vec<_> =
+            classes.into_par_iter().map(|(name, scores)| (name, ClassSummary::new(&scores))).collect();
+        let MetricConfig { convention, tolerance_mm, ignore_label } = *config;
+        Self { convention, tolerance_mm, ignore_label, cases, mean: mean.into_iter().collect() }
     }
 
-    /// The mean over classes of their mean Dice, in which a missed class counts as 0. Classes whose Dice
-    /// exists in no case are left out; `None` when that is all of them.
+    /// Mean over the classes of their mean Dice, in which a missed class counts as 0. Classes whose Dice is undefined in
+    /// all cases are left out; `None` if that is every class.
     pub fn mean_dice(&self) -> Option<f64> {
-        let means: Vec<f64> = self.mean.values().filter_map(|means| means.dice.mean).collect();
+        let means: Vec<f64> = self.mean.values().filter_map(|class| class.dice.mean).collect();
         average(&means)
     }
 }
 
 impl ClassScores {
-    /// Dice as a mean over cases counts it: 0 where the class was missed, `None` where it does not exist.
+    /// Dice as it enters the mean over cases: 0 if the class was missed, `None` if undefined.
     pub fn dice_or_zero_if_missed(&self) -> Option<f64> {
-        or_missed(self, |scores| scores.dice)
+        self.or_zero_if_missed(self.dice)
+    }
+
+    fn or_zero_if_missed(&self, score: Option<f64>) -> Option<f64> {
+        if self.presence == MaskPresence::OnlyReference { Some(0.0) } else { score }
     }
 }
 
-/// A missed class counts as 0, whatever the convention.
-fn or_missed(scores: &ClassScores, score: fn(&ClassScores) -> Option<f64>) -> Option<f64> {
-    if scores.state == State::PredEmpty { Some(0.0) } else { score(scores) }
-}
-
-fn class_means(scores: &[(ClassScores, Option<f64>)]) -> ClassMeans {
-    let missed: Vec<Option<f64>> = scores
-        .iter()
-        .filter(|(scores, _)| scores.state == State::PredEmpty)
-        .map(|(_, diagonal_mm)| *diagonal_mm)
-        .collect();
-    let shares = |score: fn(&ClassScores) -> Option<f64>| {
-        let values: Vec<f64> = scores.iter().filter_map(|(scores, _)| or_missed(scores, score)).collect();
-        Mean { missed: missed.len(), ..Mean::of(&values) }
-    };
-    let distances = |score: fn(&ClassScores) -> Option<f64>| {
-        let values: Vec<f64> = scores.iter().filter_map(|(scores, _)| score(scores)).collect();
-        let penalties: Option<Vec<f64>> = missed.iter().copied().collect();
-        let penalized_mean = penalties
-            .filter(|penalties| !penalties.is_empty())
-            .and_then(|penalties| average(&[values.clone(), penalties].concat()));
-        Mean { missed: missed.len(), penalized_mean, ..Mean::of(&values) }
-    };
-    ClassMeans {
-        dice: shares(|scores| scores.dice),
-        hd95_mm: distances(|scores| scores.hd95_mm),
-        nsd: shares(|scores| scores.nsd),
-        assd_mm: distances(|scores| scores.assd_mm),
+impl ClassSummary {
+    /// From the scores of each case and the diagonal of its grid in mm.
+    fn new(scores: &[(ClassScores, Option<f64>)]) -> Self {
+        let missed: Vec<Option<f64>> = scores
+            .iter()
+            .filter(|(scores, _)| scores.presence == MaskPresence::OnlyReference)
+            .map(|(_, diagonal_mm)| *diagonal_mm)
+            .collect();
+        let overlap = |score: fn(&ClassScores) -> Option<f64>| {
+            let values = scores.iter().filter_map(|(scores, _)| scores.or_zero_if_missed(score(scores)));
+            ScoreSummary { missed: missed.len(), ..ScoreSummary::from_values(&values.collect::<Vec<_>>()) }
+        };
+        let distance = |score: fn(&ClassScores) -> Option<f64>| {
+            let values: Vec<f64> = scores.iter().filter_map(|(scores, _)| score(scores)).collect();
+            let penalties: Option<Vec<f64>> = missed.iter().copied().collect();
+            let penalized_mean = penalties
+                .filter(|penalties| !penalties.is_empty())
+                .and_then(|penalties| average(&[values.clone(), penalties].concat()));
+            ScoreSummary { missed: missed.len(), penalized_mean, ..ScoreSummary::from_values(&values) }
+        };
+        Self {
+            dice: overlap(|scores| scores.dice),
+            hd95_mm: distance(|scores| scores.hd95_mm),
+            nsd: overlap(|scores| scores.nsd),
+            assd_mm: distance(|scores| scores.assd_mm),
+        }
     }
 }
 
-impl Mean {
-    fn of(values: &[f64]) -> Self {
+impl ScoreSummary {
+    fn from_values(values: &[f64]) -> Self {
         let mean = average(values);
         let squares =
             mean.map(|mean| values.iter().map(|value| (value - mean).powi(2)).collect::<Vec<f64>>());
         let std = squares.and_then(|squares| average(&squares)).map(f64::sqrt);
-        Self { mean, std, cases: values.len(), ..Self::default() }
+        let interval = Bootstrap::with_seed(BOOTSTRAP_SEED).mean(values).filter(|_| values.len() > 1);
+        let ci95 = interval.map(|interval| [interval.low, interval.high]);
+        Self { mean, std, ci95, cases: values.len(), ..Self::default() }
     }
 }
 

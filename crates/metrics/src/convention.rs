@@ -1,4 +1,4 @@
-//! The named definitions of the scores, and what each says of empty masks.
+//! Metric definitions by implementation, including their handling of empty masks.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::overlap::Overlap;
 use crate::score::ClassScores;
-use crate::surface::{Elements, SurfaceDistances};
+use crate::surface::{Discretization, SurfaceDistances};
 
-/// Whose definitions the scores follow.
+/// The implementation whose metric definitions are used.
 ///
 /// | | Dice | HD95 | NSD | ASSD |
 /// |---|---|---|---|---|
-/// | `monai` 1.6.1 | voxels | larger directed percentile, edge voxels | counts of edge voxels | mean of both directions joined |
-/// | `deepmind` surface-distance | voxels | larger directed percentile, weighted by area | areas of surface elements | mean of the two area-weighted directed means |
+/// | `monai` 1.6.1 | voxels | max of the directed percentiles, edge voxels | fraction of edge voxels | mean of the pooled distances |
+/// | `deepmind` surface-distance | voxels | max of the directed percentiles, area-weighted | fraction of the surface area | mean of the two area-weighted directed means |
 /// | `metrics-reloaded` | voxels | as `monai` | as `monai` | as `monai` |
-/// | `medpy` 0.5.2 | voxels | percentile of both directions joined | has none: as `monai` | as `monai` |
+/// | `medpy` 0.5.2 | voxels | percentile of the pooled distances | not implemented there: as `monai` | as `monai` |
 ///
-/// Where a mask is empty they say (–: undefined):
+/// Empty masks (– is undefined):
 ///
 /// | | both empty | prediction empty | reference empty |
 /// |---|---|---|---|
@@ -32,10 +32,10 @@ use crate::surface::{Elements, SurfaceDistances};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Convention {
-    /// MONAI with its defaults, apart from the symmetric surface distance.
+    /// MONAI with its default arguments; `symmetric=True` for the surface distance.
     #[default]
     Monai,
-    /// DeepMind's surface-distance, which judged the Medical Segmentation Decathlon.
+    /// DeepMind's surface-distance, used by the Medical Segmentation Decathlon.
     #[serde(rename = "deepmind")]
     DeepMind,
     /// Metrics Reloaded.
@@ -44,18 +44,18 @@ pub enum Convention {
     Medpy,
 }
 
-/// Which of the two masks of a class hold any voxel.
+/// Which of the two masks of a class are not empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Both do.
-    Ok,
-    /// Neither does: the class is rightly absent.
-    BothEmpty,
-    /// Only the reference does: the class was missed.
-    PredEmpty,
-    /// Only the prediction does: a false alarm.
-    RefEmpty,
+pub enum MaskPresence {
+    /// Prediction and reference contain the class.
+    Both,
+    /// Neither contains the class: absent, and rightly not predicted.
+    Neither,
+    /// Only the reference contains the class: missed.
+    OnlyReference,
+    /// Only the prediction contains the class: a false alarm.
+    OnlyPrediction,
 }
 
 /// The percentile of HD95.
@@ -65,7 +65,7 @@ impl Convention {
     /// All conventions, the default first.
     pub const ALL: [Self; 4] = [Self::Monai, Self::DeepMind, Self::MetricsReloaded, Self::Medpy];
 
-    /// The name on the command line and in JSON.
+    /// The name in JSON and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Monai => "monai",
@@ -75,32 +75,32 @@ impl Convention {
         }
     }
 
-    /// What surfaces are made of.
-    pub(crate) fn elements(self) -> Elements {
+    /// The discretization of surfaces.
+    pub(crate) fn discretization(self) -> Discretization {
         match self {
-            Self::DeepMind => Elements::Corners,
-            Self::Monai | Self::MetricsReloaded | Self::Medpy => Elements::EdgeVoxels,
+            Self::DeepMind => Discretization::Surfels,
+            Self::Monai | Self::MetricsReloaded | Self::Medpy => Discretization::EdgeVoxels,
         }
     }
 
-    /// The scores of one class from its counts and its surface distances.
+    /// The scores of one class from its voxel counts and surface distances.
     pub(crate) fn scores(
         self,
         overlap: Overlap,
         distances: &SurfaceDistances,
         tolerance_mm: f64,
     ) -> ClassScores {
-        let state = overlap.state();
-        if state != State::Ok {
-            return self.scores_of_empty_masks(state);
+        let presence = overlap.presence();
+        if presence != MaskPresence::Both {
+            return self.scores_of_empty_masks(presence);
         }
         let hd95_mm = match self {
             Self::Monai | Self::MetricsReloaded => distances.max_directed_percentile(PERCENTILE),
-            Self::DeepMind => distances.larger_percentile_by_area(PERCENTILE),
+            Self::DeepMind => distances.max_directed_weighted_percentile(PERCENTILE),
             Self::Medpy => distances.pooled_percentile(PERCENTILE),
         };
         let assd_mm = match self {
-            Self::DeepMind => distances.mean_of_means(),
+            Self::DeepMind => distances.mean_of_directed_means(),
             Self::Monai | Self::MetricsReloaded | Self::Medpy => distances.pooled_mean(),
         };
         ClassScores {
@@ -108,20 +108,24 @@ impl Convention {
             hd95_mm: Some(hd95_mm),
             nsd: Some(distances.fraction_within(tolerance_mm)),
             assd_mm: Some(assd_mm),
-            state,
+            presence,
         }
     }
 
-    fn scores_of_empty_masks(self, state: State) -> ClassScores {
-        let nothing = ClassScores { dice: None, hd95_mm: None, nsd: None, assd_mm: None, state };
-        match (state, self) {
-            (State::BothEmpty, Self::MetricsReloaded) => {
-                ClassScores { dice: Some(1.0), hd95_mm: Some(0.0), nsd: Some(1.0), assd_mm: Some(0.0), state }
-            }
-            (State::BothEmpty, Self::Medpy) => ClassScores { dice: Some(1.0), ..nothing },
-            (State::BothEmpty, Self::Monai | Self::DeepMind) => nothing,
-            (State::RefEmpty, Self::Monai) => ClassScores { nsd: Some(0.0), ..nothing },
-            _ => ClassScores { dice: Some(0.0), nsd: Some(0.0), ..nothing },
+    fn scores_of_empty_masks(self, presence: MaskPresence) -> ClassScores {
+        let undefined = ClassScores { dice: None, hd95_mm: None, nsd: None, assd_mm: None, presence };
+        match (presence, self) {
+            (MaskPresence::Neither, Self::MetricsReloaded) => ClassScores {
+                dice: Some(1.0),
+                hd95_mm: Some(0.0),
+                nsd: Some(1.0),
+                assd_mm: Some(0.0),
+                presence,
+            },
+            (MaskPresence::Neither, Self::Medpy) => ClassScores { dice: Some(1.0), ..undefined },
+            (MaskPresence::Neither, Self::Monai | Self::DeepMind) => undefined,
+            (MaskPresence::OnlyPrediction, Self::Monai) => ClassScores { nsd: Some(0.0), ..undefined },
+            _ => ClassScores { dice: Some(0.0), nsd: Some(0.0), ..undefined },
         }
     }
 }
@@ -139,6 +143,6 @@ impl FromStr for Convention {
         Self::ALL
             .into_iter()
             .find(|convention| convention.name() == name)
-            .ok_or_else(|| Error::UnknownConvention { found: name.to_owned() })
+            .ok_or_else(|| Error::UnknownConvention { name: name.to_owned() })
     }
 }

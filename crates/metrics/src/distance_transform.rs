@@ -1,42 +1,41 @@
-//! Exact Euclidean distances on an anisotropic grid.
+//! Exact Euclidean distance transform on an anisotropic grid.
 //!
-//! The squared distance to the nearest site is found axis after axis. Along each lane it is the lowest of
-//! the parabolas that stand over the sites passed so far (Felzenszwalb and Huttenlocher, "Distance
-//! transforms of sampled functions", 2012). Only the planes that hold sites and the lanes that lead to an
-//! asked voxel are visited, so a stray voxel far away costs next to nothing.
+//! Squared distances are computed axis by axis as the lower envelope of parabolas (Felzenszwalb and Huttenlocher,
+//! "Distance transforms of sampled functions", 2012). Only planes with sites and lanes with query voxels are visited, so
+//! an isolated far voxel costs little.
 
 use rayon::prelude::*;
 
 /// A voxel index, `[x, y, z]`.
 pub(crate) type Voxel = [usize; 3];
 
-/// Lanes are short; a thread takes at least this many at a time.
+/// Minimum number of lanes per rayon task.
 const LANES_PER_TASK: usize = 64;
 
-/// For each voxel of `from` the distance in mm to the nearest of `sites`, which are in the order of storage
-/// (z fastest); infinite when there is none.
+/// For each voxel of `from` the distance in mm to the nearest of `sites`, which are in row-major order (z fastest);
+/// infinite without sites.
 pub(crate) fn distances_by_transform(from: &[Voxel], sites: &[Voxel], spacing: [f64; 3]) -> Vec<f64> {
     if from.is_empty() || sites.is_empty() {
         return vec![f64::INFINITY; from.len()];
     }
-    let asked = Asked { ys: distinct(from, 1), zs: distinct(from, 2) };
+    let queries = QueryLanes { ys: distinct(from, 1), zs: distinct(from, 2) };
     let planes: Vec<&[Voxel]> = sites.chunk_by(|a, b| a[0] == b[0]).collect();
-    let mut squares = vec![0.0; planes.len() * asked.lanes()];
+    let mut squares = vec![0.0; planes.len() * queries.lanes()];
     squares
-        .par_chunks_mut(asked.lanes())
+        .par_chunks_mut(queries.lanes())
         .zip(&planes)
-        .for_each(|(squares, plane)| fill_plane(squares, plane, &asked, spacing));
+        .for_each(|(squares, plane)| fill_plane(squares, plane, &queries, spacing));
     let mut order: Vec<usize> = (0..from.len()).collect();
     order.sort_unstable_by_key(|&index| (from[index][1], from[index][2], from[index][0]));
     let same_lane = |a: &usize, b: &usize| from[*a][1..] == from[*b][1..];
     let lanes: Vec<&[usize]> = order.chunk_by(same_lane).collect();
-    let found: Vec<f64> = lanes
+    let by_lane: Vec<f64> = lanes
         .par_iter()
         .with_min_len(LANES_PER_TASK)
         .flat_map_iter(|lane| {
-            let column = asked.lane(from[lane[0]]);
+            let column = queries.lane(from[lane[0]]);
             let mut envelope = Envelope::new(spacing[0]);
-            for (plane, squares) in planes.iter().zip(squares.chunks(asked.lanes())) {
+            for (plane, squares) in planes.iter().zip(squares.chunks(queries.lanes())) {
                 envelope.push(plane[0][0], squares[column]);
             }
             let mut square_at = envelope.walk();
@@ -44,40 +43,40 @@ pub(crate) fn distances_by_transform(from: &[Voxel], sites: &[Voxel], spacing: [
         })
         .collect();
     let mut distances = vec![0.0; from.len()];
-    for (index, distance) in order.into_iter().zip(found) {
+    for (index, distance) in order.into_iter().zip(by_lane) {
         distances[index] = distance;
     }
     distances
 }
 
-/// The rows and columns of a plane across x through which asked voxels are reached.
-struct Asked {
+/// The distinct y and z of the query voxels: lanes along x through them.
+struct QueryLanes {
     ys: Vec<usize>,
     zs: Vec<usize>,
 }
 
-impl Asked {
+impl QueryLanes {
     fn lanes(&self) -> usize {
         self.ys.len() * self.zs.len()
     }
 
-    /// Where in a plane the lane along x through `voxel` stands.
+    /// Index of the lane along x through `voxel`.
     fn lane(&self, voxel: Voxel) -> usize {
         self.ys.partition_point(|&y| y < voxel[1]) * self.zs.len()
             + self.zs.partition_point(|&z| z < voxel[2])
     }
 }
 
-/// Squared distances in mm² within one plane of sites, at every asked lane.
-fn fill_plane(squares: &mut [f64], plane: &[Voxel], asked: &Asked, spacing: [f64; 3]) {
-    let width = asked.zs.len();
+/// Squared distances in mm² within one plane of sites, at every query lane.
+fn fill_plane(squares: &mut [f64], plane: &[Voxel], queries: &QueryLanes, spacing: [f64; 3]) {
+    let width = queries.zs.len();
     let rows: Vec<&[Voxel]> = plane.chunk_by(|a, b| a[1] == b[1]).collect();
     let mut along_z = Vec::with_capacity(rows.len() * width);
     let mut envelope = Envelope::new(spacing[2]);
     for row in &rows {
         envelope.clear();
         row.iter().for_each(|site| envelope.push(site[2], 0.0));
-        along_z.extend(asked.zs.iter().copied().map(envelope.walk()));
+        along_z.extend(queries.zs.iter().copied().map(envelope.walk()));
     }
     let mut envelope = Envelope::new(spacing[1]);
     for column in 0..width {
@@ -86,7 +85,7 @@ fn fill_plane(squares: &mut [f64], plane: &[Voxel], asked: &Asked, spacing: [f64
             envelope.push(row[0][1], squares[column]);
         }
         let mut square_at = envelope.walk();
-        for (row, &y) in asked.ys.iter().enumerate() {
+        for (row, &y) in queries.ys.iter().enumerate() {
             squares[row * width + column] = square_at(y);
         }
     }
@@ -105,7 +104,7 @@ struct Envelope {
     parabolas: Vec<Parabola>,
 }
 
-/// `height` + (distance to `index`)², the lowest of its envelope from `begin` on.
+/// `height` + (distance to `index`)², the lowest of the envelope from `begin` on.
 struct Parabola {
     index: usize,
     height: f64,
@@ -137,7 +136,7 @@ impl Envelope {
         self.parabolas.push(Parabola { index, height, begin });
     }
 
-    /// The envelope at indices that must not descend from call to call.
+    /// Evaluates the envelope at non-decreasing indices.
     fn walk(&self) -> impl FnMut(usize) -> f64 {
         let mut current = 0;
         move |index| {
@@ -178,7 +177,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn distances_are_those_of_comparing_all_pairs(
+        fn distances_equal_brute_force(
             from in voxels(0..40),
             sites in voxels(0..40),
             spacing in [0.3..5.0, 0.3..5.0, 0.3..5.0],
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_near_when_there_are_no_sites() {
+    fn the_distance_is_infinite_without_sites() {
         assert_eq!(distances_by_transform(&[[0, 0, 0]], &[], [1.0; 3]), [f64::INFINITY]);
     }
 }

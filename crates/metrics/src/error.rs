@@ -1,73 +1,85 @@
-//! What can be wrong with the things to compare.
+//! Errors of scoring.
 
 use bipvl_imaging::Grid;
 
-/// Why a case could not be scored, or a setting not be read.
+/// Why a case cannot be scored.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Prediction and reference do not lie on the same grid.
+    /// Prediction and reference are on different grids.
     #[error(
-        "{case}: expected the prediction on the grid of its reference, {}, found {}",
-        grid_in_words(reference),
-        grid_in_words(prediction)
+        "case {case}: prediction and reference are on different grids: prediction {}, reference {}",
+        grid_summary(prediction),
+        grid_summary(reference)
     )]
-    GridsDiffer {
-        /// The case's id.
+    GridMismatch {
+        /// Case id.
         case: String,
-        /// Where the prediction's voxels are.
+        /// Grid of the prediction.
         prediction: Box<Grid>,
-        /// Where the reference's voxels are.
+        /// Grid of the reference.
         reference: Box<Grid>,
     },
-    /// The grid has no voxels of positive, finite length.
-    #[error("{case}: expected a positive, finite spacing in mm, found {spacing:?}")]
-    Spacing {
-        /// The case's id.
+    /// The spacing of the reference is zero, negative or not finite.
+    #[error("case {case}: spacing {spacing:?} mm is not positive and finite")]
+    InvalidSpacing {
+        /// Case id.
         case: String,
         /// Millimeters per voxel, per axis.
         spacing: [f64; 3],
     },
-    /// A class stands for background.
-    #[error("class {name:?}: expected a label above 0, which is background, found 0")]
-    BackgroundClass {
-        /// The class's name.
+    /// A class has label 0, the background.
+    #[error("class {name:?} has label 0, which is background")]
+    BackgroundLabel {
+        /// Class name.
         name: String,
     },
-    /// A class stands for nothing.
-    #[error("class {name:?}: expected at least one label, found none")]
-    WithoutLabel {
-        /// The class's name.
+    /// A class has no label.
+    #[error("class {name:?} has no label")]
+    NoLabel {
+        /// Class name.
         name: String,
     },
-    /// Two classes share a name, or have the same labels.
-    #[error(
-        "expected classes with names and labels of their own, found {first:?} and {second:?} (labels {labels:?})"
-    )]
-    ClassesShare {
-        /// The name of the class listed first.
+    /// A class has the label of voxels that are excluded from scoring.
+    #[error("class {name:?} has label {label}, which is the ignore label")]
+    IgnoredClass {
+        /// Class name.
+        name: String,
+        /// The ignore label.
+        label: u16,
+    },
+    /// Two classes have one name.
+    #[error("two classes are named {name:?}")]
+    DuplicateName {
+        /// The shared name.
+        name: String,
+    },
+    /// Two classes have the same labels.
+    #[error("classes {first:?} and {second:?} have the same labels {labels:?}")]
+    DuplicateLabels {
+        /// Name of the class listed first.
         first: String,
-        /// The name of the class listed second.
+        /// Name of the class listed second.
         second: String,
-        /// The labels of the class listed second.
+        /// Their labels.
         labels: Vec<u16>,
     },
-    /// The tolerance of NSD is no length.
-    #[error("expected a finite tolerance of 0 mm or more, found {tolerance_mm}")]
-    Tolerance {
-        /// The tolerance found.
+    /// The tolerance of NSD is negative or not finite.
+    #[error("NSD tolerance {tolerance_mm} mm is negative or not finite")]
+    InvalidTolerance {
+        /// The tolerance in mm.
         tolerance_mm: f64,
     },
-    /// A name that is no convention's.
-    #[error("expected monai, deepmind, metrics-reloaded or medpy, found {found:?}")]
+    /// No convention has this name.
+    #[error("unknown convention {name:?}; known are monai, deepmind, metrics-reloaded and medpy")]
     UnknownConvention {
-        /// The name found.
-        found: String,
+        /// The name.
+        name: String,
     },
 }
 
-fn grid_in_words(grid: &Grid) -> String {
+fn grid_summary(grid: &Grid) -> String {
     let affine = grid.affine();
     let rows = [0, 1, 2].map(|row| [0, 1, 2, 3].map(|column| affine[(row, column)]));
-    format!("shape {:?} with affine {rows:?}", grid.shape())
+    format!("shape {:?}, affine {rows:?}", grid.shape())
 }

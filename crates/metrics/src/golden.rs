@@ -1,11 +1,13 @@
-//! The two shapes whose scores the published implementations were asked for: MONAI 1.6.1, DeepMind's
-//! surface-distance (December 2024), Metrics Reloaded (June 2025) and medpy 0.5.2.
+//! Scores of two shapes against the published implementations: MONAI 1.6.1, DeepMind's surface-distance (December
+//! 2024), Metrics Reloaded (June 2025) and medpy 0.5.2.
 
 use bipvl_imaging::{Grid, LabelMap};
 use ndarray::Array3;
 
-use crate::surface::{Elements, Surface, SurfaceDistances, surface_distances, surfaces};
-use crate::{ClassLabels, ClassScores, Convention, Overlap, Settings, State, overlaps, score_case};
+use crate::surface::{Discretization, Surface, SurfaceDistances, surface_distances, surfaces};
+use crate::{
+    ClassLabels, ClassScores, Convention, MaskPresence, MetricConfig, Overlap, overlaps, score_case,
+};
 
 /// Sums of a thousand f64 terms may differ in their last digits with the order of the terms.
 const SUMMATION: f64 = 1e-12;
@@ -38,18 +40,18 @@ fn prediction() -> LabelMap {
     })
 }
 
-fn distances(elements: Elements) -> SurfaceDistances {
-    surface_distances(elements, &prediction(), &reference(), &[1]).remove(0)
+fn distances(discretization: Discretization) -> SurfaceDistances {
+    surface_distances(discretization, &prediction(), &reference(), &[1]).remove(0)
 }
 
-fn surface(elements: Elements, label_map: &LabelMap) -> Surface {
-    surfaces(elements, label_map, &[1], SPACING).remove(0)
+fn surface(discretization: Discretization, label_map: &LabelMap) -> Surface {
+    surfaces(discretization, label_map, &[1], SPACING).remove(0)
 }
 
 fn scores(convention: Convention, tolerance_mm: f64) -> ClassScores {
     let classes = [ClassLabels { name: "ellipsoid".to_owned(), labels: vec![1] }];
-    let settings = Settings { convention, tolerance_mm };
-    let case = score_case("golden", &prediction(), &reference(), &classes, &settings).unwrap();
+    let config = MetricConfig { convention, tolerance_mm, ignore_label: None };
+    let case = score_case("golden", &prediction(), &reference(), &classes, &config).unwrap();
     case.classes["ellipsoid"]
 }
 
@@ -64,37 +66,41 @@ fn voxels_are_counted() {
     assert_eq!((overlap.reference, overlap.prediction), (1323, 1045));
     assert_close(overlap.dice().unwrap(), 0.749_155_405_405_405_4, SUMMATION);
     assert_close(overlap.iou().unwrap(), 0.598_919_648_885_887_9, SUMMATION);
-    assert_eq!(overlap, Overlap { both: 887, ..overlap });
+    assert_eq!(overlap, Overlap { intersection: 887, ..overlap });
 }
 
 #[test]
 fn edge_voxels_are_counted() {
-    assert_eq!(surface(Elements::EdgeVoxels, &reference()).elements.len(), 478);
-    assert_eq!(surface(Elements::EdgeVoxels, &prediction()).elements.len(), 422);
+    assert_eq!(surface(Discretization::EdgeVoxels, &reference()).indices.len(), 478);
+    assert_eq!(surface(Discretization::EdgeVoxels, &prediction()).indices.len(), 422);
 }
 
 #[test]
-fn surfaces_have_the_areas_of_the_published_table() {
-    let area = |label_map: &LabelMap| surface(Elements::Corners, label_map).areas.iter().sum::<f64>();
+fn surface_areas_match_deepmind() {
+    let area = |label_map: &LabelMap| surface(Discretization::Surfels, label_map).weights.iter().sum::<f64>();
     assert_close(area(&reference()), 1_116.954_237_226_920_7, AREA_MM2);
     assert_close(area(&prediction()), 928.052_145_571_032_8, AREA_MM2);
 }
 
 #[test]
 fn the_largest_distance_is_that_of_the_stray_block() {
-    for elements in [Elements::EdgeVoxels, Elements::Corners] {
-        assert_close(distances(elements).max_directed_percentile(100.0), 21.007_617_665_980_12, SUMMATION);
+    for discretization in [Discretization::EdgeVoxels, Discretization::Surfels] {
+        assert_close(
+            distances(discretization).max_directed_percentile(100.0),
+            21.007_617_665_980_12,
+            SUMMATION,
+        );
     }
 }
 
 #[test]
-fn directed_means_are_those_of_the_published_implementations() {
-    let voxels = distances(Elements::EdgeVoxels);
+fn directed_means_match_the_published_implementations() {
+    let voxels = distances(Discretization::EdgeVoxels);
     assert_close(voxels.from_prediction.mean(), 1.400_360_998_257_116_6, SUMMATION);
-    assert_close(voxels.mean_of_means(), 1.449_036_795_453_909_4, SUMMATION);
-    let corners = distances(Elements::Corners);
-    assert_close(corners.from_reference.mean(), 1.019_386_218_222_022_1, SUMMATION);
-    assert_close(corners.from_prediction.mean(), 1.324_702_849_754_067, SUMMATION);
+    assert_close(voxels.mean_of_directed_means(), 1.449_036_795_453_909_4, SUMMATION);
+    let surfels = distances(Discretization::Surfels);
+    assert_close(surfels.from_reference.mean(), 1.019_386_218_222_022_1, SUMMATION);
+    assert_close(surfels.from_prediction.mean(), 1.324_702_849_754_067, SUMMATION);
 }
 
 #[test]
@@ -134,7 +140,7 @@ fn nsd_is_that_of_each_convention() {
 fn dice_is_the_same_under_every_convention() {
     for convention in Convention::ALL {
         let scores = scores(convention, 2.0);
-        assert_eq!(scores.state, State::Ok);
+        assert_eq!(scores.presence, MaskPresence::Both);
         assert_close(scores.dice.unwrap(), 0.749_155_405_405_405_4, SUMMATION);
     }
 }

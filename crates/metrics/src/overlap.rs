@@ -1,88 +1,88 @@
-//! Dice and intersection over union from counts of voxels.
+//! Dice and IoU from voxel counts.
 
 use bipvl_imaging::LabelMap;
 use ndarray::{Axis, Zip};
 use rayon::prelude::*;
 
-use crate::classes::ClassIndices;
-use crate::convention::State;
-use crate::layers::per_slice;
+use crate::class_index::ClassIndex;
+use crate::convention::MaskPresence;
+use crate::disjoint::per_disjoint_group;
 
-/// How many voxels of one class the prediction, the reference and both hold.
+/// Voxel counts of one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overlap {
     /// Voxels of the prediction.
     pub prediction: usize,
     /// Voxels of the reference.
     pub reference: usize,
-    /// Voxels of both.
-    pub both: usize,
+    /// Voxels of both: true positives.
+    pub intersection: usize,
 }
 
 impl Overlap {
-    /// Dice, 2 |P ∩ R| / (|P| + |R|); `None` when both masks are empty.
+    /// Dice, 2 |P ∩ R| / (|P| + |R|); `None` if both masks are empty.
     pub fn dice(&self) -> Option<f64> {
-        share(2 * self.both, self.prediction + self.reference)
+        ratio(2 * self.intersection, self.prediction + self.reference)
     }
 
-    /// Intersection over union, |P ∩ R| / |P ∪ R|; `None` when both masks are empty.
+    /// Intersection over union, |P ∩ R| / |P ∪ R|; `None` if both masks are empty.
     pub fn iou(&self) -> Option<f64> {
-        share(self.both, self.prediction + self.reference - self.both)
+        ratio(self.intersection, self.prediction + self.reference - self.intersection)
     }
 
-    /// Which of the masks are empty.
-    pub fn state(&self) -> State {
+    /// Which of the two masks are not empty.
+    pub fn presence(&self) -> MaskPresence {
         match (self.prediction, self.reference) {
-            (0, 0) => State::BothEmpty,
-            (0, _) => State::PredEmpty,
-            (_, 0) => State::RefEmpty,
-            _ => State::Ok,
+            (0, 0) => MaskPresence::Neither,
+            (0, _) => MaskPresence::OnlyReference,
+            (_, 0) => MaskPresence::OnlyPrediction,
+            _ => MaskPresence::Both,
         }
     }
 
-    fn plus(self, other: Self) -> Self {
+    fn add(self, other: Self) -> Self {
         Self {
             prediction: self.prediction + other.prediction,
             reference: self.reference + other.reference,
-            both: self.both + other.both,
+            intersection: self.intersection + other.intersection,
         }
     }
 }
 
-/// The overlap of each of `classes`, which are sets of labels, in their order.
+/// The overlap of each of `classes`. A class is a set of labels; classes may overlap.
 ///
 /// # Panics
 ///
-/// When the shapes differ or a class has no label.
+/// If the shapes differ or a class has no label.
 pub fn overlaps(prediction: &LabelMap, reference: &LabelMap, classes: &[&[u16]]) -> Vec<Overlap> {
-    per_slice(prediction, reference, classes, overlaps_of_labels)
+    per_disjoint_group(prediction, reference, classes, overlaps_of_labels)
 }
 
-/// The overlap of each of `labels`, in their order.
+/// The overlap of each of `labels`.
 fn overlaps_of_labels(prediction: &LabelMap, reference: &LabelMap, labels: &[u16]) -> Vec<Overlap> {
     let (prediction, reference) = (prediction.voxels(), reference.voxels());
-    assert_eq!(prediction.shape(), reference.shape(), "label maps to compare must have one shape");
-    let classes = ClassIndices::new(labels);
-    let nothing = || vec![Overlap::default(); labels.len()];
+    assert_eq!(prediction.shape(), reference.shape(), "prediction and reference must have the same shape");
+    let classes = ClassIndex::new(labels);
+    let zeros = || vec![Overlap::default(); labels.len()];
     (0..prediction.len_of(Axis(0)))
         .into_par_iter()
         .map(|x| {
-            let mut counts = nothing();
+            let mut counts = zeros();
             let planes = (prediction.index_axis(Axis(0), x), reference.index_axis(Axis(0), x));
-            Zip::from(planes.0).and(planes.1).for_each(|&predicted, &expected| {
-                if let Some(class_index) = classes.of(predicted) {
+            Zip::from(planes.0).and(planes.1).for_each(|&predicted, &referenced| {
+                if let Some(class_index) = classes.get(predicted) {
                     counts[class_index].prediction += 1;
-                    counts[class_index].both += usize::from(predicted == expected);
+                    counts[class_index].intersection += usize::from(predicted == referenced);
                 }
-                if let Some(class_index) = classes.of(expected) {
+                if let Some(class_index) = classes.get(referenced) {
                     counts[class_index].reference += 1;
                 }
             });
             counts
         })
-        .reduce(nothing, |a, b| a.into_iter().zip(b).map(|(a, b)| a.plus(b)).collect())
+        .reduce(zeros, |a, b| a.into_iter().zip(b).map(|(a, b)| a.add(b)).collect())
 }
 
-fn share(part: usize, whole: usize) -> Option<f64> {
+fn ratio(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }

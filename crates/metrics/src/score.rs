@@ -1,20 +1,21 @@
-//! The scores of one case, class by class.
+//! Scores of one case.
 
 use bipvl_imaging::{Grid, LabelMap};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::convention::{Convention, State};
-use crate::layers::per_slice;
+use crate::convention::{Convention, MaskPresence};
+use crate::disjoint::per_disjoint_group;
+use crate::ignore::exclude_ignored;
 use crate::overlap::overlaps;
 use crate::surface::surface_distances;
 
-/// The scores of one class in one case; `None` where the convention leaves a score undefined.
+/// Scores of one class in one case; `None` where the convention leaves a score undefined.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassScores {
-    /// Dice, 0 to 1.
+    /// Dice similarity coefficient, 0 to 1.
     pub dice: Option<f64>,
     /// 95 % Hausdorff distance in mm.
     pub hd95_mm: Option<f64>,
@@ -22,81 +23,83 @@ pub struct ClassScores {
     pub nsd: Option<f64>,
     /// Average symmetric surface distance in mm.
     pub assd_mm: Option<f64>,
-    /// Which masks are empty.
-    pub state: State,
+    /// Whether prediction and reference contain the class.
+    pub presence: MaskPresence,
 }
 
-/// The scores of one case.
+/// Scores of one case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseScores {
-    /// The case's id.
+    /// Case id.
     pub case: String,
-    /// The scores by the class's name, in the order asked for.
+    /// Scores by class name, in the order of the classes.
     pub classes: IndexMap<String, ClassScores>,
-    /// The diagonal of the case's grid in mm, the penalty for a missed class. It is not written to JSON,
-    /// where the means hold what was made of it.
+    /// Diagonal of the case's grid in mm, the distance that penalizes a missed class. Not written to JSON.
     #[serde(skip)]
     pub diagonal_mm: Option<f64>,
 }
 
-/// How to score.
+/// Which metrics to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Whose definitions to follow.
+pub struct MetricConfig {
+    /// Metric definitions.
     pub convention: Convention,
-    /// The distance in mm up to which NSD forgives, itself included.
+    /// Tolerance of NSD in mm, inclusive.
     pub tolerance_mm: f64,
+    /// Label of reference voxels without annotation, which are excluded from all scores (nnU-Net's `ignore`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignore_label: Option<u16>,
 }
 
-impl Default for Settings {
+impl Default for MetricConfig {
     fn default() -> Self {
-        Self { convention: Convention::default(), tolerance_mm: 2.0 }
+        Self { convention: Convention::default(), tolerance_mm: 2.0, ignore_label: None }
     }
 }
 
-/// A class to score.
+/// A class and the labels that represent it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassLabels {
-    /// The class's name.
+    /// Class name.
     pub name: String,
-    /// Its labels in both label maps, each voxel of any of them being the class's; never 0, which is
-    /// background. Classes may overlap.
+    /// Labels of the class in prediction and reference; several for a region. Never 0, the background. Classes may
+    /// overlap.
     pub labels: Vec<u16>,
 }
 
-/// Scores `prediction` against `reference`, one class after the other in the order of `classes`. Labels
-/// that no class has count as background.
+/// Scores `prediction` against `reference` for each of `classes`. Labels without a class are background.
 ///
-/// A class of several labels is scored as their union, and a voxel counts for every class that has its label.
-/// Spacing is that of the reference's grid; its axes are taken to be perpendicular.
+/// A class with several labels is their union. Distances use the spacing of the reference and assume perpendicular axes.
+/// Voxels whose reference is [`MetricConfig::ignore_label`] are background in both masks.
 ///
 /// # Errors
 ///
-/// When the grids differ, when their spacing is not positive, when a class has label 0 or none, when two
-/// classes have one name or the same labels, or when the tolerance is negative or not finite.
+/// If the grids differ, the spacing is not positive, a class has label 0, the ignore label or none, two classes have
+/// the same name or the same labels, or the tolerance is negative or not finite.
 pub fn score_case(
     case: &str,
     prediction: &LabelMap,
     reference: &LabelMap,
     classes: &[ClassLabels],
-    settings: &Settings,
+    config: &MetricConfig,
 ) -> Result<CaseScores, Error> {
-    check_settings(settings)?;
-    check_classes(classes)?;
+    check_tolerance(config.tolerance_mm)?;
+    check_classes(classes, config.ignore_label)?;
     check_grids(case, prediction.grid(), reference.grid())?;
     let sets: Vec<&[u16]> = classes.iter().map(|class| class.labels.as_slice()).collect();
-    let convention = settings.convention;
-    let overlaps = overlaps(prediction, reference, &sets);
-    let distances = per_slice(prediction, reference, &sets, |prediction, reference, labels| {
-        surface_distances(convention.elements(), prediction, reference, labels)
+    let convention = config.convention;
+    let prediction = exclude_ignored(prediction, reference, config.ignore_label);
+    let overlaps = overlaps(&prediction, reference, &sets);
+    let distances = per_disjoint_group(&prediction, reference, &sets, |prediction, reference, labels| {
+        surface_distances(convention.discretization(), prediction, reference, labels)
     });
     let scores = overlaps
         .into_iter()
         .zip(&distances)
-        .map(|(overlap, distances)| convention.scores(overlap, distances, settings.tolerance_mm));
+        .map(|(overlap, distances)| convention.scores(overlap, distances, config.tolerance_mm));
     Ok(CaseScores {
         case: case.to_owned(),
         classes: classes.iter().map(|class| class.name.clone()).zip(scores).collect(),
@@ -104,47 +107,51 @@ pub fn score_case(
     })
 }
 
-fn check_settings(settings: &Settings) -> Result<(), Error> {
-    let tolerance_mm = settings.tolerance_mm;
+fn check_tolerance(tolerance_mm: f64) -> Result<(), Error> {
     if tolerance_mm.is_finite() && tolerance_mm >= 0.0 {
         Ok(())
     } else {
-        Err(Error::Tolerance { tolerance_mm })
+        Err(Error::InvalidTolerance { tolerance_mm })
     }
 }
 
-fn check_classes(classes: &[ClassLabels]) -> Result<(), Error> {
+fn check_classes(classes: &[ClassLabels], ignore_label: Option<u16>) -> Result<(), Error> {
     for (class_index, class) in classes.iter().enumerate() {
+        let name = || class.name.clone();
         if class.labels.is_empty() {
-            return Err(Error::WithoutLabel { name: class.name.clone() });
+            return Err(Error::NoLabel { name: name() });
         }
         if class.labels.contains(&0) {
-            return Err(Error::BackgroundClass { name: class.name.clone() });
+            return Err(Error::BackgroundLabel { name: name() });
         }
-        let shares = |other: &&ClassLabels| other.name == class.name || is_same_set(other, class);
-        if let Some(other) = classes[..class_index].iter().find(shares) {
-            return Err(Error::ClassesShare {
-                first: other.name.clone(),
-                second: class.name.clone(),
-                labels: class.labels.clone(),
-            });
+        if let Some(label) = ignore_label.filter(|label| class.labels.contains(label)) {
+            return Err(Error::IgnoredClass { name: name(), label });
+        }
+        let previous = &classes[..class_index];
+        if previous.iter().any(|other| other.name == class.name) {
+            return Err(Error::DuplicateName { name: name() });
+        }
+        if let Some(other) = previous.iter().find(|other| has_same_labels(other, class)) {
+            let (first, labels) = (other.name.clone(), class.labels.clone());
+            return Err(Error::DuplicateLabels { first, second: name(), labels });
         }
     }
     Ok(())
 }
 
-fn is_same_set(one: &ClassLabels, other: &ClassLabels) -> bool {
-    let holds = |one: &ClassLabels, other: &ClassLabels| other.labels.iter().all(|l| one.labels.contains(l));
-    holds(one, other) && holds(other, one)
+fn has_same_labels(a: &ClassLabels, b: &ClassLabels) -> bool {
+    let contains_all =
+        |a: &ClassLabels, b: &ClassLabels| b.labels.iter().all(|label| a.labels.contains(label));
+    contains_all(a, b) && contains_all(b, a)
 }
 
 fn check_grids(case: &str, prediction: &Grid, reference: &Grid) -> Result<(), Error> {
     let spacing = reference.spacing();
     if !spacing.iter().all(|length| length.is_finite() && *length > 0.0) {
-        return Err(Error::Spacing { case: case.to_owned(), spacing });
+        return Err(Error::InvalidSpacing { case: case.to_owned(), spacing });
     }
     if !reference.is_same_as(prediction) {
-        return Err(Error::GridsDiffer {
+        return Err(Error::GridMismatch {
             case: case.to_owned(),
             prediction: Box::new(prediction.clone()),
             reference: Box::new(reference.clone()),

@@ -1,56 +1,55 @@
-//! The surfaces of two masks and the distances between them, measured once for all scores.
+//! Distances between the surfaces of two masks, computed once for all surface metrics.
 
 use bipvl_imaging::LabelMap;
 use rayon::prelude::*;
 
-use crate::classes::ClassIndices;
-use crate::corners::{Areas, surface_corners};
-use crate::edges::edge_voxels;
+use crate::class_index::ClassIndex;
+use crate::edge_voxels::edge_voxels;
+use crate::label_rows::LabelRows;
 use crate::nearest::nearest_distances;
-use crate::rows::Rows;
+use crate::surfels::{SurfelAreas, surfels};
 
-/// A distance that is the tolerance but for the float32 rounding of a file's affine is within it.
-const ROUNDING: f64 = 1e-6;
+/// Relative slack of the tolerance, for the float32 rounding of affines in files.
+const TOLERANCE_SLACK: f64 = 1e-6;
 
-/// What a surface is made of.
+/// How a surface is discretized.
 #[derive(Clone, Copy)]
-pub(crate) enum Elements {
-    /// Voxels with a face neighbor outside the mask, all of weight 1.
+pub(crate) enum Discretization {
+    /// Voxels with a face neighbor outside the mask, all of weight 1 (MONAI).
     EdgeVoxels,
-    /// Corners where voxels inside and outside the mask meet, weighted by the area in mm² of the surface
-    /// that runs between them.
-    Corners,
+    /// Corners between voxels inside and outside the mask, weighted by the area of the surface in mm² (DeepMind).
+    Surfels,
 }
 
-/// The surface of one mask; elements are in the order of storage.
+/// The surface of one mask; elements are in row-major order.
 #[derive(Clone, Default)]
 pub(crate) struct Surface {
     /// Index of each element, `[x, y, z]`.
-    pub(crate) elements: Vec<[usize; 3]>,
+    pub(crate) indices: Vec<[usize; 3]>,
     /// Area of each element in mm², or 1 for a voxel.
-    pub(crate) areas: Vec<f64>,
+    pub(crate) weights: Vec<f64>,
 }
 
 /// A surface element of one of several classes.
-pub(crate) struct Surfel {
-    /// The place of the class in the list of labels.
+pub(crate) struct SurfaceElement {
+    /// Index of the class.
     pub(crate) class_index: usize,
-    /// Its index, `[x, y, z]`.
-    pub(crate) element: [usize; 3],
-    /// Its area in mm², or 1 for a voxel.
-    pub(crate) area: f64,
+    /// Index of the voxel or corner, `[x, y, z]`.
+    pub(crate) index: [usize; 3],
+    /// Area in mm², or 1 for a voxel.
+    pub(crate) weight: f64,
 }
 
-/// From each surface element of one mask to the nearest of the other.
+/// Distances from each surface element of one mask to the nearest of the other.
 #[derive(Clone, Default)]
 pub(crate) struct DirectedDistances {
     /// Distances in mm.
     pub(crate) distances_mm: Vec<f64>,
-    /// The area of the element that each distance starts from.
-    pub(crate) areas: Vec<f64>,
+    /// Weight of the element that each distance starts from.
+    pub(crate) weights: Vec<f64>,
 }
 
-/// The distances of one class both ways; both lists are empty when either mask is.
+/// The distances of one class in both directions; both lists are empty if either mask is.
 #[derive(Clone, Default)]
 pub(crate) struct SurfaceDistances {
     /// From the prediction's surface to the reference's.
@@ -59,63 +58,62 @@ pub(crate) struct SurfaceDistances {
     pub(crate) from_reference: DirectedDistances,
 }
 
-/// The distances between prediction and reference of each of `labels`, in their order; spacing is the
-/// reference's.
+/// The distances between prediction and reference for each of `labels`, in mm of the reference's spacing.
 pub(crate) fn surface_distances(
-    elements: Elements,
+    discretization: Discretization,
     prediction: &LabelMap,
     reference: &LabelMap,
     labels: &[u16],
 ) -> Vec<SurfaceDistances> {
     let spacing = reference.grid().spacing();
-    let predicted = surfaces(elements, prediction, labels, spacing);
-    let expected = surfaces(elements, reference, labels, spacing);
+    let predicted = surfaces(discretization, prediction, labels, spacing);
+    let expected = surfaces(discretization, reference, labels, spacing);
     predicted
         .into_par_iter()
         .zip(expected)
         .map(|(prediction, reference)| {
-            if prediction.elements.is_empty() || reference.elements.is_empty() {
+            if prediction.indices.is_empty() || reference.indices.is_empty() {
                 return SurfaceDistances::default();
             }
-            let there = nearest_distances(&prediction.elements, &reference.elements, spacing);
-            let back = nearest_distances(&reference.elements, &prediction.elements, spacing);
+            let forward = nearest_distances(&prediction.indices, &reference.indices, spacing);
+            let backward = nearest_distances(&reference.indices, &prediction.indices, spacing);
             SurfaceDistances {
-                from_prediction: DirectedDistances { distances_mm: there, areas: prediction.areas },
-                from_reference: DirectedDistances { distances_mm: back, areas: reference.areas },
+                from_prediction: DirectedDistances { distances_mm: forward, weights: prediction.weights },
+                from_reference: DirectedDistances { distances_mm: backward, weights: reference.weights },
             }
         })
         .collect()
 }
 
-/// The surface of each of `labels`, in their order; beyond the grid there is background.
+/// The surface of each of `labels`; outside the grid is background.
 pub(crate) fn surfaces(
-    elements: Elements,
+    discretization: Discretization,
     label_map: &LabelMap,
     labels: &[u16],
     spacing: [f64; 3],
 ) -> Vec<Surface> {
-    let (rows, classes) = (Rows::new(label_map), ClassIndices::new(labels));
+    let (rows, classes) = (LabelRows::new(label_map), ClassIndex::new(labels));
     let planes = rows.shape()[0];
-    let found: Vec<Vec<Surfel>> = match elements {
-        Elements::EdgeVoxels => {
+    let elements: Vec<Vec<SurfaceElement>> = match discretization {
+        Discretization::EdgeVoxels => {
             (0..planes).into_par_iter().map(|x| edge_voxels(x, &rows, &classes)).collect()
         }
-        Elements::Corners => {
-            let areas = Areas::new(spacing);
+        Discretization::Surfels => {
+            let areas = SurfelAreas::new(spacing);
             let planes = (0..=planes).into_par_iter();
-            planes.map(|x| surface_corners(x, &rows, &classes, &areas)).collect()
+            planes.map(|x| surfels(x, &rows, &classes, &areas)).collect()
         }
     };
     let mut surfaces = vec![Surface::default(); labels.len()];
-    for Surfel { class_index, element, area } in found.into_iter().flatten() {
-        surfaces[class_index].elements.push(element);
-        surfaces[class_index].areas.push(area);
+    for SurfaceElement { class_index, index, weight } in elements.into_iter().flatten() {
+        surfaces[class_index].indices.push(index);
+        surfaces[class_index].weights.push(weight);
     }
     surfaces
 }
 
 impl SurfaceDistances {
-    /// The larger of the two directed percentiles, interpolated linearly.
+    /// The larger of the two directed percentiles, linearly interpolated, weights ignored.
     pub(crate) fn max_directed_percentile(&self, percent: f64) -> f64 {
         self.directions()
             .map(|list| percentile(list.distances_mm.clone(), percent))
@@ -123,33 +121,34 @@ impl SurfaceDistances {
             .fold(0.0, f64::max)
     }
 
-    /// The larger of the two directed percentiles of area: the first distance up to which at least `percent`
-    /// of the surface lies.
-    pub(crate) fn larger_percentile_by_area(&self, percent: f64) -> f64 {
-        self.directions().map(|list| list.percentile_by_area(percent)).into_iter().fold(0.0, f64::max)
+    /// The larger of the two directed weighted percentiles: the smallest distance within which at least `percent` of the
+    /// surface area lies.
+    pub(crate) fn max_directed_weighted_percentile(&self, percent: f64) -> f64 {
+        self.directions().map(|list| list.weighted_percentile(percent)).into_iter().fold(0.0, f64::max)
     }
 
-    /// The percentile of both directions joined, interpolated linearly.
+    /// The percentile of the pooled distances, linearly interpolated.
     pub(crate) fn pooled_percentile(&self, percent: f64) -> f64 {
-        let joined = self.directions().map(|list| list.distances_mm.as_slice()).concat();
-        percentile(joined, percent)
+        let pooled = self.directions().map(|list| list.distances_mm.as_slice()).concat();
+        percentile(pooled, percent)
     }
 
-    /// The mean of both directions joined, weighted by area.
+    /// The weighted mean of the pooled distances.
     pub(crate) fn pooled_mean(&self) -> f64 {
-        let [there, back] = self.directions();
-        (there.weighted_sum() + back.weighted_sum()) / (there.area() + back.area())
+        let [a, b] = self.directions();
+        (a.weighted_sum() + b.weighted_sum()) / (a.total_weight() + b.total_weight())
     }
 
-    /// The mean of the two directed means, weighted by area.
-    pub(crate) fn mean_of_means(&self) -> f64 {
+    /// The mean of the two directed weighted means.
+    pub(crate) fn mean_of_directed_means(&self) -> f64 {
         self.directions().map(DirectedDistances::mean).iter().sum::<f64>() / 2.0
     }
 
-    /// The share of both surfaces within `tolerance_mm` of the other, 0 to 1.
+    /// The fraction of both surfaces within `tolerance_mm` of the other, 0 to 1.
     pub(crate) fn fraction_within(&self, tolerance_mm: f64) -> f64 {
-        let [there, back] = self.directions();
-        (there.area_within(tolerance_mm) + back.area_within(tolerance_mm)) / (there.area() + back.area())
+        let [a, b] = self.directions();
+        (a.weight_within(tolerance_mm) + b.weight_within(tolerance_mm))
+            / (a.total_weight() + b.total_weight())
     }
 
     fn directions(&self) -> [&DirectedDistances; 2] {
@@ -158,42 +157,42 @@ impl SurfaceDistances {
 }
 
 impl DirectedDistances {
-    /// The mean, weighted by area.
+    /// The weighted mean.
     pub(crate) fn mean(&self) -> f64 {
-        self.weighted_sum() / self.area()
+        self.weighted_sum() / self.total_weight()
     }
 
-    /// The area of the whole surface.
-    pub(crate) fn area(&self) -> f64 {
-        self.areas.iter().sum()
+    /// The area of the surface in mm², or its number of edge voxels.
+    pub(crate) fn total_weight(&self) -> f64 {
+        self.weights.iter().sum()
     }
 
     fn weighted_sum(&self) -> f64 {
-        self.distances_mm.iter().zip(&self.areas).map(|(distance, area)| distance * area).sum()
+        self.distances_mm.iter().zip(&self.weights).map(|(distance, weight)| distance * weight).sum()
     }
 
-    fn area_within(&self, tolerance_mm: f64) -> f64 {
-        let limit = tolerance_mm * (1.0 + ROUNDING);
-        let within = self.distances_mm.iter().zip(&self.areas).filter(|(distance, _)| **distance <= limit);
-        // From a positive zero: the sum of nothing would be a negative one, and be printed as such.
-        within.fold(0.0, |sum, (_, area)| sum + area)
+    fn weight_within(&self, tolerance_mm: f64) -> f64 {
+        let limit = tolerance_mm * (1.0 + TOLERANCE_SLACK);
+        let within = self.distances_mm.iter().zip(&self.weights).filter(|(distance, _)| **distance <= limit);
+        // Not `sum`, which is −0 for an empty iterator.
+        within.fold(0.0, |sum, (_, weight)| sum + weight)
     }
 
-    fn percentile_by_area(&self, percent: f64) -> f64 {
+    fn weighted_percentile(&self, percent: f64) -> f64 {
         let mut sorted: Vec<(f64, f64)> =
-            self.distances_mm.iter().copied().zip(self.areas.iter().copied()).collect();
+            self.distances_mm.iter().copied().zip(self.weights.iter().copied()).collect();
         sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-        let enough = self.area() * percent / 100.0;
-        let mut area = 0.0;
-        let reached = sorted.iter().find(|element| {
-            area += element.1;
-            area >= enough
+        let threshold = self.total_weight() * percent / 100.0;
+        let mut cumulative = 0.0;
+        let reached = sorted.iter().find(|(_, weight)| {
+            cumulative += weight;
+            cumulative >= threshold
         });
-        reached.or(sorted.last()).map_or(0.0, |element| element.0)
+        reached.or(sorted.last()).map_or(0.0, |(distance, _)| *distance)
     }
 }
 
-/// The value at rank (n − 1) · percent / 100 of n sorted values, linear between two; 0 of none.
+/// Linearly interpolated percentile as `numpy.percentile`: rank (n − 1) · percent / 100; 0 of an empty list.
 fn percentile(mut values: Vec<f64>, percent: f64) -> f64 {
     if values.is_empty() {
         return 0.0;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use anyhow::Result;
-use bipvl_metrics::{Quartiles, Scores, State};
+use bipvl_metrics::{MaskPresence, Quartiles, Scores};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
@@ -64,11 +64,13 @@ impl ClassDice {
     fn of(scores: &Scores, class: &str) -> Self {
         let of_class = scores.cases.iter().filter_map(|case| case.classes.get(class));
         let mut cases: Vec<(f64, bool)> = of_class
-            .filter_map(|scores| Some((scores.dice_or_zero_if_missed()?, scores.state == State::PredEmpty)))
+            .filter_map(|scores| {
+                Some((scores.dice_or_zero_if_missed()?, scores.presence == MaskPresence::OnlyReference))
+            })
             .collect();
         cases.sort_by(|one, other| one.0.total_cmp(&other.0));
         let dice: Vec<f64> = cases.iter().map(|case| case.0).collect();
-        Self { cases, quartiles: Quartiles::of(&dice) }
+        Self { cases, quartiles: Quartiles::from_values(&dice) }
     }
 
     fn words(&self) -> String {
@@ -80,7 +82,7 @@ impl ClassDice {
     }
 
     fn draw(&self, canvas: &Canvas<'_>, range: &Range<f64>, middle: i32, color: RGBColor) -> Drawn {
-        let Some(Quartiles { low, median, high, whiskers }) = self.quartiles else { return Ok(()) };
+        let Some(Quartiles { q1: low, median, q3: high, whiskers }) = self.quartiles else { return Ok(()) };
         let [low, median, high] = [low, median, high].map(|dice| across(range, dice));
         let [lowest, highest] = whiskers.map(|dice| across(range, dice));
         let (line, bold) = (color.stroke_width(2), INK.stroke_width(3));

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use bipvl_imaging::{Grid, LabelMap, Volume};
-use bipvl_metrics::{CaseScores, ClassLabels, ClassScores, Convention, Scores, Settings, State};
+use bipvl_metrics::{CaseScores, ClassLabels, ClassScores, Convention, MaskPresence, MetricConfig, Scores};
 use indexmap::IndexMap;
 use ndarray::Array3;
 
@@ -79,14 +79,14 @@ pub(crate) fn report() -> Report {
         hd95_mm: Some(30.0 * (1.0 - dice)),
         nsd: Some(dice * 0.9),
         assd_mm: Some(5.0 * (1.0 - dice)),
-        state: State::Ok,
+        presence: MaskPresence::Both,
     };
-    let nothing = |state, dice| ClassScores {
+    let nothing = |presence, dice| ClassScores {
         dice,
         hd95_mm: None,
-        nsd: Some(0.0).filter(|_| state != State::BothEmpty),
+        nsd: Some(0.0).filter(|_| presence != MaskPresence::Neither),
         assd_mm: None,
-        state,
+        presence,
     };
     let scored = |case: &str, scores: [ClassScores; 4]| CaseScores {
         case: case.to_owned(),
@@ -95,13 +95,21 @@ pub(crate) fn report() -> Report {
     };
     let cases = vec![
         scored("abdomen_001", [ok(0.96), ok(0.95), ok(0.93), ok(0.82)]),
-        scored("abdomen_002", [ok(0.91), ok(0.88), ok(0.74), nothing(State::PredEmpty, Some(0.0))]),
+        scored(
+            "abdomen_002",
+            [ok(0.91), ok(0.88), ok(0.74), nothing(MaskPresence::OnlyReference, Some(0.0))],
+        ),
         scored(
             "abdomen_003",
-            [ok(0.95), ok(0.94), nothing(State::BothEmpty, None), nothing(State::RefEmpty, None)],
+            [
+                ok(0.95),
+                ok(0.94),
+                nothing(MaskPresence::Neither, None),
+                nothing(MaskPresence::OnlyPrediction, None),
+            ],
         ),
     ];
-    let settings = Settings { convention: Convention::Monai, tolerance_mm: 2.0 };
+    let settings = MetricConfig { convention: Convention::Monai, tolerance_mm: 2.0 };
     Report {
         title: "Abdomen <CT> & four organs".to_owned(),
         settings: [

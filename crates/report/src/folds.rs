@@ -1,6 +1,6 @@
 //! The scores of each fold of a cross-validation, and their mean and spread.
 
-use bipvl_metrics::{Scores, Settings};
+use bipvl_metrics::{MetricConfig, Scores};
 use serde_json::{Value, json};
 
 use crate::rows::number;
@@ -10,7 +10,7 @@ pub struct FoldScores(Vec<Scores>);
 
 impl FoldScores {
     /// Of the scores of all cases, where the first fold has the first `counts[0]` of them, and so on.
-    pub fn new(settings: &Settings, all: &Scores, counts: impl Iterator<Item = usize>) -> Self {
+    pub fn new(settings: &MetricConfig, all: &Scores, counts: impl Iterator<Item = usize>) -> Self {
         let mut rest = all.cases.as_slice();
         let by_fold = counts.map(|count| {
             let (own, others) = rest.split_at(count);
@@ -91,8 +91,8 @@ mod tests {
     fn folds(found: &[u16]) -> FoldScores {
         let cases = found.iter().map(|found| case(*found)).collect();
         FoldScores::new(
-            &Settings::default(),
-            &Scores::new(&Settings::default(), cases),
+            &MetricConfig::default(),
+            &Scores::new(&MetricConfig::default(), cases),
             found.iter().map(|_| 1),
         )
     }
@@ -103,7 +103,7 @@ mod tests {
             Volume::new(array, Grid::with_spacing([10, 1, 1], [1.0; 3]))
         };
         let classes = [ClassLabels { name: "a".to_owned(), labels: vec![1] }];
-        score_case("case", &volume(found), &volume(10), &classes, &Settings::default()).unwrap()
+        score_case("case", &volume(found), &volume(10), &classes, &MetricConfig::default()).unwrap()
     }
 
     #[test]

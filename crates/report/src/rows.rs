@@ -1,6 +1,6 @@
 //! Scores as the rows of a table: one per class, one per case, the numbers already in words.
 
-use bipvl_metrics::{CaseScores, ClassScores, Mean, Scores, State};
+use bipvl_metrics::{CaseScores, ClassScores, MaskPresence, ScoreSummary, Scores};
 
 /// What stands where a score does not exist.
 pub const UNDEFINED: &str = "–";
@@ -110,7 +110,7 @@ pub fn number(score: Option<f64>, digits: usize) -> String {
     score.map_or_else(|| UNDEFINED.to_owned(), |score| format!("{score:.digits$}"))
 }
 
-fn with_spread(mean: &Mean, digits: usize) -> String {
+fn with_spread(mean: &ScoreSummary, digits: usize) -> String {
     match (mean.mean, mean.std) {
         (Some(mean), Some(std)) => format!("{mean:.digits$} ± {std:.digits$}"),
         (mean, _) => number(mean, digits),
@@ -128,11 +128,11 @@ fn case_cell(scores: Option<&ClassScores>) -> CaseCell {
     let Some(scores) = scores else {
         return CaseCell { dice: None, words: "not scored", scores: [(); 4].map(|()| UNDEFINED.to_owned()) };
     };
-    let (dice, words) = match scores.state {
-        State::Ok => (scores.dice, ""),
-        State::BothEmpty => (None, "absent"),
-        State::PredEmpty => (Some(0.0), "missed"),
-        State::RefEmpty => (Some(0.0), "false alarm"),
+    let (dice, words) = match scores.presence {
+        MaskPresence::Both => (scores.dice, ""),
+        MaskPresence::Neither => (None, "absent"),
+        MaskPresence::OnlyReference => (Some(0.0), "missed"),
+        MaskPresence::OnlyPrediction => (Some(0.0), "false alarm"),
     };
     let scores =
         [number(scores.dice, 3), number(scores.hd95_mm, 2), number(scores.nsd, 3), number(scores.assd_mm, 2)];

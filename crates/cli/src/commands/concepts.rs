@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bipvl::{data::Case, infer::Predictor, probe::ConceptProbe, run::Run, text::Description};
-use bipvl_metrics::{Scores, State};
+use bipvl_metrics::{MaskPresence, Scores};
 
 use bipvl_report::concepts::{ConceptMaps, Concepts, Effect};
 
@@ -50,8 +50,9 @@ pub(super) fn concepts(
 
 /// The first of the cases whose references hold most classes.
 fn richest<'a>(cases: &'a [Case], scores: &Scores) -> Option<&'a Case> {
-    let is_there = |state| matches!(state, State::Ok | State::PredEmpty);
-    let classes =
-        |place: usize| scores.cases[place].classes.values().filter(|scores| is_there(scores.state)).count();
+    let is_there = |state| matches!(state, MaskPresence::Both | MaskPresence::OnlyReference);
+    let classes = |place: usize| {
+        scores.cases[place].classes.values().filter(|scores| is_there(scores.presence)).count()
+    };
     (0..cases.len()).rev().max_by_key(|place| classes(*place)).map(|place| &cases[place])
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use bipvl::data::{LabelRemap, read_classes, read_reference};
 use bipvl_imaging::nifti::read_labels;
 use bipvl_io::atomic_write;
-use bipvl_metrics::{ClassLabels, Scores, Settings, score_case};
+use bipvl_metrics::{ClassLabels, MetricConfig, Scores, score_case};
 use bipvl_report::table;
 
 use super::predict::name_of;
@@ -18,7 +18,8 @@ use crate::{args::EvaluateArgs, progress};
 
 /// Scores every case of the reference folder, writes the scores and prints their table.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
-    let settings = Settings { convention: args.convention, tolerance_mm: args.tolerance_mm };
+    let settings =
+        MetricConfig { convention: args.convention, tolerance_mm: args.tolerance_mm, ignore_label: None };
     if args.tolerance_mm.is_nan() || args.tolerance_mm < 0.0 {
         bail!("--tolerance-mm: expected at least 0, found {}", args.tolerance_mm);
     }
@@ -43,7 +44,7 @@ pub(crate) fn score(
     pairs: &[Pair],
     classes: &[ClassLabels],
     relabel: &[LabelRemap],
-    settings: &Settings,
+    settings: &MetricConfig,
 ) -> Result<Scores> {
     let bar = progress::bar("scoring", pairs.len());
     let mut cases = Vec::with_capacity(pairs.len());

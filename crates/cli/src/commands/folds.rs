@@ -13,7 +13,7 @@ use bipvl::{
     train::checkpoint::saved_progress,
 };
 use bipvl_io::atomic_write;
-use bipvl_metrics::Settings;
+use bipvl_metrics::MetricConfig;
 use bipvl_report::{Report, folds::FoldScores, history::History, table};
 use burn::tensor::Device;
 
@@ -149,7 +149,7 @@ fn summarize(args: &TrainArgs, folds: &[Fold]) -> Result<()> {
     let (labels, classes) = (config.data.class_labels(), &config.data.classes);
     let pairs = folds.iter().flat_map(|fold| fold.split.val.iter().map(|case| fold.pair(case)));
     let pairs = pairs.collect::<Result<Vec<Pair>>>()?;
-    let settings = Settings::default();
+    let settings = MetricConfig::default();
     let scores = score(&pairs, &labels, &config.data.relabel, &settings)?;
     let by_fold = FoldScores::new(&settings, &scores, folds.iter().map(|fold| fold.split.val.len()));
 

@@ -12,7 +12,7 @@ use bipvl::{
 };
 use bipvl_imaging::nifti::{read_labels, write_labels};
 use bipvl_io::atomic_write;
-use bipvl_metrics::{ClassLabels, Scores, Settings};
+use bipvl_metrics::{ClassLabels, MetricConfig, Scores};
 use bipvl_report::{
     Report,
     history::History,
@@ -36,7 +36,7 @@ pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&st
     let pairs = segment(run, &predictor, cases)?;
     let classes = run.config.data.class_labels();
     let relabel = &run.config.data.relabel;
-    let scores = score(&pairs, &classes, relabel, &Settings::default())?;
+    let scores = score(&pairs, &classes, relabel, &MetricConfig::default())?;
     write_scores(&run.path("scores.json"), &scores)?;
     let table = table::markdown(&scores, &run.config.data.classes);
     atomic_write(&run.path("scores.md"), table.as_bytes())?;

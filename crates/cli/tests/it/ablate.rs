@@ -18,7 +18,7 @@ fn mean_dice(scene: &Scene, run: &str) -> f64 {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let of_case = |case: &Value| {
         let classes = case["classes"].as_object().unwrap().values();
-        let present = classes.filter(|class| class["state"] != "both_empty");
+        let present = classes.filter(|class| class["presence"] != "neither");
         let dice: Vec<f64> = present.map(|class| class["dice"].as_f64().unwrap_or(0.0)).collect();
         mean(&dice)
     };

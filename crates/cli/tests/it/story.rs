@@ -75,14 +75,14 @@ fn scores_have_their_exact_form() {
         assert!(case["case"].as_str().unwrap().starts_with("case_"));
         assert_keys(&case["classes"], &names);
         for class in names {
-            assert_keys(&case["classes"][class], &["dice", "hd95_mm", "nsd", "assd_mm", "state"]);
-            assert!(case["classes"][class]["state"].is_string());
+            assert_keys(&case["classes"][class], &["dice", "hd95_mm", "nsd", "assd_mm", "presence"]);
+            assert!(case["classes"][class]["presence"].is_string());
         }
     }
     assert_keys(&scores["mean"], &names);
     for class in names {
         assert_keys(&scores["mean"][class], &["dice", "hd95_mm", "nsd", "assd_mm"]);
-        assert_keys(&scores["mean"][class]["dice"], &["mean", "std", "cases", "missed"]);
+        assert_keys(&scores["mean"][class]["dice"], &["mean", "std", "ci95", "cases", "missed"]);
     }
     assert!(!scene.text("run/scores.json").contains("-0.0"), "no share is a negative zero");
 }
@@ -169,12 +169,13 @@ fn a_perfect_prediction_scores_one_everywhere() {
     let scores = scene.json("scores.json");
     for case in scores["cases"].as_array().unwrap() {
         for class in names {
-            let expected = json!({ "dice": 1.0, "hd95_mm": 0.0, "nsd": 1.0, "assd_mm": 0.0, "state": "ok" });
+            let expected =
+                json!({ "dice": 1.0, "hd95_mm": 0.0, "nsd": 1.0, "assd_mm": 0.0, "presence": "both" });
             assert_eq!(case["classes"][class], expected, "{class}");
         }
     }
     for class in names {
-        let expected = json!({ "mean": 1.0, "std": 0.0, "cases": 2, "missed": 0 });
+        let expected = json!({ "mean": 1.0, "std": 0.0, "ci95": [1.0, 1.0], "cases": 2, "missed": 0 });
         assert_eq!(scores["mean"][class]["dice"], expected);
     }
 }

@@ -133,7 +133,7 @@ fn compare(
     let (own, trained) = (scores(place), scores(0));
     Compared {
         dice: (!own.is_empty()).then(|| mean(own.iter().copied())),
-        difference: if place == 0 { None } else { bootstrap.mean_difference(&own, &trained) },
+        difference: if place == 0 { None } else { bootstrap.paired_mean_difference(&own, &trained) },
     }
 }
 

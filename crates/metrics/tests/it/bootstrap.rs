@@ -1,4 +1,4 @@
-//! The bootstrap against distributions that are known in closed form.
+//! The bootstrap against closed-form distributions.
 
 use bipvl_metrics::bootstrap::{Bootstrap, Interval};
 use proptest::prelude::*;
@@ -8,24 +8,24 @@ fn ones_and_zeros(ones: usize, cases: usize) -> Vec<f64> {
 }
 
 #[test]
-fn no_case_has_no_interval() {
+fn there_is_no_interval_without_cases() {
     assert_eq!(Bootstrap::with_seed(1).mean(&[]), None);
-    assert_eq!(Bootstrap::with_seed(1).mean_difference(&[], &[]), None);
+    assert_eq!(Bootstrap::with_seed(1).paired_mean_difference(&[], &[]), None);
 }
 
 #[test]
-fn the_same_gain_in_every_case_leaves_no_doubt() {
-    let gain = Bootstrap::with_seed(1).mean_difference(&[0.75, 0.5, 1.0], &[0.5, 0.25, 0.75]);
+fn equal_differences_give_an_interval_of_width_0() {
+    let gain = Bootstrap::with_seed(1).paired_mean_difference(&[0.75, 0.5, 1.0], &[0.5, 0.25, 0.75]);
     assert_eq!(gain, Some(Interval { mean: 0.25, low: 0.25, high: 0.25, cases: 3 }));
     assert!(gain.is_some_and(|gain| gain.excludes_zero()));
-    let nothing = Bootstrap::with_seed(1).mean_difference(&[0.75, 0.5], &[0.75, 0.5]).unwrap();
+    let nothing = Bootstrap::with_seed(1).paired_mean_difference(&[0.75, 0.5], &[0.75, 0.5]).unwrap();
     assert!(!nothing.excludes_zero());
 }
 
-/// The mean of two draws from {0, 1} is 0, ½ or 1 with probabilities ¼, ½, ¼: the middle 40 % are all ½, the
-/// middle 95 % reach from 0 to 1.
+/// The mean of two draws from {0, 1} is 0, ½ or 1 with probabilities ¼, ½, ¼: the central 40 % are ½, the central 95 %
+/// reach from 0 to 1.
 #[test]
-fn two_cases_are_drawn_as_two_coins() {
+fn two_cases_are_resampled_like_two_coins() {
     let ends = |confidence| {
         let interval = Bootstrap { confidence, ..Bootstrap::with_seed(3) }.mean(&[0.0, 1.0]).unwrap();
         (interval.low, interval.high)
@@ -37,7 +37,7 @@ fn two_cases_are_drawn_as_two_coins() {
 /// Ten draws from five ones and five zeros hold binomially many ones: P(X ≤ 1) = 11/1024 < 2.5 % and
 /// P(X ≤ 2) = 56/1024 > 2.5 %, so the interval of 95 % reaches from 2 to 8 tenths.
 #[test]
-fn shares_follow_the_binomial_distribution() {
+fn fractions_follow_the_binomial_distribution() {
     let interval = Bootstrap::with_seed(5).mean(&ones_and_zeros(5, 10)).unwrap();
     assert_eq!((interval.mean, interval.low, interval.high), (0.5, 0.2, 0.8));
 }
@@ -46,7 +46,7 @@ fn shares_follow_the_binomial_distribution() {
 /// √(0.3 · 0.7 / 1000) = 0.01449; the ends of 10,000 draws scatter by 0.0004 around the limit, and means come in
 /// steps of 0.001.
 #[test]
-fn many_cases_give_the_normal_interval() {
+fn many_cases_approach_the_normal_interval() {
     let interval = Bootstrap::with_seed(11).mean(&ones_and_zeros(300, 1000)).unwrap();
     let half = 1.959_964 * (0.3f64 * 0.7 / 1000.0).sqrt();
     assert!((interval.low - (0.3 - half)).abs() < 2e-3, "{interval:?}");
@@ -55,10 +55,10 @@ fn many_cases_give_the_normal_interval() {
 
 /// Unpaired, these scores overlap widely; paired, every case gains between 0.01 and 0.03.
 #[test]
-fn pairs_stay_together() {
+fn differences_are_paired() {
     let without = [0.1, 0.9, 0.4, 0.7, 0.2];
     let with = [0.12, 0.91, 0.43, 0.72, 0.21];
-    let gain = Bootstrap::with_seed(2).mean_difference(&with, &without).unwrap();
+    let gain = Bootstrap::with_seed(2).paired_mean_difference(&with, &without).unwrap();
     assert!(gain.low > 0.01 - 1e-12 && gain.high < 0.03 + 1e-12 && gain.excludes_zero(), "{gain:?}");
 }
 
@@ -66,17 +66,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn turned_around_moved_and_stretched_the_interval_follows(
+    fn the_interval_is_antisymmetric_and_affine_equivariant(
         pairs in prop::collection::vec((0.0..1.0f64, 0.0..1.0f64), 1..20),
         seed: u64,
     ) {
         let (one, other): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
         let bootstrap = Bootstrap { resamples: 500, ..Bootstrap::with_seed(seed) };
-        let there = bootstrap.mean_difference(&one, &other).unwrap();
-        let back = bootstrap.mean_difference(&other, &one).unwrap();
+        let there = bootstrap.paired_mean_difference(&one, &other).unwrap();
+        let back = bootstrap.paired_mean_difference(&other, &one).unwrap();
         prop_assert_eq!((there.mean, there.low, there.high), (-back.mean, -back.high, -back.low));
         prop_assert!(there.low <= there.high);
-        prop_assert_eq!(there, bootstrap.mean_difference(&one, &other).unwrap());
+        prop_assert_eq!(there, bootstrap.paired_mean_difference(&one, &other).unwrap());
         let percent: Vec<f64> = one.iter().map(|value| 100.0 * value + 7.0).collect();
         let (plain, percent) = (bootstrap.mean(&one).unwrap(), bootstrap.mean(&percent).unwrap());
         prop_assert!((100.0 * plain.low + 7.0 - percent.low).abs() < 1e-9);

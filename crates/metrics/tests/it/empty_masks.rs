@@ -1,7 +1,7 @@
-//! What each convention says where a mask is empty, as listed from the published implementations.
+//! Scores of empty masks under each convention, as in the published implementations.
 
 use bipvl_imaging::LabelMap;
-use bipvl_metrics::{ClassScores, Convention, State};
+use bipvl_metrics::{ClassScores, Convention, MaskPresence};
 
 use crate::{mask, score};
 
@@ -22,7 +22,7 @@ fn values(scores: ClassScores) -> [Option<f64>; 4] {
     [scores.dice, scores.hd95_mm, scores.nsd, scores.assd_mm]
 }
 
-fn table(convention: Convention) -> [(LabelMap, LabelMap, State, [Option<f64>; 4]); 3] {
+fn table(convention: Convention) -> [(LabelMap, LabelMap, MaskPresence, [Option<f64>; 4]); 3] {
     let (both_empty, ref_empty) = match convention {
         Convention::Monai => (UNDEFINED, [None, None, Some(0.0), None]),
         Convention::DeepMind => (UNDEFINED, ZERO_WITHOUT_DISTANCE),
@@ -30,19 +30,19 @@ fn table(convention: Convention) -> [(LabelMap, LabelMap, State, [Option<f64>; 4
         Convention::Medpy => ([Some(1.0), None, None, None], ZERO_WITHOUT_DISTANCE),
     };
     [
-        (empty(), empty(), State::BothEmpty, both_empty),
-        (empty(), block(), State::PredEmpty, ZERO_WITHOUT_DISTANCE),
-        (block(), empty(), State::RefEmpty, ref_empty),
+        (empty(), empty(), MaskPresence::Neither, both_empty),
+        (empty(), block(), MaskPresence::OnlyReference, ZERO_WITHOUT_DISTANCE),
+        (block(), empty(), MaskPresence::OnlyPrediction, ref_empty),
     ]
 }
 
 #[test]
-fn empty_masks_score_as_each_convention_says() {
+fn empty_masks_follow_the_convention() {
     for convention in Convention::ALL {
-        for (prediction, reference, state, expected) in table(convention) {
+        for (prediction, reference, presence, expected) in table(convention) {
             let scores = score(convention, &prediction, &reference);
-            assert_eq!(scores.state, state, "{convention}");
-            assert_eq!(values(scores), expected, "{convention}, {state:?}");
+            assert_eq!(scores.presence, presence, "{convention}");
+            assert_eq!(values(scores), expected, "{convention}, {presence:?}");
         }
     }
 }
@@ -55,9 +55,9 @@ fn a_missed_class_has_dice_0_under_every_convention() {
 }
 
 #[test]
-fn a_volume_without_voxels_holds_no_class() {
+fn a_volume_without_voxels_contains_no_class() {
     let nothing = mask([0, 4, 3], [1.0; 3], |_| true);
     for convention in Convention::ALL {
-        assert_eq!(score(convention, &nothing, &nothing).state, State::BothEmpty);
+        assert_eq!(score(convention, &nothing, &nothing).presence, MaskPresence::Neither);
     }
 }

@@ -1,18 +1,18 @@
 //! The form that scores take in JSON.
 
-use bipvl_metrics::{Convention, Scores, Settings, State, score_case};
+use bipvl_metrics::{Convention, MaskPresence, MetricConfig, Scores, score_case};
 use serde_json::{Value, json};
 
 use crate::{classes, mask};
 
 /// A liver that is found exactly and a spleen that is missed.
 fn scores() -> Scores {
-    let settings = Settings::default();
+    let config = MetricConfig::default();
     let prediction = mask([3, 4, 12], [1.0; 3], |voxel| voxel != [0, 0, 0]);
     let mut reference = prediction.clone();
     reference.voxels_mut()[[0, 0, 0]] = 2;
-    let case = score_case("case_01", &prediction, &reference, &classes(&["liver", "spleen"]), &settings);
-    Scores::new(&settings, vec![case.expect("one grid")])
+    let case = score_case("case_01", &prediction, &reference, &classes(&["liver", "spleen"]), &config);
+    Scores::new(&config, vec![case.expect("one grid")])
 }
 
 fn expected() -> Value {
@@ -22,8 +22,8 @@ fn expected() -> Value {
         "cases": [{
             "case": "case_01",
             "classes": {
-                "liver": { "dice": 1.0, "hd95_mm": 0.0, "nsd": 1.0, "assd_mm": 0.0, "state": "ok" },
-                "spleen": { "dice": 0.0, "hd95_mm": null, "nsd": 0.0, "assd_mm": null, "state": "pred_empty" },
+                "liver": { "dice": 1.0, "hd95_mm": 0.0, "nsd": 1.0, "assd_mm": 0.0, "presence": "both" },
+                "spleen": { "dice": 0.0, "hd95_mm": null, "nsd": 0.0, "assd_mm": null, "presence": "only_reference" },
             },
         }],
         "mean": {
@@ -44,12 +44,12 @@ fn expected() -> Value {
 }
 
 #[test]
-fn scores_take_the_documented_form() {
+fn scores_serialize_to_the_documented_json() {
     assert_eq!(serde_json::to_value(scores()).unwrap(), expected());
 }
 
 #[test]
-fn scores_are_read_back_as_they_were_written() {
+fn scores_round_trip_through_json() {
     let read: Scores = serde_json::from_value(expected()).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), expected());
     assert_eq!(read.mean, scores().mean);
@@ -62,7 +62,7 @@ fn classes_keep_their_order() {
 }
 
 #[test]
-fn conventions_have_one_name_everywhere() {
+fn conventions_have_the_same_name_in_json_and_text() {
     for (convention, name) in
         Convention::ALL.into_iter().zip(["monai", "deepmind", "metrics-reloaded", "medpy"])
     {
@@ -73,13 +73,21 @@ fn conventions_have_one_name_everywhere() {
 }
 
 #[test]
-fn states_are_written_in_snake_case() {
-    let states = [State::Ok, State::BothEmpty, State::PredEmpty, State::RefEmpty];
-    assert_eq!(serde_json::to_value(states).unwrap(), json!(["ok", "both_empty", "pred_empty", "ref_empty"]));
+fn mask_presence_is_written_in_snake_case() {
+    let presences = [
+        MaskPresence::Both,
+        MaskPresence::Neither,
+        MaskPresence::OnlyReference,
+        MaskPresence::OnlyPrediction,
+    ];
+    assert_eq!(
+        serde_json::to_value(presences).unwrap(),
+        json!(["both", "neither", "only_reference", "only_prediction"])
+    );
 }
 
 #[test]
-fn settings_may_be_given_in_part() {
-    let settings: Settings = serde_json::from_value(json!({ "convention": "deepmind" })).unwrap();
-    assert_eq!(settings, Settings { convention: Convention::DeepMind, tolerance_mm: 2.0 });
+fn missing_keys_of_a_metric_config_take_their_defaults() {
+    let config: MetricConfig = serde_json::from_value(json!({ "convention": "deepmind" })).unwrap();
+    assert_eq!(config, MetricConfig { convention: Convention::DeepMind, ..MetricConfig::default() });
 }

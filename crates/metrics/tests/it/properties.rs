@@ -1,7 +1,7 @@
-//! What holds for all masks.
+//! Properties that hold for all masks.
 
 use bipvl_imaging::{Grid, LabelMap};
-use bipvl_metrics::{CaseScores, ClassScores, Convention, Settings, State, score_case};
+use bipvl_metrics::{CaseScores, ClassScores, Convention, MaskPresence, MetricConfig, score_case};
 use ndarray::Array3;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -27,8 +27,8 @@ fn convention() -> impl Strategy<Value = Convention> {
 }
 
 fn score_all(convention: Convention, prediction: &LabelMap, reference: &LabelMap) -> CaseScores {
-    let settings = Settings { convention, tolerance_mm: 1.0 };
-    score_case("case_01", prediction, reference, &classes(&["a", "b", "c"]), &settings).expect("one grid")
+    let config = MetricConfig { convention, tolerance_mm: 1.0, ..MetricConfig::default() };
+    score_case("case_01", prediction, reference, &classes(&["a", "b", "c"]), &config).expect("one grid")
 }
 
 /// The label map in the corner of a larger grid, moved by `shift` voxels.
@@ -62,10 +62,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn prediction_and_reference_may_be_swapped(a in label_map(), b in label_map(), convention in convention()) {
+    fn scores_are_symmetric_in_prediction_and_reference(a in label_map(), b in label_map(), convention in convention()) {
         let (there, back) = (score_all(convention, &a, &b), score_all(convention, &b, &a));
         for (name, scores) in &there.classes {
-            if scores.state == State::Ok {
+            if scores.presence == MaskPresence::Both {
                 prop_assert!((scores.assd_mm.unwrap() - back.classes[name].assd_mm.unwrap()).abs() <= ROUNDING);
                 prop_assert_eq!(scores.dice, back.classes[name].dice);
                 prop_assert_eq!(scores.hd95_mm, back.classes[name].hd95_mm);
@@ -75,21 +75,21 @@ proptest! {
     }
 
     #[test]
-    fn a_label_map_agrees_with_itself(a in label_map(), convention in convention()) {
-        for scores in score_all(convention, &a, &a).classes.values().filter(|scores| scores.state == State::Ok) {
+    fn a_label_map_scores_perfectly_against_itself(a in label_map(), convention in convention()) {
+        for scores in score_all(convention, &a, &a).classes.values().filter(|scores| scores.presence == MaskPresence::Both) {
             let perfect = ClassScores {
                 dice: Some(1.0),
                 hd95_mm: Some(0.0),
                 nsd: Some(1.0),
                 assd_mm: Some(0.0),
-                state: State::Ok,
+                presence: MaskPresence::Both,
             };
             prop_assert_eq!(*scores, perfect);
         }
     }
 
     #[test]
-    fn moving_both_label_maps_changes_nothing(
+    fn scores_are_invariant_to_translation(
         a in label_map(),
         b in label_map(),
         shift in [0..5_usize, 0..5_usize, 0..5_usize],
@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_axes_and_of_storage_changes_nothing(
+    fn scores_are_invariant_to_axis_and_storage_order(
         a in label_map(),
         b in label_map(),
         convention in convention(),
@@ -111,14 +111,14 @@ proptest! {
     }
 
     #[test]
-    fn other_classes_change_nothing(a in label_map(), b in label_map(), convention in convention()) {
-        let settings = Settings { convention, tolerance_mm: 1.0 };
-        let alone = score_case("case_01", &a, &b, &classes(&["a"]), &settings).unwrap();
+    fn scores_of_a_class_are_independent_of_other_classes(a in label_map(), b in label_map(), convention in convention()) {
+        let config = MetricConfig { convention, tolerance_mm: 1.0, ..MetricConfig::default() };
+        let alone = score_case("case_01", &a, &b, &classes(&["a"]), &config).unwrap();
         prop_assert_eq!(alone.classes["a"], score_all(convention, &a, &b).classes["a"]);
     }
 
     #[test]
-    fn the_number_of_threads_changes_nothing(a in label_map(), b in label_map(), convention in convention()) {
+    fn scores_are_independent_of_the_number_of_threads(a in label_map(), b in label_map(), convention in convention()) {
         let with_threads = |count| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
             pool.install(|| score_all(convention, &a, &b))
@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn shares_are_between_0_and_1_and_distances_within_the_diagonal(
+    fn fractions_are_between_0_and_1_and_distances_at_most_the_diagonal(
         a in label_map(),
         b in label_map(),
         convention in convention(),

@@ -1,8 +1,8 @@
-//! Random masks against MONAI, DeepMind's surface-distance, Metrics Reloaded and medpy; how their scores
-//! were made stands in `tests/reference/random_masks.py`.
+//! Random masks against MONAI, DeepMind's surface-distance, Metrics Reloaded and medpy; the expected scores come from
+//! `tests/reference/random_masks.py`.
 
 use bipvl_imaging::LabelMap;
-use bipvl_metrics::{Convention, Settings};
+use bipvl_metrics::{Convention, MetricConfig};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
@@ -14,7 +14,7 @@ const SUMMATION: f64 = 1e-12;
 /// As in the script.
 const SPACINGS_MM: [f64; 8] = [0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 2.5, 3.0];
 
-/// What the script wrote of one pair of masks.
+/// Expected scores of one pair of masks.
 #[derive(Deserialize)]
 struct Expected {
     /// Voxels of prediction and reference.
@@ -24,14 +24,14 @@ struct Expected {
 }
 
 #[test]
-fn random_masks_score_as_in_the_published_implementations() {
+fn random_masks_match_the_published_implementations() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/random_masks.json");
     let cases: Vec<Expected> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(cases.len(), 200);
     for (number, expected) in cases.iter().enumerate() {
         let (prediction, reference) = draw_case(number);
         let voxels = [&prediction, &reference].map(|mask| mask.voxels().iter().filter(|&&v| v != 0).count());
-        assert_eq!(voxels, expected.voxels, "case {number} is another than the script's");
+        assert_eq!(voxels, expected.voxels, "case {number} differs from the script's");
         for convention in Convention::ALL {
             let found = scores(convention, &prediction, &reference);
             let expected = expected.scores[convention.name()];
@@ -49,7 +49,12 @@ fn random_masks_score_as_in_the_published_implementations() {
 /// Dice, HD95, NSD at 1 and 2 mm, ASSD.
 fn scores(convention: Convention, prediction: &LabelMap, reference: &LabelMap) -> [Option<f64>; 5] {
     let [narrow, wide] = [1.0, 2.0].map(|tolerance_mm| {
-        score_liver(prediction, reference, &Settings { convention, tolerance_mm }).classes["liver"]
+        score_liver(
+            prediction,
+            reference,
+            &MetricConfig { convention, tolerance_mm, ..MetricConfig::default() },
+        )
+        .classes["liver"]
     });
     [wide.dice, wide.hd95_mm, narrow.nsd, wide.nsd, wide.assd_mm]
 }
@@ -83,7 +88,7 @@ fn draw_case(number: usize) -> (LabelMap, LabelMap) {
     (prediction, reference)
 }
 
-/// One to three ellipsoids; or noise alone; or ellipsoids with one voxel of 16 turned.
+/// One to three ellipsoids, or noise, or ellipsoids with one of 16 voxels flipped.
 fn draw_mask(random: &mut SplitMix64, shape: [usize; 3], spacing: [f64; 3]) -> LabelMap {
     let (kind, density) = (random.below(10), 1 + random.below(7));
     let blobs: Vec<Blob> = (0..=random.below(3)).map(|_| Blob::draw(random, shape)).collect();

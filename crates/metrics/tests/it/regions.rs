@@ -1,7 +1,7 @@
-//! Classes of several labels are scored as the union of their labels, and may overlap.
+//! Regions: classes of several labels, which may overlap.
 
 use bipvl_imaging::{Grid, LabelMap};
-use bipvl_metrics::{ClassLabels, Convention, Overlap, Settings, overlaps, score_case};
+use bipvl_metrics::{ClassLabels, Convention, MetricConfig, Overlap, overlaps, score_case};
 use ndarray::Array3;
 use proptest::{collection::vec, prelude::*};
 
@@ -26,16 +26,18 @@ fn regions() -> Vec<ClassLabels> {
 }
 
 #[test]
-fn nested_regions_score_as_counted_by_hand() {
+fn nested_regions_score_as_computed_by_hand() {
     let reference = row(&[0, 1, 1, 2, 3, 3, 2, 1, 0, 0]);
     let prediction = row(&[0, 0, 1, 3, 3, 2, 1, 1, 1, 0]);
     let counts = overlaps(&prediction, &reference, &[WHOLE, CORE, ENHANCING]);
     // Whole: voxels 1–7 against 2–8; core: 3–6 against 3–5; enhancing: 4–5 against 3–4.
     let expected = [(7, 7, 6), (3, 4, 3), (2, 2, 1)];
-    let expected = expected.map(|(prediction, reference, both)| Overlap { prediction, reference, both });
+    let expected =
+        expected.map(|(prediction, reference, intersection)| Overlap { prediction, reference, intersection });
     assert_eq!(counts, expected);
 
-    let scores = score_case("case_01", &prediction, &reference, &regions(), &Settings::default()).unwrap();
+    let scores =
+        score_case("case_01", &prediction, &reference, &regions(), &MetricConfig::default()).unwrap();
     assert!(scores.classes.keys().eq(["whole", "core", "enhancing"]));
     for (name, dice) in [("whole", 6.0 / 7.0), ("core", 6.0 / 7.0), ("enhancing", 0.5)] {
         assert_close(scores.classes[name].dice, dice, ROUNDING);
@@ -48,8 +50,8 @@ fn nested_regions_score_as_counted_by_hand() {
 }
 
 #[test]
-fn a_region_is_not_cut_where_its_labels_meet() {
-    // A cube whose halves have two labels is one cube: the voxels inside are no edge.
+fn a_region_has_no_surface_between_its_labels() {
+    // The boundary between the labels of the two halves of the cube is not part of its surface.
     let shape = [6, 6, 6];
     let halves = Array3::from_shape_fn(shape, |(x, y, z)| match [x, y, z] {
         [1..=4, 1..=4, 1..=4] => {
@@ -70,10 +72,10 @@ fn a_region_is_not_cut_where_its_labels_meet() {
         )
     };
     for convention in Convention::ALL {
-        let settings = Settings { convention, ..Settings::default() };
+        let config = MetricConfig { convention, ..MetricConfig::default() };
         let class = [ClassLabels { name: "cube".to_owned(), labels: vec![5, 7] }];
         let union =
-            score_case("case_01", &shrunken(&one), &LabelMap::new(one.clone(), grid()), &class, &settings);
+            score_case("case_01", &shrunken(&one), &LabelMap::new(one.clone(), grid()), &class, &config);
         let expected = score(convention, &shrunken(&reference), &LabelMap::new(reference.clone(), grid()));
         assert_eq!(union.unwrap().classes["cube"], expected, "{convention}");
     }
@@ -91,13 +93,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn a_region_scores_as_a_label_map_of_it_alone(
+    fn a_region_scores_like_its_binary_mask(
         prediction in label_map(),
         reference in label_map(),
         convention in proptest::sample::select(&Convention::ALL[..]),
     ) {
-        let settings = Settings { convention, ..Settings::default() };
-        let scores = score_case("case_01", &prediction, &reference, &regions(), &settings).unwrap();
+        let config = MetricConfig { convention, ..MetricConfig::default() };
+        let scores = score_case("case_01", &prediction, &reference, &regions(), &config).unwrap();
         for region in regions() {
             let alone = |map: &LabelMap| map.map(|label| u16::from(region.labels.contains(label)));
             let expected = score(convention, &alone(&prediction), &alone(&reference));

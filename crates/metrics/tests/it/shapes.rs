@@ -1,6 +1,6 @@
-//! Shapes whose scores can be counted by hand.
+//! Shapes whose scores can be computed by hand.
 
-use bipvl_metrics::{ClassScores, Convention, Settings, State};
+use bipvl_metrics::{ClassScores, Convention, MaskPresence, MetricConfig};
 
 use crate::{assert_close, mask, score, score_liver};
 
@@ -16,7 +16,7 @@ fn two_voxels_2_mm_apart_are_2_mm_apart() {
             hd95_mm: Some(2.0),
             nsd: Some(1.0),
             assd_mm: Some(2.0),
-            state: State::Ok,
+            presence: MaskPresence::Both,
         };
         assert_eq!(score(convention, &voxel_at(2), &voxel_at(4)), expected, "{convention}");
     }
@@ -27,8 +27,9 @@ fn the_corners_of_two_voxels_2_mm_apart_are_1_mm_and_2_mm_apart() {
     // Each voxel has eight corners of equal area; four face the other voxel.
     let voxel_at = |x: usize| mask([8, 8, 8], [1.0; 3], |voxel| voxel == [x, 3, 4]);
     for (tolerance_mm, nsd) in [(0.9, 0.0), (1.0, 0.5), (2.0, 1.0)] {
-        let settings = Settings { convention: Convention::DeepMind, tolerance_mm };
-        let scores = score_liver(&voxel_at(2), &voxel_at(4), &settings).classes["liver"];
+        let config =
+            MetricConfig { convention: Convention::DeepMind, tolerance_mm, ..MetricConfig::default() };
+        let scores = score_liver(&voxel_at(2), &voxel_at(4), &config).classes["liver"];
         assert_eq!(scores.dice, Some(0.0));
         assert_eq!(scores.hd95_mm, Some(2.0));
         assert_close(scores.assd_mm, 1.5, ROUNDING);
@@ -37,27 +38,27 @@ fn the_corners_of_two_voxels_2_mm_apart_are_1_mm_and_2_mm_apart() {
 }
 
 #[test]
-fn a_tolerance_just_below_the_distance_forgives_nothing() {
+fn the_tolerance_is_inclusive() {
     let prediction = mask([8, 8, 8], [1.0, 1.0, 2.5], |voxel| voxel == [2, 3, 4]);
     let reference = mask([8, 8, 8], [1.0, 1.0, 2.5], |voxel| voxel == [2, 3, 5]);
     for (tolerance_mm, nsd) in [(2.499, 0.0), (2.5, 1.0)] {
-        let settings = Settings { tolerance_mm, ..Settings::default() };
-        let scores = score_liver(&prediction, &reference, &settings).classes["liver"];
+        let config = MetricConfig { tolerance_mm, ..MetricConfig::default() };
+        let scores = score_liver(&prediction, &reference, &config).classes["liver"];
         assert_eq!(scores.nsd, Some(nsd));
     }
 }
 
 #[test]
-fn a_distance_that_only_rounding_puts_beyond_the_tolerance_is_within_it() {
+fn the_tolerance_has_slack_for_rounding() {
     // 3 · 0.1 is 0.30000000000000004 in f64.
     let prediction = mask([1, 1, 8], [1.0, 1.0, 0.1], |voxel| voxel[2] == 0);
     let reference = mask([1, 1, 8], [1.0, 1.0, 0.1], |voxel| voxel[2] == 3);
-    let settings = Settings { tolerance_mm: 0.3, ..Settings::default() };
-    assert_eq!(score_liver(&prediction, &reference, &settings).classes["liver"].nsd, Some(1.0));
+    let config = MetricConfig { tolerance_mm: 0.3, ..MetricConfig::default() };
+    assert_eq!(score_liver(&prediction, &reference, &config).classes["liver"].nsd, Some(1.0));
 }
 
 #[test]
-fn a_square_shifted_by_one_voxel_loses_a_row() {
+fn a_square_shifted_by_one_voxel_scores_three_quarters() {
     // Two 4 x 4 squares, 3 of 4 rows shared. All 16 voxels of a flat square are edge voxels: 4 of them are
     // one spacing (3 mm) away from the other square and 12 are in it.
     let square = |from: usize| {
@@ -71,15 +72,15 @@ fn a_square_shifted_by_one_voxel_loses_a_row() {
 }
 
 #[test]
-fn a_cube_around_a_smaller_cube_is_one_voxel_away() {
+fn a_cube_enclosing_a_smaller_cube_is_one_voxel_away() {
     // A 3³ cube has 26 edge voxels, its 5³ hull 98. From within, each is 1 mm from the hull's faces. From
     // without, 9 · 6 on the faces are 1 mm away, 3 · 12 on the edges √2 mm, 8 corners √3 mm.
     let cube = |margin: usize| {
         mask([9, 9, 9], [1.0; 3], |voxel| voxel.iter().all(|index| (margin..9 - margin).contains(index)))
     };
     let sum = 26.0 + 54.0 + 36.0 * 2.0_f64.sqrt() + 8.0 * 3.0_f64.sqrt();
-    let settings = Settings { tolerance_mm: 1.0, ..Settings::default() };
-    let scores = score_liver(&cube(3), &cube(2), &settings).classes["liver"];
+    let config = MetricConfig { tolerance_mm: 1.0, ..MetricConfig::default() };
+    let scores = score_liver(&cube(3), &cube(2), &config).classes["liver"];
     assert_close(scores.dice, 2.0 * 27.0 / (27.0 + 125.0), ROUNDING);
     assert_close(scores.assd_mm, sum / 124.0, ROUNDING);
     assert_close(scores.nsd, (26.0 + 54.0) / 124.0, ROUNDING);
@@ -91,7 +92,7 @@ fn a_cube_around_a_smaller_cube_is_one_voxel_away() {
 }
 
 #[test]
-fn a_mask_that_fills_the_grid_ends_at_the_grid() {
+fn the_border_of_the_grid_is_surface() {
     // Beyond the grid there is background: 3³ − 1 edge voxels, of which one is missed by the prediction.
     let full = mask([3, 3, 3], [1.0; 3], |_| true);
     let without_a_corner = mask([3, 3, 3], [1.0; 3], |voxel| voxel != [0, 0, 0]);
@@ -102,7 +103,7 @@ fn a_mask_that_fills_the_grid_ends_at_the_grid() {
 }
 
 #[test]
-fn planes_count_their_area_on_both_sides() {
+fn slabs_have_surface_on_both_sides() {
     // Slabs one voxel thick, 4 mm apart, through the whole grid. Far from the rim the corners that face
     // the other slab are 3 mm away and the others 4 mm; half of the area each.
     let slab = |at: usize| mask([12, 12, 12], [1.0; 3], |voxel| voxel[2] == at);

@@ -103,7 +103,7 @@ fn compare(rows: &mut [TableRow], bootstrap: Bootstrap) -> usize {
     for row in rows.iter_mut().filter(|row| row.row != FULL) {
         let pairs = row.case_dice.iter().filter_map(|(case, dice)| Some((*dice, *full.get(case)?)));
         let (ablated, reference): (Vec<f64>, Vec<f64>) = pairs.unzip();
-        row.difference = bootstrap.mean_difference(&ablated, &reference);
+        row.difference = bootstrap.paired_mean_difference(&ablated, &reference);
     }
     full.len()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use bipvl::nn::weights::{Weights, save};
 use bipvl_imaging::{Grid, LabelMap};
-use bipvl_metrics::{CaseScores, ClassLabels, Settings, score_case};
+use bipvl_metrics::{CaseScores, ClassLabels, MetricConfig, score_case};
 use ndarray::Array3;
 
 use super::{Workload, inputs::Inputs, text::CLASSES};
@@ -62,7 +62,7 @@ fn class_at(place: [f64; 3]) -> u16 {
 
 impl Workload for Scoring {
     fn run(&mut self) -> Result<()> {
-        let settings = Settings::default();
+        let settings = MetricConfig::default();
         self.scores = Some(score_case("pair", &self.prediction, &self.reference, &self.classes, &settings)?);
         Ok(())
     }

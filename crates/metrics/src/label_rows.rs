@@ -1,18 +1,18 @@
-//! The rows of a label map along z, with background beyond the grid.
+//! Rows of a label map along z, padded with background.
 
 use std::borrow::Cow;
 
 use bipvl_imaging::LabelMap;
 
-/// The rows of a label map along z, where voxels are neighbors in memory.
-pub(crate) struct Rows<'a> {
+/// Rows of a label map along z, the axis that is contiguous in memory.
+pub(crate) struct LabelRows<'a> {
     labels: Cow<'a, [u16]>,
     shape: [usize; 3],
     background: Vec<u16>,
 }
 
-impl<'a> Rows<'a> {
-    /// The rows of `label_map`, copied only where it is not stored row by row.
+impl<'a> LabelRows<'a> {
+    /// Copies `label_map` only if it is not in standard (row-major) layout.
     pub(crate) fn new(label_map: &'a LabelMap) -> Self {
         let voxels = label_map.voxels();
         let labels = match voxels.as_slice() {
@@ -28,8 +28,8 @@ impl<'a> Rows<'a> {
         self.shape
     }
 
-    /// The row at `x`, `y`; background beyond the grid, which `None` is too.
-    pub(crate) fn at(&self, x: Option<usize>, y: Option<usize>) -> &[u16] {
+    /// The row at `x`, `y`; background outside the grid. `None` is index −1.
+    pub(crate) fn row(&self, x: Option<usize>, y: Option<usize>) -> &[u16] {
         let [nx, ny, nz] = self.shape;
         match (x, y) {
             (Some(x), Some(y)) if x < nx && y < ny => &self.labels[(x * ny + y) * nz..][..nz],

@@ -1,10 +1,10 @@
-//! From the label of a voxel to the place of its class in a list.
+//! Lookup from the label of a voxel to the index of its class.
 
-/// Where in a list of labels each label stands.
-pub(crate) struct ClassIndices(Vec<Option<usize>>);
+/// Index of the class of each label.
+pub(crate) struct ClassIndex(Vec<Option<usize>>);
 
-impl ClassIndices {
-    /// Places of `labels`; any other label has none.
+impl ClassIndex {
+    /// Class `i` has the label `labels[i]`; all other labels have no class.
     pub(crate) fn new(labels: &[u16]) -> Self {
         let length = labels.iter().map(|&label| usize::from(label) + 1).max().unwrap_or(0);
         let mut indices = vec![None; length];
@@ -14,8 +14,8 @@ impl ClassIndices {
         Self(indices)
     }
 
-    /// The place of the class that `label` stands for.
-    pub(crate) fn of(&self, label: u16) -> Option<usize> {
+    /// The index of the class of `label`.
+    pub(crate) fn get(&self, label: u16) -> Option<usize> {
         self.0.get(usize::from(label)).copied().flatten()
     }
 }

@@ -1,53 +1,59 @@
-//! Surfaces as corners, where eight voxels meet, each with the area of the surface that runs between them.
+//! Surfaces as surfels: the corners where eight voxels meet, weighted by marching-cubes areas.
 //!
-//! A corner's code has one bit per voxel, set inside the mask. Its area is that of the marching-cubes
-//! surface between the centers of the eight voxels, which cuts each edge of that cube halfway. DeepMind's
-//! surface-distance draws it around the set voxels when these are at most four, and around the others when
-//! they are fewer; this makes a code and its complement agree.
+//! Follows DeepMind's surface-distance. The neighbor code of a corner has one bit per voxel, set inside the mask. Its
+//! area is that of the marching-cubes surface between the centers of the eight voxels, which cuts each edge of that cube
+//! halfway. The surface encloses whichever of set and unset voxels are fewer, the set ones if four, so that a code and
+//! its complement have the same area.
 
-use crate::classes::ClassIndices;
-use crate::rows::Rows;
-use crate::surface::Surfel;
+use crate::class_index::ClassIndex;
+use crate::label_rows::LabelRows;
+use crate::surface::SurfaceElement;
 
-/// The code of a corner inside the mask.
+/// The neighbor code of a corner inside the mask.
 const INSIDE: usize = 255;
 
-/// A point halfway along an edge of the cube, in half edges.
+/// The midpoint of an edge of the cube, in units of half an edge.
 type Crossing = [u8; 3];
 
-/// The corner codes' areas in mm² on a grid.
-pub(crate) struct Areas([f64; INSIDE + 1]);
+/// Surfel area in mm² by neighbor code.
+pub(crate) struct SurfelAreas([f64; INSIDE + 1]);
 
-impl Areas {
-    /// The areas on a grid of `spacing` mm.
+impl SurfelAreas {
+    /// For a grid with `spacing` in mm.
     pub(crate) fn new(spacing: [f64; 3]) -> Self {
         Self(std::array::from_fn(|code| {
-            let around = if code.count_ones() > 4 { INSIDE - code } else { code };
-            let outlines = outlines(around);
+            let enclosed = if code.count_ones() > 4 { INSIDE - code } else { code };
+            let outlines = outlines(enclosed);
             let triangles = outlines.iter().flat_map(|outline| triangles(outline));
             triangles.map(|triangle| area(triangle, spacing)).sum()
         }))
     }
 }
 
-/// The surface corners of all classes in the plane between the voxels at `x - 1` and `x`.
-pub(crate) fn surface_corners(x: usize, rows: &Rows, classes: &ClassIndices, areas: &Areas) -> Vec<Surfel> {
+/// The surfels of all classes in the plane between the voxels at `x - 1` and `x`.
+pub(crate) fn surfels(
+    x: usize,
+    rows: &LabelRows,
+    classes: &ClassIndex,
+    areas: &SurfelAreas,
+) -> Vec<SurfaceElement> {
     let [_, ny, nz] = rows.shape();
     let mut elements = Vec::new();
     for y in 0..=ny {
-        let (left, behind) = (x.checked_sub(1), y.checked_sub(1));
-        let columns = [(left, behind), (left, Some(y)), (Some(x), behind), (Some(x), Some(y))]
-            .map(|(x, y)| rows.at(x, y));
+        let (previous_x, previous_y) = (x.checked_sub(1), y.checked_sub(1));
+        let columns =
+            [(previous_x, previous_y), (previous_x, Some(y)), (Some(x), previous_y), (Some(x), Some(y))]
+                .map(|(x, y)| rows.row(x, y));
         let mut below = [0; 4];
         for z in 0..=nz {
             let above = columns.map(|column| column.get(z).copied().unwrap_or(0));
             if above != below || above != [above[0]; 4] {
                 let voxels: [u16; 8] =
                     std::array::from_fn(|bit| if bit % 2 == 0 { below[bit / 2] } else { above[bit / 2] });
-                elements.extend(codes(voxels, classes).map(|(class_index, code)| Surfel {
+                elements.extend(neighbor_codes(voxels, classes).map(|(class_index, code)| SurfaceElement {
                     class_index,
-                    element: [x, y, z],
-                    area: areas.0[code],
+                    index: [x, y, z],
+                    weight: areas.0[code],
                 }));
             }
             below = above;
@@ -56,22 +62,23 @@ pub(crate) fn surface_corners(x: usize, rows: &Rows, classes: &ClassIndices, are
     elements
 }
 
-/// The classes among the eight voxels around a corner, each with its code.
-fn codes(voxels: [u16; 8], classes: &ClassIndices) -> impl Iterator<Item = (usize, usize)> {
+/// The classes of the eight voxels around a corner, each with its neighbor code.
+fn neighbor_codes(voxels: [u16; 8], classes: &ClassIndex) -> impl Iterator<Item = (usize, usize)> {
     (0..8).filter_map(move |first| {
         let label = voxels[first];
         if label == 0 || voxels[..first].contains(&label) {
             return None;
         }
         let code = (first..8).filter(|&bit| voxels[bit] == label).map(|bit| 1 << bit).sum();
-        Some((classes.of(label)?, code))
+        Some((classes.get(label)?, code))
     })
 }
 
-/// The closed outlines in which the surface around the set corners of a cube meets its edges. Set corners
-/// that meet only across a face stay apart.
+/// The closed polygons in which the surface around the set corners of a cube intersects its edges. Set corners that are
+/// diagonal neighbors on a face are not connected.
 fn outlines(code: usize) -> Vec<Vec<Crossing>> {
-    let mut segments: Vec<(Crossing, Crossing)> = faces().iter().flat_map(|face| cuts(face, code)).collect();
+    let mut segments: Vec<(Crossing, Crossing)> =
+        faces().iter().flat_map(|face| separating_segments(face, code)).collect();
     let mut outlines = Vec::new();
     while let Some((start, mut end)) = segments.pop() {
         let mut outline = vec![start];
@@ -85,8 +92,8 @@ fn outlines(code: usize) -> Vec<Vec<Crossing>> {
     outlines
 }
 
-/// The four corners of each face of the cube, counterclockwise seen from outside. Every edge is walked once
-/// each way, so that the cuts of neighboring faces join end to start.
+/// The four corners of each face of the cube, counterclockwise seen from outside. Every edge is traversed once in each
+/// direction, so segments of adjacent faces connect end to start.
 fn faces() -> [[[u8; 3]; 4]; 6] {
     std::array::from_fn(|face| {
         let (axis, side) = (face / 2, (face % 2) as u8);
@@ -103,8 +110,8 @@ fn faces() -> [[[u8; 3]; 4]; 6] {
     })
 }
 
-/// The segments that cut each run of set corners off a face.
-fn cuts(face: &[[u8; 3]; 4], code: usize) -> Vec<(Crossing, Crossing)> {
+/// The segments that separate each run of set corners from the rest of a face.
+fn separating_segments(face: &[[u8; 3]; 4], code: usize) -> Vec<(Crossing, Crossing)> {
     let is_set = |at: usize| {
         let [x, y, z] = face[at % 4].map(usize::from);
         code & (1 << (4 * x + 2 * y + z)) != 0
@@ -123,8 +130,8 @@ fn cuts(face: &[[u8; 3]; 4], code: usize) -> Vec<(Crossing, Crossing)> {
         .collect()
 }
 
-/// Cuts an outline into the triangles that have the largest area on a cube, the choice of the published
-/// table: outlines of five and six points need not be flat.
+/// Triangulates an outline with the largest total area on a unit cube, as the published table does; outlines of five and
+/// six points need not be planar.
 fn triangles(outline: &[Crossing]) -> Vec<[Crossing; 3]> {
     let cube_area = |triangles: &[[Crossing; 3]]| -> f64 {
         triangles.iter().map(|triangle| area(*triangle, [1.0; 3])).sum()
@@ -163,16 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn a_code_and_its_complement_have_one_area() {
-        let Areas(areas) = Areas::new(SPACING);
+    fn a_code_and_its_complement_have_the_same_area() {
+        let SurfelAreas(areas) = SurfelAreas::new(SPACING);
         for code in 0..=INSIDE {
             assert_close(areas[code], areas[INSIDE - code]);
         }
     }
 
     #[test]
-    fn only_corners_inside_or_outside_have_no_area() {
-        let Areas(areas) = Areas::new(SPACING);
+    fn only_corners_inside_or_outside_have_zero_area() {
+        let SurfelAreas(areas) = SurfelAreas::new(SPACING);
         let without: Vec<usize> = (0..=INSIDE).filter(|&code| areas[code] == 0.0).collect();
         assert_eq!(without, [0, INSIDE]);
     }
@@ -180,21 +187,21 @@ mod tests {
     #[test]
     fn one_voxel_cuts_off_a_triangle_between_three_half_edges() {
         // An equilateral triangle of side √½ has the area √3/8.
-        assert_close(Areas::new([1.0; 3]).0[0b1], 3.0_f64.sqrt() / 8.0);
+        assert_close(SurfelAreas::new([1.0; 3]).0[0b1], 3.0_f64.sqrt() / 8.0);
     }
 
     #[test]
     fn four_voxels_of_a_face_are_bounded_by_a_plane() {
         let [x, y, z] = SPACING;
-        let Areas(areas) = Areas::new(SPACING);
+        let SurfelAreas(areas) = SurfelAreas::new(SPACING);
         assert_close(areas[0b1111_0000], y * z);
         assert_close(areas[0b1100_1100], x * z);
         assert_close(areas[0b1010_1010], x * y);
     }
 
     #[test]
-    fn voxels_that_meet_only_across_a_face_or_the_cube_stay_apart() {
-        let Areas(areas) = Areas::new(SPACING);
+    fn diagonal_voxels_are_not_connected() {
+        let SurfelAreas(areas) = SurfelAreas::new(SPACING);
         for code in [0b0000_1001, 0b1000_0001] {
             assert_close(areas[code], 2.0 * areas[0b1]);
         }
@@ -202,16 +209,15 @@ mod tests {
 
     #[test]
     fn an_l_of_three_voxels_has_the_larger_of_its_areas() {
-        // Of the five points three form a triangle parallel to the face, of area ½; the other four of its
-        // neighbors form a trapezoid of sides √2 and √½, √(⅛ + ¼) apart. Cuts across the crease between
-        // triangle and trapezoid have less area.
+        // Of the five points three form a triangle parallel to the face, of area ½; the other four form a
+        // trapezoid of sides √2 and √½, √(⅛ + ¼) apart. Triangulations across the crease have less area.
         let trapezoid = f64::midpoint(2.0_f64.sqrt(), 0.5_f64.sqrt()) * 0.375_f64.sqrt();
         let by_hand = 0.5 + trapezoid;
-        assert_close(Areas::new([1.0; 3]).0[0b0001_0101], by_hand);
+        assert_close(SurfelAreas::new([1.0; 3]).0[0b0001_0101], by_hand);
     }
 
     #[test]
-    fn areas_turn_with_the_cube() {
+    fn areas_are_invariant_to_swapping_axes() {
         // Swapping x and z swaps the bits 1 ↔ 4 and 3 ↔ 6, and the spacing with them.
         let swapped = |code: usize| {
             (0..8)
@@ -219,7 +225,8 @@ mod tests {
                 .map(|bit| [1, 16, 4, 64, 2, 32, 8, 128][bit])
                 .sum::<usize>()
         };
-        let (Areas(areas), Areas(turned)) = (Areas::new(SPACING), Areas::new([2.5, 0.9, 0.7]));
+        let (SurfelAreas(areas), SurfelAreas(turned)) =
+            (SurfelAreas::new(SPACING), SurfelAreas::new([2.5, 0.9, 0.7]));
         for code in 0..=INSIDE {
             assert_close(areas[code], turned[swapped(code)]);
         }
