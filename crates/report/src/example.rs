@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use bipvl_imaging::{Grid, LabelMap, Volume};
-use bipvl_metrics::{CaseScores, ClassLabels, ClassScores, Convention, MaskPresence, MetricConfig, Scores};
+use bipvl_metrics::{CaseScores, ClassLabels, ClassScores, MaskPresence, MetricConfig, Scores};
 use indexmap::IndexMap;
 use ndarray::Array3;
 
@@ -109,7 +109,7 @@ pub(crate) fn report() -> Report {
             ],
         ),
     ];
-    let settings = MetricConfig { convention: Convention::Monai, tolerance_mm: 2.0 };
+    let settings = MetricConfig::default();
     Report {
         title: "Abdomen <CT> & four organs".to_owned(),
         settings: [
