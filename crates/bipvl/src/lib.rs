@@ -2,7 +2,7 @@
 //!
 //! A training reads a [`data::Dataset`] and its [`text::Descriptions`], prepares each case once, and lets
 //! [`train::train`] change the weights of a [`nn::BiPvlSeg`] patch by patch. Everything that prediction
-//! needs afterwards is in a run folder, a [`run::Run`], from which an [`infer::Predictor`] is made.
+//! needs afterwards is in a run folder, a [`run::RunDir`], from which an [`infer::Predictor`] is made.
 //!
 //! Read in this order: [`nn::BiPvlSeg::forward`], [`train::train`], [`infer::Predictor::predict`].
 

@@ -1,6 +1,6 @@
-//! Progress bars with the time left, on the standard error and only when that is a terminal.
+//! InferenceProgress bars with the time left, on the standard error and only when that is a terminal.
 
-use bipvl::infer::Progress;
+use bipvl::infer::InferenceProgress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar over `length` things called `what`.
@@ -11,7 +11,7 @@ pub(crate) fn bar(what: &str, length: usize) -> ProgressBar {
 }
 
 /// Says beside a bar over cases how far the one called `case` has come.
-pub(crate) fn patches(bar: &ProgressBar, case: &str) -> impl FnMut(Progress) {
+pub(crate) fn patches(bar: &ProgressBar, case: &str) -> impl FnMut(InferenceProgress) {
     let (bar, case) = (bar.clone(), case.to_owned());
     bar.set_message(case.clone());
     move |progress| bar.set_message(format!("{case}: {} of {} patches", progress.done, progress.total))

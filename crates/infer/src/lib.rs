@@ -1,21 +1,21 @@
 //! From a volume and a text to a label map.
 
 mod error;
-mod columns;
-mod mirror;
+mod tiling;
+mod mirroring;
 pub mod probe;
-mod restore;
-mod ring;
-mod sharing;
+mod label_resampler;
+mod rolling_buffer;
+mod constant_patch_cache;
 mod sliding_window;
 
-pub use columns::Column;
+pub use constant_patch_cache::{ConstantPatchCache, Logits};
 pub use error::{Error, Result};
-pub use mirror::{Flip, Mirror, mean, twins};
-pub use restore::Restorer;
-pub use ring::Slab;
-pub use sharing::{Logits, Sharing};
-pub use sliding_window::{Blending, Coverage, SlidingWindow};
+pub use label_resampler::LabelResampler;
+pub use mirroring::{Flip, TestTimeMirroring, lateral_pair, mean};
+pub use rolling_buffer::LogitSlab;
+pub use sliding_window::{BlendMode, SlidingWindow, TilingPlan};
+pub use tiling::TileColumn;
 
 use std::path::PathBuf;
 
@@ -36,39 +36,33 @@ pub struct InferConfig {
     /// Shared part of neighboring patches, 0 to less than 1.
     pub overlap: f64,
     /// How overlapping logits are weighted.
-    pub blending: Blending,
+    pub blend_mode: BlendMode,
     /// Axes along which patches are flipped too, for a mean of the logits; two passes for each. None unless
     /// asked for.
-    #[serde(skip_serializing_if = "Mirror::is_none")]
-    pub mirror: Mirror,
+    #[serde(skip_serializing_if = "TestTimeMirroring::is_empty")]
+    pub tta_mirror_axes: TestTimeMirroring,
     /// Whether of each class only the largest connected component is kept (voxels touch by a face, an edge or a
     /// corner) and all else that was found of it becomes background. For classes that are one piece each and exclude
     /// each other. Not unless asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub keep_largest_component: bool,
-    /// Which patches pass through the network; no part of a configuration file, since no result depends on
-    /// it.
-    #[serde(skip)]
-    pub passes: Passes,
+    /// Whether a constant patch, such as air, reuses the logits of an equal one ([`ConstantPatchCache`]). No result
+    /// depends on it, so it is not part of a configuration file.
+    #[serde(skip, default = "yes")]
+    pub skip_constant_patches: bool,
 }
 
-/// Which patches pass through the network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Passes {
-    /// Of patches that are one and the same constant, such as air, only the first ([`Sharing`]).
-    #[default]
-    Shared,
-    /// Every one.
-    Every,
+fn yes() -> bool {
+    true
 }
 
 /// How far the segmentation of a case has come, in patches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct InferenceProgress {
     /// Patches whose logits are there.
     pub done: usize,
     /// Those that needed no pass through the network of their own.
-    pub shared: usize,
+    pub reused: usize,
     /// All patches of the case.
     pub total: usize,
 }
@@ -77,28 +71,28 @@ impl Default for InferConfig {
     fn default() -> Self {
         Self {
             overlap: 0.5,
-            blending: Blending::Gaussian,
-            mirror: Mirror::default(),
+            blend_mode: BlendMode::Gaussian,
+            tta_mirror_axes: TestTimeMirroring::default(),
             keep_largest_component: false,
-            passes: Passes::Shared,
+            skip_constant_patches: true,
         }
     }
 }
 
-/// A model with its text and its recipe, ready for volumes; or an ensemble of several, of one recipe; clones
+/// A model with its text and its preprocess, ready for volumes; or an ensemble of several, of one preprocess; clones
 /// share the weights.
 #[derive(Clone, Debug)]
 pub struct Predictor {
     models: Vec<BiPvlSeg>,
     /// The text as each network has encoded it up to the first exchange; that part is the same for every patch.
     texts: Vec<EncodedText>,
-    recipe: PreprocessConfig,
+    preprocess: PreprocessConfig,
     channels: usize,
     labeling: Labeling,
     window: SlidingWindow,
-    mirror: Mirror,
+    mirroring: TestTimeMirroring,
     keep_largest_component: bool,
-    passes: Passes,
+    skip_constant_patches: bool,
     device: Device,
 }
 
@@ -110,7 +104,7 @@ pub struct PredictorInput<'a> {
     /// The classes' texts.
     pub text: &'a TextInput,
     /// How volumes are prepared.
-    pub recipe: PreprocessConfig,
+    pub preprocess: PreprocessConfig,
     /// Input channels of a case.
     pub channels: usize,
     /// The labels that the classes have in the label maps to make.
@@ -124,26 +118,32 @@ pub struct PredictorInput<'a> {
 impl Predictor {
     /// Of one network.
     pub fn new(input: PredictorInput) -> Self {
-        let PredictorInput { model, text, recipe, channels, labeling, config, device } = input;
-        let InferConfig { overlap, blending, mirror, keep_largest_component, passes } = config;
-        let window = SlidingWindow::new(recipe.patch_size, overlap, blending);
+        let PredictorInput { model, text, preprocess, channels, labeling, config, device } = input;
+        let InferConfig {
+            overlap,
+            blend_mode,
+            tta_mirror_axes,
+            keep_largest_component,
+            skip_constant_patches,
+        } = config;
+        let window = SlidingWindow::new(preprocess.patch_size, overlap, blend_mode);
         let (models, texts) = (Vec::new(), Vec::new());
         Self {
             models,
             texts,
-            recipe,
+            preprocess,
             channels,
             labeling,
             window,
-            mirror,
+            mirroring: tta_mirror_axes,
             keep_largest_component,
-            passes,
+            skip_constant_patches,
             device,
         }
         .with_ensemble_member(model, text)
     }
 
-    /// The same with one more network of the same recipe, classes and channels, and its text: the logits of
+    /// The same with one more network of the same preprocess, classes and channels, and its text: the logits of
     /// a patch are the mean over all.
     #[must_use]
     pub fn with_ensemble_member(mut self, model: BiPvlSeg, text: &TextInput) -> Self {
@@ -154,7 +154,7 @@ impl Predictor {
 
     /// The same predictor guided by another text, as [`Predictor::encode`] takes it.
     #[must_use]
-    pub fn described(&self, full: &[Tokens]) -> Self {
+    pub fn with_prompts(&self, full: &[Tokens]) -> Self {
         Self { texts: self.encode(full), ..self.clone() }
     }
 
@@ -164,11 +164,11 @@ impl Predictor {
     ///
     /// When there are more or fewer labels than classes.
     #[must_use]
-    pub fn labeled(self, labels: Vec<u16>) -> Self {
+    pub fn with_output_labels(self, labels: Vec<u16>) -> Self {
         Self { labeling: self.labeling.writing(&labels), ..self }
     }
 
-    /// Another text for [`Predictor::segment_by`], `[classes, tokens]` as the tokenizer of each network cuts it.
+    /// Another text for [`Predictor::segment_with_prompts`], `[classes, tokens]` as the tokenizer of each network cuts it.
     ///
     /// # Panics
     ///
@@ -184,10 +184,14 @@ impl Predictor {
     /// Segments one case; the label map is on the grid of its first channel. `progress` hears of every patch.
     ///
     /// The channels are given away: only what the network sees of them stays in memory.
-    pub fn predict(&self, channels: Vec<Volume<f32>>, progress: &mut dyn FnMut(Progress)) -> LabelMap {
-        let onto = channels[0].grid().clone();
-        let PreprocessedCase { image, grid } = self.recipe.prepare(channels);
-        self.segment(image.view(), &grid, &onto, progress)
+    pub fn predict(
+        &self,
+        channels: Vec<Volume<f32>>,
+        progress: &mut dyn FnMut(InferenceProgress),
+    ) -> LabelMap {
+        let target_grid = channels[0].grid().clone();
+        let PreprocessedCase { image, grid } = self.preprocess.prepare(channels);
+        self.segment(image.view(), &grid, &target_grid, progress)
     }
 
     /// Reads and segments one case: one file with all channels, or one file each.
@@ -195,7 +199,11 @@ impl Predictor {
     /// # Errors
     ///
     /// When a file cannot be read or the case has not the channels that the model was trained on.
-    pub fn predict_files(&self, images: &[PathBuf], progress: &mut dyn FnMut(Progress)) -> Result<LabelMap> {
+    pub fn predict_files(
+        &self,
+        images: &[PathBuf],
+        progress: &mut dyn FnMut(InferenceProgress),
+    ) -> Result<LabelMap> {
         Ok(self.predict(self.read(images)?, progress))
     }
 
@@ -206,8 +214,8 @@ impl Predictor {
     /// When a file cannot be read or the case has not the channels that the model was trained on.
     pub fn prepare_files(&self, images: &[PathBuf]) -> Result<(PreprocessedCase, Grid)> {
         let channels = self.read(images)?;
-        let onto = channels[0].grid().clone();
-        Ok((self.recipe.prepare(channels), onto))
+        let target_grid = channels[0].grid().clone();
+        Ok((self.preprocess.prepare(channels), target_grid))
     }
 
     fn read(&self, images: &[PathBuf]) -> Result<Vec<Volume<f32>>> {
@@ -219,44 +227,45 @@ impl Predictor {
         Ok(channels)
     }
 
-    /// Segments a prepared image `[channels, x, y, z]` on `grid`; the label map is on the grid `onto`.
+    /// Segments a prepared image `[channels, x, y, z]` on `grid`; the label map is on the grid `target_grid`.
     ///
     /// Logits are there for a part of the volume at a time: added up in a [`SlidingWindow`], decided in a
-    /// [`Restorer`], forgotten.
+    /// [`LabelResampler`], forgotten.
     pub fn segment(
         &self,
         image: ArrayView4<f32>,
         grid: &Grid,
-        onto: &Grid,
-        progress: &mut dyn FnMut(Progress),
+        target_grid: &Grid,
+        progress: &mut dyn FnMut(InferenceProgress),
     ) -> LabelMap {
-        self.segment_by(&self.texts, image, grid, onto, progress)
+        self.segment_with_prompts(&self.texts, image, grid, target_grid, progress)
     }
 
     /// As [`Predictor::segment`], guided by another text than the predictor's own.
-    pub fn segment_by(
+    pub fn segment_with_prompts(
         &self,
         texts: &[EncodedText],
         image: ArrayView4<f32>,
         grid: &Grid,
-        onto: &Grid,
-        progress: &mut dyn FnMut(Progress),
+        target_grid: &Grid,
+        progress: &mut dyn FnMut(InferenceProgress),
     ) -> LabelMap {
         let coverage = self.window.plan(grid.shape(), self.labeling.outputs());
-        let mut restorer = Restorer::new(grid, onto, &self.labeling);
-        let mut sharing = Sharing::new(|patch| self.segment_patch(texts, patch));
-        let mut state = Progress { total: coverage.patches(), ..Progress::default() };
+        let mut resampler = LabelResampler::new(grid, target_grid, &self.labeling);
+        let mut cache = ConstantPatchCache::new(|patch| self.segment_patch(texts, patch));
+        let mut state = InferenceProgress { total: coverage.patches(), ..InferenceProgress::default() };
         let segment = |patch: ArrayView4<f32>| {
-            let logits = match self.passes {
-                Passes::Shared => sharing.logits(patch),
-                Passes::Every => self.segment_patch(texts, patch),
+            let logits = if self.skip_constant_patches {
+                cache.logits(patch)
+            } else {
+                self.segment_patch(texts, patch)
             };
-            state = Progress { done: state.done + 1, shared: sharing.shared(), ..state };
+            state = InferenceProgress { done: state.done + 1, reused: cache.reused(), ..state };
             progress(state);
             logits
         };
-        coverage.run(image, segment, |slab| restorer.receive(slab));
-        let mut labels = restorer.into_labels();
+        coverage.run(image, segment, |slab| resampler.push_slab(slab));
+        let mut labels = resampler.finish();
         if self.keep_largest_component {
             keep_largest(&mut labels, Neighbors::TwentySix);
         }
@@ -275,15 +284,15 @@ impl Predictor {
 
     /// Voxels that the network sees at once.
     pub fn patch(&self) -> [usize; 3] {
-        self.recipe.patch_size
+        self.preprocess.patch_size
     }
 
     /// Logits of one patch `[channels, x, y, z]` → `[outputs, x, y, z]`: the mean over the networks, each with
     /// its text, and over the flips.
     pub fn segment_patch(&self, texts: &[EncodedText], patch: ArrayView4<f32>) -> Logits {
         let members = self.models.iter().zip(texts);
-        let passes = members.flat_map(|member| self.mirror.flips().map(move |flip| (member, flip)));
-        mean(passes.map(|((model, text), flip)| flip.of(self.pass(model, text, flip.of(patch)))))
+        let passes = members.flat_map(|member| self.mirroring.flips().map(move |flip| (member, flip)));
+        mean(passes.map(|((model, text), flip)| flip.apply(self.pass(model, text, flip.apply(patch)))))
     }
 
     /// One pass through one network.

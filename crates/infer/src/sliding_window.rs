@@ -6,22 +6,22 @@ use ndarray::{Array3, ArrayView4, Slice};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    columns::{Column, Stand, columns},
-    ring::{Ring, Slab},
-    sharing::Logits,
+    constant_patch_cache::Logits,
+    rolling_buffer::{LogitSlab, RollingBuffer},
+    tiling::{AxisTiling, TileColumn, columns},
 };
 
 /// Bytes for the logits that are being added up; a volume that needs more is cut.
-const MEMORY: usize = 512 << 20;
+const DEFAULT_MEMORY: usize = 512 << 20;
 /// Deviation of the Gaussian importance map as a share of the patch, as in MONAI and nnU-Net.
-const SIGMA: f64 = 0.125;
+const SIGMA_SCALE: f64 = 0.125;
 /// Smallest importance, so that the corner of a volume is never divided by zero; MONAI's.
-const LEAST: f32 = 1e-3;
+const MIN_IMPORTANCE: f32 = 1e-3;
 
 /// How overlapping logits are weighted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Blending {
+pub enum BlendMode {
     /// Voxels near the center of a patch count more.
     Gaussian,
     /// All voxels count alike.
@@ -39,41 +39,41 @@ pub struct SlidingWindow {
 
 impl SlidingWindow {
     /// Patches of `patch` voxels whose neighbors share `overlap` of each side (0 to less than 1).
-    pub fn new(patch: [usize; 3], overlap: f64, blending: Blending) -> Self {
+    pub fn new(patch: [usize; 3], overlap: f64, blend_mode: BlendMode) -> Self {
         assert!((0.0..1.0).contains(&overlap), "overlap is a share below 1");
-        Self { patch, overlap, importance: importance_map(patch, blending), memory: MEMORY }
+        Self { patch, overlap, importance: importance_map(patch, blend_mode), memory: DEFAULT_MEMORY }
     }
 
     /// The same with other memory for logits; it changes the time that is needed, but no bit of the result.
     #[must_use]
-    pub fn within(self, bytes: usize) -> Self {
+    pub fn with_memory_limit(self, bytes: usize) -> Self {
         Self { memory: bytes, ..self }
     }
 
     /// Plans how a volume of `shape`, whose sides are at least the patch's, is covered with patches that
     /// give `outputs` logits a voxel.
-    pub fn plan(&self, shape: [usize; 3], outputs: usize) -> Coverage<'_> {
-        let axes = std::array::from_fn(|axis| Stand {
+    pub fn plan(&self, shape: [usize; 3], outputs: usize) -> TilingPlan<'_> {
+        let axes = std::array::from_fn(|axis| AxisTiling {
             length: shape[axis],
             patch: self.patch[axis],
             starts: starts(shape[axis], self.patch[axis], self.overlap),
         });
-        let area = self.memory / Ring::bytes_per_voxel(outputs, self.patch[0]);
+        let area = self.memory / RollingBuffer::bytes_per_voxel(outputs, self.patch[0]);
         let columns = columns(&axes[1], &axes[2], area);
-        Coverage { window: self, axes, outputs, columns }
+        TilingPlan { window: self, axes, outputs, columns }
     }
 }
 
 /// How one volume is covered.
 #[derive(Debug)]
-pub struct Coverage<'a> {
+pub struct TilingPlan<'a> {
     window: &'a SlidingWindow,
-    axes: [Stand; 3],
+    axes: [AxisTiling; 3],
     outputs: usize,
-    columns: Vec<Column>,
+    columns: Vec<TileColumn>,
 }
 
-impl Coverage<'_> {
+impl TilingPlan<'_> {
     /// How many patches are segmented; one that reaches into several columns counts for each.
     pub fn patches(&self) -> usize {
         self.columns.iter().map(|column| self.starts(column).len()).sum()
@@ -88,12 +88,12 @@ impl Coverage<'_> {
         &self,
         volume: ArrayView4<f32>,
         mut segment: impl FnMut(ArrayView4<f32>) -> Logits,
-        mut receive: impl FnMut(&Slab),
+        mut receive: impl FnMut(&LogitSlab),
     ) {
         let [x, y, z] = &self.axes;
         for column in &self.columns {
             let held = [y.with_neighbor(&column.y), z.with_neighbor(&column.z)];
-            let mut ring = Ring::new(column, held, self.outputs, x.patch);
+            let mut ring = RollingBuffer::new(column, held, self.outputs, x.patch);
             for start in self.starts(column) {
                 ring.finish_before(start[0], &mut receive);
                 let logits = segment(volume.slice_each_axis(|axis| match axis.axis.index() {
@@ -111,7 +111,7 @@ impl Coverage<'_> {
     }
 
     /// First voxels of all patches that reach a column, x slowest.
-    fn starts(&self, column: &Column) -> Vec<[usize; 3]> {
+    fn starts(&self, column: &TileColumn) -> Vec<[usize; 3]> {
         let [x, y, z] = &self.axes;
         let (ys, zs): (Vec<_>, Vec<_>) = (y.reaching(&column.y).collect(), z.reaching(&column.z).collect());
         let section = || ys.iter().flat_map(|&y| zs.iter().map(move |&z| (y, z)));
@@ -127,15 +127,17 @@ fn starts(size: usize, patch: usize, overlap: f64) -> Vec<usize> {
     (0..count).map(|i| (i * step).min(size - patch)).collect()
 }
 
-fn importance_map(patch: [usize; 3], blending: Blending) -> Array3<f32> {
-    if blending == Blending::Constant {
+fn importance_map(patch: [usize; 3], blend_mode: BlendMode) -> Array3<f32> {
+    if blend_mode == BlendMode::Constant {
         return Array3::ones(patch);
     }
     let bell = |axis: usize, index: usize| {
         let distance = index as f64 - (patch[axis] as f64 - 1.0) / 2.0;
-        (-0.5 * (distance / (SIGMA * patch[axis] as f64)).powi(2)).exp()
+        (-0.5 * (distance / (SIGMA_SCALE * patch[axis] as f64)).powi(2)).exp()
     };
-    Array3::from_shape_fn(patch, |(x, y, z)| ((bell(0, x) * bell(1, y) * bell(2, z)) as f32).max(LEAST))
+    Array3::from_shape_fn(patch, |(x, y, z)| {
+        ((bell(0, x) * bell(1, y) * bell(2, z)) as f32).max(MIN_IMPORTANCE)
+    })
 }
 
 #[cfg(test)]
@@ -152,9 +154,9 @@ mod tests {
 
     #[test]
     fn the_center_of_a_patch_counts_most() {
-        let map = importance_map([5, 5, 5], Blending::Gaussian);
+        let map = importance_map([5, 5, 5], BlendMode::Gaussian);
         assert_eq!(map[[2, 2, 2]], 1.0);
-        assert_eq!(map[[0, 0, 0]], LEAST);
+        assert_eq!(map[[0, 0, 0]], MIN_IMPORTANCE);
         // One voxel from the center along an axis: exp(−½ (1 / 0.625)²).
         assert!((map[[1, 2, 2]] - (-0.5f32 / 0.625 / 0.625).exp()).abs() < 1e-6);
     }

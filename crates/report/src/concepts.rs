@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bipvl_imaging::{LabelMap, Volume};
-use bipvl_infer::probe::Change;
+use bipvl_infer::probe::ConceptAttribution;
 use image::{ImageFormat, RgbImage};
 use ndarray::{Array2, Axis};
 
@@ -86,7 +86,7 @@ pub(crate) struct Cell<'a> {
 
 impl Effect {
     /// Of a sentence of a class, counted from 0; shown is the axial plane in which most changes.
-    pub fn new(class: usize, concept: &str, sentence: &str, change: &Change) -> Self {
+    pub fn new(class: usize, concept: &str, sentence: &str, change: &ConceptAttribution) -> Self {
         let axial = PLANES[0];
         let planes = change.logits.voxels().axis_iter(Axis(axial.through));
         let effects = planes.map(|plane| plane.iter().map(|change| f64::from(change.abs())).sum::<f64>());
@@ -182,7 +182,7 @@ mod tests {
             (0, 2) => -2.0,
             _ => 0.0,
         });
-        let change = Change { logits, inside: Some(0.25), outside: None };
+        let change = ConceptAttribution { logits, inside: Some(0.25), outside: None };
         ConceptMaps {
             case: "case <1>".to_owned(),
             image: volume(|(x, y, z)| (x + y + z) as f32),

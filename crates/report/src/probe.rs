@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use askama::Template;
-use bipvl_infer::probe::{Compared, Row, Summary};
+use bipvl_infer::probe::{PairedComparison, PerturbationRow, SensitivitySummary};
 use bipvl_text::variants::Kind;
 
 use crate::{
@@ -20,7 +20,7 @@ pub struct ProbeReport {
     /// What was measured, in a few words.
     pub title: String,
     /// The numbers.
-    pub summary: Summary,
+    pub summary: SensitivitySummary,
     /// Whether the network is told which class a text is of.
     pub has_class_codes: bool,
 }
@@ -35,7 +35,7 @@ struct Page<'a> {
     texts: usize,
     worse: usize,
     tables: [Table; 3],
-    rows: &'a [Row],
+    rows: &'a [PerturbationRow],
     notes: Vec<String>,
 }
 
@@ -115,7 +115,7 @@ impl ProbeReport {
 
     fn means(&self) -> Vec<Vec<String>> {
         let header = ["Text", "Dice", "Difference", "95 % interval", "Verdict", "Predicted ml", "Changed ml"];
-        let row = |row: &Row| {
+        let row = |row: &PerturbationRow| {
             let predicted: f64 = row.classes.values().map(|class| class.predicted_ml).sum();
             let mut cells = vec![one_line(&row.variant), number(row.mean.dice, 3)];
             cells.extend(in_words(&row.mean));
@@ -168,7 +168,7 @@ impl ProbeReport {
 
     /// How to read the numbers, and what is not among them.
     fn notes(&self) -> Vec<String> {
-        let Summary { cases, bootstrap, rows, skipped } = &self.summary;
+        let SensitivitySummary { cases, bootstrap, rows, skipped } = &self.summary;
         let mut notes = vec![format!(
             "{cases} cases; intervals of {:.0} % by {} draws of the cases, seed {}; of twenty texts without any \
              effect, one looks as if it had one",
@@ -187,10 +187,10 @@ impl ProbeReport {
                 row.variant
             ));
         }
-        for row in rows.iter().filter(|row| row.cut_texts > 0) {
+        for row in rows.iter().filter(|row| row.truncated_texts > 0) {
             notes.push(format!(
                 "\"{}\": {} texts are too long to be read to the end",
-                row.variant, row.cut_texts
+                row.variant, row.truncated_texts
             ));
         }
         notes.extend(skipped.iter().map(|skipped| format!("no \"{}\": {}", skipped.variant, skipped.reason)));
@@ -204,7 +204,7 @@ fn with_header(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<
 }
 
 /// The difference and its interval.
-fn in_words(compared: &Compared) -> [String; 2] {
+fn in_words(compared: &PairedComparison) -> [String; 2] {
     match compared.difference {
         Some(interval) => {
             let [low, high] = [interval.low, interval.high].map(signed);
@@ -215,7 +215,7 @@ fn in_words(compared: &Compared) -> [String; 2] {
 }
 
 /// What the interval says.
-fn verdict(compared: &Compared) -> &'static str {
+fn verdict(compared: &PairedComparison) -> &'static str {
     match compared.difference {
         Some(interval) if interval.cases > 1 && interval.high < 0.0 => "worse",
         Some(interval) if interval.cases > 1 && interval.low > 0.0 => "better",
@@ -249,21 +249,21 @@ fn sorted(texts: &[String]) -> Vec<&String> {
 
 #[cfg(test)]
 mod tests {
-    use bipvl_infer::probe::{ClassRow, Skipped};
+    use bipvl_infer::probe::{ClassResult, SkippedPerturbation};
     use bipvl_metrics::bootstrap::{Bootstrap, Interval};
 
     use super::*;
 
-    fn row(variant: &str, kind: Kind, difference: Option<[f64; 3]>, texts: [&str; 2]) -> Row {
+    fn row(variant: &str, kind: Kind, difference: Option<[f64; 3]>, texts: [&str; 2]) -> PerturbationRow {
         let difference = difference.map(|[mean, low, high]| Interval { mean, low, high, cases: 3 });
-        let dice = Compared { dice: Some(0.8), difference };
+        let dice = PairedComparison { dice: Some(0.8), difference };
         let class =
-            |name: &str, ml| (name.to_owned(), ClassRow { dice, predicted_ml: ml, reference_ml: 20.0 });
-        Row {
+            |name: &str, ml| (name.to_owned(), ClassResult { dice, predicted_ml: ml, reference_ml: 20.0 });
+        PerturbationRow {
             variant: variant.to_owned(),
             kind,
             class: (kind == Kind::Absent).then(|| "a|b".to_owned()),
-            cut_texts: usize::from(kind == Kind::Absent),
+            truncated_texts: usize::from(kind == Kind::Absent),
             mean: dice,
             changed_ml: 1.5,
             classes: [class("a|b", 12.25), class("<c>", 100.0)].into_iter().collect(),
@@ -278,8 +278,9 @@ mod tests {
             row("absent", Kind::Absent, Some([-0.25, -0.5, -0.125]), ["three", "two"]),
             row("reworded", Kind::Paraphrase, Some([0.0125, 0.0061, 0.02]), ["one", "2"]),
         ];
-        let skipped = vec![Skipped { variant: "sides".to_owned(), reason: "nothing to swap".to_owned() }];
-        let summary = Summary { cases: 3, bootstrap: Bootstrap::with_seed(7), rows, skipped };
+        let skipped =
+            vec![SkippedPerturbation { variant: "sides".to_owned(), reason: "nothing to swap".to_owned() }];
+        let summary = SensitivitySummary { cases: 3, bootstrap: Bootstrap::with_seed(7), rows, skipped };
         ProbeReport { title: "Phantoms".to_owned(), summary, has_class_codes: false }
     }
 

@@ -3,18 +3,18 @@
 //! patch sees less around each voxel).
 
 use super::{
-    memory::{Demand, Plan},
-    recompute::Recompute,
+    activation_checkpointing::ActivationCheckpointing,
+    memory::{MemoryEstimator, MemoryPlan},
 };
 use bipvl_nn::PATCH_MULTIPLE;
 
 /// What was chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Choice {
+pub struct Reduction {
     /// As the configuration has it.
-    pub before: Plan,
+    pub before: MemoryPlan,
     /// What fits; the same if that does.
-    pub after: Plan,
+    pub after: MemoryPlan,
     /// Estimated peaks of both, bytes.
     pub peaks: [f64; 2],
 }
@@ -24,13 +24,17 @@ pub struct Choice {
 /// # Errors
 ///
 /// When none does: the plan that needs least, and its peak.
-pub fn choose(demand: &Demand, before: Plan, budget: f64) -> Result<Choice, (Plan, f64)> {
+pub fn fit_to_budget(
+    demand: &MemoryEstimator,
+    before: MemoryPlan,
+    budget: f64,
+) -> Result<Reduction, (MemoryPlan, f64)> {
     let peak_before = demand.peak(&before);
     let mut least = (before, peak_before);
     for after in plans(before) {
         let peak = demand.peak(&after);
         if peak <= budget {
-            return Ok(Choice { before, after, peaks: [peak_before, peak] });
+            return Ok(Reduction { before, after, peaks: [peak_before, peak] });
         }
         if peak < least.1 {
             least = (after, peak);
@@ -40,19 +44,27 @@ pub fn choose(demand: &Demand, before: Plan, budget: f64) -> Result<Choice, (Pla
 }
 
 /// All plans from the one that costs nothing to the one that costs most.
-fn plans(before: Plan) -> impl Iterator<Item = Plan> {
-    let recomputed = [Some(before.recompute), Some(Recompute::Blocks).filter(|it| *it != before.recompute)];
-    patches(before.patch).flat_map(move |patch| {
-        recomputed.into_iter().flatten().flat_map(move |recompute| {
-            batches(before).map(move |(batch, accumulate)| Plan { patch, batch, accumulate, recompute })
+fn plans(before: MemoryPlan) -> impl Iterator<Item = MemoryPlan> {
+    let checkpointing = [
+        Some(before.activation_checkpointing),
+        Some(ActivationCheckpointing::Blocks).filter(|it| *it != before.activation_checkpointing),
+    ];
+    patches(before.patch_size).flat_map(move |patch_size| {
+        checkpointing.into_iter().flatten().flat_map(move |activation_checkpointing| {
+            batches(before).map(move |(batch_size, gradient_accumulation_steps)| MemoryPlan {
+                patch_size,
+                batch_size,
+                gradient_accumulation_steps,
+                activation_checkpointing,
+            })
         })
     })
 }
 
 /// Batches of at most the planned size that make the same update, with their number.
-fn batches(before: Plan) -> impl Iterator<Item = (usize, usize)> {
-    let samples = before.batch * before.accumulate;
-    (1..=before.batch)
+fn batches(before: MemoryPlan) -> impl Iterator<Item = (usize, usize)> {
+    let samples = before.batch_size * before.gradient_accumulation_steps;
+    (1..=before.batch_size)
         .rev()
         .filter(move |batch| samples.is_multiple_of(*batch))
         .map(move |b| (b, samples / b))
@@ -73,34 +85,57 @@ mod tests {
     use crate::memory::TextSize;
     use bipvl_nn::{HeadConfig, Preset, bifusion::Exchange};
 
-    const PLAN: Plan = Plan { patch: [96; 3], batch: 2, accumulate: 1, recompute: Recompute::Nothing };
+    const PLAN: MemoryPlan = MemoryPlan {
+        patch_size: [96; 3],
+        batch_size: 2,
+        gradient_accumulation_steps: 1,
+        activation_checkpointing: ActivationCheckpointing::Off,
+    };
 
-    fn demand() -> Demand {
+    fn demand() -> MemoryEstimator {
         let mut model = Preset::Tiny.config(1);
         // Weights are counted anew for every plan.
         model.vision.feature_size = 4;
         model.text.vocab_size = 200;
         let text = TextSize { tokens: 240, sentence_tokens: 480, is_by_case: false };
-        Demand { model, classes: HeadConfig::exclusive(4), text, workers: 2 }
+        MemoryEstimator { model, classes: HeadConfig::exclusive(4), text, workers: 2 }
     }
 
     #[test]
     fn plans_are_tried_in_the_order_of_what_they_cost() {
-        let before = Plan { patch: [64, 64, 32], batch: 4, accumulate: 3, ..PLAN };
-        let short = |plan: Plan| (plan.patch, plan.recompute, plan.batch, plan.accumulate);
+        let before =
+            MemoryPlan { patch_size: [64, 64, 32], batch_size: 4, gradient_accumulation_steps: 3, ..PLAN };
+        let short = |plan: MemoryPlan| {
+            (
+                plan.patch_size,
+                plan.activation_checkpointing,
+                plan.batch_size,
+                plan.gradient_accumulation_steps,
+            )
+        };
         // 12 samples: batches of 4, 3, 2 and 1 make them up.
         let batches = [(4, 3), (3, 4), (2, 6), (1, 12)];
         let mut expected = Vec::new();
         for patch in [[64, 64, 32], [32, 32, 32]] {
-            for recompute in [Recompute::Nothing, Recompute::Blocks] {
-                expected.extend(batches.map(|(batch, accumulate)| (patch, recompute, batch, accumulate)));
+            for activation_checkpointing in [ActivationCheckpointing::Off, ActivationCheckpointing::Blocks] {
+                expected.extend(batches.map(|(batch, gradient_accumulation_steps)| {
+                    (patch, activation_checkpointing, batch, gradient_accumulation_steps)
+                }));
             }
         }
         assert_eq!(plans(before).map(short).collect::<Vec<_>>(), expected);
-        let again = Plan { recompute: Recompute::Blocks, batch: 5, accumulate: 1, patch: [32; 3] };
+        let again = MemoryPlan {
+            activation_checkpointing: ActivationCheckpointing::Blocks,
+            batch_size: 5,
+            gradient_accumulation_steps: 1,
+            patch_size: [32; 3],
+        };
         assert_eq!(
             plans(again).map(short).collect::<Vec<_>>(),
-            [([32; 3], Recompute::Blocks, 5, 1), ([32; 3], Recompute::Blocks, 1, 5)]
+            [
+                ([32; 3], ActivationCheckpointing::Blocks, 5, 1),
+                ([32; 3], ActivationCheckpointing::Blocks, 1, 5)
+            ]
         );
     }
 
@@ -116,30 +151,30 @@ mod tests {
         let demand = demand();
         for wanted in plans(PLAN) {
             let budget = demand.peak(&wanted);
-            let choice = choose(&demand, PLAN, budget).unwrap();
-            assert!(choice.peaks[1] <= budget, "{choice:?}");
-            let mut before = plans(PLAN).take_while(|plan| *plan != choice.after);
-            assert!(before.all(|plan| demand.peak(&plan) > budget), "{choice:?}");
-            let samples = |plan: &Plan| plan.batch * plan.accumulate;
-            assert_eq!(samples(&choice.after), samples(&PLAN));
+            let reduction = fit_to_budget(&demand, PLAN, budget).unwrap();
+            assert!(reduction.peaks[1] <= budget, "{reduction:?}");
+            let mut before = plans(PLAN).take_while(|plan| *plan != reduction.after);
+            assert!(before.all(|plan| demand.peak(&plan) > budget), "{reduction:?}");
+            let samples = |plan: &MemoryPlan| plan.batch_size * plan.gradient_accumulation_steps;
+            assert_eq!(samples(&reduction.after), samples(&PLAN));
         }
-        let choice = choose(&demand, PLAN, f64::INFINITY).unwrap();
-        assert_eq!((choice.after, choice.peaks[0]), (PLAN, choice.peaks[1]));
+        let reduction = fit_to_budget(&demand, PLAN, f64::INFINITY).unwrap();
+        assert_eq!((reduction.after, reduction.peaks[0]), (PLAN, reduction.peaks[1]));
     }
 
     #[test]
     fn what_nothing_fits_names_the_least_need() {
-        let (plan, peak) = choose(&demand(), PLAN, 1.0).unwrap_err();
-        assert_eq!(plan.patch, [32; 3]);
+        let (plan, peak) = fit_to_budget(&demand(), PLAN, 1.0).unwrap_err();
+        assert_eq!(plan.patch_size, [32; 3]);
         assert!(plans(PLAN).all(|other| demand().peak(&other) >= peak));
-        assert!(choose(&demand(), PLAN, peak).is_ok());
-        assert!(choose(&demand(), PLAN, peak - 1.0).is_err());
+        assert!(fit_to_budget(&demand(), PLAN, peak).is_ok());
+        assert!(fit_to_budget(&demand(), PLAN, peak - 1.0).is_err());
     }
 
     #[test]
     fn more_of_anything_needs_more() {
         let least = demand().peak(&PLAN);
-        let more = |change: fn(&mut Demand)| {
+        let more = |change: fn(&mut MemoryEstimator)| {
             let mut more = demand();
             change(&mut more);
             more.peak(&PLAN)
@@ -160,12 +195,15 @@ mod tests {
         ];
         assert!(demands.iter().all(|peak| *peak > least), "{demands:?}");
         let plans = [
-            Plan { patch: [96, 96, 128], ..PLAN },
-            Plan { batch: 3, ..PLAN },
-            Plan { accumulate: 2, ..PLAN },
+            MemoryPlan { patch_size: [96, 96, 128], ..PLAN },
+            MemoryPlan { batch_size: 3, ..PLAN },
+            MemoryPlan { gradient_accumulation_steps: 2, ..PLAN },
         ];
         assert!(plans.iter().all(|plan| demand().peak(plan) > least));
-        assert!(demand().peak(&Plan { recompute: Recompute::Blocks, ..PLAN }) < least);
+        assert!(
+            demand().peak(&MemoryPlan { activation_checkpointing: ActivationCheckpointing::Blocks, ..PLAN })
+                < least
+        );
         assert!(more(|demand| demand.model.fusion.exchange = Exchange::None) < least);
     }
 }

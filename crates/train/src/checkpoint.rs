@@ -8,7 +8,7 @@ use std::{
 use burn::{module::Module, tensor::Device};
 
 use super::{
-    TrainState,
+    TrainModule,
     optimizer::{AdamW, AdamWConfig},
 };
 use crate::{Error, Result};
@@ -25,34 +25,34 @@ const PROGRESS: &str = "progress";
 
 /// A training between two steps.
 #[derive(Debug)]
-pub struct Checkpoint {
+pub struct TrainState {
     /// Everything that is learned.
-    pub trainee: TrainState,
+    pub module: TrainModule,
     /// Its moments.
     pub optimizer: AdamW,
     /// How far it has come.
-    pub progress: Progress,
+    pub progress: TrainProgress,
 }
 
 /// How far a training has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Progress {
+pub struct TrainProgress {
     /// Updates done.
     pub step: usize,
     /// The best validation so far.
-    pub best: Option<Best>,
+    pub best: Option<BestValidation>,
 }
 
 /// The best validation of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Best {
+pub struct BestValidation {
     /// Mean over classes.
     pub mean_dice: f64,
     /// Updates that had been done.
     pub step: usize,
 }
 
-impl Checkpoint {
+impl TrainState {
     /// Writes everything that a training needs to go on.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Checkpoint {
     /// When the file cannot be written; an older one survives.
     pub fn save(&self, path: &Path) -> Result<()> {
         let (_, mut named) = self.optimizer.state();
-        named.extend(weights_of(&self.trainee));
+        named.extend(weights_of(&self.module));
         Ok(weights::save(path, &named, &self.metadata())?)
     }
 
@@ -70,25 +70,25 @@ impl Checkpoint {
     ///
     /// As [`Self::save`].
     pub fn save_weights(&self, path: &Path) -> Result<()> {
-        Ok(weights::save(path, &weights_of(&self.trainee), &self.metadata())?)
+        Ok(weights::save(path, &weights_of(&self.module), &self.metadata())?)
     }
 
-    /// Reads what [`Self::save`] wrote into a trainee of the same architecture.
+    /// Reads what [`Self::save`] wrote into a module of the same architecture.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, is of another architecture, or holds no training state.
-    pub fn load(path: &Path, trainee: TrainState, config: AdamWConfig, device: &Device) -> Result<Self> {
+    pub fn load(path: &Path, module: TrainModule, config: AdamWConfig, device: &Device) -> Result<Self> {
         let (named, metadata) = weights::load(path)?;
         let progress = progress(path, &metadata)?;
         let (ours, moments) = split(named);
-        let trainee = weights::apply(trainee, ours, path)?;
+        let module = weights::apply(module, ours, path)?;
         let optimizer = AdamW::restore(config, progress.step as i32, moments, device);
-        Ok(Self { trainee, optimizer, progress })
+        Ok(Self { module, optimizer, progress })
     }
 
     fn metadata(&self) -> [(&'static str, String); 1] {
-        let Progress { step, best } = self.progress;
+        let TrainProgress { step, best } = self.progress;
         let best = best.map_or("none".to_owned(), |best| format!("{} {}", best.mean_dice, best.step));
         [(PROGRESS, format!("{step} {best}"))]
     }
@@ -99,7 +99,7 @@ impl Checkpoint {
 /// # Errors
 ///
 /// When the file cannot be read or is no checkpoint.
-pub fn saved_progress(path: &Path) -> Result<Progress> {
+pub fn read_progress(path: &Path) -> Result<TrainProgress> {
     progress(path, &weights::metadata(path)?)
 }
 
@@ -132,7 +132,7 @@ fn split(named: StateDict) -> (StateDict, StateDict) {
     (ours, moments)
 }
 
-fn progress(path: &Path, metadata: &HashMap<String, String>) -> Result<Progress> {
+fn progress(path: &Path, metadata: &HashMap<String, String>) -> Result<TrainProgress> {
     let text = metadata.get(PROGRESS).map_or("", String::as_str);
     parse(text).ok_or_else(|| {
         Error::content(path, "the progress of a training in the metadata", format!("\"{text}\""))
@@ -140,12 +140,15 @@ fn progress(path: &Path, metadata: &HashMap<String, String>) -> Result<Progress>
 }
 
 /// `STEP none`, `STEP DICE BEST_STEP`, or `STEP DICE` as written up to 0.1, which takes the best for new.
-fn parse(text: &str) -> Option<Progress> {
+fn parse(text: &str) -> Option<TrainProgress> {
     let mut words = text.split(' ');
     let step = words.next()?.parse().ok()?;
     let mean_dice: Option<f64> = words.next()?.parse().ok();
     let best_step = words.next().map_or(Some(step), |word| word.parse().ok())?;
-    Some(Progress { step, best: mean_dice.map(|mean_dice| Best { mean_dice, step: best_step }) })
+    Some(TrainProgress {
+        step,
+        best: mean_dice.map(|mean_dice| BestValidation { mean_dice, step: best_step }),
+    })
 }
 
 #[cfg(test)]
@@ -154,8 +157,11 @@ mod tests {
 
     #[test]
     fn progress_of_older_and_newer_checkpoints_is_read() {
-        let with = |step, mean_dice, best| Progress { step, best: Some(Best { mean_dice, step: best }) };
-        assert_eq!(parse("7 none"), Some(Progress { step: 7, best: None }));
+        let with = |step, mean_dice, best| TrainProgress {
+            step,
+            best: Some(BestValidation { mean_dice, step: best }),
+        };
+        assert_eq!(parse("7 none"), Some(TrainProgress { step: 7, best: None }));
         assert_eq!(parse("7 0.5 4"), Some(with(7, 0.5, 4)));
         assert_eq!(parse("7 0.5"), Some(with(7, 0.5, 7)));
         assert_eq!((parse(""), parse("x 0.5 4")), (None, None));

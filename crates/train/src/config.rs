@@ -1,6 +1,6 @@
 //! The whole run, composed of each room's own configuration: defaults, a user's file over them.
 
-mod check;
+mod validate;
 
 use std::{fs, path::Path};
 
@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::{Error, Result};
-use crate::{TrainConfig, loss::LossConfig, memory::Plan, optimizer::AdamWConfig, recompute::Recompute};
+use crate::{
+    TrainConfig, activation_checkpointing::ActivationCheckpointing, loss::LossConfig, memory::MemoryPlan,
+    optimizer::AdamWConfig,
+};
 use bipvl_data::{
     AugmentConfig, Dataset, DatasetOverrides, LabelRemap, Labeling, Modality, PreprocessConfig, Regions,
     SourceClasses, SplitConfig, check_regions,
@@ -88,7 +91,7 @@ impl DataConfig {
     }
 
     /// How many channels a network needs for the classes.
-    pub fn class_channels(&self) -> HeadConfig {
+    pub fn head_config(&self) -> HeadConfig {
         HeadConfig { classes: self.classes.len(), logits: self.labeling().outputs() }
     }
 
@@ -200,17 +203,25 @@ impl Config {
     }
 
     /// What the training can change to need less memory.
-    pub fn memory_plan(&self) -> Plan {
-        let TrainConfig { batch, accumulate, recompute, .. } = self.train;
-        Plan { patch: self.preprocess.patch_size, batch, accumulate, recompute }
+    pub fn memory_plan(&self) -> MemoryPlan {
+        let TrainConfig { batch_size, gradient_accumulation_steps, activation_checkpointing, .. } =
+            self.train;
+        MemoryPlan {
+            patch_size: self.preprocess.patch_size,
+            batch_size,
+            gradient_accumulation_steps,
+            activation_checkpointing,
+        }
     }
 
     /// The same with another plan.
     #[must_use]
-    pub fn with_memory_plan(mut self, plan: Plan) -> Self {
-        let Plan { patch, batch, accumulate, recompute } = plan;
-        self.preprocess.patch_size = patch;
-        self.train = TrainConfig { batch, accumulate, recompute, ..self.train };
+    pub fn with_memory_plan(mut self, plan: MemoryPlan) -> Self {
+        let MemoryPlan { patch_size, batch_size, gradient_accumulation_steps, activation_checkpointing } =
+            plan;
+        self.preprocess.patch_size = patch_size;
+        self.train =
+            TrainConfig { batch_size, gradient_accumulation_steps, activation_checkpointing, ..self.train };
         self
     }
 
@@ -242,7 +253,7 @@ fn renamed(dataset: &Dataset) -> Option<SourceClasses> {
 
 /// The paper's values for `paper`; for the smaller networks, which learn in minutes, a higher rate.
 fn train_defaults(preset: Preset) -> TrainConfig {
-    let (steps, batch, learning_rate) = match preset {
+    let (max_steps, batch_size, learning_rate) = match preset {
         Preset::Paper => (54_000, 1, 1e-4),
         Preset::Small => (10_000, 1, 5e-4),
         Preset::Tiny => (3_000, 2, 1e-3),
@@ -250,15 +261,15 @@ fn train_defaults(preset: Preset) -> TrainConfig {
     let max_grad_norm = if preset == Preset::Paper { 0.0 } else { 1.0 };
     TrainConfig {
         seed: 42,
-        steps,
-        batch,
-        accumulate: 1,
+        max_steps,
+        batch_size,
+        gradient_accumulation_steps: 1,
         learning_rate,
         warmup_steps: if preset == Preset::Paper { 0 } else { 100 },
-        val_every_n_steps: (steps / 10).max(1),
+        val_every_n_steps: (max_steps / 10).max(1),
         patience: 0,
-        recompute: Recompute::default(),
-        checkpoint_every_n_steps: (steps / 30).max(1),
+        activation_checkpointing: ActivationCheckpointing::default(),
+        checkpoint_every_n_steps: (max_steps / 30).max(1),
         oversample_foreground: 0.5,
         optimizer: AdamWConfig { max_grad_norm, ..AdamWConfig::default() },
         loss: LossConfig::default(),

@@ -1,15 +1,15 @@
 //! From batches to weights.
 
 mod error;
-pub mod accumulate;
+pub mod gradient_accumulation;
 pub mod budget;
 pub mod checkpoint;
 pub mod config;
-pub mod log;
+pub mod event;
 pub mod loss;
 pub mod memory;
 pub mod optimizer;
-pub mod recompute;
+pub mod activation_checkpointing;
 pub mod run;
 pub mod schedule;
 pub mod validate;
@@ -28,11 +28,12 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use accumulate::Sum;
 use bipvl_data::{
     AugmentConfig, Batch, CachedCase, Labeling, Loader, LoaderConfig, PreprocessConfig, Sample,
 };
+use gradient_accumulation::GradientAccumulator;
 
+use activation_checkpointing::ActivationCheckpointing;
 use bipvl_infer::InferConfig;
 use bipvl_nn::{
     BiPvlSeg, BiPvlSegConfig, HeadConfig, TextInput,
@@ -41,11 +42,10 @@ use bipvl_nn::{
     weights::fill,
 };
 use bipvl_text::CaseTexts;
-use checkpoint::{Best, Checkpoint, Progress};
-use log::{Event, LossValues};
-use loss::{LossConfig, LossWeights, Losses};
+use checkpoint::{BestValidation, TrainProgress, TrainState};
+use event::{LossValues, TrainEvent};
+use loss::{LossConfig, LossTerms, LossWeights};
 use optimizer::{AdamW, AdamWConfig};
-use recompute::Recompute;
 use schedule::learning_rate;
 use validate::validate;
 
@@ -56,12 +56,12 @@ pub struct TrainConfig {
     /// What every random choice follows from.
     pub seed: u64,
     /// Updates of the weights.
-    pub steps: usize,
+    pub max_steps: usize,
     /// Samples that pass through the network together.
-    pub batch: usize,
+    pub batch_size: usize,
     /// Batches per update; several are as good as one larger batch, in the memory of one.
     #[serde(default = "one")]
-    pub accumulate: usize,
+    pub gradient_accumulation_steps: usize,
     /// Highest learning rate; it falls to zero as a cosine.
     pub learning_rate: f64,
     /// Updates during which the rate rises to it.
@@ -73,7 +73,7 @@ pub struct TrainConfig {
     pub patience: usize,
     /// What the backward pass computes once more, to need less memory.
     #[serde(default)]
-    pub recompute: Recompute,
+    pub activation_checkpointing: ActivationCheckpointing,
     /// Updates between two checkpoints.
     pub checkpoint_every_n_steps: usize,
     /// Share of patches centered on a class.
@@ -93,31 +93,31 @@ fn one() -> usize {
 
 impl TrainConfig {
     /// Whether a training is at its end: all updates done, or nothing better for so long that it stops early.
-    pub fn is_finished(&self, progress: &Progress) -> bool {
-        progress.step >= self.steps || self.is_stalled(progress)
+    pub fn is_finished(&self, progress: &TrainProgress) -> bool {
+        progress.step >= self.max_steps || self.should_stop_early(progress)
     }
 
     /// Whether the last validations, as many as there is patience for, found nothing better.
-    fn is_stalled(&self, progress: &Progress) -> bool {
+    fn should_stop_early(&self, progress: &TrainProgress) -> bool {
         let since = progress.best.map_or(0, |best| (progress.step - best.step) / self.val_every_n_steps);
         self.patience > 0 && since >= self.patience
     }
 
     /// Samples per update.
     fn samples(&self) -> usize {
-        self.batch * self.accumulate
+        self.batch_size * self.gradient_accumulation_steps
     }
 }
 
 /// Everything that one training needs.
 #[derive(Debug)]
-pub struct Task {
+pub struct TrainSetup {
     /// How the weights are found.
     pub config: TrainConfig,
     /// Sizes of the network.
     pub model: BiPvlSegConfig,
     /// How cases were prepared.
-    pub recipe: PreprocessConfig,
+    pub preprocess: PreprocessConfig,
     /// How validation cases are covered.
     pub infer: InferConfig,
     /// Class names.
@@ -130,9 +130,9 @@ pub struct Task {
     pub imported: Vec<Imported>,
     /// Prepared cases to learn from.
     pub training_cases: Arc<Vec<CachedCase>>,
-    /// Prepared cases to judge by.
+    /// Prepared cases to validate_and_keep_best by.
     pub validation_cases: Vec<CachedCase>,
-    /// Checkpoint with all that a training needs to go on.
+    /// TrainState with all that a training needs to go on.
     pub last: PathBuf,
     /// Weights of the best validation.
     pub best: PathBuf,
@@ -146,7 +146,7 @@ pub struct Task {
 
 /// All that is learned: the network, and one weight per loss.
 #[derive(Module, Debug)]
-pub struct TrainState {
+pub struct TrainModule {
     /// The network.
     pub model: BiPvlSeg,
     /// Homoscedastic weights.
@@ -167,38 +167,42 @@ pub enum Start {
 /// # Errors
 ///
 /// When a checkpoint cannot be read or written, or a loss is not finite.
-pub fn train(task: &Task, start: Start, log: &mut dyn FnMut(Event)) -> Result<Checkpoint> {
+pub fn train(setup: &TrainSetup, start: Start, log: &mut dyn FnMut(TrainEvent)) -> Result<TrainState> {
     let began = Instant::now();
-    let config = &task.config;
+    let config = &setup.config;
     let mut state = match start {
-        Start::Fresh => task.first_state()?,
-        Start::Resume => task.saved_state()?,
+        Start::Fresh => setup.first_state()?,
+        Start::Resume => setup.saved_state()?,
     };
-    let mut loader = Loader::new(Arc::clone(&task.training_cases), task.loader(), state.progress.step);
+    let mut loader = Loader::new(Arc::clone(&setup.training_cases), setup.loader(), state.progress.step);
     while !config.is_finished(&state.progress) {
         let (_, samples) = loader.next().expect("a loader never ends");
         let event;
-        (state, event) = update(task, state, &samples)?;
+        (state, event) = update(setup, state, &samples)?;
         log(event);
         let step = state.progress.step;
-        let out_of_time = task.time_budget.is_some_and(|budget| began.elapsed() >= budget);
-        if step == config.steps || step.is_multiple_of(config.val_every_n_steps) {
-            log(judge(task, &mut state)?);
+        let out_of_time = setup.time_budget.is_some_and(|budget| began.elapsed() >= budget);
+        if step == config.max_steps || step.is_multiple_of(config.val_every_n_steps) {
+            log(validate_and_keep_best(setup, &mut state)?);
         }
         let is_finished = config.is_finished(&state.progress);
         if is_finished || out_of_time || step.is_multiple_of(config.checkpoint_every_n_steps) {
-            state.save(&task.last)?;
-            log(Event::Checkpoint { step });
+            state.save(&setup.last)?;
+            log(TrainEvent::Checkpoint { step });
         }
-        if is_finished && step < config.steps {
-            log(Event::Stalled { step, steps: config.steps, validations: config.patience });
+        if is_finished && step < config.max_steps {
+            log(TrainEvent::EarlyStopping {
+                step,
+                max_steps: config.max_steps,
+                validations: config.patience,
+            });
         } else if out_of_time && !is_finished {
             // Only for want of any weights to predict with, and after the checkpoint: a training that goes
             // on from there must not remember a validation that an uninterrupted one never made.
             if state.progress.best.is_none() {
-                log(judge(task, &mut state)?);
+                log(validate_and_keep_best(setup, &mut state)?);
             }
-            log(Event::OutOfTime { step, steps: config.steps });
+            log(TrainEvent::TimeBudgetExhausted { step, max_steps: config.max_steps });
             break;
         }
     }
@@ -206,65 +210,69 @@ pub fn train(task: &Task, start: Start, log: &mut dyn FnMut(Event)) -> Result<Ch
 }
 
 /// One update of the weights.
-fn update(task: &Task, state: Checkpoint, samples: &[Sample]) -> Result<(Checkpoint, Event)> {
+fn update(setup: &TrainSetup, state: TrainState, samples: &[Sample]) -> Result<(TrainState, TrainEvent)> {
     let began = Instant::now();
-    let Checkpoint { trainee, mut optimizer, mut progress } = state;
-    let mut noise = Noise::new(task.config.seed, progress.step as u64);
-    let mut sum: Option<Sum> = None;
-    for samples in samples.chunks(task.config.batch) {
-        let (loss, gradients) = training_step(task, &trainee, samples, &mut noise);
+    let TrainState { module, mut optimizer, mut progress } = state;
+    let mut noise = Noise::new(setup.config.seed, progress.step as u64);
+    let mut sum: Option<GradientAccumulator> = None;
+    for samples in samples.chunks(setup.config.batch_size) {
+        let (loss, gradients) = training_step(setup, &module, samples, &mut noise);
         if !loss.total.is_finite() {
             let found = format!("{} at step {}; try a lower learning_rate", loss.total, progress.step + 1);
-            return Err(Error::content(&task.last, "a finite loss", found));
+            return Err(Error::content(&setup.last, "a finite loss", found));
         }
         match &mut sum {
-            Some(sum) => sum.add(&trainee, loss, &gradients),
-            None => sum = Some(Sum::new(loss, gradients)),
+            Some(sum) => sum.add(&module, loss, &gradients),
+            None => sum = Some(GradientAccumulator::new(loss, gradients)),
         }
     }
     let (loss, gradients) = sum.expect("an update has at least one batch").into_parts();
-    let TrainConfig { learning_rate: peak, steps, warmup_steps, .. } = task.config;
-    let rate = learning_rate(peak, progress.step, steps, warmup_steps);
-    let trainee = optimizer.step(trainee, gradients, rate);
+    let TrainConfig { learning_rate: peak, max_steps, warmup_steps, .. } = setup.config;
+    let rate = learning_rate(peak, progress.step, max_steps, warmup_steps);
+    let module = optimizer.step(module, gradients, rate);
     progress.step += 1;
-    let epoch = progress.step * task.config.samples() / task.training_cases.len();
+    let epoch = progress.step * setup.config.samples() / setup.training_cases.len();
     let seconds = began.elapsed().as_secs_f64();
-    let event = Event::Step { step: progress.step, epoch, learning_rate: rate, loss, seconds };
-    Ok((Checkpoint { trainee, optimizer, progress }, event))
+    let event = TrainEvent::Step { step: progress.step, epoch, learning_rate: rate, loss, seconds };
+    Ok((TrainState { module, optimizer, progress }, event))
 }
 
 /// The losses of one batch, and its share in the gradients of an update.
 fn training_step(
-    task: &Task,
-    trainee: &TrainState,
+    setup: &TrainSetup,
+    module: &TrainModule,
     samples: &[Sample],
     noise: &mut Noise,
 ) -> (LossValues, Gradients) {
-    let device = task.autodiff();
+    let device = setup.autodiff();
     let batch = Batch::new(samples, &device);
-    let output = trainee.model.forward(batch.image, &task.text(samples, &device), Some(noise));
-    let losses = Losses::of(&output, batch.labels, &task.labeling, &task.config.loss, Some(noise));
-    let total = trainee.loss_weights.total(&losses, task.config.loss.weighting);
+    let output = module.model.forward(batch.image, &setup.text(samples, &device), Some(noise));
+    let losses = LossTerms::compute(&output, batch.labels, &setup.labeling, &setup.config.loss, Some(noise));
+    let total = module.loss_weights.total(&losses, setup.config.loss.weighting);
     let loss = values(&losses, &total);
     // Nothing of the graph but what `total` holds on to may live on through the backward pass.
     drop((output, losses));
-    let share = if task.config.accumulate > 1 { total / task.config.accumulate as f64 } else { total };
+    let share = if setup.config.gradient_accumulation_steps > 1 {
+        total / setup.config.gradient_accumulation_steps as f64
+    } else {
+        total
+    };
     (loss, share.backward())
 }
 
 /// Validates, and keeps the weights when they are the best so far.
-fn judge(task: &Task, state: &mut Checkpoint) -> Result<Event> {
-    let validation = validate(state.trainee.model.valid(), task);
+fn validate_and_keep_best(setup: &TrainSetup, state: &mut TrainState) -> Result<TrainEvent> {
+    let validation = validate(state.module.model.valid(), setup);
     let (step, mean_dice) = (state.progress.step, validation.mean_dice());
     let best = state.progress.best.is_none_or(|best| mean_dice > best.mean_dice);
     if best {
-        state.progress.best = Some(Best { mean_dice, step });
-        state.save_weights(&task.best)?;
+        state.progress.best = Some(BestValidation { mean_dice, step });
+        state.save_weights(&setup.best)?;
     }
-    Ok(Event::Validation { step, mean_dice, dice: validation.dice, best })
+    Ok(TrainEvent::Validation { step, mean_dice, dice: validation.dice, best })
 }
 
-fn values(losses: &Losses, total: &Tensor<1>) -> LossValues {
+fn values(losses: &LossTerms, total: &Tensor<1>) -> LossValues {
     let value = |loss: &Tensor<1>| loss.clone().into_scalar::<f32>();
     LossValues {
         total: value(total),
@@ -274,43 +282,43 @@ fn values(losses: &Losses, total: &Tensor<1>) -> LossValues {
     }
 }
 
-impl Task {
+impl TrainSetup {
     /// The text of the cases that the samples are of.
     fn text(&self, samples: &[Sample], device: &Device) -> TextInput {
         let text = self.texts.of_batch(samples.iter().map(|sample| sample.case.as_str()));
-        self.config.loss.read(TextInput::new(&text, device))
+        self.config.loss.select_text(TextInput::new(&text, device))
     }
 
     /// The device of everything that learns.
     fn autodiff(&self) -> Device {
-        self.config.recompute.autodiff(&self.device)
+        self.config.activation_checkpointing.autodiff(&self.device)
     }
 
-    fn trainee(&self, mut init: Initializer) -> TrainState {
+    fn module(&self, mut init: Initializer) -> TrainModule {
         let channels = HeadConfig { classes: self.classes.len(), logits: self.labeling.outputs() };
-        let model = self.model.init(channels, self.recipe.patch_size, &mut init);
-        TrainState { model, loss_weights: LossWeights::new(&init) }
+        let model = self.model.init(channels, self.preprocess.patch_size, &mut init);
+        TrainModule { model, loss_weights: LossWeights::new(&init) }
     }
 
     /// First weights: drawn from the seed, but for those that were published.
-    fn first_state(&self) -> Result<Checkpoint> {
+    fn first_state(&self) -> Result<TrainState> {
         let device = self.autodiff();
-        let mut trainee = self.trainee(Initializer::new(self.config.seed, &device));
+        let mut module = self.module(Initializer::new(self.config.seed, &device));
         for imported in &self.imported {
-            trainee.model = fill(trainee.model, imported.weights.clone(), &imported.source)?;
+            module.model = fill(module.model, imported.weights.clone(), &imported.source)?;
         }
         let optimizer = AdamW::new(self.config.optimizer);
-        Ok(Checkpoint { trainee, optimizer, progress: Progress::default() })
+        Ok(TrainState { module, optimizer, progress: TrainProgress::default() })
     }
 
-    fn saved_state(&self) -> Result<Checkpoint> {
-        let blank = self.trainee(Initializer::blank(&self.autodiff()));
-        Checkpoint::load(&self.last, blank, self.config.optimizer, &self.device)
+    fn saved_state(&self) -> Result<TrainState> {
+        let blank = self.module(Initializer::blank(&self.autodiff()));
+        TrainState::load(&self.last, blank, self.config.optimizer, &self.device)
     }
 
     fn loader(&self) -> LoaderConfig {
         LoaderConfig {
-            patch_size: self.recipe.patch_size,
+            patch_size: self.preprocess.patch_size,
             batch_size: self.config.samples(),
             workers: self.workers,
             seed: self.config.seed,

@@ -6,7 +6,7 @@
 
 use burn::{module::Module, tensor::Device};
 
-use super::recompute::Recompute;
+use super::activation_checkpointing::ActivationCheckpointing;
 use bipvl_data::PREFETCH_STEPS;
 use bipvl_nn::{
     BiPvlSegConfig, HeadConfig, STAGES, SwinVersion, TextConfig, VisionConfig, bifusion::Exchange,
@@ -39,20 +39,20 @@ const FLOAT: f64 = size_of::<f32>() as f64;
 
 /// What a training can change to need less memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct MemoryPlan {
     /// Voxels of a patch.
-    pub patch: [usize; 3],
+    pub patch_size: [usize; 3],
     /// Samples that pass through the network together.
-    pub batch: usize,
+    pub batch_size: usize,
     /// Batches per update.
-    pub accumulate: usize,
+    pub gradient_accumulation_steps: usize,
     /// What is computed once more.
-    pub recompute: Recompute,
+    pub activation_checkpointing: ActivationCheckpointing,
 }
 
 /// All else that the need of a training depends on.
 #[derive(Clone, Debug)]
-pub struct Demand {
+pub struct MemoryEstimator {
     /// Sizes of the network.
     pub model: BiPvlSegConfig,
     /// How many classes there are.
@@ -74,23 +74,23 @@ pub struct TextSize {
     pub is_by_case: bool,
 }
 
-impl Demand {
+impl MemoryEstimator {
     /// Bytes that the updates of a training need at most, the program and a margin included. Prepared cases are files
     /// that are mapped into memory and given back when it is short: they are not counted. What a validation
     /// needs for a whole case is not counted either.
-    pub fn peak(&self, plan: &Plan) -> f64 {
+    pub fn peak(&self, plan: &MemoryPlan) -> f64 {
         let outputs = self.classes.logits;
         let mut init = Initializer::blank(&Device::flex());
-        let weights = self.model.init(self.classes, plan.patch, &mut init).num_params();
-        let finest = voxels(plan.patch, 0) * self.model.vision.width(0);
+        let weights = self.model.init(self.classes, plan.patch_size, &mut init).num_params();
+        let finest = voxels(plan.patch_size, 0) * self.model.vision.width(0);
         let scored: usize =
-            (0..=self.model.deep_supervision_levels).map(|level| voxels(plan.patch, level)).sum();
+            (0..=self.model.deep_supervision_levels).map(|level| voxels(plan.patch_size, level)).sum();
         let remembered = self.text_encoder(plan)
             + self.fusions(plan)
             + self.insides(plan)
-            + plan.batch
+            + plan.batch_size
                 * (vision(&self.model.vision, plan) + GRADIENT_MAPS * finest + CLASS_MAPS * outputs * scored);
-        let summed = if plan.accumulate > 1 { GRADIENT } else { 0 };
+        let summed = if plan.gradient_accumulation_steps > 1 { GRADIENT } else { 0 };
         let update = (STATE + GRADIENT + summed) * weights + remembered;
         // A checkpoint needs less: it is written tensor by tensor.
         let floats = update + self.samples(plan);
@@ -98,48 +98,48 @@ impl Demand {
     }
 
     /// Values of the text encoder: both streams of text.
-    fn text_encoder(&self, plan: &Plan) -> usize {
+    fn text_encoder(&self, plan: &MemoryPlan) -> usize {
         let (config, exchange) = (&self.model.text, self.model.fusion.exchange);
         let texts = self.texts(plan);
         let [first, others @ ..] = config.stage_layers;
         let later: usize = others.iter().sum();
         // Behind the first exchange that informs the text, every sample has a text of its own.
-        let informed = if exchange.updates_text() { plan.batch } else { texts };
+        let informed = if exchange.updates_text() { plan.batch_size } else { texts };
         let of_full = match exchange {
             Exchange::None => 0,
             _ => self.text.tokens * (texts * first + informed * later),
         };
         let of_sentences = self.text.sentence_tokens * texts * (first + later);
-        let of_layer = match plan.recompute {
-            Recompute::Nothing => text_layer(config),
-            Recompute::Blocks => config.hidden_size,
+        let of_layer = match plan.activation_checkpointing {
+            ActivationCheckpointing::Off => text_layer(config),
+            ActivationCheckpointing::Blocks => config.hidden_size,
         };
         (of_full + of_sentences) * of_layer
     }
 
     /// Different texts in a batch.
-    fn texts(&self, plan: &Plan) -> usize {
-        if self.text.is_by_case { plan.batch } else { 1 }
+    fn texts(&self, plan: &MemoryPlan) -> usize {
+        if self.text.is_by_case { plan.batch_size } else { 1 }
     }
 
     /// Values of the largest block that is computed once more.
-    fn insides(&self, plan: &Plan) -> usize {
-        if plan.recompute == Recompute::Nothing {
+    fn insides(&self, plan: &MemoryPlan) -> usize {
+        if plan.activation_checkpointing == ActivationCheckpointing::Off {
             return 0;
         }
-        let (vision, batch) = (&self.model.vision, plan.batch);
-        let up = batch * voxels(plan.patch, 0) * vision.width(0) * UP_MAPS;
-        let swin = batch * voxels(plan.patch, 1) * vision.width(0) * SWIN_MAPS;
+        let (vision, batch) = (&self.model.vision, plan.batch_size);
+        let up = batch * voxels(plan.patch_size, 0) * vision.width(0) * UP_MAPS;
+        let swin = batch * voxels(plan.patch_size, 1) * vision.width(0) * SWIN_MAPS;
         let tokens = (batch * self.text.tokens).max(self.texts(plan) * self.text.sentence_tokens);
         let perceptron = match self.model.fusion.exchange {
             Exchange::None => 0,
-            _ => batch * self.text.tokens.max(voxels(plan.patch, 2)) * 2 * self.model.fusion.mlp_size,
+            _ => batch * self.text.tokens.max(voxels(plan.patch_size, 2)) * 2 * self.model.fusion.mlp_size,
         };
         up.max(swin).max(tokens * text_layer(&self.model.text)).max(perceptron)
     }
 
     /// Values of all exchanges between both sides.
-    fn fusions(&self, plan: &Plan) -> usize {
+    fn fusions(&self, plan: &MemoryPlan) -> usize {
         let stages = match self.model.fusion.exchange {
             Exchange::None => return 0,
             Exchange::Late => STAGES..=STAGES,
@@ -147,22 +147,22 @@ impl Demand {
         };
         let block = |stage: usize| {
             let channels = self.model.vision.width(stage);
-            let wide = match plan.recompute {
-                Recompute::Nothing => 2 * self.model.fusion.mlp_size,
-                Recompute::Blocks => 0,
+            let wide = match plan.activation_checkpointing {
+                ActivationCheckpointing::Off => 2 * self.model.fusion.mlp_size,
+                ActivationCheckpointing::Blocks => 0,
             };
             let (of_text, of_vision) = fusion(wide, self.model.text.hidden_size, channels);
-            self.text.tokens * of_text + voxels(plan.patch, stage + 1) * of_vision
+            self.text.tokens * of_text + voxels(plan.patch_size, stage + 1) * of_vision
         };
-        plan.batch * stages.map(block).sum::<usize>()
+        plan.batch_size * stages.map(block).sum::<usize>()
     }
 
     /// Patches that were cut ahead: those that wait, those that are being cut, and those in use.
-    fn samples(&self, plan: &Plan) -> usize {
+    fn samples(&self, plan: &MemoryPlan) -> usize {
         let updates = self.workers.max(1) * (PREFETCH_STEPS + 1) + 1;
         // A label is a byte; in the batch it is a number.
         let values = self.model.vision.channels + 1;
-        updates * plan.batch * plan.accumulate * voxels(plan.patch, 0) * values
+        updates * plan.batch_size * plan.gradient_accumulation_steps * voxels(plan.patch_size, 0) * values
     }
 }
 
@@ -172,13 +172,13 @@ fn voxels(patch: [usize; 3], level: usize) -> usize {
 }
 
 /// Values of the Swin UNETR for one sample.
-fn vision(config: &VisionConfig, plan: &Plan) -> usize {
+fn vision(config: &VisionConfig, plan: &MemoryPlan) -> usize {
     // What is left of a block that is computed once more is what it gives.
-    let [residual, shortcut, up, swin] = match plan.recompute {
-        Recompute::Nothing => [RESIDUAL_MAPS, 1, UP_MAPS, SWIN_MAPS],
-        Recompute::Blocks => [1, 0, 1, 1],
+    let [residual, shortcut, up, swin] = match plan.activation_checkpointing {
+        ActivationCheckpointing::Off => [RESIDUAL_MAPS, 1, UP_MAPS, SWIN_MAPS],
+        ActivationCheckpointing::Blocks => [1, 0, 1, 1],
     };
-    let finest = voxels(plan.patch, 0);
+    let finest = voxels(plan.patch_size, 0);
     let mut values = finest * (config.channels + config.width(0) * (residual + shortcut + up));
     for stage in 0..STAGES {
         let convolution = match config.version {
@@ -188,9 +188,9 @@ fn vision(config: &VisionConfig, plan: &Plan) -> usize {
         let skip = if stage + 1 < STAGES { residual } else { 0 };
         // What enters the stage and its norm for the skip; what is merged and its norm.
         let maps = 2 + convolution + config.depths[stage] * swin + 2 + skip + up;
-        values += voxels(plan.patch, stage + 1) * config.width(stage) * maps;
+        values += voxels(plan.patch_size, stage + 1) * config.width(stage) * maps;
     }
-    values + voxels(plan.patch, STAGES + 1) * config.width(STAGES) * (2 + residual)
+    values + voxels(plan.patch_size, STAGES + 1) * config.width(STAGES) * (2 + residual)
 }
 
 /// Values of one layer of the text encoder for each token: its input, queries, keys, values, what is attended to, two

@@ -1,11 +1,11 @@
 //! A run folder: what is where, and the trained model read back from it.
 
-mod budget;
+mod memory_budget;
 mod folds;
-mod own_texts;
+mod case_prompts;
 
-pub use budget::{GB, within_budget};
-pub use folds::{Folds, runs_in};
+pub use folds::{Folds, run_dirs};
+pub use memory_budget::{GB, within_budget};
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use burn::tensor::Device;
 
 use crate::config::{Config, SPLIT_SEED};
 use crate::{Error, Result};
-use crate::{Task, checkpoint::load_model};
+use crate::{TrainSetup, checkpoint::load_model};
 use bipvl_data::{Dataset, Fold, Labeling, SourceClasses, Split, build_cache};
 use bipvl_infer::{InferConfig, Predictor, PredictorInput};
 use bipvl_nn::{
@@ -31,7 +31,7 @@ use bipvl_text::{Descriptions, Tokenizer, Tokens};
 
 /// A run: its folder, its configuration, and the text of its classes.
 #[derive(Debug)]
-pub struct Run {
+pub struct RunDir {
     /// The folder.
     pub folder: PathBuf,
     /// The folder of the prepared cases; several runs may share one.
@@ -45,7 +45,7 @@ pub struct Run {
 
 /// What a training needs besides the run itself.
 #[derive(Debug)]
-pub struct TrainingOptions {
+pub struct TrainOptions {
     /// Published weights to begin with.
     pub imported: Vec<Imported>,
     /// Wall-clock time after which the training stops early.
@@ -56,7 +56,7 @@ pub struct TrainingOptions {
     pub device: Device,
 }
 
-impl Run {
+impl RunDir {
     /// Begins a run in a folder of its own. Imported weights bring their sizes, and a text encoder its
     /// tokenizer; without one the vocabulary is made of the descriptions, those `of_cases` among them.
     ///
@@ -127,7 +127,7 @@ impl Run {
     pub fn open(folder: &Path) -> Result<Self> {
         if !folder.join("config.toml").is_file() {
             let found = match () {
-                () if Folds::are_in(folder) => "a cross-validation; its runs are fold-0, fold-1 and so on",
+                () if Folds::exists_in(folder) => "a cross-validation; its runs are fold-0, fold-1 and so on",
                 () if folder.is_dir() => "a folder without it",
                 () => "no such folder",
             };
@@ -202,23 +202,23 @@ impl Run {
     /// # Errors
     ///
     /// When a case cannot be read or the cache not be written.
-    pub fn task(
+    pub fn train_setup(
         &self,
         dataset: &Dataset,
         split: &Split,
-        options: TrainingOptions,
+        options: TrainOptions,
         progress: &(dyn Fn(usize) + Sync),
-    ) -> Result<Task> {
+    ) -> Result<TrainSetup> {
         let Config { data, preprocess, model, train, infer, .. } = self.config.clone();
         let training_cases = build_cache(&self.cache, &preprocess, dataset, &split.train, progress)?;
         let before = split.train.len();
         let validation_cases =
             build_cache(&self.cache, &preprocess, dataset, &split.val, &|done| progress(before + done))?;
-        Ok(Task {
+        Ok(TrainSetup {
             texts: self.texts(split.train.iter().chain(&split.val))?,
             config: train,
             model,
-            recipe: preprocess,
+            preprocess,
             infer,
             labeling: data.labeling().prepared(&data.labels),
             classes: data.classes,
@@ -243,7 +243,7 @@ impl Run {
         Ok(Predictor::new(PredictorInput {
             model: self.model(device)?,
             text: &self.text(device),
-            recipe: self.config.preprocess.clone(),
+            preprocess: self.config.preprocess.clone(),
             channels: data.channels.len(),
             labeling: data.labeling(),
             config: infer,
@@ -310,13 +310,13 @@ impl Run {
     /// The network before its weights are read.
     fn blank_model(&self, device: &Device) -> BiPvlSeg {
         let Config { data, preprocess, model, .. } = &self.config;
-        model.init(data.class_channels(), preprocess.patch_size, &mut Initializer::blank(device))
+        model.init(data.head_config(), preprocess.patch_size, &mut Initializer::blank(device))
     }
 
     /// The text of the classes as the network reads it; without the concepts where nothing is aligned.
     pub fn text(&self, device: &Device) -> TextInput {
         let text = TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device);
-        self.config.train.loss.read(text)
+        self.config.train.loss.select_text(text)
     }
 }
 

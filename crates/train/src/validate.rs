@@ -4,8 +4,8 @@ use bipvl_imaging::Volume;
 use bipvl_metrics::overlaps;
 use indexmap::IndexMap;
 
-use super::Task;
-use bipvl_infer::{InferConfig, Mirror, Predictor, PredictorInput};
+use super::TrainSetup;
+use bipvl_infer::{InferConfig, Predictor, PredictorInput, TestTimeMirroring};
 use bipvl_nn::{BiPvlSeg, TextInput};
 
 /// Dice of the validation cases.
@@ -22,23 +22,26 @@ impl Validation {
     }
 }
 
-/// Scores a model without autodiff on the validation cases of a task.
-pub fn validate(model: BiPvlSeg, task: &Task) -> Validation {
+/// Scores a model without autodiff on the validation cases of a setup.
+pub fn validate(model: BiPvlSeg, setup: &TrainSetup) -> Validation {
     let predictor = Predictor::new(PredictorInput {
         model,
-        text: &TextInput::new(&task.texts.common, &task.device),
-        recipe: task.recipe.clone(),
-        channels: task.model.vision.channels,
-        labeling: task.labeling.clone(),
+        text: &TextInput::new(&setup.texts.common, &setup.device),
+        preprocess: setup.preprocess.clone(),
+        channels: setup.model.vision.channels,
+        labeling: setup.labeling.clone(),
         // Quick: flips are for prediction.
-        config: InferConfig { mirror: Mirror::default(), ..task.infer },
-        device: task.device.clone(),
+        config: InferConfig { tta_mirror_axes: TestTimeMirroring::default(), ..setup.infer },
+        device: setup.device.clone(),
     });
-    let classes = task.labeling.classes();
+    let classes = setup.labeling.classes();
     let mut sums = vec![(0.0, 0usize); classes.len()];
-    for case in &task.validation_cases {
-        let own =
-            task.texts.own.get(case.id()).map(|text| predictor.described(std::slice::from_ref(&text.full)));
+    for case in &setup.validation_cases {
+        let own = setup
+            .texts
+            .own
+            .get(case.id())
+            .map(|text| predictor.with_prompts(std::slice::from_ref(&text.full)));
         let predictor = own.as_ref().unwrap_or(&predictor);
         let sample = case.crop([0; 3], case.grid().shape());
         let prediction = predictor.segment(sample.image.view(), case.grid(), case.grid(), &mut |_| ());
@@ -51,5 +54,5 @@ pub fn validate(model: BiPvlSeg, task: &Task) -> Validation {
         }
     }
     let means = sums.into_iter().map(|(sum, count)| sum / count.max(1) as f64);
-    Validation { dice: task.classes.iter().cloned().zip(means).collect() }
+    Validation { dice: setup.classes.iter().cloned().zip(means).collect() }
 }

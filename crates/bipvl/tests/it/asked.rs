@@ -53,7 +53,7 @@ impl Asked {
         Predictor::new(PredictorInput {
             model: self.model(),
             text: &TextInput::new(&self.tokenizer.encode_classes(&descriptions()), &self.device),
-            recipe: PreprocessConfig {
+            preprocess: PreprocessConfig {
                 spacing: None,
                 intensity: Intensity::ZScore,
                 crop_foreground: false,

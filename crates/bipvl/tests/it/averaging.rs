@@ -2,12 +2,12 @@
 
 use bipvl::{
     data::{Intensity, Labeling, PreprocessConfig},
-    infer::{InferConfig, Mirror, Predictor, PredictorInput},
+    infer::{InferConfig, Predictor, PredictorInput, TestTimeMirroring},
     nn::{BiPvlSeg, HeadConfig, init::Initializer},
     train::{
-        accumulate::Sum,
-        log::LossValues,
-        loss::{LossConfig, LossWeighting, LossWeights, Losses},
+        event::LossValues,
+        gradient_accumulation::GradientAccumulator,
+        loss::{LossConfig, LossTerms, LossWeighting, LossWeights},
     },
 };
 use bipvl_imaging::{Grid, LabelMap, Volume};
@@ -38,10 +38,13 @@ fn predictor(mirror: &str) -> Predictor {
     Predictor::new(PredictorInput {
         model: network(1),
         text: &text(&device),
-        recipe: PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: SHAPE },
+        preprocess: PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: SHAPE },
         channels: 1,
         labeling: labeling(),
-        config: InferConfig { mirror: mirror.parse::<Mirror>().unwrap(), ..InferConfig::default() },
+        config: InferConfig {
+            tta_mirror_axes: mirror.parse::<TestTimeMirroring>().unwrap(),
+            ..InferConfig::default()
+        },
         device,
     })
 }
@@ -118,15 +121,15 @@ fn gradients_of_two_batches_are_those_of_one_larger_batch() {
         let image = image.clone().slice([samples.clone(), 0..1, 0..32, 0..32, 0..32]);
         let labels = labels.clone().slice([samples, 0..32, 0..32, 0..32]);
         let output = model.forward(image, &text, None);
-        let losses = Losses::of(&output, labels, &labeling(), &LossConfig::default(), None);
-        let total = weights.total(&losses, LossWeighting::Released);
+        let losses = LossTerms::compute(&output, labels, &labeling(), &LossConfig::default(), None);
+        let total = weights.total(&losses, LossWeighting::OfficialCode);
         let value = total.clone().into_scalar::<f32>();
         let loss = LossValues { total: value, segmentation: 0.0, class_embedding: 0.0, alignment: 0.0 };
         (loss, (total * share).backward())
     };
     let (whole, one) = learn(0..2, 1.0);
     let (loss, gradients) = learn(0..1, 0.5);
-    let mut sum = Sum::new(loss, gradients);
+    let mut sum = GradientAccumulator::new(loss, gradients);
     let (loss, gradients) = learn(1..2, 0.5);
     sum.add(&model, loss, &gradients);
     let (mean, other) = sum.into_parts();

@@ -18,8 +18,8 @@ fn recipe() -> PreprocessConfig {
     PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: [4, 4, 4] }
 }
 
-fn build(folder: &Path, recipe: &PreprocessConfig, dataset: &Dataset) -> Vec<CachedCase> {
-    build_cache(folder, recipe, dataset, &dataset.cases, &|_| ()).unwrap()
+fn build(folder: &Path, preprocess: &PreprocessConfig, dataset: &Dataset) -> Vec<CachedCase> {
+    build_cache(folder, preprocess, dataset, &dataset.cases, &|_| ()).unwrap()
 }
 
 fn modified(folder: &Path) -> SystemTime {

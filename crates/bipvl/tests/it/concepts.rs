@@ -5,7 +5,7 @@ use bipvl::{
     infer::Predictor,
     infer::Result,
     nn::bifusion::Exchange,
-    probe::ConceptProbe,
+    probe::ConceptOcclusion,
 };
 use ndarray::Axis;
 
@@ -17,8 +17,8 @@ use crate::{
 /// The same operations in the same order; only sums over voxels may be taken in another.
 const ROUNDING: f64 = 1e-6;
 
-fn probe_of<'a>(predictor: &'a Predictor, case: &Case) -> Result<Option<ConceptProbe<'a>>> {
-    ConceptProbe::new(predictor, case, (&LABELS, &Labeling::Exclusive(LABELS.to_vec()), &[]))
+fn probe_of<'a>(predictor: &'a Predictor, case: &Case) -> Result<Option<ConceptOcclusion<'a>>> {
+    ConceptOcclusion::new(predictor, case, (&LABELS, &Labeling::Exclusive(LABELS.to_vec()), &[]))
 }
 
 fn drawn() -> (tempfile::TempDir, Dataset) {
@@ -42,7 +42,7 @@ fn a_map_is_the_difference_of_two_predictions() {
     let expected = (with - without).index_axis(Axis(0), 2).to_owned();
 
     let texts = descriptions().full_texts_without(1, 0);
-    let change = probe.change(1, &[scene.tokenizer.encode(&texts)]);
+    let change = probe.occlude_concept(1, &[scene.tokenizer.encode(&texts)]);
     assert_eq!(change.logits.voxels(), &expected);
     assert!(expected.iter().any(|change| change.abs() > 1e-4), "the sentence changes the logits");
     // The plate has 3 · 4 · 2 voxels, counted in the drawing.
@@ -66,7 +66,8 @@ fn a_class_that_the_reference_lacks_has_no_inside() {
     let scene = Asked::new(Exchange::BothWays);
     let predictor = scene.predictor();
     let probe = probe_of(&predictor, &dataset.cases[0]).unwrap().unwrap();
-    let change = probe.change(1, &[scene.tokenizer.encode(&descriptions().full_texts_without(1, 1))]);
+    let change =
+        probe.occlude_concept(1, &[scene.tokenizer.encode(&descriptions().full_texts_without(1, 1))]);
     assert!(change.inside.is_none() && change.outside.is_some_and(|mean| mean > 0.0));
 }
 

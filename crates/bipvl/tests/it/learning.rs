@@ -7,7 +7,7 @@ use bipvl::{
         init::{Initializer, Noise},
     },
     train::{
-        loss::{LossConfig, LossWeights, Losses},
+        loss::{LossConfig, LossTerms, LossWeights},
         optimizer::{AdamW, AdamWConfig},
     },
 };
@@ -37,7 +37,7 @@ fn learn(seed: u64) -> Vec<f32> {
         .map(|step| {
             let mut noise = Noise::new(seed, step);
             let output = model.forward(image.clone(), &text, Some(&mut noise));
-            let losses = Losses::of(&output, labels.clone(), &labeling, &config, Some(&mut noise));
+            let losses = LossTerms::compute(&output, labels.clone(), &labeling, &config, Some(&mut noise));
             let gradients = weights.total(&losses, config.weighting).backward();
             model = optimizer.step(model.clone(), gradients, 3e-3);
             losses.segmentation.into_scalar()

@@ -4,8 +4,8 @@ use bipvl::{
     data::Labeling,
     nn::Output,
     train::loss::{
-        ConceptWeights, HardNegatives, LossConfig, LossWeighting, LossWeights, Losses, alignment::alignment,
-        class_embedding::supervision, segmentation::dice_and_cross_entropy,
+        ConceptWeights, HardNegatives, LossConfig, LossTerms, LossWeighting, LossWeights,
+        alignment::alignment, class_embedding::supervision, segmentation::dice_and_cross_entropy,
     },
 };
 use burn::{
@@ -93,7 +93,7 @@ fn compare_total(mode: &str, config: LossConfig) {
     let (reference, output) = (reference("losses"), output());
     let weights = LossWeights { log_sigma: Param::from_tensor(made("log_sigma", [3], &device())) };
     let labeling = Labeling::Exclusive((1..=CLASSES as u16).collect());
-    let losses = Losses::of(&output, labels(), &labeling, &config, None);
+    let losses = LossTerms::compute(&output, labels(), &labeling, &config, None);
     let total = weights.total(&losses, config.weighting);
     assert_near(total.clone(), &reference, &format!("total.{mode}.value"), TOLERANCE);
     let gradients = total.backward();

@@ -14,7 +14,7 @@ use bipvl::{
         weights::{apply, collect},
     },
     text::{ClassText, Tokens},
-    train::loss::{Aligned, LossConfig, LossWeighting, LossWeights, Losses},
+    train::loss::{AlignmentLoss, LossConfig, LossTerms, LossWeighting, LossWeights},
 };
 use burn::{
     module::Module,
@@ -228,8 +228,8 @@ fn without_gradient(config: &BiPvlSegConfig, labeling: &Labeling, loss: LossConf
     let weights = LossWeights::new(&Initializer::new(0, &device));
     let labels = Tensor::<1, Int>::arange(0..64 * 32 * 32, &device).div_scalar(7).remainder_scalar(4);
     let output = model.forward(image([1, 1, 64, 32, 32], &device), &text, None);
-    let losses = Losses::of(&output, labels.reshape([1, 64, 32, 32]), labeling, &loss, None);
-    let gradients = weights.total(&losses, LossWeighting::Released).backward();
+    let losses = LossTerms::compute(&output, labels.reshape([1, 64, 32, 32]), labeling, &loss, None);
+    let gradients = weights.total(&losses, LossWeighting::OfficialCode).backward();
 
     let mut visitor = WithoutGradient { gradients: &gradients, path: Vec::new(), found: Vec::new() };
     model.visit(&mut visitor);
@@ -277,7 +277,7 @@ fn every_tensor_learns_whichever_side_hears_of_the_other() {
 
 #[test]
 fn without_alignment_its_heads_get_no_gradient_and_all_else_does() {
-    let none = LossConfig { alignment: Aligned::None, ..LossConfig::default() };
+    let none = LossConfig { alignment: AlignmentLoss::None, ..LossConfig::default() };
     let heads = ["vision.weight", "vision.bias", "text.weight", "text.bias"];
     let heads = heads.map(|name| format!("alignment.{name}"));
     assert_eq!(without_gradient(&narrow(), &exclusive(), none), heads);

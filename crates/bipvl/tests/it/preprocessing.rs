@@ -1,4 +1,4 @@
-//! The recipe: hand-counted intensities, places that stay where they are, and what is refused.
+//! The preprocess: hand-counted intensities, places that stay where they are, and what is refused.
 
 use std::path::PathBuf;
 

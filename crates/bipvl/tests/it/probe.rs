@@ -6,7 +6,9 @@ use bipvl::{
     data::{Case, Dataset},
     infer::Predictor,
     nn::bifusion::Exchange,
-    probe::{Answer, Answers, Found, Probe, ProbeInput, Summary},
+    probe::{
+        CaseMeasurement, PromptResult, ResultCache, SensitivitySummary, TextSensitivity, TextSensitivityInput,
+    },
     text::{
         Synonyms, Tokens,
         variants::{KINDS, Options, Variants},
@@ -49,8 +51,8 @@ impl Scene {
         Self { predictor, labels: LABELS.map(|label| vec![label]), variants, tokens }
     }
 
-    fn probe(&self, network: &str) -> Probe<'_> {
-        Probe::new(ProbeInput {
+    fn probe(&self, network: &str) -> TextSensitivity<'_> {
+        TextSensitivity::new(TextSensitivityInput {
             predictor: &self.predictor,
             labels: &self.labels,
             relabel: &[],
@@ -65,10 +67,10 @@ impl Scene {
     }
 
     /// The answers to a case with those that `file` holds, and how many texts were heard of.
-    fn ask(&self, network: &str, case: &Case, file: &Path) -> (Vec<Answer>, usize) {
+    fn ask(&self, network: &str, case: &Case, file: &Path) -> (Vec<PromptResult>, usize) {
         let mut heard = 0;
-        let mut answers = Answers::open(file).unwrap();
-        let found = self.probe(network).ask(case, &mut answers, &mut || heard += 1).unwrap();
+        let mut answers = ResultCache::open(file).unwrap();
+        let found = self.probe(network).evaluate(case, &mut answers, &mut || heard += 1).unwrap();
         (found, heard)
     }
 }
@@ -91,7 +93,7 @@ fn the_text_as_trained_gives_the_same_label_map_as_a_prediction() {
     let scene = Scene::new();
     let expected = scene.predict(&dataset.cases[0]);
     assert!(LABELS.iter().any(|label| count(&expected, *label) > 0), "something is found");
-    let (answers, heard) = scene.ask("n", &dataset.cases[0], &folder.path().join("answers.jsonl"));
+    let (answers, heard) = scene.ask("n", &dataset.cases[0], &folder.path().join("results.jsonl"));
     assert_eq!((answers.len(), heard), (scene.variants.made.len(), scene.variants.made.len()));
     let trained = &answers[0];
     assert_eq!((trained.variant.as_str(), trained.changed_ml), ("as trained", 0.0));
@@ -101,7 +103,7 @@ fn the_text_as_trained_gives_the_same_label_map_as_a_prediction() {
         assert!(close(found.reference_ml, VOXEL_ML * REFERENCE_VOXELS[class]), "{found:?}");
         assert!(found.dice.is_some_and(|dice| (0.0..=1.0).contains(&dice)));
     }
-    let described = scene.predictor.described(&scene.tokens[..1]);
+    let described = scene.predictor.with_prompts(&scene.tokens[..1]);
     assert_eq!(described.predict_files(&dataset.cases[0].images, &mut |_| ()).unwrap(), expected);
 }
 
@@ -109,7 +111,7 @@ fn the_text_as_trained_gives_the_same_label_map_as_a_prediction() {
 fn answers_that_are_written_down_are_not_asked_for_again() {
     let (folder, dataset) = drawn();
     let scene = Scene::new();
-    let file = folder.path().join("answers.jsonl");
+    let file = folder.path().join("results.jsonl");
     let case = &dataset.cases[0];
     let (first, _) = scene.ask("n", case, &file);
     let (again, heard) = scene.ask("n", case, &file);
@@ -132,9 +134,9 @@ fn answers_that_are_written_down_are_not_asked_for_again() {
 fn a_case_without_a_reference_or_on_another_grid_is_refused_by_name() {
     let (folder, dataset) = drawn();
     let scene = Scene::new();
-    let mut answers = Answers::open(&folder.path().join("answers.jsonl")).unwrap();
+    let mut answers = ResultCache::open(&folder.path().join("results.jsonl")).unwrap();
     let mut refusal =
-        |case: &Case| scene.probe("n").ask(case, &mut answers, &mut || ()).unwrap_err().to_string();
+        |case: &Case| scene.probe("n").evaluate(case, &mut answers, &mut || ()).unwrap_err().to_string();
     let unlabeled = Case { labels: None, ..dataset.cases[0].clone() };
     assert!(refusal(&unlabeled).contains("case_00.nii.gz: expected a reference, found none"));
     let moved = folder.path().join("moved.nii.gz");
@@ -153,7 +155,7 @@ fn classes_that_are_not_wanted_become_background_after_the_decision() {
         |predictor: &Predictor| predictor.predict_files(&dataset.cases[0].images, &mut |_| ()).unwrap();
     let whole = predict(&predictor);
     assert!(LABELS.iter().all(|label| count(&whole, *label) > 0), "both classes are found");
-    let only_plate = predict(&predictor.labeled(vec![0, 9]));
+    let only_plate = predict(&predictor.with_output_labels(vec![0, 9]));
     assert_eq!(only_plate, whole.map(|label| if *label == 4 { 9 } else { 0 }));
 }
 
@@ -182,12 +184,12 @@ fn largest_difference(one: &[f32], other: &[f32]) -> f32 {
     one.iter().zip(other).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max)
 }
 
-fn found(dice: Option<f64>, predicted_ml: f64) -> Found {
-    Found { dice, predicted_ml, reference_ml: 2.0 }
+fn found(dice: Option<f64>, predicted_ml: f64) -> CaseMeasurement {
+    CaseMeasurement { dice, predicted_ml, reference_ml: 2.0 }
 }
 
-fn answer(changed_ml: f64, classes: [Found; 2]) -> Answer {
-    Answer { case: String::new(), variant: String::new(), changed_ml, classes: classes.to_vec() }
+fn answer(changed_ml: f64, classes: [CaseMeasurement; 2]) -> PromptResult {
+    PromptResult { case: String::new(), variant: String::new(), changed_ml, classes: classes.to_vec() }
 }
 
 /// Two cases, by hand. As trained the cases have mean Dice 0.75 and 0.5 (its reference lacks the second class);
@@ -209,7 +211,8 @@ fn a_text_is_compared_with_the_trained_one_case_by_case() {
         ],
     ];
     let classes = ["box".to_owned(), "plate".to_owned()];
-    let summary = Summary::of(&variants, &classes, &answers, Bootstrap::with_seed(4), &|texts| texts.len());
+    let summary =
+        SensitivitySummary::of(&variants, &classes, &answers, Bootstrap::with_seed(4), &|texts| texts.len());
     assert_eq!(summary.cases, 2);
     let [trained, empty] = &summary.rows[..] else { panic!("two texts") };
     assert_eq!((trained.mean.dice, trained.mean.difference), (Some(0.625), None));
@@ -223,7 +226,7 @@ fn a_text_is_compared_with_the_trained_one_case_by_case() {
     assert_eq!((classes["box"].dice.dice, classes["box"].predicted_ml), (Some(0.5), 1.0));
     assert_eq!((classes["plate"].dice.dice, classes["plate"].predicted_ml), (Some(0.25), 2.5));
     assert_eq!(classes["plate"].dice.difference.unwrap().cases, 1);
-    assert_eq!((empty.cut_texts, empty.texts.len()), (2, 2));
+    assert_eq!((empty.truncated_texts, empty.texts.len()), (2, 2));
     let text = serde_json::to_string(&summary).unwrap();
-    assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary);
+    assert_eq!(serde_json::from_str::<SensitivitySummary>(&text).unwrap(), summary);
 }

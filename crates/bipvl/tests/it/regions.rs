@@ -15,7 +15,7 @@ use bipvl::{
         init::{Initializer, Noise},
     },
     train::{
-        loss::{LossConfig, LossWeights, Losses},
+        loss::{LossConfig, LossTerms, LossWeights},
         optimizer::{AdamW, AdamWConfig},
     },
 };
@@ -188,13 +188,13 @@ fn an_nnunet_folder_brings_its_regions_and_a_configuration_replaces_them() {
     assert_eq!(Config::new(Preset::Tiny, &dataset).data.class_labels(), expected);
     assert_eq!(read_classes(&folder.path().join("dataset.json")).unwrap(), expected);
     // The labels stay those of the files: 0 around a box of 1 and a plate of 2, its place in the list.
-    let recipe = PreprocessConfig {
+    let preprocess = PreprocessConfig {
         spacing: None,
         intensity: Intensity::ZScore,
         crop_foreground: false,
         patch_size: [1; 3],
     };
-    let (_, labels) = recipe.prepare_case(&dataset, &dataset.cases[0]).unwrap();
+    let (_, labels) = preprocess.prepare_case(&dataset, &dataset.cases[0]).unwrap();
     assert_eq!(labels, drawn::labels().mapv(|label| if label == 4 { 2 } else { label as u8 }));
 
     let config = configured(&dataset, "[data.regions]\nplate = [4]\n").unwrap();
@@ -210,13 +210,13 @@ fn an_nnunet_folder_brings_its_regions_and_a_configuration_replaces_them() {
 fn a_narrow_network_learns_a_ball_in_a_ball_in_a_ball() {
     let device = Device::flex().autodiff();
     let phantom = phantom::draw_nested(1, SHAPE, [1.0; 3]);
-    let recipe = PreprocessConfig {
+    let preprocess = PreprocessConfig {
         spacing: None,
         intensity: Intensity::ZScore,
         crop_foreground: false,
         patch_size: SHAPE,
     };
-    let prepared = recipe.prepare(phantom.channels.to_vec());
+    let prepared = preprocess.prepare(phantom.channels.to_vec());
     let image: Vec<f32> = prepared.image.iter().copied().collect();
     let image = Tensor::<5>::from_data(TensorData::new(image, [1, 2, 32, 32, 32]), &device);
     let labels: Vec<i32> = phantom.labels.voxels().iter().copied().map(i32::from).collect();
@@ -233,7 +233,7 @@ fn a_narrow_network_learns_a_ball_in_a_ball_in_a_ball() {
     for step in 0..STEPS {
         let mut noise = Noise::new(7, step);
         let output = model.forward(image.clone(), &texts, Some(&mut noise));
-        let all = Losses::of(&output, labels.clone(), &labeling, &losses, Some(&mut noise));
+        let all = LossTerms::compute(&output, labels.clone(), &labeling, &losses, Some(&mut noise));
         let gradients = weights.total(&all, losses.weighting).backward();
         model = optimizer.step(model, gradients, 5e-3);
     }
@@ -241,7 +241,7 @@ fn a_narrow_network_learns_a_ball_in_a_ball_in_a_ball() {
     let predictor = Predictor::new(PredictorInput {
         model: model.valid(),
         text: &text(&Device::flex()),
-        recipe,
+        preprocess,
         channels: 2,
         labeling: labeling.clone(),
         config: InferConfig::default(),

@@ -1,7 +1,7 @@
 //! The sliding window against MONAI's; how its numbers were made stands in
 //! `tests/reference/sliding_window.py`.
 
-use bipvl::infer::{Blending, SlidingWindow};
+use bipvl::infer::{BlendMode, SlidingWindow};
 use ndarray::{Array3, Array4, ArrayView4, Axis, stack};
 use serde::Deserialize;
 
@@ -16,7 +16,7 @@ const SHAPE: [usize; 3] = [40, 37, 33];
 struct Expected {
     patch: [usize; 3],
     overlap: f64,
-    blending: Blending,
+    blend_mode: BlendMode,
     /// The sum of each of the two logits.
     sums: [f64; 2],
     samples: Vec<([usize; 3], [f64; 2])>,
@@ -27,15 +27,15 @@ fn patches_stand_and_blend_as_by_monai() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/sliding_window.json");
     let cases: Vec<Expected> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(cases.len(), 7);
-    for Expected { patch, overlap, blending, sums, samples } in cases {
-        let window = SlidingWindow::new(patch, overlap, blending);
+    for Expected { patch, overlap, blend_mode, sums, samples } in cases {
+        let window = SlidingWindow::new(patch, overlap, blend_mode);
         let logits =
             gather(&window, draw_volume().view(), 2, |patch| predict(patch).into_shared()).mapv(f64::from);
         for (logits, sum) in logits.outer_iter().zip(sums) {
             let difference = (logits.sum() - sum).abs() / logits.len() as f64;
             assert!(
                 difference <= FLOAT32,
-                "{patch:?}, {overlap}, {blending:?}: means differ by {difference}"
+                "{patch:?}, {overlap}, {blend_mode:?}: means differ by {difference}"
             );
         }
         for ([x, y, z], expected) in samples {
@@ -44,7 +44,7 @@ fn patches_stand_and_blend_as_by_monai() {
                 let difference = (found - expected).abs();
                 assert!(
                     difference <= FLOAT32,
-                    "{patch:?}, {overlap}, {blending:?}, logit {logit} at {x}, {y}, {z}: expected {expected}, found {found}"
+                    "{patch:?}, {overlap}, {blend_mode:?}, logit {logit} at {x}, {y}, {z}: expected {expected}, found {found}"
                 );
             }
         }

@@ -14,8 +14,8 @@ use bipvl::{
     },
     text::Tokens,
     train::{
-        TrainState,
-        loss::{LossConfig, LossWeights, Losses},
+        TrainModule,
+        loss::{LossConfig, LossTerms, LossWeights},
         optimizer::{AdamW, AdamWConfig},
     },
 };
@@ -102,18 +102,18 @@ fn names(ours: &StateDict) -> Vec<Name> {
 }
 
 /// The network and its loss weights, filled as the twin fills them.
-fn trainee(device: &Device) -> TrainState {
+fn module(device: &Device) -> TrainModule {
     let mut init = Initializer::blank(device);
     let model = config().init(HeadConfig::exclusive(CLASSES), PATCH, &mut init);
-    let trainee = TrainState { model, loss_weights: LossWeights::new(&init) };
-    let ours = collect(&trainee);
+    let module = TrainModule { model, loss_weights: LossWeights::new(&init) };
+    let ours = collect(&module);
     let names = names(&ours);
     let fill = |(name, tensor): (String, Weights)| (name.clone(), filled(&name, &tensor.shape));
     let theirs = export(&names, ours.clone()).into_iter().map(fill).collect();
     let file = Path::new("formula");
     let (weights, report) = import(&names, theirs, &ours, file).unwrap();
     assert!(report.missing.is_empty() && report.unused.is_empty(), "{report:?}");
-    apply(trainee, weights, file).unwrap()
+    apply(module, weights, file).unwrap()
 }
 
 fn tokens(name: &str, lengths: &[usize], device: &Device) -> TokenBatch {
@@ -164,15 +164,15 @@ fn assert_as_pytorch(device: &Device) {
         num_texts: 1,
     };
     let (image, labels) = image_and_labels(device);
-    let mut trainee = trainee(device);
+    let mut module = module(device);
     let mut optimizer = AdamW::new(AdamWConfig { epsilon: EPSILON, ..AdamWConfig::default() });
     let config = LossConfig::default();
     let labeling = Labeling::Exclusive((1..=CLASSES as u16).collect());
     for step in 1..=STEPS {
-        let output = trainee.model.forward(image.clone(), &text, None);
-        let losses = Losses::of(&output, labels.clone(), &labeling, &config, None);
-        let total = trainee.loss_weights.total(&losses, config.weighting);
-        let Losses { segmentation, class_embedding, alignment } = losses;
+        let output = module.model.forward(image.clone(), &text, None);
+        let losses = LossTerms::compute(&output, labels.clone(), &labeling, &config, None);
+        let total = module.loss_weights.total(&losses, config.weighting);
+        let LossTerms { segmentation, class_embedding, alignment } = losses;
         let all = vec![segmentation, class_embedding, alignment.unwrap(), total.clone()];
         let found = Held::of(Tensor::cat(all, 0)).read();
         let bound = if step == 1 { FIRST_TOLERANCE } else { TOLERANCE };
@@ -180,9 +180,9 @@ fn assert_as_pytorch(device: &Device) {
             let difference = (found - expected).abs();
             assert!(difference < bound, "losses of step {step}: expected {expected}, found {found}");
         }
-        trainee = optimizer.step(trainee, total.backward(), LEARNING_RATE);
+        module = optimizer.step(module, total.backward(), LEARNING_RATE);
     }
-    let ours = collect(&trainee);
+    let ours = collect(&module);
     for (name, tensor) in export(&names(&ours), ours) {
         // The sum of squares, then samples.
         let expected = &reference[&format!("weights.{name}")].values;

@@ -41,7 +41,7 @@ def cover(patch, overlap, mode, places):
     return {
         "patch": patch,
         "overlap": overlap,
-        "blending": mode,
+        "blend_mode": mode,
         "sums": [float(channel.sum()) for channel in logits],
         "samples": [[place, [float(channel[tuple(place)]) for channel in logits]] for place in places],
     }

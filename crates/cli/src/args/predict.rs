@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bipvl::{
     device::{DeviceKind, Precision},
-    infer::{Blending, Mirror},
+    infer::{BlendMode, TestTimeMirroring},
     text::variants::Kind,
 };
 use bipvl_metrics::Convention;
@@ -47,7 +47,7 @@ pub(crate) struct PredictArgs {
     /// Test-time augmentation: average the logits over flips along these axes, such as x,y,z; each axis doubles
     /// the time. Not allowed along x if classes are lateralized (left/right).
     #[arg(long, value_name = "AXES")]
-    pub(crate) tta_mirror_axes: Option<Mirror>,
+    pub(crate) tta_mirror_axes: Option<TestTimeMirroring>,
     /// Keep only the largest connected component of each class [default: that of the run; `=false` keeps all].
     /// Not allowed if classes overlap.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -73,7 +73,7 @@ pub(crate) enum BlendModeArg {
     Constant,
 }
 
-impl From<BlendModeArg> for Blending {
+impl From<BlendModeArg> for BlendMode {
     fn from(arg: BlendModeArg) -> Self {
         match arg {
             BlendModeArg::Gaussian => Self::Gaussian,

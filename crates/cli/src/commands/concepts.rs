@@ -1,7 +1,7 @@
 //! What each sentence of a finished run does to one case, for its report.
 
 use anyhow::Result;
-use bipvl::{data::Case, infer::Predictor, probe::ConceptProbe, run::Run, text::Description};
+use bipvl::{data::Case, infer::Predictor, probe::ConceptOcclusion, run::RunDir, text::Description};
 use bipvl_metrics::{MaskPresence, Scores};
 
 use bipvl_report::concepts::{ConceptMaps, Concepts, Effect};
@@ -11,7 +11,7 @@ use crate::progress;
 /// Leaves out one sentence after another and looks at the first of the cases that have most classes; a pass of one
 /// patch through the network for each sentence.
 pub(super) fn concepts(
-    run: &Run,
+    run: &RunDir,
     predictor: &Predictor,
     cases: &[Case],
     scores: &Scores,
@@ -23,8 +23,9 @@ pub(super) fn concepts(
         None => run.descriptions.clone(),
     };
     let whole: Vec<String> = descriptions.classes.iter().map(Description::prompt).collect();
-    let predictor = predictor.described(&[run.tokens(&whole)]);
-    let Some(probe) = ConceptProbe::new(&predictor, case, (&data.labels, &data.labeling(), &data.relabel))?
+    let predictor = predictor.with_prompts(&[run.tokens(&whole)]);
+    let Some(probe) =
+        ConceptOcclusion::new(&predictor, case, (&data.labels, &data.labeling(), &data.relabel))?
     else {
         let reason = "in this run no text reaches the logits, so that no sentence can change them";
         return Ok(Concepts::Left(reason));
@@ -35,13 +36,13 @@ pub(super) fn concepts(
     for (class, description) in descriptions.classes.iter().enumerate() {
         for (place, concept) in description.concepts.iter().enumerate() {
             let without = run.tokens(&descriptions.full_texts_without(class, place));
-            let change = probe.change(class, &[without]);
+            let change = probe.occlude_concept(class, &[without]);
             effects.push(Effect::new(class, &concept.name, &concept.sentence, &change));
             bar.inc(1);
         }
     }
     bar.finish_and_clear();
-    let ConceptProbe { image, references, .. } = probe;
+    let ConceptOcclusion { image, references, .. } = probe;
     let references =
         references.iter().map(|reference| reference.map(|is_class| u16::from(*is_class))).collect();
     let maps = ConceptMaps { case: case.id.clone(), image, references, effects };

@@ -6,7 +6,7 @@ use bipvl::{
         published::to_monai,
         weights::{collect, save},
     },
-    run::Run,
+    run::RunDir,
 };
 use burn::tensor::Device;
 
@@ -14,7 +14,7 @@ use crate::args::ExportArgs;
 
 /// Writes the best weights of a run under MONAI's names.
 pub(crate) fn run(args: &ExportArgs) -> Result<()> {
-    let run = Run::open(&args.run)?;
+    let run = RunDir::open(&args.run)?;
     let model = run.model(&Device::flex())?;
     let published = to_monai(&run.config.model.vision, collect(&model));
     save(&args.out, &published, &[("format", "pt".to_owned())])?;

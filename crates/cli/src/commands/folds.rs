@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use bipvl::{
     data::{Case, Dataset, Split},
-    run::{Folds, Run},
-    train::checkpoint::saved_progress,
+    run::{Folds, RunDir},
+    train::checkpoint::read_progress,
 };
 use bipvl_io::atomic_write;
 use bipvl_metrics::MetricConfig;
@@ -27,7 +27,7 @@ use crate::args::TrainArgs;
 
 /// One run of a cross-validation.
 struct Fold {
-    run: Run,
+    run: RunDir,
     split: Split,
 }
 
@@ -41,10 +41,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
         (begin_all(args, &dataset, count.into())?, dataset)
     } else {
         let folds = Folds::read(&args.out)?;
-        let first = Run::open(&folds.folders(&args.out)[0])?;
+        let first = RunDir::open(&folds.run_dirs(&args.out)[0])?;
         (folds, Dataset::read(&args.data, &first.config.data.dataset_overrides())?)
     };
-    let opened = folds.folders(&args.out).into_iter().map(|folder| open(args, folder, &dataset));
+    let opened = folds.run_dirs(&args.out).into_iter().map(|folder| open(args, folder, &dataset));
     let opened: Vec<Fold> = opened.collect::<Result<_>>()?;
     let mut is_first = true;
     for fold in &opened {
@@ -73,7 +73,7 @@ fn begin_all(args: &TrainArgs, dataset: &Dataset, count: usize) -> Result<Folds>
     if labeled < count {
         bail!("--folds: expected at most {labeled}, one for each case with labels, found {count}");
     }
-    if args.out.join("config.toml").exists() || Folds::are_in(&args.out) {
+    if args.out.join("config.toml").exists() || Folds::exists_in(&args.out) {
         bail!(
             "{}: expected a folder without a run; use --resume to go on, or another --out",
             args.out.display()
@@ -85,7 +85,7 @@ fn begin_all(args: &TrainArgs, dataset: &Dataset, count: usize) -> Result<Folds>
     // The folds differ only in which of them validates.
     let val_fold = Some(format!("0/{count}"));
     let outset = Outset::new(&TrainArgs { val_fold, ..args.clone() }, dataset, &imported)?;
-    for (fold, out) in folds.folders(&args.out).into_iter().enumerate() {
+    for (fold, out) in folds.run_dirs(&args.out).into_iter().enumerate() {
         let mut outset = outset.clone();
         outset.config.data.fold = format!("{fold}/{count}");
         outset.begin(&out, &imported)?;
@@ -95,7 +95,7 @@ fn begin_all(args: &TrainArgs, dataset: &Dataset, count: usize) -> Result<Folds>
 }
 
 fn open(args: &TrainArgs, folder: PathBuf, dataset: &Dataset) -> Result<Fold> {
-    let mut run = Run::open(&folder)?;
+    let mut run = RunDir::open(&folder)?;
     // The folds prepare the same cases in the same way.
     run.cache = args.out.join("cache");
     let split = run.split(dataset)?;
@@ -106,7 +106,7 @@ impl Fold {
     /// Whether all its updates are done.
     fn is_trained(&self) -> Result<bool> {
         let last = self.run.last_checkpoint();
-        Ok(last.exists() && self.run.config.train.is_finished(&saved_progress(&last)?))
+        Ok(last.exists() && self.run.config.train.is_finished(&read_progress(&last)?))
     }
 
     /// Whether it is judged too; the report is what a judgment writes last.

@@ -5,7 +5,7 @@ use bipvl::{
     config::Config,
     data::Labeling,
     nn::{BiPvlSegConfig, HeadConfig, Preset, init::Initializer, weights::collect},
-    run::Run,
+    run::RunDir,
     text::Descriptions,
 };
 use burn::tensor::Device;
@@ -40,7 +40,7 @@ struct Info {
 #[expect(clippy::print_stdout, reason = "what it prints is what the command is for")]
 pub(crate) fn run(args: &InfoArgs) -> Result<()> {
     let info = match (&args.run, args.model_size) {
-        (Some(folder), _) => of_run(Run::open(folder)?),
+        (Some(folder), _) => of_run(RunDir::open(folder)?),
         (None, preset) => of_preset(preset.unwrap_or(Preset::Paper)),
     };
     if args.json {
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
     Ok(())
 }
 
-fn of_run(run: Run) -> Info {
+fn of_run(run: RunDir) -> Info {
     let (config, descriptions) = (run.config, run.descriptions);
     let Config { preset, data, model, preprocess, .. } = &config;
     let info = count(preset, model, &data.labeling(), preprocess.patch_size);

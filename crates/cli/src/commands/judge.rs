@@ -8,7 +8,7 @@ use bipvl::{
     config::DataConfig,
     data::{Case, read_channels, read_reference},
     infer::Predictor,
-    run::Run,
+    run::RunDir,
 };
 use bipvl_imaging::nifti::{read_labels, write_labels};
 use bipvl_io::atomic_write;
@@ -31,7 +31,12 @@ use crate::progress;
 const PICTURES: usize = 8;
 
 /// Judges a run; `settings` are rows that the report adds to its own.
-pub(crate) fn judge(run: &Run, cases: &[Case], device: &Device, settings: &[(&str, String)]) -> Result<()> {
+pub(crate) fn judge(
+    run: &RunDir,
+    cases: &[Case],
+    device: &Device,
+    settings: &[(&str, String)],
+) -> Result<()> {
     let predictor = run.predictor(run.config.infer, device)?;
     let pairs = segment(run, &predictor, cases)?;
     let classes = run.config.data.class_labels();
@@ -81,7 +86,7 @@ fn validation(data: &DataConfig) -> String {
 }
 
 /// Writes a label map for each case.
-fn segment(run: &Run, predictor: &Predictor, cases: &[Case]) -> Result<Vec<Pair>> {
+fn segment(run: &RunDir, predictor: &Predictor, cases: &[Case]) -> Result<Vec<Pair>> {
     let folder = run.path("predictions");
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let bar = progress::bar("segmenting", cases.len());
@@ -89,7 +94,7 @@ fn segment(run: &Run, predictor: &Predictor, cases: &[Case]) -> Result<Vec<Pair>
     for case in cases {
         let prediction = folder.join(format!("{}.nii.gz", case.id));
         let own = run.case_descriptions_path(case).map(|file| run.case_text(&file)).transpose()?;
-        let own = own.map(|text| predictor.described(&[text.full]));
+        let own = own.map(|text| predictor.with_prompts(&[text.full]));
         let predictor = own.as_ref().unwrap_or(predictor);
         let mut watch = progress::patches(&bar, &case.id);
         write_labels(&prediction, &predictor.predict_files(&case.images, &mut watch)?)?;
@@ -103,7 +108,7 @@ fn segment(run: &Run, predictor: &Predictor, cases: &[Case]) -> Result<Vec<Pair>
 
 /// Pictures of the cases with the lowest mean Dice.
 pub(super) fn draw_worst(
-    run: &Run,
+    run: &RunDir,
     cases: &[Case],
     pairs: &[Pair],
     scores: &Scores,

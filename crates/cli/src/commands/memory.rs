@@ -9,7 +9,7 @@ use bipvl::{
     nn::published::Imported,
     run::{GB, within_budget},
     text::Descriptions,
-    train::{budget::Choice, memory::Plan, recompute::Recompute},
+    train::{activation_checkpointing::ActivationCheckpointing, budget::Reduction, memory::MemoryPlan},
 };
 
 use super::train::workers;
@@ -46,8 +46,8 @@ pub(super) fn fit(
 }
 
 /// What was changed, from what to what, and what both need.
-fn in_words(choice: &Choice) -> String {
-    let Choice { before, after, peaks } = choice;
+fn in_words(choice: &Reduction) -> String {
+    let Reduction { before, after, peaks } = choice;
     let [peak_before, peak_after] = peaks.map(|peak| format!("{:.2} GB", peak / GB));
     if before == after {
         return format!("the configuration stays as it is, its estimated peak is {peak_after}");
@@ -56,16 +56,20 @@ fn in_words(choice: &Choice) -> String {
         let (one, other) = (one.to_string(), other.to_string());
         (one != other).then(|| format!("{name} {one} → {other}"))
     };
-    let patch = |plan: &Plan| plan.patch.map(|side| side.to_string()).join(" × ");
-    let recompute = |plan: &Plan| match plan.recompute {
-        Recompute::Nothing => "nothing",
-        Recompute::Blocks => "blocks",
+    let patch = |plan: &MemoryPlan| plan.patch_size.map(|side| side.to_string()).join(" × ");
+    let checkpointing = |plan: &MemoryPlan| match plan.activation_checkpointing {
+        ActivationCheckpointing::Off => "off",
+        ActivationCheckpointing::Blocks => "blocks",
     };
     let changes = [
-        change("batch", &before.batch, &after.batch),
-        change("accumulate", &before.accumulate, &after.accumulate),
-        change("recompute", &recompute(before), &recompute(after)),
-        change("patch", &patch(before), &patch(after)),
+        change("batch_size", &before.batch_size, &after.batch_size),
+        change(
+            "gradient_accumulation_steps",
+            &before.gradient_accumulation_steps,
+            &after.gradient_accumulation_steps,
+        ),
+        change("activation_checkpointing", &checkpointing(before), &checkpointing(after)),
+        change("patch_size", &patch(before), &patch(after)),
     ];
     let changes: Vec<String> = changes.into_iter().flatten().collect();
     format!("{}; the estimated peak falls from {peak_before} to {peak_after}", changes.join(", "))
@@ -89,18 +93,27 @@ pub(super) fn tell_peak(budget_gb: Option<f64>) {
 mod tests {
     use super::*;
 
-    const BEFORE: Plan = Plan { patch: [96; 3], batch: 2, accumulate: 1, recompute: Recompute::Nothing };
+    const BEFORE: MemoryPlan = MemoryPlan {
+        patch_size: [96; 3],
+        batch_size: 2,
+        gradient_accumulation_steps: 1,
+        activation_checkpointing: ActivationCheckpointing::Off,
+    };
 
     #[test]
     fn what_changed_is_said_and_nothing_else() {
-        let say = |after| in_words(&Choice { before: BEFORE, after, peaks: [8e9, 3.456e9] });
+        let say = |after| in_words(&Reduction { before: BEFORE, after, peaks: [8e9, 3.456e9] });
         assert_eq!(
-            say(Plan { batch: 1, accumulate: 2, ..BEFORE }),
-            "batch 2 → 1, accumulate 1 → 2; the estimated peak falls from 8.00 GB to 3.46 GB"
+            say(MemoryPlan { batch_size: 1, gradient_accumulation_steps: 2, ..BEFORE }),
+            "batch_size 2 → 1, gradient_accumulation_steps 1 → 2; the estimated peak falls from 8.00 GB to 3.46 GB"
         );
         assert_eq!(
-            say(Plan { patch: [64, 64, 32], recompute: Recompute::Blocks, ..BEFORE }),
-            "recompute nothing → blocks, patch 96 × 96 × 96 → 64 × 64 × 32; \
+            say(MemoryPlan {
+                patch_size: [64, 64, 32],
+                activation_checkpointing: ActivationCheckpointing::Blocks,
+                ..BEFORE
+            }),
+            "activation_checkpointing off → blocks, patch_size 96 × 96 × 96 → 64 × 64 × 32; \
              the estimated peak falls from 8.00 GB to 3.46 GB"
         );
         assert_eq!(say(BEFORE), "the configuration stays as it is, its estimated peak is 3.46 GB");

@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use bipvl::{
     data::case_descriptions_path,
-    infer::{InferConfig, Passes, Predictor, Progress},
-    run::{Run, runs_in},
+    infer::{InferConfig, InferenceProgress, Predictor},
+    run::{RunDir, run_dirs},
     text::{Description, Tokens},
 };
 use bipvl_imaging::nifti::write_labels;
@@ -30,10 +30,10 @@ type Inputs = IndexMap<String, Vec<PathBuf>>;
 pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     interrupt::install();
     args.precision.check(args.device)?;
-    let folders = args.model.iter().map(|folder| runs_in(folder)).collect::<Result<Vec<_>, _>>()?;
-    let runs = folders.concat().iter().map(|folder| Run::open(folder)).collect::<Result<Vec<_>, _>>()?;
+    let folders = args.model.iter().map(|folder| run_dirs(folder)).collect::<Result<Vec<_>, _>>()?;
+    let runs = folders.concat().iter().map(|folder| RunDir::open(folder)).collect::<Result<Vec<_>, _>>()?;
     let config = infer_config(args, &runs)?;
-    let predictor = guided(args, &runs, Run::ensemble(&runs, config, &args.device.open()?)?)?;
+    let predictor = guided(args, &runs, RunDir::ensemble(&runs, config, &args.device.open()?)?)?;
     let inputs = gather(&args.inputs, runs[0].config.data.channels.len())?;
     fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
 
@@ -46,11 +46,14 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
             bail!("interrupted before {name}");
         }
         let path = args.out.join(format!("{name}.nii.gz"));
-        let own = texts.get(name).map(|text| predictor.described(text));
+        let own = texts.get(name).map(|text| predictor.with_prompts(text));
         match segment(own.as_ref().unwrap_or(&predictor), name, files, &path, &bar) {
-            Ok(Progress { shared: 0, .. }) => tracing::info!("{}", path.display()),
-            Ok(Progress { shared, total, .. }) => {
-                tracing::info!("{}: {shared} of {total} patches shared a pass", path.display());
+            Ok(InferenceProgress { reused: 0, .. }) => tracing::info!("{}", path.display()),
+            Ok(InferenceProgress { reused, total, .. }) => {
+                tracing::info!(
+                    "{}: {reused} of {total} patches reused the logits of an equal one",
+                    path.display()
+                );
             }
             Err(error) => {
                 failed += 1;
@@ -67,7 +70,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
 }
 
 /// The predictor with the text and the classes that the flags ask for.
-fn guided(args: &PredictArgs, runs: &[Run], mut predictor: Predictor) -> Result<Predictor> {
+fn guided(args: &PredictArgs, runs: &[RunDir], mut predictor: Predictor) -> Result<Predictor> {
     let synonyms = wording::synonyms(args.synonyms.as_deref())?;
     let (run, data) = (&runs[0], &runs[0].config.data);
     let classes = &data.classes;
@@ -81,7 +84,7 @@ fn guided(args: &PredictArgs, runs: &[Run], mut predictor: Predictor) -> Result<
         tracing::info!("{}: describes {new}; all else keeps its trained text", file.display());
         wording::warn_of_cuts(run, file, &descriptions);
         let tokens: Vec<_> = runs.iter().map(|run| run.tokens(&texts)).collect();
-        predictor = predictor.described(&tokens);
+        predictor = predictor.with_prompts(&tokens);
     }
     if !args.classes.is_empty() {
         let mut labels = vec![BACKGROUND; classes.len()];
@@ -100,32 +103,34 @@ fn guided(args: &PredictArgs, runs: &[Run], mut predictor: Predictor) -> Result<
         let wanted = classes.iter().zip(&labels).filter(|(_, label)| **label != BACKGROUND);
         let wanted: Vec<&str> = wanted.map(|(class, _)| class.as_str()).collect();
         tracing::info!("only {}", wanted.join(", "));
-        predictor = predictor.labeled(labels);
+        predictor = predictor.with_output_labels(labels);
     }
     Ok(predictor)
 }
 
 /// How volumes are covered: as the first run says, but for what the flags ask for.
-fn infer_config(args: &PredictArgs, runs: &[Run]) -> Result<InferConfig> {
+fn infer_config(args: &PredictArgs, runs: &[RunDir]) -> Result<InferConfig> {
     let mut config = runs[0].config.infer;
     config.overlap = args.overlap.unwrap_or(config.overlap);
-    config.blending = args.blend_mode.map_or(config.blending, Into::into);
-    config.mirror = args.tta_mirror_axes.unwrap_or(config.mirror);
+    config.blend_mode = args.blend_mode.map_or(config.blend_mode, Into::into);
+    config.tta_mirror_axes = args.tta_mirror_axes.unwrap_or(config.tta_mirror_axes);
     config.keep_largest_component = args.keep_largest_component.unwrap_or(config.keep_largest_component);
     if args.no_skip_constant_patches {
-        config.passes = Passes::Every;
+        config.skip_constant_patches = false;
     }
     if !(0.0..1.0).contains(&config.overlap) {
         bail!("--overlap: expected at least 0 and below 1, found {}", config.overlap);
     }
     for run in runs {
-        run.config.check_mirror(config.mirror, Path::new("--tta-mirror-axes"))?;
-        run.config
-            .check_largest_component(config.keep_largest_component, Path::new("--keep-largest-component"))?;
+        run.config.validate_mirroring(config.tta_mirror_axes, Path::new("--tta-mirror-axes"))?;
+        run.config.validate_keep_largest_component(
+            config.keep_largest_component,
+            Path::new("--keep-largest-component"),
+        )?;
     }
     let is_unseen =
         |axis: usize| runs.iter().any(|run| run.config.train.augment.flip_probability[axis] == 0.0);
-    let unseen = config.mirror.names(is_unseen);
+    let unseen = config.tta_mirror_axes.axis_names(is_unseen);
     if !unseen.is_empty() {
         tracing::warn!(
             "--tta-mirror-axes: no training saw patches flipped along {unseen}; look whether it helps"
@@ -141,9 +146,9 @@ fn segment(
     files: &[PathBuf],
     path: &Path,
     bar: &ProgressBar,
-) -> Result<Progress> {
+) -> Result<InferenceProgress> {
     let mut watch = progress::patches(bar, name);
-    let mut last = Progress::default();
+    let mut last = InferenceProgress::default();
     let labels = predictor.predict_files(files, &mut |progress| {
         last = progress;
         watch(progress);
@@ -154,7 +159,7 @@ fn segment(
 
 /// The texts of the scans that have descriptions of their own, as each run reads them, in the folder asked for or
 /// where they are by custom; none where one text is asked for all.
-fn own_texts(runs: &[Run], args: &PredictArgs, inputs: &Inputs) -> Result<HashMap<String, Vec<Tokens>>> {
+fn own_texts(runs: &[RunDir], args: &PredictArgs, inputs: &Inputs) -> Result<HashMap<String, Vec<Tokens>>> {
     let folder = args.case_descriptions.as_deref();
     let file_of = |name: &String, scan: &[PathBuf]| match folder {
         Some(folder) => Some(folder.join(format!("{name}.toml"))).filter(|file| file.is_file()),
@@ -177,7 +182,7 @@ fn own_texts(runs: &[Run], args: &PredictArgs, inputs: &Inputs) -> Result<HashMa
     let mut texts = HashMap::new();
     for (name, scan) in inputs {
         if let Some(file) = file_of(name, scan) {
-            let of_run = |run: &Run| Ok(run.case_text(&file)?.full);
+            let of_run = |run: &RunDir| Ok(run.case_text(&file)?.full);
             texts.insert(name.clone(), runs.iter().map(of_run).collect::<Result<_>>()?);
         }
     }

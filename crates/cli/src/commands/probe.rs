@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use bipvl::{
     data::{Case, Dataset, LabelRemap, file_fingerprint},
     infer::Predictor,
-    probe::{Answers, Probe, ProbeInput, Summary},
-    run::Run,
+    probe::{ResultCache, SensitivitySummary, TextSensitivity, TextSensitivityInput},
+    run::RunDir,
     text::{
         Descriptions, Synonyms,
         variants::{KINDS, Kind, Options, Variants},
@@ -26,7 +26,7 @@ use crate::{
 /// Segments the cases under every text, compares, and writes what came out.
 #[expect(clippy::print_stdout, reason = "the table is what the command is for")]
 pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
-    let run = Run::open(&args.model)?;
+    let run = RunDir::open(&args.model)?;
     let device = args.device.open()?;
     let synonyms = wording::synonyms(args.synonyms.as_deref())?;
     let dataset = match args.cases {
@@ -37,15 +37,16 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     cases.truncate(args.max_cases.map_or(usize::MAX, |cases| cases as usize));
     let variants = variants(args, &run, &synonyms)?;
     let predictor = run.predictor(run.config.infer, &device)?;
-    let predictor = predictor.labeled(labels.iter().map(|labels| labels[0]).collect());
+    let predictor = predictor.with_output_labels(labels.iter().map(|labels| labels[0]).collect());
 
     let folder = args.out.clone().unwrap_or_else(|| run.path("probe"));
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let mut answers = Answers::open(&folder.join("answers.jsonl"))?;
+    let mut answers = ResultCache::open(&folder.join("results.jsonl"))?;
     let answers = ask(&run, &predictor, (&labels, &dataset.relabel), &cases, &variants, &mut answers)?;
     let bootstrap = Bootstrap::with_seed(args.seed);
     let count_truncated = |texts: &[String]| run.count_truncated(texts);
-    let summary = Summary::of(&variants, &run.config.data.classes, &answers, bootstrap, &count_truncated);
+    let summary =
+        SensitivitySummary::of(&variants, &run.config.data.classes, &answers, bootstrap, &count_truncated);
 
     let title = format!("{}: what the text does", dataset.name);
     let report = ProbeReport { title, summary, has_class_codes: run.config.model.fusion.class_scale };
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
 /// The cases, and the labels that each class of the run has in them.
 fn cases(
     which: CasesArg,
-    run: &Run,
+    run: &RunDir,
     dataset: &Dataset,
     synonyms: &Synonyms,
 ) -> Result<(Vec<Case>, Vec<Vec<u16>>)> {
@@ -87,7 +88,7 @@ fn cases(
 }
 
 /// The texts that the flags ask for.
-fn variants(args: &ProbeArgs, run: &Run, synonyms: &Synonyms) -> Result<Variants> {
+fn variants(args: &ProbeArgs, run: &RunDir, synonyms: &Synonyms) -> Result<Variants> {
     let all = KINDS.map(|(_, kind)| kind);
     let kinds: &[Kind] = if args.perturbations.is_empty() { &all } else { &args.perturbations };
     let mut paraphrases: Vec<(String, Descriptions)> = Vec::new();
@@ -107,15 +108,15 @@ fn variants(args: &ProbeArgs, run: &Run, synonyms: &Synonyms) -> Result<Variants
 
 /// The answers of all cases, `[cases][variants]`.
 fn ask(
-    run: &Run,
+    run: &RunDir,
     predictor: &Predictor,
     (labels, relabel): (&[Vec<u16>], &[LabelRemap]),
     cases: &[Case],
     variants: &Variants,
-    answers: &mut Answers,
-) -> Result<Vec<Vec<bipvl::probe::Answer>>> {
+    answers: &mut ResultCache,
+) -> Result<Vec<Vec<bipvl::probe::PromptResult>>> {
     let tokens: Vec<_> = variants.made.iter().map(|variant| run.tokens(&variant.texts)).collect();
-    let probe = Probe::new(ProbeInput {
+    let probe = TextSensitivity::new(TextSensitivityInput {
         predictor,
         labels,
         relabel,
@@ -127,7 +128,7 @@ fn ask(
     let mut all = Vec::with_capacity(cases.len());
     for (place, case) in cases.iter().enumerate() {
         bar.set_message(case.id.clone());
-        all.push(probe.ask(case, answers, &mut || bar.inc(1))?);
+        all.push(probe.evaluate(case, answers, &mut || bar.inc(1))?);
         bar.set_position(((place + 1) * variants.made.len()) as u64);
     }
     bar.finish_and_clear();

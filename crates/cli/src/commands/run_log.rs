@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use bipvl::train::log::Event;
+use bipvl::train::event::TrainEvent;
 use indicatif::ProgressBar;
 use serde_json::Value;
 
@@ -37,10 +37,10 @@ impl RunLog {
     }
 
     /// Writes one event.
-    pub(crate) fn write(&mut self, event: &Event) -> Result<()> {
+    pub(crate) fn write(&mut self, event: &TrainEvent) -> Result<()> {
         writeln!(self.lines, "{}", serde_json::to_string(event)?).context("log.jsonl")?;
         match event {
-            Event::Step { step, loss, learning_rate, .. } => {
+            TrainEvent::Step { step, loss, learning_rate, .. } => {
                 self.bar.inc(1);
                 self.bar.set_message(format!("loss {:.3}", loss.total));
                 self.scalar("learning_rate", *step, *learning_rate)?;
@@ -49,7 +49,7 @@ impl RunLog {
                 self.scalar("loss/class_embedding", *step, f64::from(loss.class_embedding))?;
                 self.scalar("loss/alignment", *step, f64::from(loss.alignment))?;
             }
-            Event::Validation { step, mean_dice, dice, best } => {
+            TrainEvent::Validation { step, mean_dice, dice, best } => {
                 let mark = if *best { ", the best so far" } else { "" };
                 self.bar.suspend(|| tracing::info!("step {step}: mean dice {mean_dice:.4}{mark}"));
                 self.scalar("dice/mean", *step, *mean_dice)?;
@@ -57,14 +57,14 @@ impl RunLog {
                     self.scalar(&format!("dice/{class}"), *step, *dice)?;
                 }
             }
-            Event::Checkpoint { .. } => self.scalars.flush()?,
-            Event::Stalled { step, steps, validations } => self.bar.suspend(|| {
+            TrainEvent::Checkpoint { .. } => self.scalars.flush()?,
+            TrainEvent::EarlyStopping { step, max_steps, validations } => self.bar.suspend(|| {
                 tracing::info!(
-                    "stopped early at step {step} of {steps}: {validations} validations found nothing better"
+                    "stopped early at step {step} of {max_steps}: {validations} validations found nothing better"
                 );
             }),
-            Event::OutOfTime { step, steps } => self.bar.suspend(|| {
-                tracing::warn!("the time is used up at step {step} of {steps}; --resume goes on from here");
+            TrainEvent::TimeBudgetExhausted { step, max_steps } => self.bar.suspend(|| {
+                tracing::warn!("the time is used up at step {step} of {max_steps}; --resume goes on from here");
             }),
         }
         Ok(())

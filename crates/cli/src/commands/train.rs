@@ -14,9 +14,9 @@ use bipvl::{
         Preset,
         published::{Imported, Sizes},
     },
-    run::{Folds, Run, TrainingOptions},
+    run::{Folds, RunDir, TrainOptions},
     text::Descriptions,
-    train::{Start, checkpoint::saved_progress, train},
+    train::{Start, checkpoint::read_progress, train},
 };
 use burn::tensor::Device;
 
@@ -25,7 +25,7 @@ use crate::{args::TrainArgs, progress};
 
 /// Trains, then judges the best weights on the cases put aside for that; or does so for every fold.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
-    if args.folds.is_some() || (args.resume && Folds::are_in(&args.out)) {
+    if args.folds.is_some() || (args.resume && Folds::exists_in(&args.out)) {
         return folds::run(args);
     }
     let began = Instant::now();
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let dataset = Dataset::read(&args.data, &wanted(args)?)?;
     let imported = imported(args, dataset.labeling().outputs())?;
     let run = if args.resume {
-        Run::open(&args.out)?
+        RunDir::open(&args.out)?
     } else {
         Outset::new(args, &dataset, &imported)?.begin(&args.out, &imported)?
     };
@@ -70,8 +70,8 @@ pub(super) fn options(
     imported: Vec<Imported>,
     time_budget: Option<Duration>,
     device: &Device,
-) -> TrainingOptions {
-    TrainingOptions { imported, time_budget, workers: workers(), device: device.clone() }
+) -> TrainOptions {
+    TrainOptions { imported, time_budget, workers: workers(), device: device.clone() }
 }
 
 /// Threads that cut patches: as many as the program may use.
@@ -91,7 +91,7 @@ pub(super) fn time_budget(minutes: Option<f64>) -> Result<Option<Duration>> {
 /// What the run, the recipe or the file that the flags name says of the data set.
 pub(super) fn wanted(args: &TrainArgs) -> Result<DatasetOverrides> {
     if args.resume {
-        return Ok(Run::open(&args.out)?.config.data.dataset_overrides());
+        return Ok(RunDir::open(&args.out)?.config.data.dataset_overrides());
     }
     Ok(match (args.recipe, &args.config) {
         (Some(recipe), _) => recipe.dataset_overrides()?,
@@ -123,8 +123,8 @@ impl Outset {
     }
 
     /// A new run in the folder `out`.
-    pub(super) fn begin(self, out: &Path, imported: &[Imported]) -> Result<Run> {
-        Ok(Run::create(out, self.config, self.descriptions, &words(&self.of_cases), imported)?)
+    pub(super) fn begin(self, out: &Path, imported: &[Imported]) -> Result<RunDir> {
+        Ok(RunDir::create(out, self.config, self.descriptions, &words(&self.of_cases), imported)?)
     }
 }
 
@@ -163,7 +163,7 @@ pub(super) fn plan(args: &TrainArgs, dataset: &Dataset) -> Result<(Config, Descr
         config.data.split.val = None;
         config.fold(Path::new("--val-fold"))?;
     }
-    config.train.steps = args.steps.unwrap_or(config.train.steps);
+    config.train.max_steps = args.steps.unwrap_or(config.train.max_steps);
     config.train.seed = args.seed.unwrap_or(config.train.seed);
     Ok((config, descriptions))
 }
@@ -196,27 +196,27 @@ pub(super) fn imported(args: &TrainArgs, outputs: usize) -> Result<Vec<Imported>
 /// Prepares the cases and finds the weights.
 pub(super) fn learn(
     resume: bool,
-    run: &Run,
+    run: &RunDir,
     dataset: &Dataset,
     split: &Split,
-    options: TrainingOptions,
+    options: TrainOptions,
 ) -> Result<()> {
     let bar = progress::bar("preparing", split.train.len() + split.val.len());
-    let task = run.task(dataset, split, options, &|done| bar.set_position(done as u64))?;
+    let setup = run.train_setup(dataset, split, options, &|done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
 
     let last = run.last_checkpoint();
     let (start, step) = match (resume, last.exists()) {
-        (true, true) => (Start::Resume, saved_progress(&last)?.step),
+        (true, true) => (Start::Resume, read_progress(&last)?.step),
         // Published weights that the run was to begin with are known to its first command alone.
         (true, false) => {
             bail!("{}: expected a checkpoint, found none yet; begin again in a new --out", last.display())
         }
         (false, _) => (Start::Fresh, 0),
     };
-    let mut log = RunLog::open(&run.folder, step, run.config.train.steps)?;
+    let mut log = RunLog::open(&run.folder, step, run.config.train.max_steps)?;
     let mut failure = Ok(());
-    train(&task, start, &mut |event| {
+    train(&setup, start, &mut |event| {
         if failure.is_ok() {
             failure = log.write(&event);
         }

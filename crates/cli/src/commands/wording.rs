@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use bipvl::{
-    run::Run,
+    run::RunDir,
     text::{Descriptions, Synonyms},
 };
 
@@ -14,13 +14,13 @@ pub(crate) fn synonyms(file: Option<&Path>) -> Result<Synonyms> {
 }
 
 /// The run's descriptions with those of a file in the place of the classes that it describes.
-pub(crate) fn replaced(run: &Run, file: &Path, synonyms: &Synonyms) -> Result<Descriptions> {
+pub(crate) fn replaced(run: &RunDir, file: &Path, synonyms: &Synonyms) -> Result<Descriptions> {
     let others = Descriptions::read(file)?;
     Ok(run.descriptions.replaced_by(file, &others, synonyms)?)
 }
 
 /// Tells of texts that the network does not read to the end.
-pub(crate) fn warn_of_cuts(run: &Run, file: &Path, descriptions: &Descriptions) {
+pub(crate) fn warn_of_cuts(run: &RunDir, file: &Path, descriptions: &Descriptions) {
     for description in &descriptions.classes {
         if run.count_truncated(&[description.prompt()]) > 0 {
             let longest = run.config.model.text.max_position_embeddings;

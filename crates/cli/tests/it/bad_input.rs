@@ -127,13 +127,14 @@ fn is_refused(old: &str, new: &str, parts: &[&str]) {
 
 #[test]
 fn an_unknown_key_is_named_with_its_table() {
-    let parts = ["config.toml: expected a configuration, found unknown field `stepz`", "`steps`", "`train`"];
-    is_refused("steps = 4", "stepz = 4", &parts);
+    let parts =
+        ["config.toml: expected a configuration, found unknown field `stepz`", "`max_steps`", "`train`"];
+    is_refused("max_steps = 4", "stepz = 4", &parts);
 }
 
 #[test]
 fn a_value_of_another_type_is_named_with_its_key() {
-    is_refused("steps = 4", "steps = \"four\"", &["config.toml: ", "\"four\"", "`train.steps`"]);
+    is_refused("max_steps = 4", "max_steps = \"four\"", &["config.toml: ", "\"four\"", "`train.max_steps`"]);
 }
 
 #[test]
@@ -160,8 +161,8 @@ fn sizes_of_zero_are_refused_by_name() {
         ("hidden_size = 16", "model.text.hidden_size"),
         ("mlp_size = 16", "model.fusion.mlp_size"),
         ("projection_dim = 8", "model.projection_dim"),
-        ("steps = 4", "train.steps"),
-        ("batch = 1", "train.batch"),
+        ("max_steps = 4", "train.max_steps"),
+        ("batch_size = 1", "train.batch_size"),
     ] {
         let new = format!("{} = 0", old.split(' ').next().unwrap());
         is_refused(old, &new, &[&format!("config.toml: expected {name} of at least 1, found 0")]);
@@ -171,7 +172,7 @@ fn sizes_of_zero_are_refused_by_name() {
 #[test]
 fn a_learning_rate_below_zero_is_refused() {
     let parts = ["config.toml: expected train.learning_rate above 0, found -1"];
-    is_refused("steps = 4", "steps = 4\nlearning_rate = -1.0", &parts);
+    is_refused("max_steps = 4", "max_steps = 4\nlearning_rate = -1.0", &parts);
 }
 
 #[test]

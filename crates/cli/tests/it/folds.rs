@@ -139,7 +139,10 @@ fn mirroring_is_refused_where_it_would_turn_left_into_right() {
     assert!(scene.path("mirrored/scan.nii.gz").exists());
     predict("up").refuses_saying(&["expected axes of x, y, z", "found \"up\""]);
 
-    scene.write_text("mirrored.toml", &format!("{}\n[infer]\nmirror = \"x\"\n", crate::scene::CONFIG));
+    scene.write_text(
+        "mirrored.toml",
+        &format!("{}\n[infer]\ntta_mirror_axes = \"x\"\n", crate::scene::CONFIG),
+    );
     let args = ["train", "--data", "data", "--descriptions", "descriptions.toml", "--out", "other"];
     let refused = scene.bipvl(&[&args[..], &["--config", "mirrored.toml"]].concat());
     refused.fails_saying(&["mirrored.toml", expected]);

@@ -14,8 +14,8 @@ fn wide() -> Scene {
     let config = CONFIG
         .replace("spacing = [4.0, 4.0, 4.0]", "spacing = [2.0, 2.0, 2.0]")
         .replace("patch_size = [32, 32, 32]", "patch_size = [64, 64, 64]")
-        .replace("batch = 1", "batch = 2")
-        .replace("steps = 4", "steps = 2");
+        .replace("batch_size = 1", "batch_size = 2")
+        .replace("max_steps = 4", "max_steps = 2");
     scene.write_text("config.toml", &config);
     scene
 }
@@ -27,8 +27,13 @@ fn config(scene: &Scene, run: &str) -> Table {
 /// What the run's configuration has of the plan.
 fn plan(config: &Table) -> [String; 4] {
     let train = &config["train"];
-    [&train["batch"], &train["accumulate"], &train["recompute"], &config["preprocess"]["patch"]]
-        .map(|value| value.to_string().replace('"', ""))
+    [
+        &train["batch_size"],
+        &train["gradient_accumulation_steps"],
+        &train["activation_checkpointing"],
+        &config["preprocess"]["patch"],
+    ]
+    .map(|value| value.to_string().replace('"', ""))
 }
 
 #[test]
@@ -39,7 +44,11 @@ fn a_training_within_a_budget_needs_less_than_it_and_goes_on_with_what_was_chose
     let stopped = scene.train("run", &within).succeeds();
     assert_eq!(plan(&config(&scene, "run")), ["1", "2", "nothing", "[64, 64, 64]"]);
     let said: Vec<&str> = stopped.stderr.lines().filter(|line| line.contains("--memory-budget")).collect();
-    assert!(said[0].contains("batch 2 → 1, accumulate 1 → 2; the estimated peak falls from"), "{said:?}");
+    assert!(
+        said[0]
+            .contains("batch_size 2 → 1, gradient_accumulation_steps 1 → 2; the estimated peak falls from"),
+        "{said:?}"
+    );
     // The kernel of the system counts, not we; elsewhere nothing is said.
     if cfg!(target_os = "linux") {
         let [_, needed] = said[..] else { panic!("{said:?}") };

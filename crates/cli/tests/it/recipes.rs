@@ -23,8 +23,8 @@ text = { hidden_size = 16, num_attention_heads = 2, intermediate_size = 32, stag
 fusion = { heads = 2, mlp_size = 16 }
 
 [train]
-steps = 2
-batch = 1
+max_steps = 2
+batch_size = 1
 warmup_steps = 0
 val_every_n_steps = 2
 checkpoint_every_n_steps = 2

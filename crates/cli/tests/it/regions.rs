@@ -119,7 +119,7 @@ fn a_probe_measures_regions_as_unions_of_their_labels() {
     let args = ["probe", "--model", "run", "--data", "data", "--perturbations", "empty"];
     let outcome = scene.bipvl(&args).succeeds();
     assert!(REGIONS.iter().all(|(name, _)| outcome.stdout.contains(name)), "{}", outcome.stdout);
-    let answers = scene.text("run/probe/answers.jsonl");
+    let answers = scene.text("run/probe/results.jsonl");
     let answers = answers.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     for answer in answers.filter(|answer| answer["variant"] == "as trained") {
         let case = answer["case"].as_str().unwrap();

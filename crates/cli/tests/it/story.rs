@@ -302,7 +302,7 @@ fn parameters_of_a_run_add_up() {
     assert!((4 * sum..4 * sum + sum).contains(&file), "{sum} parameters in {file} bytes");
     assert_eq!(info["classes"], 4);
     assert_eq!(info["patch"], json!([32, 32, 32]));
-    assert_eq!(info["config"]["train"]["steps"], 1);
+    assert_eq!(info["config"]["train"]["max_steps"], 1);
     assert_eq!(info["descriptions"]["class"][2]["name"], "rod");
     let words = scene.bipvl(&["info", "run"]).succeeds().stdout;
     assert!(words.contains("Phantoms, 1 channels: CT") && words.contains("As round as a rod is."), "{words}");

@@ -80,7 +80,7 @@ fn a_probe_compares_texts_and_goes_on_where_it_was_stopped() {
         "paraphrase,shuffled,empty",
     ];
     let outcome = scene.bipvl(&args).succeeds();
-    assert_eq!(scene.names("run/probe"), ["answers.jsonl", "probe.html", "probe.json", "probe.md"]);
+    assert_eq!(scene.names("run/probe"), ["results.jsonl", "probe.html", "probe.json", "probe.md"]);
     let texts = [
         "as trained",
         "concepts in reverse order",
@@ -106,10 +106,10 @@ fn a_probe_compares_texts_and_goes_on_where_it_was_stopped() {
     }
 
     let whole = scene.text("run/probe/probe.json");
-    let answers = scene.text("run/probe/answers.jsonl");
-    scene.write_text("run/probe/answers.jsonl", &answers[..answers.len() / 2]);
+    let answers = scene.text("run/probe/results.jsonl");
+    scene.write_text("run/probe/results.jsonl", &answers[..answers.len() / 2]);
     scene.bipvl(&args).succeeds();
-    assert_eq!(scene.text("run/probe/answers.jsonl"), answers);
+    assert_eq!(scene.text("run/probe/results.jsonl"), answers);
     assert_eq!(scene.text("run/probe/probe.json"), whole);
 }
 

@@ -9,7 +9,7 @@ const TOLERANCE: f64 = 1e-5;
 
 /// A run with other lines under `[train]`.
 fn train(scene: &Scene, run: &str, lines: &str) {
-    let config = CONFIG.replace("steps = 4\nbatch = 1\n", lines);
+    let config = CONFIG.replace("max_steps = 4\nbatch_size = 1\n", lines);
     assert_ne!(config, CONFIG);
     scene.write_text("config.toml", &config);
     scene.train(run, &[]).succeeds();
@@ -24,8 +24,8 @@ fn events(scene: &Scene, run: &str, kind: &str) -> Vec<Value> {
 #[test]
 fn two_batches_per_update_are_as_good_as_one_of_twice_the_samples() {
     let scene = Scene::new();
-    train(&scene, "wide", "steps = 2\nbatch = 2\n");
-    train(&scene, "long", "steps = 2\nbatch = 1\naccumulate = 2\n");
+    train(&scene, "wide", "max_steps = 2\nbatch_size = 2\n");
+    train(&scene, "long", "max_steps = 2\nbatch_size = 1\ngradient_accumulation_steps = 2\n");
     // The noise of the alignment loss is drawn sample by sample and differs; what it touches is left out.
     let losses = |run: &str| {
         let first = &events(&scene, run, "step")[0];
@@ -42,9 +42,9 @@ fn two_batches_per_update_are_as_good_as_one_of_twice_the_samples() {
 fn a_training_that_finds_nothing_better_stops_early_and_has_nothing_left_to_do() {
     let scene = Scene::new();
     // So small a rate changes no label: the first validation, after step 1, stays the best.
-    let lines = "steps = 9\nbatch = 1\nlearning_rate = 1e-30\npatience = 2\n";
+    let lines = "max_steps = 9\nbatch_size = 1\nlearning_rate = 1e-30\npatience = 2\n";
     let config = CONFIG
-        .replace("steps = 4\nbatch = 1\n", lines)
+        .replace("max_steps = 4\nbatch_size = 1\n", lines)
         .replace("val_every_n_steps = 4", "val_every_n_steps = 1");
     scene.write_text("config.toml", &config);
     let stopped = scene.train("run", &[]).succeeds();
@@ -59,11 +59,14 @@ fn a_training_that_finds_nothing_better_stops_early_and_has_nothing_left_to_do()
 #[test]
 fn recomputing_changes_no_byte_of_the_weights() {
     let scene = Scene::new();
-    for (run, recompute) in [("plain", "nothing"), ("again", "blocks")] {
+    for (run, recompute) in [("plain", "off"), ("again", "blocks")] {
         // What is dropped out of the text is the same both times.
-        let config = CONFIG
-            .replace("stage_layers", "hidden_dropout_prob = 0.2, stage_layers")
-            .replace("batch = 1", &format!("batch = 1\naccumulate = 2\nrecompute = \"{recompute}\""));
+        let config = CONFIG.replace("stage_layers", "hidden_dropout_prob = 0.2, stage_layers").replace(
+            "batch_size = 1",
+            &format!(
+                "batch_size = 1\ngradient_accumulation_steps = 2\nactivation_checkpointing = \"{recompute}\""
+            ),
+        );
         scene.write_text("config.toml", &config);
         scene.train(run, &["--steps", "2"]).succeeds();
     }

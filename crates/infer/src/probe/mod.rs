@@ -3,13 +3,13 @@
 //! A case is read and prepared once, a text is encoded once. Every answer is written down as it comes, so that a
 //! measurement that was stopped goes on where it was.
 
-mod answers;
-mod concepts;
+mod result_cache;
+mod concept_occlusion;
 mod summary;
 
-pub use answers::{Answer, Answers, Found};
-pub use concepts::{Change, ConceptProbe};
-pub use summary::{ClassRow, Compared, Row, Skipped, Summary};
+pub use concept_occlusion::{ConceptAttribution, ConceptOcclusion};
+pub use result_cache::{CaseMeasurement, PromptResult, ResultCache};
+pub use summary::{ClassResult, PairedComparison, PerturbationRow, SensitivitySummary, SkippedPerturbation};
 
 use bipvl_imaging::{Grid, LabelMap};
 use bipvl_metrics::overlaps;
@@ -22,24 +22,24 @@ use bipvl_text::{Tokens, variants::Variant};
 
 /// A network and the texts that it is asked with.
 #[derive(Debug)]
-pub struct Probe<'a> {
+pub struct TextSensitivity<'a> {
     predictor: &'a Predictor,
     labels: &'a [Vec<u16>],
     relabel: &'a [LabelRemap],
-    questions: Vec<Question<'a>>,
+    prompts: Vec<EncodedPrompts<'a>>,
     network: String,
 }
 
 /// One text for all classes.
 #[derive(Debug)]
-struct Question<'a> {
+struct EncodedPrompts<'a> {
     variant: &'a Variant,
     encoded: Vec<EncodedText>,
 }
 
 /// What a probe is made of.
 #[derive(Debug)]
-pub struct ProbeInput<'a> {
+pub struct TextSensitivityInput<'a> {
     /// The network; it writes the first of `labels` for each class.
     pub predictor: &'a Predictor,
     /// The labels of each class in references: one, or those of a region.
@@ -55,14 +55,16 @@ pub struct ProbeInput<'a> {
     pub network: String,
 }
 
-impl<'a> Probe<'a> {
+impl<'a> TextSensitivity<'a> {
     /// Encodes all texts.
-    pub fn new(input: ProbeInput<'a>) -> Self {
-        let ProbeInput { predictor, labels, relabel, variants, tokens, network } = input;
+    pub fn new(input: TextSensitivityInput<'a>) -> Self {
+        let TextSensitivityInput { predictor, labels, relabel, variants, tokens, network } = input;
         let texts = variants.iter().zip(tokens);
-        let encode =
-            |(variant, tokens)| Question { variant, encoded: predictor.encode(std::slice::from_ref(tokens)) };
-        Self { predictor, labels, relabel, questions: texts.map(encode).collect(), network }
+        let encode = |(variant, tokens)| EncodedPrompts {
+            variant,
+            encoded: predictor.encode(std::slice::from_ref(tokens)),
+        };
+        Self { predictor, labels, relabel, prompts: texts.map(encode).collect(), network }
     }
 
     /// The answer to each text about one case: those that `answers` knows, and else what a segmentation gives,
@@ -71,7 +73,12 @@ impl<'a> Probe<'a> {
     /// # Errors
     ///
     /// When a file of the case cannot be read, the case has no reference, or an answer cannot be written.
-    pub fn ask(&self, case: &Case, answers: &mut Answers, progress: &mut dyn FnMut()) -> Result<Vec<Answer>> {
+    pub fn evaluate(
+        &self,
+        case: &Case,
+        answers: &mut ResultCache,
+        progress: &mut dyn FnMut(),
+    ) -> Result<Vec<PromptResult>> {
         let keys = self.keys(case)?;
         if keys.iter().any(|key| answers.get(key).is_none()) {
             self.segment(case, &keys, answers, progress)?;
@@ -84,25 +91,32 @@ impl<'a> Probe<'a> {
         &self,
         case: &Case,
         keys: &[String],
-        answers: &mut Answers,
+        answers: &mut ResultCache,
         progress: &mut dyn FnMut(),
     ) -> Result<()> {
         let image = &case.images[0];
-        let (prepared, onto) = self.predictor.prepare_files(&case.images)?;
+        let (prepared, target_grid) = self.predictor.prepare_files(&case.images)?;
         let path = case.labels.as_ref().ok_or_else(|| Error::content(image, "a reference", "none"))?;
         let reference = read_reference(path, self.relabel)?;
-        ensure_same_grid((path, reference.grid()), (image, &onto))?;
-        let segment =
-            |text| self.predictor.segment_by(text, prepared.image.view(), &prepared.grid, &onto, &mut |_| ());
-        let trained = segment(&self.questions[0].encoded);
-        for (place, (question, key)) in self.questions.iter().zip(keys).enumerate() {
+        ensure_same_grid((path, reference.grid()), (image, &target_grid))?;
+        let segment = |text| {
+            self.predictor.segment_with_prompts(
+                text,
+                prepared.image.view(),
+                &prepared.grid,
+                &target_grid,
+                &mut |_| (),
+            )
+        };
+        let trained = segment(&self.prompts[0].encoded);
+        for (place, (prompt, key)) in self.prompts.iter().zip(keys).enumerate() {
             if answers.get(key).is_none() {
-                let other = (place > 0).then(|| segment(&question.encoded));
+                let other = (place > 0).then(|| segment(&prompt.encoded));
                 let labels = other.as_ref().unwrap_or(&trained);
-                let answer = Answer {
+                let answer = PromptResult {
                     case: case.id.clone(),
-                    variant: question.variant.name.clone(),
-                    changed_ml: volume_ml(&onto) * count_changed(labels, &trained) as f64,
+                    variant: prompt.variant.name.clone(),
+                    changed_ml: volume_ml(&target_grid) * count_changed(labels, &trained) as f64,
                     classes: find(labels, &reference, self.labels),
                 };
                 answers.add(key.clone(), answer)?;
@@ -118,19 +132,19 @@ impl<'a> Probe<'a> {
         for path in case.images.iter().chain(&case.labels) {
             about.push(file_fingerprint(path)?);
         }
-        let key = |question: &Question| {
-            let texts = question.variant.texts.iter().map(String::as_str);
-            answers::key(about.iter().map(String::as_str).chain(texts))
+        let key = |prompt: &EncodedPrompts| {
+            let texts = prompt.variant.texts.iter().map(String::as_str);
+            result_cache::key(about.iter().map(String::as_str).chain(texts))
         };
-        Ok(self.questions.iter().map(key).collect())
+        Ok(self.prompts.iter().map(key).collect())
     }
 }
 
 /// What became of each class.
-fn find(labels: &LabelMap, reference: &LabelMap, classes: &[Vec<u16>]) -> Vec<Found> {
+fn find(labels: &LabelMap, reference: &LabelMap, classes: &[Vec<u16>]) -> Vec<CaseMeasurement> {
     let voxel_ml = volume_ml(reference.grid());
     let classes: Vec<&[u16]> = classes.iter().map(Vec::as_slice).collect();
-    let found = overlaps(labels, reference, &classes).into_iter().map(|overlap| Found {
+    let found = overlaps(labels, reference, &classes).into_iter().map(|overlap| CaseMeasurement {
         dice: (overlap.reference > 0).then(|| overlap.dice()).flatten(),
         predicted_ml: voxel_ml * overlap.prediction as f64,
         reference_ml: voxel_ml * overlap.reference as f64,

@@ -4,27 +4,27 @@ use bipvl_metrics::bootstrap::{Bootstrap, Interval};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Found};
+use super::{CaseMeasurement, PromptResult};
 use bipvl_text::variants::{Kind, Variant, Variants};
 
 /// All that a probe found, as it is written to JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Summary {
+pub struct SensitivitySummary {
     /// How many cases were segmented under each text.
     pub cases: usize,
     /// How the intervals were made. Its seed made the texts too.
     pub bootstrap: Bootstrap,
     /// One for each text, the text as trained first.
-    pub rows: Vec<Row>,
+    pub rows: Vec<PerturbationRow>,
     /// Texts that were not made.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<SkippedPerturbation>,
 }
 
 /// A text that was not made, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Skipped {
+pub struct SkippedPerturbation {
     /// What would have been done.
     pub variant: String,
     /// Why it was not.
@@ -34,7 +34,7 @@ pub struct Skipped {
 /// What one text did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Row {
+pub struct PerturbationRow {
     /// What was done to the text, in words.
     pub variant: String,
     /// What was done to the text.
@@ -42,13 +42,13 @@ pub struct Row {
     /// The class whose text alone was replaced.
     pub class: Option<String>,
     /// Texts that are longer than what the network reads of them.
-    pub cut_texts: usize,
+    pub truncated_texts: usize,
     /// Dice of a case in the mean over the classes that its reference has.
-    pub mean: Compared,
+    pub mean: PairedComparison,
     /// Volume in ml whose label is another than under the text as trained; mean over cases.
     pub changed_ml: f64,
     /// Class by class.
-    pub classes: IndexMap<String, ClassRow>,
+    pub classes: IndexMap<String, ClassResult>,
     /// The whole text of each class.
     pub texts: Vec<String>,
 }
@@ -56,7 +56,7 @@ pub struct Row {
 /// A mean over cases beside that of the text as trained.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Compared {
+pub struct PairedComparison {
     /// The mean Dice; `None` where no reference has the class.
     pub dice: Option<f64>,
     /// Dice minus that of the text as trained, paired by case; `None` for the text as trained itself.
@@ -66,30 +66,30 @@ pub struct Compared {
 /// What one text made of one class.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ClassRow {
+pub struct ClassResult {
     /// Dice over the cases whose reference has the class.
-    pub dice: Compared,
+    pub dice: PairedComparison,
     /// Volume predicted in ml; mean over all cases.
     pub predicted_ml: f64,
     /// Volume of the reference in ml; mean over all cases.
     pub reference_ml: f64,
 }
 
-impl Summary {
+impl SensitivitySummary {
     /// Compares the answers, `[cases][variants]`, with those to the first variant. `count_truncated` tells how many of
     /// the texts of a variant are too long.
     pub fn of(
         variants: &Variants,
         classes: &[String],
-        answers: &[Vec<Answer>],
+        answers: &[Vec<PromptResult>],
         bootstrap: Bootstrap,
         count_truncated: &dyn Fn(&[String]) -> usize,
     ) -> Self {
-        let row = |(place, variant): (usize, &Variant)| Row {
+        let row = |(place, variant): (usize, &Variant)| PerturbationRow {
             variant: variant.name.clone(),
             kind: variant.kind,
             class: variant.class.map(|class| classes[class].clone()),
-            cut_texts: count_truncated(&variant.texts),
+            truncated_texts: count_truncated(&variant.texts),
             mean: compare(answers, place, &bootstrap, mean_dice),
             changed_ml: mean(answers.iter().map(|case| case[place].changed_ml)),
             classes: classes
@@ -105,15 +105,23 @@ impl Summary {
             bootstrap,
             rows: variants.made.iter().enumerate().map(row).collect(),
             skipped: skipped
-                .map(|(variant, reason)| Skipped { variant: variant.clone(), reason: reason.clone() })
+                .map(|(variant, reason)| SkippedPerturbation {
+                    variant: variant.clone(),
+                    reason: reason.clone(),
+                })
                 .collect(),
         }
     }
 }
 
-fn class_row(answers: &[Vec<Answer>], place: usize, class: usize, bootstrap: &Bootstrap) -> ClassRow {
-    let found = |case: &Vec<Answer>| -> Found { case[place].classes[class] };
-    ClassRow {
+fn class_row(
+    answers: &[Vec<PromptResult>],
+    place: usize,
+    class: usize,
+    bootstrap: &Bootstrap,
+) -> ClassResult {
+    let found = |case: &Vec<PromptResult>| -> CaseMeasurement { case[place].classes[class] };
+    ClassResult {
         dice: compare(answers, place, bootstrap, |answer| answer.classes[class].dice),
         predicted_ml: mean(answers.iter().map(|case| found(case).predicted_ml)),
         reference_ml: mean(answers.iter().map(|case| found(case).reference_ml)),
@@ -123,21 +131,21 @@ fn class_row(answers: &[Vec<Answer>], place: usize, class: usize, bootstrap: &Bo
 /// The mean over the cases where the score exists; it exists under every text or under none, for that is a matter
 /// of the reference.
 fn compare(
-    answers: &[Vec<Answer>],
+    answers: &[Vec<PromptResult>],
     place: usize,
     bootstrap: &Bootstrap,
-    score: impl Fn(&Answer) -> Option<f64>,
-) -> Compared {
+    score: impl Fn(&PromptResult) -> Option<f64>,
+) -> PairedComparison {
     let scores =
         |place: usize| -> Vec<f64> { answers.iter().filter_map(|case| score(&case[place])).collect() };
     let (own, trained) = (scores(place), scores(0));
-    Compared {
+    PairedComparison {
         dice: (!own.is_empty()).then(|| mean(own.iter().copied())),
         difference: if place == 0 { None } else { bootstrap.paired_mean_difference(&own, &trained) },
     }
 }
 
-fn mean_dice(answer: &Answer) -> Option<f64> {
+fn mean_dice(answer: &PromptResult) -> Option<f64> {
     let scores: Vec<f64> = answer.classes.iter().filter_map(|found| found.dice).collect();
     (!scores.is_empty()).then(|| mean(scores.iter().copied()))
 }

@@ -23,7 +23,7 @@ const NEVER: f64 = -1e9;
 /// What of the text is aligned with the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Aligned {
+pub enum AlignmentLoss {
     /// Whole classes and single concepts. The default: the method.
     #[default]
     Both,
@@ -73,12 +73,12 @@ pub fn alignment(output: &Output, config: &LossConfig, mut noise: Option<&mut No
     let classes = normalize(add_noise(classes, noise.as_deref_mut()));
     let concepts = normalize(add_noise(concepts, noise));
     match config.alignment {
-        Aligned::Both => {
+        AlignmentLoss::Both => {
             Some(global(vision.clone(), classes) + local(vision, concepts, config.hard_negatives))
         }
-        Aligned::Global => Some(global(vision, classes)),
-        Aligned::Local => Some(local(vision, concepts, config.hard_negatives)),
-        Aligned::None => None,
+        AlignmentLoss::Global => Some(global(vision, classes)),
+        AlignmentLoss::Local => Some(local(vision, concepts, config.hard_negatives)),
+        AlignmentLoss::None => None,
     }
 }
 
@@ -279,8 +279,8 @@ mod tests {
     #[test]
     fn the_parts_make_the_whole() {
         let part = |alignment| align(orthonormal(), LossConfig { alignment, ..LossConfig::default() });
-        assert_near(part(Aligned::Global), global_of(orthonormal()));
-        assert_near(part(Aligned::Local), local_of(orthonormal(), HardNegatives::MostSimilar));
-        assert_near(part(Aligned::Both), part(Aligned::Global) + part(Aligned::Local));
+        assert_near(part(AlignmentLoss::Global), global_of(orthonormal()));
+        assert_near(part(AlignmentLoss::Local), local_of(orthonormal(), HardNegatives::MostSimilar));
+        assert_near(part(AlignmentLoss::Both), part(AlignmentLoss::Global) + part(AlignmentLoss::Local));
     }
 }

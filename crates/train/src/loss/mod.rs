@@ -11,7 +11,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use alignment::{Aligned, ConceptWeights, HardNegatives};
+pub use alignment::{AlignmentLoss, ConceptWeights, HardNegatives};
 
 use segmentation::masks;
 
@@ -27,7 +27,7 @@ use bipvl_nn::{
 #[serde(default, deny_unknown_fields)]
 pub struct LossConfig {
     /// What of the text is aligned with the image.
-    pub alignment: Aligned,
+    pub alignment: AlignmentLoss,
     /// How concepts are weighed in the global alignment.
     pub concept_weights: ConceptWeights,
     /// What concepts are told from in the local alignment.
@@ -43,7 +43,7 @@ pub enum LossWeighting {
     /// `L / (2 · e^s) + s`, the form of the release, which rests at a weight of 1 / L. The default: it is
     /// known, and differs from the other by a scale alone.
     #[default]
-    Released,
+    OfficialCode,
     /// `½ · e^(−s) · L + ½ · s`, the form of Kendall et al., which rests at half that weight.
     Kendall,
     /// `½ · L`: the weights that the others begin with, never learned.
@@ -52,17 +52,17 @@ pub enum LossWeighting {
 
 impl LossConfig {
     /// What the losses read of a text: without the concepts where nothing is aligned.
-    pub fn read(&self, text: TextInput) -> TextInput {
+    pub fn select_text(&self, text: TextInput) -> TextInput {
         match self.alignment {
-            Aligned::None => text.without_concepts(),
-            Aligned::Both | Aligned::Global | Aligned::Local => text,
+            AlignmentLoss::None => text.without_concepts(),
+            AlignmentLoss::Both | AlignmentLoss::Global | AlignmentLoss::Local => text,
         }
     }
 }
 
 /// The losses of one step, each a tensor of one value.
 #[derive(Clone, Debug)]
-pub struct Losses {
+pub struct LossTerms {
     /// Dice and cross-entropy of the logits, of all scales that are supervised; binary where classes overlap.
     pub segmentation: Tensor<1>,
     /// Class embeddings against the logits.
@@ -71,9 +71,9 @@ pub struct Losses {
     pub alignment: Option<Tensor<1>>,
 }
 
-impl Losses {
+impl LossTerms {
     /// All three for one batch; `labels` are `[batch, x, y, z]`, and `labeling` says what they are of.
-    pub fn of(
+    pub fn compute(
         output: &Output,
         labels: Tensor<4, Int>,
         labeling: &Labeling,
@@ -115,13 +115,13 @@ impl LossWeights {
     }
 
     /// The sum of the weighted losses (paper.md 7.6). A loss that is not there has no weight to learn either.
-    pub fn total(&self, losses: &Losses, weighting: LossWeighting) -> Tensor<1> {
+    pub fn total(&self, losses: &LossTerms, weighting: LossWeighting) -> Tensor<1> {
         let mut all = vec![losses.segmentation.clone(), losses.class_embedding.clone()];
         all.extend(losses.alignment.clone());
         let s = self.log_sigma.val().slice_dim(0, 0..all.len());
         let half = Tensor::cat(all, 0) * 0.5;
         let weighted = match weighting {
-            LossWeighting::Released => half * s.clone().neg().exp() + s,
+            LossWeighting::OfficialCode => half * s.clone().neg().exp() + s,
             LossWeighting::Kendall => half * s.clone().neg().exp() + s * 0.5,
             LossWeighting::Fixed => half,
         };
@@ -135,16 +135,17 @@ mod tests {
 
     use super::*;
 
-    fn losses(values: [f32; 3]) -> Losses {
+    fn losses(values: [f32; 3]) -> LossTerms {
         let [segmentation, class_embedding, alignment] =
             values.map(|value| Tensor::from_floats([value], &Device::flex().autodiff()));
-        Losses { segmentation, class_embedding, alignment: Some(alignment) }
+        LossTerms { segmentation, class_embedding, alignment: Some(alignment) }
     }
 
     #[test]
     fn at_the_start_the_total_is_half_the_sum() {
         let weights = LossWeights::new(&Initializer::new(0, &Device::flex().autodiff()));
-        let total = weights.total(&losses([1.5, 0.25, 3.0]), LossWeighting::Released).into_scalar::<f32>();
+        let total =
+            weights.total(&losses([1.5, 0.25, 3.0]), LossWeighting::OfficialCode).into_scalar::<f32>();
         assert!((total - 0.5 * (1.5 + 0.25 + 3.0)).abs() < 1e-6);
     }
 
@@ -162,7 +163,7 @@ mod tests {
     #[test]
     fn weights_rest_where_their_form_says() {
         // d/ds [L / (2 eˢ) + s] = 0 at eˢ = L / 2, and d/ds [L / (2 eˢ) + s / 2] = 0 at eˢ = L.
-        assert!(slope(LossWeighting::Released, 0.5) < 1e-6);
+        assert!(slope(LossWeighting::OfficialCode, 0.5) < 1e-6);
         assert!(slope(LossWeighting::Kendall, 1.0) < 1e-6);
     }
 
@@ -181,8 +182,8 @@ mod tests {
     fn an_absent_loss_costs_nothing_and_its_weight_does_not_move() {
         let log_sigma = Tensor::from_floats([0.0, 0.0, 7.0], &Device::flex().autodiff());
         let weights = LossWeights { log_sigma: Param::from_tensor(log_sigma) };
-        let losses = Losses { alignment: None, ..losses([1.5, 0.25, 3.0]) };
-        let total = weights.total(&losses, LossWeighting::Released);
+        let losses = LossTerms { alignment: None, ..losses([1.5, 0.25, 3.0]) };
+        let total = weights.total(&losses, LossWeighting::OfficialCode);
         assert!((total.clone().into_scalar::<f32>() - 0.5 * (1.5 + 0.25)).abs() < 1e-6);
         let gradient = weights.log_sigma.val().grad(&total.backward()).expect("two weights are learned");
         assert_eq!(gradient.into_data().try_to_vec::<f32>().unwrap()[2], 0.0);
@@ -201,7 +202,7 @@ mod tests {
         )
         .unwrap();
         let expected = LossConfig {
-            alignment: Aligned::Local,
+            alignment: AlignmentLoss::Local,
             concept_weights: ConceptWeights::OverClasses,
             hard_negatives: HardNegatives::LeastSimilar,
             weighting: LossWeighting::Kendall,

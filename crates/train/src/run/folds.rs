@@ -27,7 +27,7 @@ pub struct Folds {
 
 impl Folds {
     /// Whether a folder is a cross-validation.
-    pub fn are_in(folder: &Path) -> bool {
+    pub fn exists_in(folder: &Path) -> bool {
         folder.join(FILE).is_file()
     }
 
@@ -58,7 +58,7 @@ impl Folds {
     }
 
     /// The folders of the runs, in order.
-    pub fn folders(&self, folder: &Path) -> Vec<PathBuf> {
+    pub fn run_dirs(&self, folder: &Path) -> Vec<PathBuf> {
         (0..self.count).map(|fold| folder.join(format!("fold-{fold}"))).collect()
     }
 }
@@ -68,6 +68,10 @@ impl Folds {
 /// # Errors
 ///
 /// As [`Folds::read`].
-pub fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    if Folds::are_in(folder) { Ok(Folds::read(folder)?.folders(folder)) } else { Ok(vec![folder.to_owned()]) }
+pub fn run_dirs(folder: &Path) -> Result<Vec<PathBuf>> {
+    if Folds::exists_in(folder) {
+        Ok(Folds::read(folder)?.run_dirs(folder))
+    } else {
+        Ok(vec![folder.to_owned()])
+    }
 }

@@ -5,8 +5,8 @@ use std::{fs, path::Path, time::Instant};
 use anyhow::{Context, Result};
 use bipvl::{
     nn::{init::Noise, swin_unetr::SwinUnetr, weights::collect},
-    run::Run,
-    train::loss::Aligned,
+    run::RunDir,
+    train::loss::AlignmentLoss,
 };
 use bipvl_io::atomic_write;
 use burn::tensor::{Device, Tensor};
@@ -41,7 +41,7 @@ pub(crate) struct Cost {
 
 impl Cost {
     /// Measures a run that this process has just trained.
-    pub(super) fn measure(run: &Run, device: &Device) -> Result<Self> {
+    pub(super) fn measure(run: &RunDir, device: &Device) -> Result<Self> {
         // Before anything else allocates.
         let peak_mib = peak_mib();
         let model = run.model(device)?;
@@ -103,9 +103,9 @@ impl Cost {
 }
 
 /// Counts the vision network and heads always, the text encoder only where its output is used.
-fn parameters<'a>(run: &Run, named: impl Iterator<Item = (&'a String, usize)>) -> usize {
+fn parameters<'a>(run: &RunDir, named: impl Iterator<Item = (&'a String, usize)>) -> usize {
     let exchange = run.config.model.fusion.exchange;
-    let is_aligned = run.config.train.loss.alignment != Aligned::None;
+    let is_aligned = run.config.train.loss.alignment != AlignmentLoss::None;
     let is_fused = exchange.updates_text() || exchange.updates_vision();
     let is_read = |name: &str| match name.split('.').next() {
         Some("alignment") => is_aligned,

@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bipvl::{config::Config, data::Dataset, device::Precision, run::Run};
+use bipvl::{config::Config, data::Dataset, device::Precision, run::RunDir};
 
 use super::{
     judge::judge,
@@ -129,7 +129,7 @@ fn train_in_process(args: &AblateArgs, job: &Job) -> Result<()> {
     let Texts { common, of_cases } =
         texts.with_context(|| format!("{}: requires two classes", job.row.name))?;
     let config = job.row.config(config);
-    let mut run = Run::resume_or_create(&flags.out, config, common, &words(&of_cases), &imported)?;
+    let mut run = RunDir::resume_or_create(&flags.out, config, common, &words(&of_cases), &imported)?;
     if of_cases != own {
         run.write_case_descriptions(&of_cases)?;
     }

@@ -12,7 +12,7 @@ use bipvl::{
     data::Dataset,
     nn::bifusion::Exchange,
     text::{Descriptions, Rewrite, permuted_across_cases},
-    train::loss::{Aligned, LossWeighting},
+    train::loss::{AlignmentLoss, LossWeighting},
 };
 
 use super::COST;
@@ -37,7 +37,7 @@ enum Change {
     Fusion(Exchange),
     /// Neither fusion nor alignment: no text at all.
     VisionOnly,
-    Alignment(Aligned),
+    Alignment(AlignmentLoss),
     Weighting(LossWeighting),
     Text(Rewrite),
     /// Per-case descriptions are permuted across cases.
@@ -72,9 +72,9 @@ const BUILT_IN: [Ablation; 15] = [
     ablation("late", "fusion", "late: once, at the bottleneck", Change::Fusion(Exchange::Late)),
     ablation("text-to-vision", "fusion", "one way, text to vision", Change::Fusion(Exchange::TextToVision)),
     ablation("vision-to-text", "fusion", "one way, vision to text", Change::Fusion(Exchange::VisionToText)),
-    ablation("no-alignment", "alignment", "none", Change::Alignment(Aligned::None)),
-    ablation("global-alignment", "alignment", "global", Change::Alignment(Aligned::Global)),
-    ablation("local-alignment", "alignment", "local", Change::Alignment(Aligned::Local)),
+    ablation("no-alignment", "alignment", "none", Change::Alignment(AlignmentLoss::None)),
+    ablation("global-alignment", "alignment", "global", Change::Alignment(AlignmentLoss::Global)),
+    ablation("local-alignment", "alignment", "local", Change::Alignment(AlignmentLoss::Local)),
     ablation("fixed-weights", "loss weighting", "fixed", Change::Weighting(LossWeighting::Fixed)),
     ablation("names", "text", "class names only", Change::Text(Rewrite::Names)),
     ablation(
@@ -183,7 +183,7 @@ impl Ablation {
             Change::Fusion(exchange) => config.model.fusion.exchange = exchange,
             Change::VisionOnly => {
                 config.model.fusion.exchange = Exchange::None;
-                config.train.loss.alignment = Aligned::None;
+                config.train.loss.alignment = AlignmentLoss::None;
             }
             Change::Alignment(aligned) => config.train.loss.alignment = aligned,
             Change::Weighting(weighting) => config.train.loss.weighting = weighting,

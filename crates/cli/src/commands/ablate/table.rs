@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fs, path::Path};
 
 use anyhow::{Context, Result};
-use bipvl::{config::DataConfig, data::Dataset, run::Run};
+use bipvl::{config::DataConfig, data::Dataset, run::RunDir};
 use bipvl_io::atomic_write;
 use bipvl_metrics::{
     Scores,
@@ -123,7 +123,7 @@ impl FinishedRun {
         if !cost.exists() || !report.exists() {
             return Ok(None);
         }
-        let config = Run::open(&folder)?.config;
+        let config = RunDir::open(&folder)?.config;
         let mut requested = job.row.config(study.config.clone());
         requested.train.seed = job.seed;
         if (&config.train, &config.preprocess, &config.data)

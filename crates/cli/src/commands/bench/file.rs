@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use bipvl::{
     data::{Modality, PreprocessConfig},
-    infer::{Blending, InferConfig, Predictor, PredictorInput},
+    infer::{BlendMode, InferConfig, Predictor, PredictorInput},
     nn::Preset,
 };
 use bipvl_imaging::{
@@ -63,10 +63,10 @@ fn predictor(inputs: &Inputs, fixture: &Fixture) -> Result<Predictor> {
     Ok(Predictor::new(PredictorInput {
         model: fixture.network(inputs, &device)?,
         text: &fixture.text(&device),
-        recipe: PreprocessConfig::for_modality(Modality::Ct, fixture.patch),
+        preprocess: PreprocessConfig::for_modality(Modality::Ct, fixture.patch),
         channels: 1,
         labeling: fixture.labeling(),
-        config: InferConfig { overlap: OVERLAP, blending: Blending::Gaussian, ..InferConfig::default() },
+        config: InferConfig { overlap: OVERLAP, blend_mode: BlendMode::Gaussian, ..InferConfig::default() },
         device,
     }))
 }

@@ -12,8 +12,8 @@ use bipvl::{
         weights::{Held, save},
     },
     train::{
-        TrainState,
-        loss::{LossConfig, LossWeights, Losses as AllLosses},
+        TrainModule,
+        loss::{LossConfig, LossTerms as AllLosses, LossWeights},
         optimizer::{AdamW, AdamWConfig},
     },
 };
@@ -22,7 +22,7 @@ use burn::tensor::{Device, Int, Tensor};
 use super::{
     Workload,
     inputs::{Inputs, labels, tokens},
-    vision::{LEARNING_RATE, Losses},
+    vision::{LEARNING_RATE, LossTerms},
 };
 
 /// Number of classes, as in AMOS22.
@@ -161,20 +161,20 @@ impl Workload for Forward {
 /// Training steps: forward, three losses, backward, `AdamW`.
 pub(super) struct Training {
     /// `None` during the step, so that its weights are uniquely owned.
-    state: Option<TrainState>,
+    state: Option<TrainModule>,
     optimizer: AdamW,
     text: TextInput,
     image: Tensor<5>,
     labels: Tensor<4, Int>,
     labeling: Labeling,
-    losses: Losses,
+    losses: LossTerms,
 }
 
 impl Training {
     pub(super) fn new(inputs: &Inputs, fixture: &Fixture) -> Result<Self> {
         let device = Device::flex().autodiff();
         let model = fixture.network(inputs, &device)?;
-        let state = TrainState { model, loss_weights: LossWeights::new(&Initializer::blank(&device)) };
+        let state = TrainModule { model, loss_weights: LossWeights::new(&Initializer::blank(&device)) };
         let [x, y, z] = fixture.patch;
         let optimizer = AdamWConfig { max_grad_norm: fixture.max_grad_norm, ..AdamWConfig::default() };
         Ok(Self {
@@ -184,7 +184,7 @@ impl Training {
             image: fixture.image(inputs, &device)?,
             labels: labels([fixture.batch, x, y, z], fixture.classes + 1, &device),
             labeling: fixture.labeling(),
-            losses: Losses::default(),
+            losses: LossTerms::default(),
         })
     }
 }
@@ -194,7 +194,7 @@ impl Workload for Training {
         let config = LossConfig::default();
         let state = self.state.take().context("a network to train")?;
         let output = state.model.forward(self.image.clone(), &self.text, None);
-        let losses = AllLosses::of(&output, self.labels.clone(), &self.labeling, &config, None);
+        let losses = AllLosses::compute(&output, self.labels.clone(), &self.labeling, &config, None);
         let total = state.loss_weights.total(&losses, config.weighting);
         self.losses.push(&total);
         // Free the parts of the graph that `total` does not reference before the backward pass.

@@ -91,7 +91,7 @@ pub(super) struct Training {
     optimizer: AdamW,
     image: Tensor<5>,
     labels: Tensor<4, Int>,
-    losses: Losses,
+    losses: LossTerms,
     gflop: f64,
 }
 
@@ -104,7 +104,7 @@ impl Training {
         let labels = labels([1, side, side, side], OUTPUTS, &device);
         let optimizer = AdamW::new(AdamWConfig::default());
         let gflop = FORWARDS_PER_STEP * swin_unetr_gflop(&config(size), OUTPUTS, [side; 3]);
-        Ok(Self { network: Some(network), optimizer, image, labels, losses: Losses::default(), gflop })
+        Ok(Self { network: Some(network), optimizer, image, labels, losses: LossTerms::default(), gflop })
     }
 }
 
@@ -129,9 +129,9 @@ impl Workload for Training {
 
 /// The loss of every step.
 #[derive(Default)]
-pub(super) struct Losses(Vec<f32>);
+pub(super) struct LossTerms(Vec<f32>);
 
-impl Losses {
+impl LossTerms {
     pub(super) fn push(&mut self, loss: &Tensor<1>) {
         self.0.push(loss.clone().into_scalar());
     }

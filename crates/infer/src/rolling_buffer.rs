@@ -5,22 +5,22 @@ use std::ops::Range;
 use ndarray::{Array2, Array3, ArrayView3, ArrayView4, Axis, Zip, s};
 use rayon::prelude::*;
 
-use super::columns::Column;
+use super::tiling::TileColumn;
 
 /// Final logits on both sides of a step along x, inside one column.
 #[derive(Debug)]
-pub struct Slab<'a> {
+pub struct LogitSlab<'a> {
     /// Index along x of the second of the rows.
     pub x: usize,
     /// The voxels that this column answers for; the rows hold the next one of each axis too, if there is one.
-    pub column: &'a Column,
+    pub column: &'a TileColumn,
     /// Rows `x − 1` (where there is none, `x` again) and `x`, each `[outputs, y, z]`.
     pub rows: [ArrayView3<'a, f32>; 2],
 }
 
 /// Sums of logits, row by row of x. One row more than a patch has: the last that was finished.
-pub(super) struct Ring<'a> {
-    column: &'a Column,
+pub(super) struct RollingBuffer<'a> {
+    column: &'a TileColumn,
     /// The voxels held along y and z.
     held: [Range<usize>; 2],
     rows: Vec<Row>,
@@ -35,8 +35,8 @@ struct Row {
     weights: Array2<f32>,
 }
 
-impl<'a> Ring<'a> {
-    pub(super) fn new(column: &'a Column, held: [Range<usize>; 2], outputs: usize, patch: usize) -> Self {
+impl<'a> RollingBuffer<'a> {
+    pub(super) fn new(column: &'a TileColumn, held: [Range<usize>; 2], outputs: usize, patch: usize) -> Self {
         let [y, z] = held.each_ref().map(Range::len);
         let row = || Row { sums: Array3::zeros((outputs, y, z)), weights: Array2::zeros((y, z)) };
         Self { column, held, rows: (0..=patch).map(|_| row()).collect(), next: 0 }
@@ -75,13 +75,13 @@ impl<'a> Ring<'a> {
 
     /// Finishes the rows before `end`, which no later patch reaches, and hands them on; their storage is
     /// used again.
-    pub(super) fn finish_before(&mut self, end: usize, receive: &mut impl FnMut(&Slab)) {
+    pub(super) fn finish_before(&mut self, end: usize, receive: &mut impl FnMut(&LogitSlab)) {
         let count = self.rows.len();
         while self.next < end {
             let (before, present) = (self.next.saturating_sub(1) % count, self.next % count);
             self.rows[present].divide();
             let rows = [before, present].map(|slot| self.rows[slot].sums.view());
-            receive(&Slab { x: self.next, column: self.column, rows });
+            receive(&LogitSlab { x: self.next, column: self.column, rows });
             if before != present {
                 self.rows[before].clear();
             }

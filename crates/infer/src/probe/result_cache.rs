@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// What one text made of one case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Answer {
+pub struct PromptResult {
     /// The case's id.
     pub case: String,
     /// The name of the text.
@@ -24,13 +24,13 @@ pub struct Answer {
     /// Volume in ml whose label is another than under the text as trained.
     pub changed_ml: f64,
     /// One for each class, in the network's order.
-    pub classes: Vec<Found>,
+    pub classes: Vec<CaseMeasurement>,
 }
 
 /// What was found of one class in one case.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Found {
+pub struct CaseMeasurement {
     /// Dice; a missed class has 0. `None` where the reference lacks the class, whatever was predicted: a false
     /// alarm shows in the volume.
     pub dice: Option<f64>,
@@ -45,18 +45,18 @@ pub struct Found {
 struct Line {
     key: String,
     #[serde(flatten)]
-    answer: Answer,
+    answer: PromptResult,
 }
 
-/// Answers by what they depend on, in memory and as lines of JSON in a file.
+/// ResultCache by what they depend on, in memory and as lines of JSON in a file.
 #[derive(Debug)]
-pub struct Answers {
+pub struct ResultCache {
     path: PathBuf,
     file: File,
-    known: HashMap<String, Answer>,
+    known: HashMap<String, PromptResult>,
 }
 
-impl Answers {
+impl ResultCache {
     /// Opens the file, which may not be there yet. A line that was cut off is dropped.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Answers {
     }
 
     /// The answer that depends on this.
-    pub fn get(&self, key: &str) -> Option<&Answer> {
+    pub fn get(&self, key: &str) -> Option<&PromptResult> {
         self.known.get(key)
     }
 
@@ -94,7 +94,7 @@ impl Answers {
     /// # Errors
     ///
     /// When the file cannot be written.
-    pub fn add(&mut self, key: String, answer: Answer) -> Result<()> {
+    pub fn add(&mut self, key: String, answer: PromptResult) -> Result<()> {
         let text = serde_json::to_string(&Line { key, answer }).expect("an answer has a JSON form") + "\n";
         self.file.write_all(text.as_bytes()).map_err(|source| Error::io(&self.path, source))?;
         // As the file will be read: a number may lose its last bit there.

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// A part of the section y × z, the same for all x.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
+pub struct TileColumn {
     /// Voxels along y.
     pub y: Range<usize>,
     /// Voxels along z.
@@ -16,7 +16,7 @@ pub struct Column {
 
 /// Where patches stand along one axis.
 #[derive(Debug)]
-pub(super) struct Stand {
+pub(super) struct AxisTiling {
     /// Voxels of the axis.
     pub(super) length: usize,
     /// Voxels of a patch.
@@ -31,7 +31,7 @@ struct Cut {
     patches: usize,
 }
 
-impl Stand {
+impl AxisTiling {
     /// The voxels that a piece must hold for what lies between its last voxel and the next piece's first:
     /// one voxel more than the piece itself.
     pub(super) fn with_neighbor(&self, piece: &Range<usize>) -> Range<usize> {
@@ -70,7 +70,7 @@ impl Stand {
 
 /// Cuts the section y × z into columns of at most `area` voxels with their neighbors (or as few as can be),
 /// so that the fewest patches are computed.
-pub(super) fn columns(y: &Stand, z: &Stand, area: usize) -> Vec<Column> {
+pub(super) fn columns(y: &AxisTiling, z: &AxisTiling, area: usize) -> Vec<TileColumn> {
     let mut best: Option<[Cut; 2]> = None;
     for count in 1..=z.length {
         let width = z.length.div_ceil(count);
@@ -90,22 +90,22 @@ pub(super) fn columns(y: &Stand, z: &Stand, area: usize) -> Vec<Column> {
         }
     }
     let [y, z] = best.expect("columns of one voxel are always tried").map(|cut| cut.pieces);
-    y.iter().flat_map(|y| z.iter().map(|z| Column { y: y.clone(), z: z.clone() })).collect()
+    y.iter().flat_map(|y| z.iter().map(|z| TileColumn { y: y.clone(), z: z.clone() })).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn stand(length: usize, patch: usize, step: usize) -> Stand {
+    fn stand(length: usize, patch: usize, step: usize) -> AxisTiling {
         let count = (length - patch).div_ceil(step) + 1;
-        Stand { length, patch, starts: (0..count).map(|i| (i * step).min(length - patch)).collect() }
+        AxisTiling { length, patch, starts: (0..count).map(|i| (i * step).min(length - patch)).collect() }
     }
 
     #[test]
     fn a_section_that_fits_is_not_cut() {
         let (y, z) = (stand(40, 16, 12), stand(30, 16, 8));
-        assert_eq!(columns(&y, &z, 1200), [Column { y: 0..40, z: 0..30 }]);
+        assert_eq!(columns(&y, &z, 1200), [TileColumn { y: 0..40, z: 0..30 }]);
     }
 
     #[test]

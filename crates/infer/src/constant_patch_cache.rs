@@ -12,16 +12,16 @@ pub type Logits = ArcArray<f32, Ix4>;
 
 /// A network that is not asked twice about the same constant patch.
 #[derive(Debug)]
-pub struct Sharing<F> {
+pub struct ConstantPatchCache<F> {
     network: F,
     last: Option<(Vec<u32>, Logits)>,
-    shared: usize,
+    reused: usize,
 }
 
-impl<F: FnMut(ArrayView4<f32>) -> Logits> Sharing<F> {
+impl<F: FnMut(ArrayView4<f32>) -> Logits> ConstantPatchCache<F> {
     /// `network` gives the logits of a patch `[channels, x, y, z]`, the same for the same patch.
     pub fn new(network: F) -> Self {
-        Self { network, last: None, shared: 0 }
+        Self { network, last: None, reused: 0 }
     }
 
     /// The logits of a patch.
@@ -30,7 +30,7 @@ impl<F: FnMut(ArrayView4<f32>) -> Logits> Sharing<F> {
         if let Some((last, logits)) = &self.last
             && *last == values
         {
-            self.shared += 1;
+            self.reused += 1;
             return logits.clone();
         }
         // The old logits make room before the new ones are made.
@@ -41,8 +41,8 @@ impl<F: FnMut(ArrayView4<f32>) -> Logits> Sharing<F> {
     }
 
     /// How many patches needed no pass of their own.
-    pub fn shared(&self) -> usize {
-        self.shared
+    pub fn reused(&self) -> usize {
+        self.reused
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn the_network_is_asked_once_about_each_run_of_one_constant() {
         let mut asked = 0;
-        let mut sharing = Sharing::new(|patch: ArrayView4<f32>| {
+        let mut sharing = ConstantPatchCache::new(|patch: ArrayView4<f32>| {
             asked += 1;
             patch.mapv(|voxel| voxel + 1.0).into_shared()
         });
@@ -88,7 +88,7 @@ mod tests {
         for patch in &patches {
             assert_eq!(sharing.logits(patch.view()), patch.mapv(|voxel| voxel + 1.0).into_shared());
         }
-        assert_eq!(sharing.shared(), 2);
+        assert_eq!(sharing.reused(), 2);
         assert_eq!(asked, 5);
     }
 }

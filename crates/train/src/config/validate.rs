@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Config;
 use crate::{Error, Result};
 use crate::{TrainConfig, optimizer::AdamWConfig};
-use bipvl_infer::{Mirror, twins};
+use bipvl_infer::{TestTimeMirroring, lateral_pair};
 use bipvl_nn::{BiPvlSegConfig, Bottleneck, PATCH_MULTIPLE, STAGES, bifusion::Exchange};
 
 impl Config {
@@ -31,8 +31,8 @@ impl Config {
         if !(0.0..1.0).contains(&self.infer.overlap) {
             return refuse("infer.overlap of at least 0 and below 1".into(), self.infer.overlap.to_string());
         }
-        self.check_mirror(self.infer.mirror, path)?;
-        self.check_largest_component(self.infer.keep_largest_component, path)?;
+        self.validate_mirroring(self.infer.tta_mirror_axes, path)?;
+        self.validate_keep_largest_component(self.infer.keep_largest_component, path)?;
         self.check_sizes(path)?;
         self.check_heads(path)?;
         self.check_learning(path)
@@ -49,9 +49,9 @@ impl Config {
             ("model.text.max_position_embeddings", text.max_position_embeddings),
             ("model.fusion.mlp_size", fusion.mlp_size),
             ("model.projection_dim", *projection_dim),
-            ("train.steps", self.train.steps),
-            ("train.batch", self.train.batch),
-            ("train.accumulate", self.train.accumulate),
+            ("train.max_steps", self.train.max_steps),
+            ("train.batch_size", self.train.batch_size),
+            ("train.gradient_accumulation_steps", self.train.gradient_accumulation_steps),
             ("train.val_every_n_steps", self.train.val_every_n_steps),
             ("train.checkpoint_every_n_steps", self.train.checkpoint_every_n_steps),
         ];
@@ -75,9 +75,9 @@ impl Config {
     /// # Errors
     ///
     /// When it may not; `path` is named.
-    pub fn check_mirror(&self, mirror: Mirror, path: &Path) -> Result<()> {
-        match twins(&self.data.classes) {
-            Some([one, other]) if mirror.has(0) && self.train.augment.flip_probability[0] == 0.0 => {
+    pub fn validate_mirroring(&self, mirror: TestTimeMirroring, path: &Path) -> Result<()> {
+        match lateral_pair(&self.data.classes) {
+            Some([one, other]) if mirror.contains(0) && self.train.augment.flip_probability[0] == 0.0 => {
                 let expected = format!(
                     "no mirroring along x, which turns \"{one}\" into \"{other}\"; y and z may be mirrored"
                 );
@@ -93,7 +93,7 @@ impl Config {
     /// # Errors
     ///
     /// When they overlap; `path` is named.
-    pub fn check_largest_component(&self, is_kept: bool, path: &Path) -> Result<()> {
+    pub fn validate_keep_largest_component(&self, is_kept: bool, path: &Path) -> Result<()> {
         if is_kept && !self.data.regions.is_empty() {
             let expected = "classes that exclude each other, to keep the largest component of each";
             return Err(Error::content(path, expected, "regions that overlap"));

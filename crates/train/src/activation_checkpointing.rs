@@ -6,22 +6,21 @@ use serde::{Deserialize, Serialize};
 /// What is computed once more; no gradient depends on it, only memory and time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Recompute {
-    /// Nothing: everything that a gradient needs is remembered.
+pub enum ActivationCheckpointing {
+    /// Off: every activation that a gradient needs is kept.
     #[default]
-    Nothing,
+    Off,
     /// The insides of every residual block, Swin block, text layer and fusion perceptron: what enters one is all
-    /// that is remembered of it. On a graphics card only what Burn repeats by itself. Runs made before 0.1 say "cheap".
-    #[serde(alias = "cheap")]
+    /// that is remembered of it. On a graphics card only what Burn repeats by itself.
     Blocks,
 }
 
-impl Recompute {
+impl ActivationCheckpointing {
     /// The device with autodiff that computes so.
     pub fn autodiff(self, device: &Device) -> Device {
         let device = device.clone().autodiff();
         match self {
-            Self::Nothing => device,
+            Self::Off => device,
             Self::Blocks => device.gradient_checkpointing(),
         }
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// One event of a training.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
+pub enum TrainEvent {
     /// One update of the weights.
     Step {
         /// Counted from 1.
@@ -37,20 +37,20 @@ pub enum Event {
         step: usize,
     },
     /// The training stopped early, since the last validations found nothing better.
-    Stalled {
+    EarlyStopping {
         /// Updates done.
         step: usize,
         /// Updates planned.
-        steps: usize,
+        max_steps: usize,
         /// How many validations.
         validations: usize,
     },
     /// The time budget ended the training early.
-    OutOfTime {
+    TimeBudgetExhausted {
         /// Updates done.
         step: usize,
         /// Updates planned.
-        steps: usize,
+        max_steps: usize,
     },
 }
 

@@ -6,10 +6,10 @@ use super::with_sizes;
 use crate::config::Config;
 use crate::{Error, Result};
 use crate::{
-    budget::{Choice, choose},
-    loss::{Aligned, LossConfig},
-    memory::{Demand, Plan, TextSize},
-    recompute::Recompute,
+    activation_checkpointing::ActivationCheckpointing,
+    budget::{Reduction, fit_to_budget},
+    loss::{AlignmentLoss, LossConfig},
+    memory::{MemoryEstimator, MemoryPlan, TextSize},
 };
 use bipvl_nn::{TextConfig, published::Imported};
 use bipvl_text::{Descriptions, Tokenizer};
@@ -18,7 +18,7 @@ use bipvl_text::{Descriptions, Tokenizer};
 pub const GB: f64 = 1e9;
 
 /// The configuration with the patch, the batches and the recomputation that fit into `budget_gb` for these
-/// descriptions and weights (as for [`super::Run::create`]) and so many `workers` that cut patches, and what was
+/// descriptions and weights (as for [`super::RunDir::create`]) and so many `workers` that cut patches, and what was
 /// chosen. `flag` is named in messages.
 ///
 /// # Errors
@@ -30,23 +30,28 @@ pub fn within_budget(
     of_cases: &[Descriptions],
     imported: &[Imported],
     (budget_gb, workers, flag): (f64, usize, &Path),
-) -> Result<(Config, Choice)> {
+) -> Result<(Config, Reduction)> {
     let (config, tokenizer) = with_sizes(config, descriptions, of_cases, imported)?;
     config.check(Path::new("config.toml"))?;
     let text = text_size(&config.model.text, config.train.loss, &tokenizer, descriptions, of_cases);
-    let classes = config.data.class_channels();
-    let demand = Demand { model: config.model.clone(), classes, text, workers };
-    let choice = choose(&demand, config.memory_plan(), budget_gb * GB).map_err(|(plan, peak)| {
-        let Plan { patch: [x, y, z], batch, .. } = plan;
-        let again = if plan.recompute == Recompute::Blocks { " and recompute = \"blocks\"" } else { "" };
-        // Rounded up, so that the number can be given.
-        let expected = format!(
-            "at least {:.2} (GB), for patches of {x} × {y} × {z} voxels, batches of {batch}{again}",
-            (peak / GB * 100.0).ceil() / 100.0
-        );
-        Error::content(flag, expected, budget_gb.to_string())
-    })?;
-    Ok((config.with_memory_plan(choice.after), choice))
+    let classes = config.data.head_config();
+    let demand = MemoryEstimator { model: config.model.clone(), classes, text, workers };
+    let reduction =
+        fit_to_budget(&demand, config.memory_plan(), budget_gb * GB).map_err(|(plan, peak)| {
+            let MemoryPlan { patch_size: [x, y, z], batch_size, .. } = plan;
+            let again = if plan.activation_checkpointing == ActivationCheckpointing::Blocks {
+                " and activation_checkpointing = \"blocks\""
+            } else {
+                ""
+            };
+            // Rounded up, so that the number can be given.
+            let expected = format!(
+                "at least {:.2} (GB), for patches of {x} × {y} × {z} voxels, batches of {batch_size}{again}",
+                (peak / GB * 100.0).ceil() / 100.0
+            );
+            Error::content(flag, expected, budget_gb.to_string())
+        })?;
+    Ok((config.with_memory_plan(reduction.after), reduction))
 }
 
 /// Lengths of the longest texts of all.
@@ -64,7 +69,7 @@ fn text_size(
         lengths.fold([0; 2], |[one, two], [full, concepts]| [one.max(full), two.max(concepts)]);
     TextSize {
         tokens,
-        sentence_tokens: if loss.alignment == Aligned::None { 0 } else { sentences },
+        sentence_tokens: if loss.alignment == AlignmentLoss::None { 0 } else { sentences },
         is_by_case: !of_cases.is_empty(),
     }
 }

@@ -3,7 +3,8 @@
 use bipvl::{
     data::{Intensity, Labeling, PreprocessConfig},
     infer::{
-        Blending, InferConfig, Logits, Passes, Predictor, PredictorInput, Progress, Sharing, SlidingWindow,
+        BlendMode, ConstantPatchCache, InferConfig, InferenceProgress, Logits, Predictor, PredictorInput,
+        SlidingWindow,
     },
     nn::{HeadConfig, init::Initializer},
 };
@@ -29,23 +30,23 @@ fn scan() -> Volume<f32> {
     Volume::new(voxels, Grid::with_spacing([112, 32, 40], [1.0; 3]))
 }
 
-fn recipe() -> PreprocessConfig {
+fn preprocess() -> PreprocessConfig {
     let intensity = Intensity::ClipAndScale { a_min: -175.0, a_max: 250.0 };
     PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: PATCH }
 }
 
-fn predict(passes: Passes) -> (LabelMap, Progress) {
+fn predict(skip_constant_patches: bool) -> (LabelMap, InferenceProgress) {
     let device = Device::flex();
     let predictor = Predictor::new(PredictorInput {
         model: narrow().init(HeadConfig::exclusive(LABELS.len()), PATCH, &mut Initializer::new(1, &device)),
         text: &text(&device),
-        recipe: recipe(),
+        preprocess: preprocess(),
         channels: 1,
         labeling: Labeling::Exclusive(LABELS.to_vec()),
-        config: InferConfig { overlap: 0.25, passes, ..InferConfig::default() },
+        config: InferConfig { overlap: 0.25, skip_constant_patches, ..InferConfig::default() },
         device,
     });
-    let mut last = Progress::default();
+    let mut last = InferenceProgress::default();
     let labels = predictor.predict(vec![scan()], &mut |progress| {
         assert_eq!(progress.done, last.done + 1);
         last = progress;
@@ -57,10 +58,10 @@ fn predict(passes: Passes) -> (LabelMap, Progress) {
 fn a_scan_with_air_gets_the_same_labels_with_fewer_passes() {
     // Patches start at 0, 24, 48, 72 and 80 along x, and at 0 and 8 along z. The ball ends at 28: six patches
     // see nothing but air, of which the first passes.
-    let (labels, progress) = predict(Passes::Shared);
-    assert_eq!(progress, Progress { done: 10, shared: 5, total: 10 });
-    let (every, progress) = predict(Passes::Every);
-    assert_eq!(progress, Progress { done: 10, shared: 0, total: 10 });
+    let (labels, progress) = predict(true);
+    assert_eq!(progress, InferenceProgress { done: 10, reused: 5, total: 10 });
+    let (every, progress) = predict(false);
+    assert_eq!(progress, InferenceProgress { done: 10, reused: 0, total: 10 });
     assert_eq!(labels, every);
 }
 
@@ -75,12 +76,12 @@ fn shared_logits_are_those_of_the_network_bit_for_bit() {
         let logits = model.segment(Tensor::from_data(data, &device), &text).into_data();
         Logits::from_shape_vec((LABELS.len() + 1, x, y, z), logits.try_to_vec().unwrap()).unwrap()
     };
-    let image = recipe().prepare(vec![scan()]).image;
+    let image = preprocess().prepare(vec![scan()]).image;
     let image = image.slice_axis(Axis(3), (..32).into());
-    let window = SlidingWindow::new(PATCH, 0.25, Blending::Gaussian);
-    let mut sharing = Sharing::new(network);
+    let window = SlidingWindow::new(PATCH, 0.25, BlendMode::Gaussian);
+    let mut sharing = ConstantPatchCache::new(network);
     let shared = gather(&window, image, LABELS.len() + 1, |patch| sharing.logits(patch));
-    assert_eq!(sharing.shared(), 2);
+    assert_eq!(sharing.reused(), 2);
     let every = gather(&window, image, LABELS.len() + 1, network);
     assert!(shared.iter().zip(&every).all(|(a, b)| a.to_bits() == b.to_bits()));
 }

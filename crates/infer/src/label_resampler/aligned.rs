@@ -6,13 +6,18 @@ use bipvl_imaging::Tap;
 use ndarray::{ArrayView3, ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 
-use super::{super::ring::Slab, Best, Decision};
+use super::{super::rolling_buffer::LogitSlab, ArgmaxLine, DecisionRule};
 
 /// Lines along y that one task decides; what it interpolates along z, neighboring lines share.
 const LINES: usize = 8;
 
 /// Decides the voxels of a slab; `decided` has its axes in the order of the logits, `taps` are per axis.
-pub(super) fn decide(decided: ArrayViewMut3<u16>, taps: &[Vec<Tap>; 3], decision: &Decision, slab: &Slab) {
+pub(super) fn decide(
+    decided: ArrayViewMut3<u16>,
+    taps: &[Vec<Tap>; 3],
+    decision: &DecisionRule,
+    slab: &LogitSlab,
+) {
     let x = falling(&taps[0], |tap| tap.high == slab.x);
     let y = falling(&taps[1], |tap| slab.column.y.contains(&tap.low));
     let z = falling(&taps[2], |tap| slab.column.z.contains(&tap.low));
@@ -33,12 +38,17 @@ fn falling(taps: &[Tap], is_wanted: impl Fn(&Tap) -> bool) -> Range<usize> {
     start..end
 }
 
-fn decide_block(mut decided: ArrayViewMut3<u16>, taps: [&[Tap]; 3], decision: &Decision, slab: &Slab) {
+fn decide_block(
+    mut decided: ArrayViewMut3<u16>,
+    taps: [&[Tap]; 3],
+    decision: &DecisionRule,
+    slab: &LogitSlab,
+) {
     let [xs, ys, zs] = taps;
     let first = ys.iter().map(|tap| tap.low).min().expect("a block has lines");
     let last = ys.iter().map(|tap| tap.high).max().expect("a block has lines");
     let mut lines = Lines { first, count: last - first + 1, voxels: Vec::new() };
-    let mut best: Vec<Best> = (0..xs.len() * ys.len()).map(|_| Best::new(zs.len())).collect();
+    let mut best: Vec<ArgmaxLine> = (0..xs.len() * ys.len()).map(|_| ArgmaxLine::new(zs.len())).collect();
     for channel in 0..decision.written.len() {
         lines.interpolate(channel, zs, slab);
         for (index, (x, y)) in xs.iter().flat_map(|x| ys.iter().map(move |y| (x, y))).enumerate() {
@@ -48,7 +58,7 @@ fn decide_block(mut decided: ArrayViewMut3<u16>, taps: [&[Tap]; 3], decision: &D
             let values = a.iter().zip(b).zip(c.iter().zip(d));
             let logits =
                 values.map(|((a, b), (c, d))| x.between(y.between(*a, *b), y.between(*c, *d)) as f32);
-            best[index].offer(decision, channel, logits);
+            best[index].update(decision, channel, logits);
         }
     }
     for (mut line, best) in decided.lanes_mut(Axis(2)).into_iter().zip(best) {
@@ -67,7 +77,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn interpolate(&mut self, channel: usize, zs: &[Tap], slab: &Slab) {
+    fn interpolate(&mut self, channel: usize, zs: &[Tap], slab: &LogitSlab) {
         self.voxels.clear();
         for row in &slab.rows {
             let row: ArrayView3<f32> = row.view();

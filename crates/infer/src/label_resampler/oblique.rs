@@ -7,15 +7,15 @@ use nalgebra::Vector4;
 use ndarray::{ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 
-use super::{super::ring::Slab, Decision};
+use super::{super::rolling_buffer::LogitSlab, DecisionRule};
 
 /// Decides the voxels of a slab.
 pub(super) fn decide(
     decided: ArrayViewMut3<u16>,
     placement: &GridMapping,
     to_source: &Affine,
-    decision: &Decision,
-    slab: &Slab,
+    decision: &DecisionRule,
+    slab: &LogitSlab,
 ) {
     let shape = decided.dim().into();
     let [xs, ys, zs] = reach(to_source, shape, slab);
@@ -31,7 +31,7 @@ pub(super) fn decide(
 }
 
 /// A box that holds every voxel whose logits the slab may decide.
-fn reach(to_source: &Affine, shape: [usize; 3], slab: &Slab) -> [Range<usize>; 3] {
+fn reach(to_source: &Affine, shape: [usize; 3], slab: &LogitSlab) -> [Range<usize>; 3] {
     let from_source = to_source.try_inverse().expect("the affine of a grid can be inverted");
     // Up to half a voxel beyond the border its value holds; one voxel more is room enough.
     let sides = [slab.x.saturating_sub(1)..slab.x, slab.column.y.clone(), slab.column.z.clone()]
@@ -53,7 +53,7 @@ fn reach(to_source: &Affine, shape: [usize; 3], slab: &Slab) -> [Range<usize>; 3
     })
 }
 
-fn is_between(taps: &[Tap; 3], slab: &Slab) -> bool {
+fn is_between(taps: &[Tap; 3], slab: &LogitSlab) -> bool {
     let [x, y, z] = taps;
     taps.iter().all(|tap| tap.is_inside)
         && x.high == slab.x
@@ -62,7 +62,7 @@ fn is_between(taps: &[Tap; 3], slab: &Slab) -> bool {
 }
 
 /// The label of a place.
-fn label([x, y, z]: [Tap; 3], decision: &Decision, slab: &Slab) -> u16 {
+fn label([x, y, z]: [Tap; 3], decision: &DecisionRule, slab: &LogitSlab) -> u16 {
     let rows = [&slab.rows[usize::from(x.low == slab.x)], &slab.rows[1]];
     let logit = |channel: usize| {
         let at = |row: usize, y: usize, z: usize| {

@@ -1,4 +1,4 @@
-//! Undoes the recipe: from rows of logits to labels on the grid of the input file.
+//! Undoes the preprocess: from rows of logits to labels on the grid of the input file.
 //!
 //! Logits are interpolated before the decision, in float64. A voxel of the file is decided once the rows on
 //! both sides of it are final, so that logits are never there for a whole volume.
@@ -12,61 +12,69 @@ use bipvl_imaging::{Grid, GridMapping, LabelMap, Volume};
 use ndarray::{Array3, ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 
-use super::ring::Slab;
+use super::rolling_buffer::LogitSlab;
 use bipvl_data::Labeling;
 
 /// Receives logits on one grid, slab by slab, and decides labels on another.
 #[derive(Debug)]
-pub struct Restorer<'a> {
-    way: Way,
-    decision: Decision<'a>,
+pub struct LabelResampler<'a> {
+    resampling: Resampling,
+    decision: DecisionRule<'a>,
     decided: LabelMap,
 }
 
 /// How the grid of the labels lies in that of the logits.
 #[derive(Debug)]
-enum Way {
-    Same,
-    Between(GridMapping),
+enum Resampling {
+    Identity,
+    Interpolated(GridMapping),
 }
 
-impl<'a> Restorer<'a> {
-    /// From logits on `grid` to labels on the grid `onto`.
-    pub fn new(grid: &Grid, onto: &Grid, labeling: &'a Labeling) -> Self {
-        let way = if grid.is_same_as(onto) { Way::Same } else { Way::Between(GridMapping::new(grid, onto)) };
-        let decision = Decision { labeling, written: labeling.written() };
-        Self { way, decision, decided: Volume::new(Array3::zeros(onto.shape()), onto.clone()) }
+impl<'a> LabelResampler<'a> {
+    /// From logits on `grid` to labels on the grid `target_grid`.
+    pub fn new(grid: &Grid, target_grid: &Grid, labeling: &'a Labeling) -> Self {
+        let resampling = if grid.is_same_as(target_grid) {
+            Resampling::Identity
+        } else {
+            Resampling::Interpolated(GridMapping::new(grid, target_grid))
+        };
+        let decision = DecisionRule { labeling, written: labeling.written() };
+        Self {
+            resampling,
+            decision,
+            decided: Volume::new(Array3::zeros(target_grid.shape()), target_grid.clone()),
+        }
     }
 
     /// Decides the voxels whose logits lie between the two rows of a slab, or on the second, and inside its
     /// column.
-    pub fn receive(&mut self, slab: &Slab) {
+    pub fn push_slab(&mut self, slab: &LogitSlab) {
         let (decided, decision) = (self.decided.voxels_mut().view_mut(), &self.decision);
-        match &self.way {
-            Way::Same => decide_in_place(decided, decision, slab),
-            Way::Between(GridMapping::Aligned { axes, taps }) => {
+        match &self.resampling {
+            Resampling::Identity => decide_in_place(decided, decision, slab),
+            Resampling::Interpolated(GridMapping::Aligned { axes, taps }) => {
                 aligned::decide(decided.permuted_axes(*axes), taps, decision, slab);
             }
-            Way::Between(placement @ GridMapping::Oblique { to_source, .. }) => {
+            Resampling::Interpolated(placement @ GridMapping::Oblique { to_source, .. }) => {
                 oblique::decide(decided, placement, to_source, decision, slab);
             }
         }
     }
 
     /// The label of each voxel; background where no logits reach.
-    pub fn into_labels(self) -> LabelMap {
+    pub fn finish(self) -> LabelMap {
         self.decided
     }
 }
 
-fn decide_in_place(decided: ArrayViewMut3<u16>, decision: &Decision, slab: &Slab) {
+fn decide_in_place(decided: ArrayViewMut3<u16>, decision: &DecisionRule, slab: &LogitSlab) {
     let Range { start, end } = slab.column.y;
     let mut section = decided.slice_move(s![slab.x, start..end, slab.column.z.clone()]);
     section.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(y, mut line)| {
         let row = slab.rows[1].slice(s![.., y, ..line.len()]);
-        let mut best = Best::new(line.len());
+        let mut best = ArgmaxLine::new(line.len());
         for (channel, logits) in row.outer_iter().enumerate() {
-            best.offer(decision, channel, logits.iter().copied());
+            best.update(decision, channel, logits.iter().copied());
         }
         line.iter_mut().zip(best.labels).for_each(|(voxel, label)| *voxel = label);
     });
@@ -74,26 +82,26 @@ fn decide_in_place(decided: ArrayViewMut3<u16>, decision: &Decision, slab: &Slab
 
 /// Asks the channels of the logits one after the other.
 #[derive(Debug)]
-struct Decision<'a> {
+struct DecisionRule<'a> {
     labeling: &'a Labeling,
     /// The label that each channel writes.
     written: Vec<u16>,
 }
 
 /// The logits that last took the voxels of a line, and the labels that they wrote.
-struct Best {
+struct ArgmaxLine {
     logits: Vec<f32>,
     labels: Vec<u16>,
 }
 
-impl Best {
+impl ArgmaxLine {
     /// Background, before any channel is asked.
     fn new(length: usize) -> Self {
         Self { logits: vec![f32::NEG_INFINITY; length], labels: vec![0; length] }
     }
 
     /// Asks a channel.
-    fn offer(&mut self, decision: &Decision, channel: usize, logits: impl Iterator<Item = f32>) {
+    fn update(&mut self, decision: &DecisionRule, channel: usize, logits: impl Iterator<Item = f32>) {
         let label = decision.written[channel];
         for ((best, decided), logit) in self.logits.iter_mut().zip(&mut self.labels).zip(logits) {
             let takes = decision.labeling.takes(label, logit, *best);

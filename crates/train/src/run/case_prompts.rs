@@ -7,12 +7,12 @@ use std::{
 
 use bipvl_io::atomic_write;
 
-use super::Run;
+use super::RunDir;
 use crate::{Error, Result};
 use bipvl_data::Case;
 use bipvl_text::{CaseTexts, ClassText, Descriptions};
 
-impl Run {
+impl RunDir {
     /// The file with what a case says of its own: that of the run where it has one, else that of the data set.
     pub fn case_descriptions_path(&self, case: &Case) -> Option<PathBuf> {
         let of_run = self.own_path(&case.id);

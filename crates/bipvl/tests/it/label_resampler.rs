@@ -1,10 +1,10 @@
-//! Slab by slab is bit for bit what the whole volume at once gives, however it is cut and wherever it lies.
+//! LogitSlab by slab is bit for bit what the whole volume at once gives, however it is cut and wherever it lies.
 
 use std::ops::Range;
 
 use bipvl::{
     data::{Intensity, Labeling, PreprocessConfig, PreprocessedCase},
-    infer::{Blending, Column, Logits, Restorer, Slab, SlidingWindow},
+    infer::{BlendMode, LabelResampler, LogitSlab, Logits, SlidingWindow, TileColumn},
 };
 use bipvl_imaging::{Affine, Grid, GridMapping, Volume};
 use nalgebra::Matrix4;
@@ -30,15 +30,15 @@ fn network(outputs: usize) -> impl Fn(ArrayView4<f32>) -> Logits {
 }
 
 /// The importance map, as the network of one patch shows it: the sums are never divided.
-fn importance(patch: [usize; 3], blending: Blending) -> Array3<f32> {
+fn importance(patch: [usize; 3], blend_mode: BlendMode) -> Array3<f32> {
     const SIGMA: f64 = 0.125;
     let bell = |axis: usize, index: usize| {
         let distance = index as f64 - (patch[axis] as f64 - 1.0) / 2.0;
         (-0.5 * (distance / (SIGMA * patch[axis] as f64)).powi(2)).exp()
     };
-    Array3::from_shape_fn(patch, |(x, y, z)| match blending {
-        Blending::Constant => 1.0,
-        Blending::Gaussian => ((bell(0, x) * bell(1, y) * bell(2, z)) as f32).max(1e-3),
+    Array3::from_shape_fn(patch, |(x, y, z)| match blend_mode {
+        BlendMode::Constant => 1.0,
+        BlendMode::Gaussian => ((bell(0, x) * bell(1, y) * bell(2, z)) as f32).max(1e-3),
     })
 }
 
@@ -63,9 +63,9 @@ struct Setting {
     orientation: usize,
     spacing: [f64; 3],
     shear: f64,
-    recipe: PreprocessConfig,
+    preprocess: PreprocessConfig,
     overlap: f64,
-    blending: Blending,
+    blend_mode: BlendMode,
     classes: usize,
     overlap_each_other: bool,
     bytes: usize,
@@ -73,35 +73,34 @@ struct Setting {
 
 fn settings() -> impl Strategy<Value = Setting> {
     let spacing = || prop::array::uniform3(prop::sample::select(vec![0.5, 0.8, 1.0, 1.7, 2.5]));
-    let recipe = (prop::option::of(spacing()), any::<bool>(), prop::array::uniform3(1_usize..7)).prop_map(
-        |(spacing, crop_foreground, patch)| PreprocessConfig {
+    let preprocess = (prop::option::of(spacing()), any::<bool>(), prop::array::uniform3(1_usize..7))
+        .prop_map(|(spacing, crop_foreground, patch)| PreprocessConfig {
             spacing,
             intensity: Intensity::ClipAndScale { a_min: 0.0, a_max: 5.0 },
             crop_foreground,
             patch_size: patch,
-        },
-    );
+        });
     let file =
         (prop::array::uniform3(1_usize..12), 0_usize..48, spacing(), prop::sample::select(vec![0.0, 0.3]));
     let window = (
         prop::sample::select(vec![0.0, 0.25, 0.5, 0.8]),
-        prop::sample::select(vec![Blending::Gaussian, Blending::Constant]),
+        prop::sample::select(vec![BlendMode::Gaussian, BlendMode::Constant]),
         (0_usize..4, any::<bool>()),
         prop_oneof![Just(0), 100_usize..20_000, Just(usize::MAX)],
     );
-    (file, recipe, window).prop_map(
+    (file, preprocess, window).prop_map(
         |(
             (shape, orientation, spacing, shear),
-            recipe,
-            (overlap, blending, (classes, overlap_each_other), bytes),
+            preprocess,
+            (overlap, blend_mode, (classes, overlap_each_other), bytes),
         )| Setting {
             shape,
             orientation,
             spacing,
             shear,
-            recipe,
+            preprocess,
             overlap,
-            blending,
+            blend_mode,
             classes,
             overlap_each_other,
             bytes,
@@ -127,30 +126,30 @@ proptest! {
     #[test]
     fn logits_and_labels_are_those_of_the_whole_volume(setting in settings()) {
         let labeling = setting.labeling();
-        let Setting { shape, orientation, spacing, shear, recipe, overlap, blending, bytes, .. } = setting;
+        let Setting { shape, orientation, spacing, shear, preprocess, overlap, blend_mode, bytes, .. } = setting;
         let file = stored(shape, orientation, spacing, shear);
         let onto = file.grid().clone();
-        let PreprocessedCase { image, grid } = recipe.prepare(vec![file]);
+        let PreprocessedCase { image, grid } = preprocess.prepare(vec![file]);
         let outputs = labeling.outputs();
-        let window = SlidingWindow::new(recipe.patch_size, overlap, blending).within(bytes);
+        let window = SlidingWindow::new(preprocess.patch_size, overlap, blend_mode).with_memory_limit(bytes);
 
-        let importance = importance(recipe.patch_size, blending);
+        let importance = importance(preprocess.patch_size, blend_mode);
         let whole = cover(image.view(), outputs, importance.view(), overlap, network(outputs));
         let gathered = gather(&window, image.view(), outputs, network(outputs));
         let bits = |logits: &Array4<f32>| logits.mapv(f32::to_bits);
         prop_assert_eq!(bits(&gathered), bits(&whole));
 
-        let mut restorer = Restorer::new(&grid, &onto, &labeling);
+        let mut restorer = LabelResampler::new(&grid, &onto, &labeling);
         let plan = window.plan(grid.shape(), outputs);
         let mut patches = 0;
-        plan.run(image.view(), |patch| { patches += 1; network(outputs)(patch) }, |slab| restorer.receive(slab));
+        plan.run(image.view(), |patch| { patches += 1; network(outputs)(patch) }, |slab| restorer.push_slab(slab));
         prop_assert_eq!(patches, plan.patches());
-        prop_assert_eq!(restorer.into_labels(), restore(&whole, &grid, &onto, &labeling));
+        prop_assert_eq!(restorer.finish(), restore(&whole, &grid, &onto, &labeling));
     }
 }
 
 #[test]
-fn what_the_recipe_makes_is_aligned_with_its_file_but_for_sheared_ones() {
+fn what_preprocessing_makes_is_aligned_with_its_file_but_for_sheared_ones() {
     for (shear, spacing, is_aligned) in [
         (0.0, None, true),
         (0.0, Some([0.7, 1.0, 3.0]), true),
@@ -161,9 +160,9 @@ fn what_the_recipe_makes_is_aligned_with_its_file_but_for_sheared_ones() {
             let file = stored([5, 6, 7], orientation, [1.0, 0.8, 2.5], shear);
             let onto = file.grid().clone();
             let intensity = Intensity::ClipAndScale { a_min: 0.0, a_max: 5.0 };
-            let recipe =
+            let preprocess =
                 PreprocessConfig { spacing, intensity, crop_foreground: true, patch_size: [4, 8, 4] };
-            let placement = GridMapping::new(&recipe.prepare(vec![file]).grid, &onto);
+            let placement = GridMapping::new(&preprocess.prepare(vec![file]).grid, &onto);
             let found = matches!(placement, GridMapping::Aligned { .. });
             assert_eq!(found, is_aligned, "orientation {orientation}, shear {shear}, {spacing:?}");
         }
@@ -173,12 +172,12 @@ fn what_the_recipe_makes_is_aligned_with_its_file_but_for_sheared_ones() {
 #[test]
 fn an_identity_predictor_gives_the_volume_back() {
     let volume = Array4::from_shape_fn((2, 9, 7, 5), |(c, x, y, z)| (c * 600 + x * 60 + y * 8 + z) as f32);
-    for (blending, overlap, bytes) in [
-        (Blending::Constant, 0.25, usize::MAX),
-        (Blending::Gaussian, 0.5, 1000),
-        (Blending::Gaussian, 0.75, 0),
+    for (blend_mode, overlap, bytes) in [
+        (BlendMode::Constant, 0.25, usize::MAX),
+        (BlendMode::Gaussian, 0.5, 1000),
+        (BlendMode::Gaussian, 0.75, 0),
     ] {
-        let window = SlidingWindow::new([4, 4, 4], overlap, blending).within(bytes);
+        let window = SlidingWindow::new([4, 4, 4], overlap, blend_mode).with_memory_limit(bytes);
         let covered = gather(&window, volume.view(), 2, |patch| patch.to_owned().into_shared());
         for (found, expected) in covered.iter().zip(&volume) {
             assert!((found - expected).abs() <= TOLERANCE * expected.abs().max(1.0));
@@ -195,12 +194,12 @@ fn classes_get_their_labels_and_what_is_out_of_reach_is_background() {
     let onto = Grid::new([4, 1, 1], onto);
     let rows: [Array3<f32>; 2] = [array![[[0.0]], [[1.0]], [[-1.0]]], array![[[0.0]], [[-1.0]], [[2.0]]]];
     let labeling = Labeling::Exclusive(vec![7, 9]);
-    let column = Column { y: whole(), z: whole() };
-    let mut restorer = Restorer::new(&grid, &onto, &labeling);
+    let column = TileColumn { y: whole(), z: whole() };
+    let mut restorer = LabelResampler::new(&grid, &onto, &labeling);
     let [first, second] = rows.each_ref().map(|row| row.view());
-    restorer.receive(&Slab { x: 0, column: &column, rows: [first, first] });
-    restorer.receive(&Slab { x: 1, column: &column, rows: [first, second] });
-    assert_eq!(restorer.into_labels().voxels().iter().copied().collect::<Vec<_>>(), [0, 7, 9, 0]);
+    restorer.push_slab(&LogitSlab { x: 0, column: &column, rows: [first, first] });
+    restorer.push_slab(&LogitSlab { x: 1, column: &column, rows: [first, second] });
+    assert_eq!(restorer.finish().voxels().iter().copied().collect::<Vec<_>>(), [0, 7, 9, 0]);
 }
 
 #[test]
@@ -211,12 +210,12 @@ fn regions_are_decided_where_the_voxels_of_the_file_lie_and_in_their_order() {
     let labeling = Labeling::Overlapping(vec![vec![1, 2], vec![2]]);
     // The whole: 1 and −3, so −1 halfway. The part: −1 and 1, so 0 halfway, which is enough.
     let rows: [Array3<f32>; 2] = [array![[[1.0]], [[-1.0]]], array![[[-3.0]], [[1.0]]]];
-    let column = Column { y: whole(), z: whole() };
-    let mut restorer = Restorer::new(&grid, &onto, &labeling);
+    let column = TileColumn { y: whole(), z: whole() };
+    let mut restorer = LabelResampler::new(&grid, &onto, &labeling);
     let [first, second] = rows.each_ref().map(|row| row.view());
-    restorer.receive(&Slab { x: 0, column: &column, rows: [first, first] });
-    restorer.receive(&Slab { x: 1, column: &column, rows: [first, second] });
-    assert_eq!(restorer.into_labels().voxels().iter().copied().collect::<Vec<_>>(), [1, 2, 2]);
+    restorer.push_slab(&LogitSlab { x: 0, column: &column, rows: [first, first] });
+    restorer.push_slab(&LogitSlab { x: 1, column: &column, rows: [first, second] });
+    assert_eq!(restorer.finish().voxels().iter().copied().collect::<Vec<_>>(), [1, 2, 2]);
 }
 
 /// An axis of one voxel.

@@ -11,7 +11,7 @@ use std::{fmt, str::FromStr};
 use ndarray::{ArrayBase, Axis, Ix4, RawData};
 use serde::{Deserialize, Serialize};
 
-use super::sharing::Logits;
+use super::constant_patch_cache::Logits;
 use bipvl_text::{ClassName, Side};
 
 const AXES: [&str; 3] = ["x", "y", "z"];
@@ -19,20 +19,20 @@ const AXES: [&str; 3] = ["x", "y", "z"];
 /// The axes of the body that are mirrored; every combination of them is one flip. Written `x,z`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Mirror([bool; 3]);
+pub struct TestTimeMirroring([bool; 3]);
 
 /// One flip of a patch `[channels, x, y, z]`; its own inverse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flip([bool; 3]);
 
-impl Mirror {
+impl TestTimeMirroring {
     /// Whether an axis (0 is x) is mirrored.
-    pub fn has(self, axis: usize) -> bool {
+    pub fn contains(self, axis: usize) -> bool {
         self.0[axis]
     }
 
     /// Whether no axis is mirrored.
-    pub fn is_none(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
@@ -43,7 +43,7 @@ impl Mirror {
     }
 
     /// The names of the axes for which `is_wanted` holds and that are mirrored, such as `x,z`.
-    pub fn names(self, is_wanted: impl Fn(usize) -> bool) -> String {
+    pub fn axis_names(self, is_wanted: impl Fn(usize) -> bool) -> String {
         let wanted = (0..3).filter(|axis| self.0[*axis] && is_wanted(*axis));
         wanted.map(|axis| AXES[axis]).collect::<Vec<_>>().join(",")
     }
@@ -52,19 +52,19 @@ impl Mirror {
 impl Flip {
     /// The patch or its logits, flipped; no voxel moves in memory.
     #[must_use]
-    pub fn of<S: RawData>(self, mut patch: ArrayBase<S, Ix4>) -> ArrayBase<S, Ix4> {
+    pub fn apply<S: RawData>(self, mut patch: ArrayBase<S, Ix4>) -> ArrayBase<S, Ix4> {
         (0..3).filter(|axis| self.0[*axis]).for_each(|axis| patch.invert_axis(Axis(axis + 1)));
         patch
     }
 }
 
-impl fmt::Display for Mirror {
+impl fmt::Display for TestTimeMirroring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.names(|_| true))
+        f.write_str(&self.axis_names(|_| true))
     }
 }
 
-impl FromStr for Mirror {
+impl FromStr for TestTimeMirroring {
     type Err = String;
 
     fn from_str(names: &str) -> Result<Self, String> {
@@ -79,7 +79,7 @@ impl FromStr for Mirror {
     }
 }
 
-impl TryFrom<String> for Mirror {
+impl TryFrom<String> for TestTimeMirroring {
     type Error = String;
 
     fn try_from(names: String) -> Result<Self, String> {
@@ -87,8 +87,8 @@ impl TryFrom<String> for Mirror {
     }
 }
 
-impl From<Mirror> for String {
-    fn from(mirror: Mirror) -> Self {
+impl From<TestTimeMirroring> for String {
+    fn from(mirror: TestTimeMirroring) -> Self {
         mirror.to_string()
     }
 }
@@ -112,7 +112,7 @@ pub fn mean(mut all: impl Iterator<Item = Logits>) -> Logits {
 }
 
 /// Two classes that a flip along x turns into each other, the left one first: their names differ in the side alone.
-pub fn twins(classes: &[String]) -> Option<[&str; 2]> {
+pub fn lateral_pair(classes: &[String]) -> Option<[&str; 2]> {
     let mut lefts = classes.iter().filter(|class| ClassName::parse(class).side() == Some(Side::Left));
     lefts.find_map(|left| {
         let name = ClassName::parse(left);
@@ -128,13 +128,13 @@ mod tests {
 
     use super::*;
 
-    fn mirror(axes: [bool; 3]) -> Mirror {
-        Mirror(axes)
+    fn mirror(axes: [bool; 3]) -> TestTimeMirroring {
+        TestTimeMirroring(axes)
     }
 
     /// The mean over all flips of what a network says of a patch, as a predictor takes it.
     fn mirrored(axes: [bool; 3], patch: &Array4<f32>, network: impl Fn(ArrayView4<f32>) -> Logits) -> Logits {
-        mean(mirror(axes).flips().map(|flip| flip.of(network(flip.of(patch.view())))))
+        mean(mirror(axes).flips().map(|flip| flip.apply(network(flip.apply(patch.view())))))
     }
 
     /// One logit per voxel: the mean of its neighbors along each axis. It commutes with every flip.
@@ -181,18 +181,21 @@ mod tests {
     #[test]
     fn axes_are_written_as_they_are_read() {
         for (text, flips) in [("", 1), ("x", 2), ("y,z", 4), ("x,y,z", 8)] {
-            let mirror: Mirror = text.parse().unwrap();
+            let mirror: TestTimeMirroring = text.parse().unwrap();
             assert_eq!((mirror.to_string().as_str(), mirror.flips().count()), (text, flips));
         }
-        assert!("x,w".parse::<Mirror>().unwrap_err().contains("found \"w\""));
+        assert!("x,w".parse::<TestTimeMirroring>().unwrap_err().contains("found \"w\""));
     }
 
     #[test]
     fn twins_differ_in_their_side_alone() {
         let classes = |names: [&str; 3]| names.map(str::to_owned);
         let kidneys = classes(["Liver", "Right kidney", "left kidney"]);
-        assert_eq!(twins(&kidneys), Some(["left kidney", "Right kidney"]));
-        assert_eq!(twins(&classes(["Kidney_R", "spleen", "kidney_L"])), Some(["kidney_L", "Kidney_R"]));
-        assert_eq!(twins(&classes(["liver", "kidney", "left atrium"])), None);
+        assert_eq!(lateral_pair(&kidneys), Some(["left kidney", "Right kidney"]));
+        assert_eq!(
+            lateral_pair(&classes(["Kidney_R", "spleen", "kidney_L"])),
+            Some(["kidney_L", "Kidney_R"])
+        );
+        assert_eq!(lateral_pair(&classes(["liver", "kidney", "left atrium"])), None);
     }
 }

@@ -5,16 +5,16 @@ use burn::{
     tensor::{Gradients, Tensor},
 };
 
-use super::log::LossValues;
+use super::event::LossValues;
 
 /// The losses and the gradients of the batches of one update, summed.
-pub struct Sum {
+pub struct GradientAccumulator {
     loss: LossValues,
     gradients: Gradients,
     batches: f32,
 }
 
-impl Sum {
+impl GradientAccumulator {
     /// Of the first batch.
     pub fn new(loss: LossValues, gradients: Gradients) -> Self {
         Self { loss, gradients, batches: 1.0 }

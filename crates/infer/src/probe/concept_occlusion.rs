@@ -13,7 +13,7 @@ use bipvl_text::Tokens;
 
 /// A network, the patch of a case that holds most of the classes, and its logits there under the whole text.
 #[derive(Debug)]
-pub struct ConceptProbe<'a> {
+pub struct ConceptOcclusion<'a> {
     predictor: &'a Predictor,
     patch: Array4<f32>,
     whole: Logits,
@@ -26,7 +26,7 @@ pub struct ConceptProbe<'a> {
 
 /// What became of the logits of a class.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub struct ConceptAttribution {
     /// The class's logits under the whole text minus those without the sentence, on the grid of the patch.
     pub logits: Volume<f32>,
     /// Mean |change| over the voxels of the class in the reference; `None` where the patch has none.
@@ -35,7 +35,7 @@ pub struct Change {
     pub outside: Option<f64>,
 }
 
-impl<'a> ConceptProbe<'a> {
+impl<'a> ConceptOcclusion<'a> {
     /// Reads and prepares a case and segments its fullest patch under the predictor's own text; one patch bounds
     /// time and memory, however large the case. `labels` are all that references have, `labeling` says how they stand
     /// for classes, `relabel` which count as others. `None` where no text reaches the logits.
@@ -53,9 +53,9 @@ impl<'a> ConceptProbe<'a> {
         }
         let file = &case.images[0];
         let path = case.labels.as_ref().ok_or_else(|| Error::content(file, "a reference", "none"))?;
-        let (PreprocessedCase { image, grid }, onto) = predictor.prepare_files(&case.images)?;
+        let (PreprocessedCase { image, grid }, target_grid) = predictor.prepare_files(&case.images)?;
         let reference = read_reference(path, relabel)?;
-        ensure_same_grid((path, reference.grid()), (file, &onto))?;
+        ensure_same_grid((path, reference.grid()), (file, &target_grid))?;
         let places = remap_labels(&reference, labels, &grid);
         let start = densest_patch_origin(&places, predictor.patch());
         let [x, y, z] = std::array::from_fn(|axis| start[axis]..start[axis] + predictor.patch()[axis]);
@@ -76,7 +76,7 @@ impl<'a> ConceptProbe<'a> {
 
     /// What changes for a class, counted from 0, between the whole text and one without a sentence of it, as the
     /// tokenizer of each network cuts it, `[classes, tokens]`.
-    pub fn change(&self, class: usize, without: &[Tokens]) -> Change {
+    pub fn occlude_concept(&self, class: usize, without: &[Tokens]) -> ConceptAttribution {
         let without = self.predictor.segment_patch(&self.predictor.encode(without), self.patch.view());
         let channel = self.labeling.channel(class);
         let channel = |logits: &Logits| logits.index_axis(Axis(0), channel).to_owned();
@@ -87,7 +87,7 @@ impl<'a> ConceptProbe<'a> {
             mean(chosen.map(|(change, _)| f64::from(change.abs())))
         };
         let [inside, outside] = [true, false].map(mean_where);
-        Change { inside, outside, logits: Volume::new(logits, self.image.grid().clone()) }
+        ConceptAttribution { inside, outside, logits: Volume::new(logits, self.image.grid().clone()) }
     }
 }
 
