@@ -1,9 +1,9 @@
-//! The roofline of the operations of a window: feature size 48, 96³ voxels, 15 texts of 48 tokens.
+//! Roofline of the operations of a patch: feature size 48, 96³ voxels, 15 texts of 48 tokens.
 //!
 //! `cargo bench -p bipvl-kernels` (with `RAYON_NUM_THREADS` for fewer threads) measures the limits of the machine, then
-//! prints for each operation its time, its arithmetic as it is defined, the bytes that must move at least, and the share
-//! of the limit: the time that the limit which binds would take alone (Williams et al., CACM 52:65) over the time taken.
-#![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
+//! prints for each operation its time, the arithmetic of its definition, the least bytes to move, and the share of the
+//! roofline: the time at the binding limit (Williams et al., CACM 52:65) over the time taken.
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::{fmt, hint::black_box, time::Instant};
 
@@ -14,22 +14,22 @@ use bipvl_kernels::{
 use burn::tensor::{Device, Distribution, Tensor};
 use rayon::prelude::*;
 
-/// Runs of each operation; the least counts, because everything else on the machine only adds.
+/// Runs of each operation; the minimum counts, because interference only adds time.
 const RUNS: usize = 5;
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &Device::flex())
 }
 
-/// A feature map of equal sides.
-fn map(side: usize, channels: usize) -> Tensor<5> {
+/// A cubic feature map.
+fn feature_map(side: usize, channels: usize) -> Tensor<5> {
     random([1, side, side, side, channels])
 }
 
-/// The least time of [`RUNS`], in seconds; making what an operation may overwrite is not timed.
-fn least<I, R>(make: impl Fn() -> I, run: impl Fn(I) -> R) -> f64 {
+/// The minimum time of [`RUNS`] in seconds; `setup`, which makes what an operation may overwrite, is not timed.
+fn min_seconds<I, R>(setup: impl Fn() -> I, run: impl Fn(I) -> R) -> f64 {
     let seconds = (0..RUNS).map(|_| {
-        let input = make();
+        let input = setup();
         let began = Instant::now();
         black_box(run(input));
         began.elapsed().as_secs_f64()
@@ -37,11 +37,11 @@ fn least<I, R>(make: impl Fn() -> I, run: impl Fn(I) -> R) -> f64 {
     seconds.fold(f64::INFINITY, f64::min)
 }
 
-/// What the threads of this run reach at most.
+/// Limits of the machine with the threads of this run.
 struct Limits {
-    /// In a product of two matrices of 2048², per second.
+    /// Floating-point operations per second in a product of two 2048² matrices.
     operations: f64,
-    /// In a sum of two long vectors, of which one is overwritten, per second.
+    /// Bytes per second in an addition of long vectors, in place.
     bytes: f64,
 }
 
@@ -50,7 +50,7 @@ impl Limits {
         const SIDE: usize = 2048;
         const LENGTH: usize = 1 << 26;
         let (left, right) = (random([SIDE, SIDE]), random([SIDE, SIDE]));
-        let product = least(|| (left.clone(), right.clone()), |(left, right)| left.matmul(right));
+        let product = min_seconds(|| (left.clone(), right.clone()), |(left, right)| left.matmul(right));
         let (mut sum, more) = (vec![1.0f32; LENGTH], vec![1.0f32; LENGTH]);
         let chunk = LENGTH.div_ceil(rayon::current_num_threads());
         let seconds = (0..RUNS).map(|_| {
@@ -65,7 +65,7 @@ impl Limits {
         Self { operations: 2.0 * SIDE.pow(3) as f64 / product, bytes: 12.0 * LENGTH as f64 / addition }
     }
 
-    /// Prints one line; `work` is what is computed, and how many values are read and written at least.
+    /// Prints one line; `work` is floating-point operations, and the least values to read and write.
     fn line(&self, name: &str, work: [usize; 2], seconds: f64) {
         let (operations, bytes) = (work[0] as f64, 4.0 * work[1] as f64);
         let (arithmetic, memory) = (operations / self.operations, bytes / self.bytes);
@@ -82,11 +82,11 @@ impl Limits {
     }
 
     fn operation<const D: usize>(&self, name: &str, work: [usize; 2], run: impl Fn() -> Tensor<D>) {
-        self.line(name, work, least(|| (), |()| run()));
+        self.line(name, work, min_seconds(|| (), |()| run()));
     }
 
     fn convolution(&self, side: usize, inputs: usize, outputs: usize) {
-        let (input, weight) = (map(side, inputs), random([3, 3, 3, inputs, outputs]));
+        let (input, weight) = (feature_map(side, inputs), random([3, 3, 3, inputs, outputs]));
         let (voxels, filters) = (side.pow(3), inputs * outputs);
         let name = format!("3³ convolution, {inputs} → {outputs} at {side}³");
         let work = [54 * voxels * filters, voxels * (inputs + outputs) + 27 * filters];
@@ -94,7 +94,7 @@ impl Limits {
     }
 
     fn layer(&self, side: usize, inputs: usize, outputs: usize) {
-        let (input, weight, bias) = (map(side, inputs), random([inputs, outputs]), random([outputs]));
+        let (input, weight, bias) = (feature_map(side, inputs), random([inputs, outputs]), random([outputs]));
         let voxels = side.pow(3);
         let name = format!("linear, {inputs} → {outputs} at {side}³");
         self.operation(&name, [2 * voxels * inputs * outputs, voxels * (inputs + outputs)], || {
@@ -105,7 +105,7 @@ impl Limits {
     fn windows(&self, side: usize, heads: usize) {
         const WIDTH: usize = 16;
         let channels = heads * WIDTH;
-        let (qkv, padding_token) = (map(side, 3 * channels), random([3 * channels]));
+        let (qkv, padding_token) = (feature_map(side, 3 * channels), random([3 * channels]));
         let (bias_table, partition) = (random([13 * 13 * 13, heads]), WindowPartition::new([side; 3], 7, 3));
         let (tokens, count) = (343, side.div_ceil(7).pow(3));
         let name = format!("window attention, {heads} heads at {side}³");
@@ -116,7 +116,7 @@ impl Limits {
         });
     }
 
-    /// In the first fusion block of size `paper`.
+    /// As in the first fusion block of model size `paper`.
     fn tokens(&self, name: &str, [queries, keys]: [usize; 2]) {
         const HEADS: usize = 8;
         const WIDTH: usize = 6;
@@ -129,22 +129,22 @@ impl Limits {
         });
     }
 
-    /// What is done to every value of a map; these may overwrite it, as they do in the network.
+    /// Element-wise operations and norms, in place as in the network.
     fn maps(&self) {
-        let (large, small, wide) = (map(96, 48), map(48, 48), map(48, 192));
-        let of_its_own = |map: &Tensor<5>| map.clone() * 1.0;
+        let (large, small, wide) = (feature_map(96, 48), feature_map(48, 48), feature_map(48, 192));
+        let unique = |map: &Tensor<5>| map.clone() * 1.0;
         let (many, few, hidden) = (96usize.pow(3) * 48, 48usize.pow(3) * 48, 48usize.pow(3) * 192);
-        let norm = least(|| of_its_own(&large), |map| instance_norm(map, 1e-5, 0.01));
+        let norm = min_seconds(|| unique(&large), |map| instance_norm(map, 1e-5, 0.01));
         self.line("instance norm, 48 at 96³", [5 * many, 2 * many], norm);
-        let end = least(|| of_its_own(&large), |map| instance_norm_add(map, large.clone(), 1e-5, 0.01));
-        self.line("instance norm of a block's end, 48 at 96³", [7 * many, 3 * many], end);
+        let end = min_seconds(|| unique(&large), |map| instance_norm_add(map, large.clone(), 1e-5, 0.01));
+        self.line("instance norm with residual, 48 at 96³", [7 * many, 3 * many], end);
         let filter = random([48, 8 * 48]);
         let join = || conv_transpose3d_concat(small.clone(), filter.clone(), large.clone());
-        self.operation("upsampling and join, 48 at 96³", [2 * 48 * many, few + 3 * many], join);
+        self.operation("transposed convolution and concatenation, 48 at 96³", [2 * 48 * many, few + 3 * many], join);
         let (scale, shift) = (random([48]), random([48]));
         let layer = || layer_norm(small.clone(), scale.clone(), shift.clone(), 1e-5);
         self.operation("layer norm, 48 at 48³", [6 * few, 2 * few], layer);
-        self.line("GELU, 192 at 48³", [20 * hidden, 2 * hidden], least(|| of_its_own(&wide), gelu));
+        self.line("GELU, 192 at 48³", [20 * hidden, 2 * hidden], min_seconds(|| unique(&wide), gelu));
     }
 }
 
@@ -180,7 +180,7 @@ fn main() {
     }
     limits.windows(48, 3);
     limits.windows(24, 6);
-    limits.tokens("24³ voxels ask 720 of text", [13_824, 720]);
-    limits.tokens("720 of text ask 24³ voxels", [720, 13_824]);
+    limits.tokens("24³ voxels attend to 720 text tokens", [13_824, 720]);
+    limits.tokens("720 text tokens attend to 24³ voxels", [720, 13_824]);
     limits.maps();
 }

@@ -1,17 +1,15 @@
 //! One step of AdamW in one pass over parameters, gradient and moments.
 
-use burn::{
-    backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor},
-    tensor::Tensor,
-};
+use burn::{backend::Flex, tensor::Tensor};
 use rayon::prelude::*;
 
 use crate::{
-    extension::{Contiguous, on_cpu},
-    vector,
+    flex::{Contiguous, on_cpu},
+    op::CpuTensor,
+    simd,
 };
 
-/// Values one task works on: they fit the L2 cache with their moments.
+/// Values per task: they fit the L2 cache with their moments.
 const CHUNK: usize = 1 << 15;
 
 /// Constants of one step, in float64: in float32, `1 − β₂` would be wrong in its fifth digit.
@@ -42,14 +40,17 @@ pub struct AdamWState {
     pub exp_avg_sq: Tensor<1>,
 }
 
-/// Parameters and moments after one step (Loshchilov and Hutter, 2019, algorithm 2), outside of any autodiff graph.
+/// Parameters and moments after one step (Loshchilov and Hutter, 2019, algorithm 2).
+///
+/// # Panics
+///
+/// When a tensor is on the CPU and has autodiff enabled: a step is outside of any graph.
 pub fn adamw(state: AdamWState, grad: Tensor<1>, step: AdamWStep) -> AdamWState {
     let AdamWState { params, exp_avg, exp_avg_sq } = state;
     if on_cpu(&params) {
-        let [params, grad, exp_avg, exp_avg_sq] =
-            [params, grad, exp_avg, exp_avg_sq].map(Tensor::into_dispatch);
-        let (params, exp_avg, exp_avg_sq) = Dispatch::adamw_step(params, grad, exp_avg, exp_avg_sq, step);
-        let [params, exp_avg, exp_avg_sq] = [params, exp_avg, exp_avg_sq].map(Tensor::from_dispatch);
+        let tensors = [params, grad, exp_avg, exp_avg_sq]
+            .map(|tensor| tensor.try_into_primitive::<Flex>().expect("CPU tensors without autodiff"));
+        let [params, exp_avg, exp_avg_sq] = on_slices(tensors, step).map(Tensor::from_primitive::<Flex>);
         return AdamWState { params, exp_avg, exp_avg_sq };
     }
     let exp_avg = exp_avg * step.beta1 + grad.clone() * (1.0 - step.beta1);
@@ -59,37 +60,18 @@ pub fn adamw(state: AdamWState, grad: Tensor<1>, step: AdamWStep) -> AdamWState 
     AdamWState { params, exp_avg, exp_avg_sq }
 }
 
-#[backend_extension(Flex)]
-trait AdamW: Backend {
-    fn adamw_step(
-        params: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        exp_avg: FloatTensor<Self>,
-        exp_avg_sq: FloatTensor<Self>,
-        step: AdamWStep,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-}
-
-impl AdamW for Flex {
-    fn adamw_step(
-        params: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        exp_avg: FloatTensor<Self>,
-        exp_avg_sq: FloatTensor<Self>,
-        step: AdamWStep,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let [mut params, mut exp_avg, mut exp_avg_sq] =
-            [params, exp_avg, exp_avg_sq].map(Contiguous::of_its_own);
-        let grad = Contiguous::of(grad);
-        params
-            .values_mut()
-            .par_chunks_mut(CHUNK)
-            .zip(exp_avg.values_mut().par_chunks_mut(CHUNK))
-            .zip(exp_avg_sq.values_mut().par_chunks_mut(CHUNK))
-            .zip(grad.values().par_chunks(CHUNK))
-            .for_each(|(((params, exp_avg), exp_avg_sq), grad)| {
-                vector::adamw(params, exp_avg, exp_avg_sq, grad, step);
-            });
-        (params.into_tensor(), exp_avg.into_tensor(), exp_avg_sq.into_tensor())
-    }
+fn on_slices([params, grad, exp_avg, exp_avg_sq]: [CpuTensor; 4], step: AdamWStep) -> [CpuTensor; 3] {
+    let [mut params, mut exp_avg, mut exp_avg_sq] =
+        [params, exp_avg, exp_avg_sq].map(Contiguous::make_unique);
+    let grad = Contiguous::new(grad);
+    params
+        .values_mut()
+        .par_chunks_mut(CHUNK)
+        .zip(exp_avg.values_mut().par_chunks_mut(CHUNK))
+        .zip(exp_avg_sq.values_mut().par_chunks_mut(CHUNK))
+        .zip(grad.values().par_chunks(CHUNK))
+        .for_each(|(((params, exp_avg), exp_avg_sq), grad)| {
+            simd::adamw(params, exp_avg, exp_avg_sq, grad, step);
+        });
+    [params, exp_avg, exp_avg_sq].map(Contiguous::into_tensor)
 }

@@ -1,90 +1,42 @@
 //! GELU in its exact form.
 
-use burn::{
-    backend::{
-        Backend, Dispatch, Flex,
-        autodiff::{
-            Autodiff, NodeId,
-            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-            grads::Gradients,
-            ops::{Backward, Ops, OpsKind},
-        },
-        backend_extension,
-        tensor::FloatTensor,
-    },
-    tensor::{Tensor, activation},
-};
+use burn::tensor::{Tensor, activation};
 
 use crate::{
-    extension::{Contiguous, on_cpu, overwrite, tensor_like},
-    fresh::{Cut, by_blocks},
-    vector,
+    flex::{Contiguous, map_in_place, on_cpu, tensor_like},
+    op::{CpuTensor, Op, Saved, apply},
+    simd,
+    uninit::{Chunking, par_init_chunks},
 };
 
-/// Values one task works on: they fit the L2 cache.
+/// Values per task: they fit the L2 cache.
 const CHUNK: usize = 1 << 15;
 
-/// `x · Φ(x)` with the normal distribution function Φ, the exact form.
+/// `x · Φ(x)` with the cumulative distribution function Φ of the standard normal distribution.
 ///
 /// # Shapes
 ///
 /// - `input` and output: any
 pub fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
-    if on_cpu(&input) {
-        Tensor::from_dispatch(Dispatch::gelu_of(input.into_dispatch()))
-    } else {
-        activation::gelu(input)
-    }
+    if on_cpu(&input) { apply(GeluOp, [input.into_dispatch()]) } else { activation::gelu(input) }
 }
 
-#[backend_extension(Autodiff, Flex)]
-trait Gelu: Backend {
-    fn gelu_of(input: FloatTensor<Self>) -> FloatTensor<Self>;
-    fn gelu_gradient(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
-}
+#[derive(Clone, Debug)]
+struct GeluOp;
 
-impl Gelu for Flex {
-    fn gelu_of(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        overwrite(input, CHUNK, |_, values| vector::gelu(values))
+impl Op<1> for GeluOp {
+    const SAVED_INPUTS: [bool; 1] = [true];
+
+    fn forward(&self, [input]: [CpuTensor; 1]) -> CpuTensor {
+        map_in_place(input, CHUNK, |_, values| simd::gelu(values))
     }
 
-    fn gelu_gradient(input: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (input, gradient) = (Contiguous::of(input), Contiguous::of(gradient));
-        let values = by_blocks(Cut::blocks(input.values().len(), CHUNK), |(): &mut (), at, out| {
-            vector::gelu_gradient(&input.values()[at..], &gradient.values()[at..], out);
+    fn backward(&self, mut saved: Saved<1>, grad: CpuTensor, _: [bool; 1]) -> [Option<CpuTensor>; 1] {
+        let [input, grad] = [saved.input(0), grad].map(Contiguous::new);
+        let chunking = Chunking::blocks(input.values().len(), CHUNK);
+        let values = par_init_chunks(chunking, |(): &mut (), offset, out| {
+            simd::gelu_gradient(&input.values()[offset..], &grad.values()[offset..], out);
         });
-        tensor_like(values, &input)
-    }
-}
-
-#[derive(Debug)]
-struct GeluBackward;
-
-impl<B: Gelu> Backward<B, 1> for GeluBackward {
-    type State = NodeId;
-
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
-        let [node] = ops.parents;
-        let input: FloatTensor<B> = checkpointer.retrieve_node_output(ops.state);
-        let gradient = grads.consume::<B>(&ops.node);
-        if let Some(node) = node {
-            grads.register::<B>(node.id, B::gelu_gradient(input, gradient));
-        }
-    }
-}
-
-impl<B: Gelu, C: CheckpointStrategy> Gelu for Autodiff<B, C> {
-    fn gelu_of(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        match GeluBackward.prepare::<C>([input.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(mut prep) => {
-                let state = prep.checkpoint(&input);
-                prep.finish(state, B::gelu_of(input.into_primitive()))
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::gelu_of(input.into_primitive())),
-        }
-    }
-
-    fn gelu_gradient(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
-        unreachable!("a gradient is computed on the inner backend")
+        [Some(tensor_like(values, &input))]
     }
 }

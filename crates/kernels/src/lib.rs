@@ -1,31 +1,33 @@
-//! Fast CPU kernels for three-dimensional networks, plugged into Burn as backend extensions.
+//! CPU kernels for three-dimensional networks: differentiable operations on Burn tensors.
 //!
-//! Feature maps are channels-last, `[batch, x, y, z, channels]`, so that the channels of a voxel are
-//! one contiguous run. Each operation is an ordinary differentiable function on tensors: on the CPU it
-//! runs our kernel, on any other device it falls back on Burn's own operations (the same body the
-//! tests compare with). Results do not depend on the number of threads: work is cut by shape, and
-//! partial sums are added in a fixed order.
+//! Feature maps are channels-last, `[batch, x, y, z, channels]`: the channels of a voxel are contiguous. On the CPU each
+//! operation runs a kernel of this crate, on any other device the same computation in Burn's operations. Results do
+//! not depend on the number of threads: work is divided by shape, and partial sums are added in a fixed order.
 #![allow(
     unsafe_code,
     reason = "the only crate that may: products of overlapping rows, memory maps, allocator settings"
 )]
-#![allow(clippy::inline_always, reason = "only an inlined body is compiled with its caller's instructions")]
+#![allow(
+    clippy::inline_always,
+    reason = "only an inlined body is compiled with its caller's instruction set"
+)]
 
 mod adamw;
 mod attention;
+mod checkpoint;
 mod conv3d;
-mod extension;
-mod fresh;
+mod flex;
 mod gelu;
 mod linear;
 mod matrix;
 mod memory;
+mod microkernel;
 mod norm;
-mod product;
-mod checkpoint;
+mod op;
 mod scatter;
+mod simd;
+mod uninit;
 mod upsample;
-mod vector;
 mod window_attention;
 
 pub use adamw::{AdamWState, AdamWStep, adamw};

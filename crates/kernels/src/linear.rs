@@ -1,152 +1,93 @@
-//! A linear layer over the last axis, its bias added where the sums begin.
+//! A linear layer over the last axis.
 
 pub(crate) mod cpu;
 
-use burn::{
-    backend::{
-        Backend, Dispatch, Flex,
-        autodiff::{
-            Autodiff, NodeId,
-            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-            grads::Gradients,
-            ops::{Backward, Ops, OpsKind},
-        },
-        backend_extension,
-        tensor::FloatTensor,
-    },
-    tensor::Tensor,
-};
+use burn::tensor::Tensor;
 
-use crate::extension::{Contiguous, dims, on_cpu, tensor};
+use crate::{
+    flex::{Contiguous, dims, on_cpu, tensor},
+    op::{CpuTensor, Op, Saved, apply},
+};
 
 /// `input · weight + bias` over the last axis.
 ///
 /// # Shapes
 ///
-/// - `input`: `[.., inputs]`
-/// - `weight`: `[inputs, outputs]`
-/// - `bias`: `[outputs]`
-/// - output: `[.., outputs]`
+/// - `input`: `[.., in_features]`
+/// - `weight`: `[in_features, out_features]`
+/// - `bias`: `[out_features]`
+/// - output: `[.., out_features]`
+///
+/// # Panics
+///
+/// When the shapes do not match.
 pub fn linear<const D: usize>(input: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    let [inputs, outputs] = weight.dims();
+    let [in_features, out_features] = weight.dims();
     let mut shape = input.dims();
-    assert_eq!(shape[D - 1], inputs, "a linear layer reads the last axis");
+    assert_eq!(shape[D - 1], in_features, "a linear layer of {in_features} features gets {}", shape[D - 1]);
     let rows = shape[..D - 1].iter().product();
-    shape[D - 1] = outputs;
-    let input = input.reshape([rows, inputs]);
-    if !on_cpu(&input) {
-        let output = input.matmul(weight);
-        let output = match bias {
-            Some(bias) => output + bias.unsqueeze(),
-            None => output,
+    shape[D - 1] = out_features;
+    let input = input.reshape([rows, in_features]);
+    let output: Tensor<2> = if on_cpu(&input) {
+        let bias = bias.unwrap_or_else(|| Tensor::zeros([0], &input.device()));
+        apply(LinearOp, [input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()])
+    } else {
+        fallback(input, weight, bias)
+    };
+    output.reshape(shape)
+}
+
+fn fallback(input: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    let output = input.matmul(weight);
+    match bias {
+        Some(bias) => output + bias.unsqueeze(),
+        None => output,
+    }
+}
+
+/// Inputs: rows of features, weight and bias; an empty bias stands for none.
+#[derive(Clone, Debug)]
+struct LinearOp;
+
+impl Op<3> for LinearOp {
+    const SAVED_INPUTS: [bool; 3] = [true, true, false];
+
+    fn forward(&self, [input, weight, bias]: [CpuTensor; 3]) -> CpuTensor {
+        let ([rows, in_features], [_, out_features]) = (dims(&input), dims(&weight));
+        let [input, weight, bias] = [input, weight, bias].map(Contiguous::new);
+        let shape = cpu::LinearShape { rows, in_features, out_features };
+        tensor(cpu::forward(shape, input.values(), weight.values(), bias.values()), [rows, out_features])
+    }
+
+    fn backward(
+        &self,
+        mut saved: Saved<3>,
+        grad: CpuTensor,
+        needs_grad: [bool; 3],
+    ) -> [Option<CpuTensor>; 3] {
+        let [input, weight] = [saved.input(0), saved.input(1)];
+        let input_grad = needs_grad[0].then(|| input_gradient(grad.clone(), weight));
+        let [weight_grad, bias_grad] = if needs_grad[1] || needs_grad[2] {
+            weight_gradient(input, grad).map(Some)
+        } else {
+            [None, None]
         };
-        return output.reshape(shape);
-    }
-    let bias = bias.unwrap_or_else(|| Tensor::zeros([0], &input.device()));
-    let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());
-    Tensor::<2>::from_dispatch(Dispatch::linear_of(input.into_dispatch(), weight, bias)).reshape(shape)
-}
-
-/// A bias of no values stands for none.
-#[backend_extension(Autodiff, Flex)]
-trait LinearLayer: Backend {
-    fn linear_of(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
-    fn linear_input_gradient(gradient: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// Gradients of weight and bias.
-    fn linear_weight_gradient(
-        input: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
-}
-
-impl LinearLayer for Flex {
-    fn linear_of(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        let ([rows, inputs], [_, outputs]) = (dims(&input), dims(&weight));
-        let [input, weight, bias] = [input, weight, bias].map(Contiguous::of);
-        let shape = cpu::Shape { rows, inputs, outputs };
-        tensor(cpu::forward(shape, input.values(), weight.values(), bias.values()), [rows, outputs])
-    }
-
-    fn linear_input_gradient(gradient: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        let ([rows, outputs], [inputs, _]) = (dims(&gradient), dims(&weight));
-        let [gradient, weight] = [gradient, weight].map(Contiguous::of);
-        let shape = cpu::Shape { rows, inputs, outputs };
-        tensor(cpu::input_gradient(shape, gradient.values(), weight.values()), [rows, inputs])
-    }
-
-    fn linear_weight_gradient(
-        input: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let ([rows, inputs], [_, outputs]) = (dims(&input), dims(&gradient));
-        let [input, gradient] = [input, gradient].map(Contiguous::of);
-        let shape = cpu::Shape { rows, inputs, outputs };
-        let (weight, bias) = cpu::weight_gradient(shape, input.values(), gradient.values());
-        (tensor(weight, [inputs, outputs]), tensor(bias, [outputs]))
+        [input_grad, weight_grad, bias_grad]
     }
 }
 
-#[derive(Debug)]
-struct LinearBackward;
-
-impl<B: LinearLayer> Backward<B, 3> for LinearBackward {
-    type State = [NodeId; 2];
-
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
-        let [input_node, weight_node, bias_node] = ops.parents;
-        let [input, weight]: [FloatTensor<B>; 2] =
-            ops.state.map(|node| checkpointer.retrieve_node_output(node));
-        let gradient = grads.consume::<B>(&ops.node);
-        if let Some(node) = input_node {
-            grads.register::<B>(node.id, B::linear_input_gradient(gradient.clone(), weight));
-        }
-        if weight_node.is_some() || bias_node.is_some() {
-            let (weight, bias) = B::linear_weight_gradient(input, gradient);
-            for (node, gradient) in [(weight_node, weight), (bias_node, bias)] {
-                if let Some(node) = node {
-                    grads.register::<B>(node.id, gradient);
-                }
-            }
-        }
-    }
+fn input_gradient(grad: CpuTensor, weight: CpuTensor) -> CpuTensor {
+    let ([rows, out_features], [in_features, _]) = (dims(&grad), dims(&weight));
+    let [grad, weight] = [grad, weight].map(Contiguous::new);
+    let shape = cpu::LinearShape { rows, in_features, out_features };
+    tensor(cpu::input_gradient(shape, grad.values(), weight.values()), [rows, in_features])
 }
 
-impl<B: LinearLayer, C: CheckpointStrategy> LinearLayer for Autodiff<B, C> {
-    fn linear_of(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        let parents = [input.node(), weight.node(), bias.node()];
-        match LinearBackward.prepare::<C>(parents).compute_bound().stateful() {
-            OpsKind::Tracked(mut prep) => {
-                let state = [prep.checkpoint(&input), prep.checkpoint(&weight)];
-                let [input, weight, bias] = [input, weight, bias].map(FloatTensor::<Self>::into_primitive);
-                prep.finish(state, B::linear_of(input, weight, bias))
-            }
-            OpsKind::UnTracked(prep) => {
-                let [input, weight, bias] = [input, weight, bias].map(FloatTensor::<Self>::into_primitive);
-                prep.finish(B::linear_of(input, weight, bias))
-            }
-        }
-    }
-
-    fn linear_input_gradient(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
-        unreachable!("a gradient is computed on the inner backend")
-    }
-
-    fn linear_weight_gradient(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        unreachable!("a gradient is computed on the inner backend")
-    }
+/// Gradients of weight and bias.
+fn weight_gradient(input: CpuTensor, grad: CpuTensor) -> [CpuTensor; 2] {
+    let ([rows, in_features], [_, out_features]) = (dims(&input), dims(&grad));
+    let [input, grad] = [input, grad].map(Contiguous::new);
+    let shape = cpu::LinearShape { rows, in_features, out_features };
+    let (weight, bias) = cpu::weight_gradient(shape, input.values(), grad.values());
+    [tensor(weight, [in_features, out_features]), tensor(bias, [out_features])]
 }

@@ -1,8 +1,8 @@
-//! Strided matrices inside slices and their product; the only door to the `gemm` crate.
+//! Products of strided matrices by the `gemm` crate, checked.
 
 use gemm::Parallelism;
 
-/// A read-only matrix inside a slice; rows may overlap in memory.
+/// A read-only matrix in a slice; its rows may overlap in memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
     pub(crate) data: &'a [f32],
@@ -14,12 +14,12 @@ pub(crate) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// Rows of `columns` contiguous values, `row_stride` apart.
-    pub(crate) fn rows(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+    pub(crate) fn from_rows(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         Self { data, rows, columns, row_stride, column_stride: 1 }
     }
 
     /// The transpose, without a copy.
-    pub(crate) fn transposed(self) -> Self {
+    pub(crate) fn transpose(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,
@@ -34,33 +34,37 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// What becomes of the values that stand in the destination.
+/// Whether a product replaces the values of its destination.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Into {
-    /// They are replaced.
-    Replace,
-    /// The product is added to them.
-    Add,
+pub(crate) enum Output {
+    /// It replaces them.
+    Overwrite,
+    /// It is added to them.
+    Accumulate,
 }
 
-/// `into (=|+=) scale · left · right`; `into` has rows of contiguous values, `row_stride` apart.
+/// `dst (=|+=) alpha · lhs · rhs`; `dst` has rows of contiguous values, `row_stride` apart.
+///
+/// # Panics
+///
+/// When the inner dimensions differ or a matrix exceeds its slice.
 pub(crate) fn multiply(
-    into: &mut [f32],
+    dst: &mut [f32],
     row_stride: usize,
-    mode: Into,
-    scale: f32,
-    left: Matrix,
-    right: Matrix,
+    output: Output,
+    alpha: f32,
+    lhs: Matrix,
+    rhs: Matrix,
 ) {
-    let (m, n, k) = (left.rows, right.columns, left.columns);
-    assert_eq!(k, right.rows, "inner sizes of a product must agree");
+    let (m, n, k) = (lhs.rows, rhs.columns, lhs.columns);
+    assert_eq!(k, rhs.rows, "inner dimensions of a product are equal");
     if m == 0 || n == 0 || k == 0 {
         return;
     }
-    assert!(n <= row_stride || m == 1, "rows of the destination must not overlap");
-    assert!((m - 1) * row_stride + n <= into.len(), "the destination is too short");
-    assert!(left.last_index() < left.data.len(), "the left matrix leaves its slice");
-    assert!(right.last_index() < right.data.len(), "the right matrix leaves its slice");
+    assert!(n <= row_stride || m == 1, "rows of the destination overlap");
+    assert!((m - 1) * row_stride + n <= dst.len(), "the destination exceeds its slice");
+    assert!(lhs.last_index() < lhs.data.len(), "the left matrix exceeds its slice");
+    assert!(rhs.last_index() < rhs.data.len(), "the right matrix exceeds its slice");
     // SAFETY: the three index ranges were checked above, the destination is borrowed exclusively and
     // its rows do not overlap.
     unsafe {
@@ -68,22 +72,22 @@ pub(crate) fn multiply(
             m,
             n,
             k,
-            into.as_mut_ptr(),
+            dst.as_mut_ptr(),
             1,
             row_stride as isize,
-            mode == Into::Add,
-            left.data.as_ptr(),
-            left.column_stride as isize,
-            left.row_stride as isize,
-            right.data.as_ptr(),
-            right.column_stride as isize,
-            right.row_stride as isize,
+            output == Output::Accumulate,
+            lhs.data.as_ptr(),
+            lhs.column_stride as isize,
+            lhs.row_stride as isize,
+            rhs.data.as_ptr(),
+            rhs.column_stride as isize,
+            rhs.row_stride as isize,
             1.0,
-            scale,
+            alpha,
             false,
             false,
             false,
-            // The caller divides the work among threads.
+            // Callers parallelize over products.
             Parallelism::None,
         );
     }

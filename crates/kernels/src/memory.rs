@@ -1,14 +1,13 @@
-//! What the program asks of the operating system's memory.
+//! Memory of the process: settings of the allocator, and maps of files.
 
 use std::{fs::File, io, path::Path};
 
 use memmap2::Mmap;
 
-/// Makes the allocator keep freed memory for the next tensors instead of returning it to the system, and
-/// take new memory in huge pages: the first touch of a fresh small page costs more than the arithmetic of
-/// an element-wise operation.
+/// Configures glibc's allocator for large tensors: freed memory is kept for the next ones, and new memory comes in
+/// huge pages, because the first touch of a small page costs more than the arithmetic of an element-wise operation.
 ///
-/// Call it once, when the program starts. It does nothing where the C library is not glibc.
+/// Call it once at program start. It does nothing with another C library.
 pub fn tune_malloc() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: `mallopt` only sets parameters of the allocator, and these values are valid for glibc.
@@ -19,13 +18,13 @@ pub fn tune_malloc() {
         libc::mallopt(libc::M_ARENA_MAX, 1);
     }
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    ask_for_huge_pages();
+    reserve_huge_pages();
 }
 
-/// Reserves addresses as large as the machine's memory, asks for huge pages there and frees them again: the
-/// allocator keeps the addresses, and nothing is resident before it is used.
+/// Allocates three quarters of the machine's memory, advises huge pages for it and frees it: the allocator keeps the
+/// address range, and no page is resident before its first use.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn ask_for_huge_pages() {
+fn reserve_huge_pages() {
     const HUGE_PAGE: usize = 2 << 20;
     // SAFETY: the block is the allocator's own, is advised within its bounds, never touched, and freed.
     unsafe {

@@ -1,56 +1,54 @@
-//! Normalization: instance norm of feature maps with its activation and what is carried around it, and layer norm
-//! of tokens.
+//! Instance norm of feature maps, with activation and residual connection, and layer norm of tokens.
 
 mod cpu;
 
-use burn::{
-    backend::{
-        Backend, Dispatch, Flex,
-        autodiff::{
-            Autodiff, NodeId,
-            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-            grads::Gradients,
-            ops::{Backward, Ops, OpsKind},
-        },
-        backend_extension,
-        tensor::FloatTensor,
-    },
-    tensor::{Tensor, activation},
+use burn::tensor::{Tensor, activation};
+
+use crate::{
+    flex::{Contiguous, dims, map_in_place, on_cpu, tensor, tensor_like},
+    op::{CpuTensor, Op, Saved, apply},
 };
 
-use crate::extension::{Contiguous, dims, on_cpu, overwrite, tensor, tensor_like};
-
-/// Normalizes each channel of each sample over its voxels, then applies `leaky`, which multiplies
-/// negative values by `slope` (1 leaves them). No learned scale, no running statistics, biased variance.
+/// Normalizes each channel of each sample over its voxels, then applies a leaky ReLU (the identity for a
+/// `negative_slope` of 1). No affine parameters, no running statistics, biased variance.
 ///
 /// # Shapes
 ///
 /// - `input` and output: `[batch, x, y, z, channels]`
-pub fn instance_norm(input: Tensor<5>, epsilon: f32, slope: f32) -> Tensor<5> {
+pub fn instance_norm(input: Tensor<5>, epsilon: f32, negative_slope: f32) -> Tensor<5> {
     if on_cpu(&input) {
-        return Tensor::from_dispatch(Dispatch::instance_norm_of(input.into_dispatch(), epsilon, slope));
+        return apply(InstanceNormOp { epsilon, negative_slope }, [input.into_dispatch()]);
     }
     let [batch, x, y, z, channels] = input.dims();
     let rows = input.reshape([batch, x * y * z, channels]);
     let centered = rows.clone() - rows.mean_dim(1);
     let variance = centered.clone().square().mean_dim(1);
-    let normal = centered / (variance + epsilon).sqrt();
-    activation::leaky_relu(normal, f64::from(slope)).reshape([batch, x, y, z, channels])
+    let normalized = centered / (variance + epsilon).sqrt();
+    activation::leaky_relu(normalized, f64::from(negative_slope)).reshape([batch, x, y, z, channels])
 }
 
-/// `leaky(norm(input) + carried)`, the end of a residual block, where norm is [`instance_norm`] without an
-/// activation.
+/// `leaky_relu(instance_norm(input) + residual)`, the end of a residual block.
 ///
 /// # Shapes
 ///
-/// - `input`, `carried` and output: `[batch, x, y, z, channels]`
-pub fn instance_norm_add(input: Tensor<5>, carried: Tensor<5>, epsilon: f32, slope: f32) -> Tensor<5> {
-    assert_eq!(input.dims(), carried.dims(), "what is carried around a norm has its shape");
+/// - `input`, `residual` and output: `[batch, x, y, z, channels]`
+///
+/// # Panics
+///
+/// When the shapes differ.
+pub fn instance_norm_add(
+    input: Tensor<5>,
+    residual: Tensor<5>,
+    epsilon: f32,
+    negative_slope: f32,
+) -> Tensor<5> {
+    assert_eq!(input.dims(), residual.dims(), "a residual has the shape of its input");
     if on_cpu(&input) {
-        let (input, carried) = (input.into_dispatch(), carried.into_dispatch());
-        return Tensor::from_dispatch(Dispatch::instance_norm_add_of(input, carried, epsilon, slope));
+        let inputs = [input.into_dispatch(), residual.into_dispatch()];
+        return apply(InstanceNormAddOp { epsilon, negative_slope }, inputs);
     }
-    activation::leaky_relu(instance_norm(input, epsilon, cpu::NO_ACTIVATION) + carried, f64::from(slope))
+    let sum = instance_norm(input, epsilon, cpu::IDENTITY_SLOPE) + residual;
+    activation::leaky_relu(sum, f64::from(negative_slope))
 }
 
 /// Normalizes the last axis, then scales by `gamma` and shifts by `beta`.
@@ -59,6 +57,10 @@ pub fn instance_norm_add(input: Tensor<5>, carried: Tensor<5>, epsilon: f32, slo
 ///
 /// - `input` and output: `[.., channels]`
 /// - `gamma`, `beta`: `[channels]`
+///
+/// # Panics
+///
+/// When the shapes do not match.
 pub fn layer_norm<const D: usize>(
     input: Tensor<D>,
     gamma: Tensor<1>,
@@ -67,271 +69,109 @@ pub fn layer_norm<const D: usize>(
 ) -> Tensor<D> {
     assert_eq!(gamma.dims(), [input.dims()[D - 1]], "layer norm scales the last axis");
     if on_cpu(&input) {
-        let (gamma, beta) = (gamma.into_dispatch(), beta.into_dispatch());
-        return Tensor::from_dispatch(Dispatch::layer_norm_of(input.into_dispatch(), gamma, beta, epsilon));
+        let inputs = [input.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch()];
+        return apply(LayerNormOp { epsilon }, inputs);
     }
     let centered = input.clone() - input.mean_dim(D - 1);
     let variance = centered.clone().square().mean_dim(D - 1);
     centered / (variance + epsilon).sqrt() * gamma.unsqueeze() + beta.unsqueeze()
 }
 
-#[backend_extension(Autodiff, Flex)]
-trait Normalization: Backend {
-    fn instance_norm_of(input: FloatTensor<Self>, epsilon: f32, slope: f32) -> FloatTensor<Self>;
-    fn instance_norm_gradient(
-        input: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        epsilon: f32,
-        slope: f32,
-    ) -> FloatTensor<Self>;
-    fn instance_norm_add_of(
-        input: FloatTensor<Self>,
-        carried: FloatTensor<Self>,
-        epsilon: f32,
-        slope: f32,
-    ) -> FloatTensor<Self>;
-    /// Gradients of input and carried.
-    fn instance_norm_add_gradient(
-        input: FloatTensor<Self>,
-        output: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        epsilon: f32,
-        slope: f32,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
-    fn layer_norm_of(
-        input: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        epsilon: f32,
-    ) -> FloatTensor<Self>;
-    /// Gradients of input, gamma and beta.
-    fn layer_norm_gradient(
-        input: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        epsilon: f32,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+#[derive(Clone, Debug)]
+struct InstanceNormOp {
+    epsilon: f32,
+    negative_slope: f32,
 }
 
-impl Normalization for Flex {
-    fn instance_norm_of(input: FloatTensor<Self>, epsilon: f32, slope: f32) -> FloatTensor<Self> {
+impl Op<1> for InstanceNormOp {
+    const SAVED_INPUTS: [bool; 1] = [true];
+
+    fn forward(&self, [input]: [CpuTensor; 1]) -> CpuTensor {
         let [batch, .., channels] = dims::<5>(&input);
-        let input = Contiguous::of(input);
-        let norm = cpu::InstanceNorm::new(input.values(), [batch, channels], epsilon, slope);
-        overwrite(input.into_tensor(), cpu::ROWS * channels, |at, rows| norm.apply(at, rows, None))
+        let input = Contiguous::new(input);
+        let norm =
+            cpu::InstanceNorm::new(input.values(), [batch, channels], self.epsilon, self.negative_slope);
+        map_in_place(input.into_tensor(), cpu::ROWS * channels, |offset, rows| norm.apply(offset, rows, None))
     }
 
-    fn instance_norm_gradient(
-        input: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        epsilon: f32,
-        slope: f32,
-    ) -> FloatTensor<Self> {
+    fn backward(&self, mut saved: Saved<1>, grad: CpuTensor, _: [bool; 1]) -> [Option<CpuTensor>; 1] {
+        let input = saved.input(0);
         let [batch, .., channels] = dims::<5>(&input);
-        let (input, gradient) = (Contiguous::of(input), Contiguous::of(gradient));
-        let (values, of_output) = (input.values(), gradient.values());
-        let norm = cpu::InstanceNormGradient::new(values, of_output, [batch, channels], epsilon, slope);
-        tensor_like(norm.of_input(values, of_output), &input)
+        let [input, grad] = [input, grad].map(Contiguous::new);
+        let norm = cpu::InstanceNormGradient::new(
+            input.values(),
+            grad.values(),
+            [batch, channels],
+            self.epsilon,
+            self.negative_slope,
+        );
+        [Some(tensor_like(norm.input(input.values(), grad.values()), &input))]
     }
+}
 
-    fn instance_norm_add_of(
-        input: FloatTensor<Self>,
-        carried: FloatTensor<Self>,
-        epsilon: f32,
-        slope: f32,
-    ) -> FloatTensor<Self> {
+/// Inputs: feature map and residual.
+#[derive(Clone, Debug)]
+struct InstanceNormAddOp {
+    epsilon: f32,
+    negative_slope: f32,
+}
+
+impl Op<2> for InstanceNormAddOp {
+    const SAVED_INPUTS: [bool; 2] = [true, false];
+    const SAVES_OUTPUT: bool = true;
+
+    fn forward(&self, [input, residual]: [CpuTensor; 2]) -> CpuTensor {
         let [batch, .., channels] = dims::<5>(&input);
-        let (input, carried) = (Contiguous::of(input), Contiguous::of(carried));
-        let norm = cpu::InstanceNorm::new(input.values(), [batch, channels], epsilon, slope);
-        overwrite(input.into_tensor(), cpu::ROWS * channels, |at, rows| {
-            norm.apply(at, rows, Some(carried.values()));
+        let [input, residual] = [input, residual].map(Contiguous::new);
+        let norm =
+            cpu::InstanceNorm::new(input.values(), [batch, channels], self.epsilon, self.negative_slope);
+        map_in_place(input.into_tensor(), cpu::ROWS * channels, |offset, rows| {
+            norm.apply(offset, rows, Some(residual.values()));
         })
     }
 
-    fn instance_norm_add_gradient(
-        input: FloatTensor<Self>,
-        output: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        epsilon: f32,
-        slope: f32,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+    fn backward(&self, mut saved: Saved<2>, grad: CpuTensor, _: [bool; 2]) -> [Option<CpuTensor>; 2] {
+        let [input, output] = [saved.input(0), saved.output()];
         let [batch, .., channels] = dims::<5>(&input);
-        let (input, output) = (Contiguous::of(input), Contiguous::of(output));
-        let mut carried = Contiguous::of_its_own(gradient);
-        let norm = cpu::InstanceNormGradient::with_carried(
+        let [input, output] = [input, output].map(Contiguous::new);
+        let mut residual_grad = Contiguous::make_unique(grad);
+        let norm = cpu::InstanceNormGradient::with_residual(
             input.values(),
             output.values(),
-            carried.values_mut(),
+            residual_grad.values_mut(),
             [batch, channels],
-            epsilon,
-            slope,
+            self.epsilon,
+            self.negative_slope,
         );
-        // The output may be the last of a large map, and another as large is made now.
+        // The output may be the last handle of a large map, and the gradient allocated next is as large.
         drop(output);
-        let of_input = norm.of_input(input.values(), carried.values());
-        (tensor_like(of_input, &input), carried.into_tensor())
-    }
-
-    fn layer_norm_of(
-        input: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        epsilon: f32,
-    ) -> FloatTensor<Self> {
-        let (input, gamma, beta) = (Contiguous::of(input), Contiguous::of(gamma), Contiguous::of(beta));
-        tensor_like(cpu::layer_norm(input.values(), gamma.values(), beta.values(), epsilon), &input)
-    }
-
-    fn layer_norm_gradient(
-        input: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        epsilon: f32,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let [channels] = dims::<1>(&gamma);
-        let (input, gamma, gradient) =
-            (Contiguous::of(input), Contiguous::of(gamma), Contiguous::of(gradient));
-        let gradients = cpu::layer_norm_gradient(input.values(), gamma.values(), gradient.values(), epsilon);
-        let of_input = tensor_like(gradients.input, &input);
-        (of_input, tensor(gradients.gamma, [channels]), tensor(gradients.beta, [channels]))
+        let input_grad = norm.input(input.values(), residual_grad.values());
+        [Some(tensor_like(input_grad, &input)), Some(residual_grad.into_tensor())]
     }
 }
 
-#[derive(Debug)]
-struct InstanceNormBackward;
-
-impl<B: Normalization> Backward<B, 1> for InstanceNormBackward {
-    type State = (NodeId, f32, f32);
-
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
-        let [node] = ops.parents;
-        let (input, epsilon, slope) = ops.state;
-        let input: FloatTensor<B> = checkpointer.retrieve_node_output(input);
-        let gradient = grads.consume::<B>(&ops.node);
-        if let Some(node) = node {
-            grads.register::<B>(node.id, B::instance_norm_gradient(input, gradient, epsilon, slope));
-        }
-    }
+/// Inputs: tokens, gamma and beta.
+#[derive(Clone, Debug)]
+struct LayerNormOp {
+    epsilon: f32,
 }
 
-#[derive(Debug)]
-struct InstanceNormAddBackward;
+impl Op<3> for LayerNormOp {
+    const SAVED_INPUTS: [bool; 3] = [true, true, false];
 
-impl<B: Normalization> Backward<B, 2> for InstanceNormAddBackward {
-    type State = (NodeId, FloatTensor<B>, f32, f32);
-
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
-        let (input, output, epsilon, slope) = ops.state;
-        let input: FloatTensor<B> = checkpointer.retrieve_node_output(input);
-        let gradient = grads.consume::<B>(&ops.node);
-        let (input, carried) = B::instance_norm_add_gradient(input, output, gradient, epsilon, slope);
-        for (node, gradient) in ops.parents.into_iter().zip([input, carried]) {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct LayerNormBackward;
-
-impl<B: Normalization> Backward<B, 3> for LayerNormBackward {
-    type State = (NodeId, NodeId, f32);
-
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
-        let (input, gamma, epsilon) = ops.state;
-        let input: FloatTensor<B> = checkpointer.retrieve_node_output(input);
-        let gamma: FloatTensor<B> = checkpointer.retrieve_node_output(gamma);
-        let gradient = grads.consume::<B>(&ops.node);
-        let (input, gamma, beta) = B::layer_norm_gradient(input, gamma, gradient, epsilon);
-        for (node, gradient) in ops.parents.into_iter().zip([input, gamma, beta]) {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
-    }
-}
-
-impl<B: Normalization, C: CheckpointStrategy> Normalization for Autodiff<B, C> {
-    fn instance_norm_of(input: FloatTensor<Self>, epsilon: f32, slope: f32) -> FloatTensor<Self> {
-        match InstanceNormBackward.prepare::<C>([input.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(mut prep) => {
-                let state = (prep.checkpoint(&input), epsilon, slope);
-                prep.finish(state, B::instance_norm_of(input.into_primitive(), epsilon, slope))
-            }
-            OpsKind::UnTracked(prep) => {
-                prep.finish(B::instance_norm_of(input.into_primitive(), epsilon, slope))
-            }
-        }
+    fn forward(&self, inputs: [CpuTensor; 3]) -> CpuTensor {
+        let [input, gamma, beta] = inputs.map(Contiguous::new);
+        tensor_like(cpu::layer_norm(input.values(), gamma.values(), beta.values(), self.epsilon), &input)
     }
 
-    fn instance_norm_add_of(
-        input: FloatTensor<Self>,
-        carried: FloatTensor<Self>,
-        epsilon: f32,
-        slope: f32,
-    ) -> FloatTensor<Self> {
-        let parents = [input.node(), carried.node()];
-        match InstanceNormAddBackward.prepare::<C>(parents).compute_bound().stateful() {
-            OpsKind::Tracked(mut prep) => {
-                let kept = prep.checkpoint(&input);
-                let [input, carried] = [input, carried].map(FloatTensor::<Self>::into_primitive);
-                let output = B::instance_norm_add_of(input, carried, epsilon, slope);
-                prep.finish((kept, output.clone(), epsilon, slope), output)
-            }
-            OpsKind::UnTracked(prep) => {
-                let [input, carried] = [input, carried].map(FloatTensor::<Self>::into_primitive);
-                prep.finish(B::instance_norm_add_of(input, carried, epsilon, slope))
-            }
-        }
-    }
-
-    fn layer_norm_of(
-        input: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        epsilon: f32,
-    ) -> FloatTensor<Self> {
-        let parents = [input.node(), gamma.node(), beta.node()];
-        match LayerNormBackward.prepare::<C>(parents).compute_bound().stateful() {
-            OpsKind::Tracked(mut prep) => {
-                let state = (prep.checkpoint(&input), prep.checkpoint(&gamma), epsilon);
-                let [input, gamma, beta] = [input, gamma, beta].map(FloatTensor::<Self>::into_primitive);
-                prep.finish(state, B::layer_norm_of(input, gamma, beta, epsilon))
-            }
-            OpsKind::UnTracked(prep) => {
-                let [input, gamma, beta] = [input, gamma, beta].map(FloatTensor::<Self>::into_primitive);
-                prep.finish(B::layer_norm_of(input, gamma, beta, epsilon))
-            }
-        }
-    }
-
-    fn instance_norm_gradient(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: f32,
-        _: f32,
-    ) -> FloatTensor<Self> {
-        unreachable!("a gradient is computed on the inner backend")
-    }
-
-    fn instance_norm_add_gradient(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: f32,
-        _: f32,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        unreachable!("a gradient is computed on the inner backend")
-    }
-
-    fn layer_norm_gradient(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: f32,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        unreachable!("a gradient is computed on the inner backend")
+    fn backward(&self, mut saved: Saved<3>, grad: CpuTensor, _: [bool; 3]) -> [Option<CpuTensor>; 3] {
+        let [input, gamma, grad] = [saved.input(0), saved.input(1), grad].map(Contiguous::new);
+        let channels = gamma.values().len();
+        let gradients = cpu::layer_norm_gradient(input.values(), gamma.values(), grad.values(), self.epsilon);
+        [
+            Some(tensor_like(gradients.input, &input)),
+            Some(tensor(gradients.gamma, [channels])),
+            Some(tensor(gradients.beta, [channels])),
+        ]
     }
 }

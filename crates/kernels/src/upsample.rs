@@ -1,159 +1,87 @@
-//! A transposed convolution, 2³ with stride 2, that writes into its half of the map that it is joined to.
+//! The 2³ transposed convolution of stride 2, written straight into its half of the concatenation with a skip.
 
 mod cpu;
 
-use burn::{
-    backend::{
-        Backend, Dispatch, Flex,
-        autodiff::{
-            Autodiff, NodeId,
-            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-            grads::Gradients,
-            ops::{Backward, Ops, OpsKind},
-        },
-        backend_extension,
-        tensor::FloatTensor,
-    },
-    tensor::Tensor,
+use burn::tensor::Tensor;
+
+use crate::{
+    flex::{Contiguous, dims, on_cpu, tensor},
+    op::{CpuTensor, Op, Saved, apply},
 };
 
-use crate::extension::{Contiguous, dims, on_cpu, tensor};
-
-/// Voxels that one becomes.
+/// Output voxels of one input voxel.
 const CUBE: usize = 8;
 
-/// Makes every voxel of `map` a cube of 2³, and appends the channels of `skip`.
+/// Transposed convolution with kernel 2³ and stride 2, concatenated with the channels of `skip`.
 ///
 /// # Shapes
 ///
-/// - `map`: `[batch, x, y, z, inputs]`
-/// - `weight`: `[inputs, 2 · 2 · 2 · outputs]`, a filter for each voxel of a cube
-/// - `skip`: `[batch, 2x, 2y, 2z, skipped]`
-/// - output: `[batch, 2x, 2y, 2z, outputs + skipped]`
+/// - `input`: `[batch, x, y, z, in_channels]`
+/// - `weight`: `[in_channels, 2 · 2 · 2 · out_channels]`
+/// - `skip`: `[batch, 2x, 2y, 2z, skip_channels]`
+/// - output: `[batch, 2x, 2y, 2z, out_channels + skip_channels]`
 ///
 /// # Panics
 ///
-/// When the shapes do not fit each other.
-pub fn conv_transpose3d_concat(map: Tensor<5>, weight: Tensor<2>, skip: Tensor<5>) -> Tensor<5> {
-    let [batch, x, y, z, inputs] = map.dims();
+/// When the shapes do not match.
+pub fn conv_transpose3d_concat(input: Tensor<5>, weight: Tensor<2>, skip: Tensor<5>) -> Tensor<5> {
+    let [batch, x, y, z, in_channels] = input.dims();
     let [rows, columns] = weight.dims();
-    assert!(rows == inputs && columns.is_multiple_of(CUBE), "a weight is [inputs, 8 · outputs]");
+    assert!(
+        rows == in_channels && columns.is_multiple_of(CUBE),
+        "the shape of a weight is [in_channels, 8 · out_channels]"
+    );
     assert_eq!(skip.dims()[..4], [batch, 2 * x, 2 * y, 2 * z], "a skip has twice the resolution");
-    if !on_cpu(&map) {
-        return by_burn(map, weight, skip);
-    }
-    let (map, weight, skip) = (map.into_dispatch(), weight.into_dispatch(), skip.into_dispatch());
-    Tensor::from_dispatch(Dispatch::upsample_joined(map, weight, skip))
-}
-
-fn by_burn(map: Tensor<5>, weight: Tensor<2>, skip: Tensor<5>) -> Tensor<5> {
-    let [batch, x, y, z, inputs] = map.dims();
-    let outputs = weight.dims()[1] / CUBE;
-    let cubes = map.reshape([batch * x * y * z, inputs]).matmul(weight);
-    let up = cubes.reshape([batch, x, y, z, 2, 2, 2, outputs]).permute([0, 1, 4, 2, 5, 3, 6, 7]).reshape([
-        batch,
-        2 * x,
-        2 * y,
-        2 * z,
-        outputs,
-    ]);
-    Tensor::cat(vec![up, skip], 4)
-}
-
-#[backend_extension(Autodiff, Flex)]
-trait Upsampling: Backend {
-    fn upsample_joined(
-        map: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        skip: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
-    /// Gradients of map, weight and skip.
-    fn upsample_joined_gradient(
-        map: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-}
-
-fn shape(map: &FloatTensor<Flex>, weight: &FloatTensor<Flex>, joined: usize) -> cpu::Shape {
-    let ([batch, x, y, z, inputs], [_, columns]) = (dims(map), dims(weight));
-    cpu::Shape { batch, size: [x, y, z], inputs, outputs: columns / CUBE, joined }
-}
-
-impl Upsampling for Flex {
-    fn upsample_joined(
-        map: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        skip: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        let ([.., skipped], [_, columns]) = (dims::<5>(&skip), dims::<2>(&weight));
-        let shape = shape(&map, &weight, columns / CUBE + skipped);
-        let [map, weight, skip] = [map, weight, skip].map(Contiguous::of);
-        tensor(cpu::forward(shape, map.values(), weight.values(), skip.values()), shape.fine(shape.joined))
-    }
-
-    fn upsample_joined_gradient(
-        map: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let [.., joined] = dims::<5>(&gradient);
-        let shape = shape(&map, &weight, joined);
-        let (of_map, of_weight) = (dims::<5>(&map), dims::<2>(&weight));
-        let [map, weight, gradient] = [map, weight, gradient].map(Contiguous::of);
-        let gradients = cpu::backward(shape, map.values(), weight.values(), gradient.values());
-        (
-            tensor(gradients.map, of_map),
-            tensor(gradients.weight, of_weight),
-            tensor(gradients.skip, shape.fine(joined - shape.outputs)),
-        )
+    if on_cpu(&input) {
+        apply(ConvTransposeConcatOp, [input.into_dispatch(), weight.into_dispatch(), skip.into_dispatch()])
+    } else {
+        fallback(input, weight, skip)
     }
 }
 
-#[derive(Debug)]
-struct UpsamplingBackward;
+fn fallback(input: Tensor<5>, weight: Tensor<2>, skip: Tensor<5>) -> Tensor<5> {
+    let [batch, x, y, z, in_channels] = input.dims();
+    let out_channels = weight.dims()[1] / CUBE;
+    let cubes = input.reshape([batch * x * y * z, in_channels]).matmul(weight);
+    // [batch·x·y·z, 8·out_channels] -> [batch, 2x, 2y, 2z, out_channels]
+    let fine = cubes
+        .reshape([batch, x, y, z, 2, 2, 2, out_channels])
+        .permute([0, 1, 4, 2, 5, 3, 6, 7])
+        .reshape([batch, 2 * x, 2 * y, 2 * z, out_channels]);
+    Tensor::cat(vec![fine, skip], 4)
+}
 
-impl<B: Upsampling> Backward<B, 3> for UpsamplingBackward {
-    type State = [NodeId; 2];
+/// Inputs: coarse map, weight and skip.
+#[derive(Clone, Debug)]
+struct ConvTransposeConcatOp;
 
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
-        let [map, weight]: [FloatTensor<B>; 2] =
-            ops.state.map(|node| checkpointer.retrieve_node_output(node));
-        let gradient = grads.consume::<B>(&ops.node);
-        let (map, weight, skip) = B::upsample_joined_gradient(map, weight, gradient);
-        for (node, gradient) in ops.parents.into_iter().zip([map, weight, skip]) {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
+impl Op<3> for ConvTransposeConcatOp {
+    const SAVED_INPUTS: [bool; 3] = [true, true, false];
+
+    fn forward(&self, [input, weight, skip]: [CpuTensor; 3]) -> CpuTensor {
+        let ([.., skip_channels], [_, columns]) = (dims::<5>(&skip), dims::<2>(&weight));
+        let shape = shape(&input, &weight, columns / CUBE + skip_channels);
+        let [input, weight, skip] = [input, weight, skip].map(Contiguous::new);
+        let values = cpu::forward(shape, input.values(), weight.values(), skip.values());
+        tensor(values, shape.fine(shape.concat_channels))
+    }
+
+    fn backward(&self, mut saved: Saved<3>, grad: CpuTensor, _: [bool; 3]) -> [Option<CpuTensor>; 3] {
+        let [input, weight] = [saved.input(0), saved.input(1)];
+        let [.., concat_channels] = dims::<5>(&grad);
+        let shape = shape(&input, &weight, concat_channels);
+        let (input_dims, weight_dims) = (dims::<5>(&input), dims::<2>(&weight));
+        let [input, weight, grad] = [input, weight, grad].map(Contiguous::new);
+        let gradients = cpu::backward(shape, input.values(), weight.values(), grad.values());
+        [
+            Some(tensor(gradients.input, input_dims)),
+            Some(tensor(gradients.weight, weight_dims)),
+            Some(tensor(gradients.skip, shape.fine(concat_channels - shape.out_channels))),
+        ]
     }
 }
 
-impl<B: Upsampling, C: CheckpointStrategy> Upsampling for Autodiff<B, C> {
-    fn upsample_joined(
-        map: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        skip: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        let parents = [map.node(), weight.node(), skip.node()];
-        match UpsamplingBackward.prepare::<C>(parents).compute_bound().stateful() {
-            OpsKind::Tracked(mut prep) => {
-                let state = [prep.checkpoint(&map), prep.checkpoint(&weight)];
-                let [map, weight, skip] = [map, weight, skip].map(FloatTensor::<Self>::into_primitive);
-                prep.finish(state, B::upsample_joined(map, weight, skip))
-            }
-            OpsKind::UnTracked(prep) => {
-                let [map, weight, skip] = [map, weight, skip].map(FloatTensor::<Self>::into_primitive);
-                prep.finish(B::upsample_joined(map, weight, skip))
-            }
-        }
-    }
-
-    fn upsample_joined_gradient(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        unreachable!("a gradient is computed on the inner backend")
-    }
+fn shape(input: &CpuTensor, weight: &CpuTensor, concat_channels: usize) -> cpu::UpsampleShape {
+    let ([batch, x, y, z, in_channels], [_, columns]) = (dims(input), dims(weight));
+    cpu::UpsampleShape { batch, size: [x, y, z], in_channels, out_channels: columns / CUBE, concat_channels }
 }

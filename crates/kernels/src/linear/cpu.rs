@@ -1,54 +1,58 @@
-//! A linear layer on slices.
+//! The linear layer on slices.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::{
-    fresh::{Cut, by_blocks},
-    matrix::{Into as Onto, Matrix, multiply},
-    product::{Into, Left, Panels, Right, Sums, multiply_panel},
-    vector,
+    matrix::{Matrix, Output, multiply},
+    microkernel::{Beta, Dst, Lhs, Panels, Rhs, multiply_panel},
+    simd,
+    uninit::{Chunking, par_init_chunks},
 };
 
-/// Rows one task works on at most: enough to use a panel of the weight often, few enough to stay in the L2 cache.
-const ROWS: usize = 256;
-/// Tasks that few rows are shared out to, and the least rows that are worth reading all of the weight.
+/// Most rows of a task: enough to reuse a panel of the weight, few enough for the L2 cache.
+const MAX_ROWS: usize = 256;
+/// Tasks that few rows are divided into, and the fewest rows that are worth reading the whole weight.
 const TASKS: usize = 8;
-const LEAST_ROWS: usize = 32;
-/// Parts the gradient of the weight is summed in: fixed, so that the result does not depend on threads.
+const MIN_ROWS: usize = 32;
+/// Partial sums of the weight gradient: a constant, for results that do not depend on the number of threads.
 const PARTS: usize = 8;
 
 /// Sizes of one call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
+pub(crate) struct LinearShape {
     pub(crate) rows: usize,
-    pub(crate) inputs: usize,
-    pub(crate) outputs: usize,
+    pub(crate) in_features: usize,
+    pub(crate) out_features: usize,
 }
 
-/// `[rows, outputs]`; an empty bias stands for none.
-pub(crate) fn forward(shape: Shape, input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    let panels = Panels::of(shape.outputs);
-    let packed = pack(shape, panels, |input, output| weight[input * shape.outputs + output]);
+/// `[rows, out_features]`; an empty bias stands for none.
+pub(crate) fn forward(shape: LinearShape, input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    let panels = Panels::new(shape.out_features);
+    let packed = pack(shape, panels, |input, output| weight[input * shape.out_features + output]);
     product(shape, panels, input, &packed, bias)
 }
 
-/// `gradient · weightᵀ`, `[rows, inputs]`.
-pub(crate) fn input_gradient(shape: Shape, gradient: &[f32], weight: &[f32]) -> Vec<f32> {
-    let panels = Panels::of(shape.inputs);
-    let Shape { rows, inputs, outputs } = shape;
-    let turned = Shape { rows, inputs: outputs, outputs: inputs };
-    let packed = pack(turned, panels, |output, input| weight[input * outputs + output]);
-    product(turned, panels, gradient, &packed, &[])
+/// `grad · weightᵀ`, `[rows, in_features]`.
+pub(crate) fn input_gradient(shape: LinearShape, grad: &[f32], weight: &[f32]) -> Vec<f32> {
+    let LinearShape { rows, in_features, out_features } = shape;
+    let panels = Panels::new(in_features);
+    let transposed = LinearShape { rows, in_features: out_features, out_features: in_features };
+    let packed = pack(transposed, panels, |output, input| weight[input * out_features + output]);
+    product(transposed, panels, grad, &packed, &[])
 }
 
-/// The weight by panels, `[panels, inputs, width]`; columns beyond the outputs are zero.
-pub(crate) fn pack(shape: Shape, panels: Panels, weight: impl Fn(usize, usize) -> f32 + Sync) -> Vec<f32> {
-    let mut packed = vec![0.0; panels.columns() * shape.inputs];
-    packed.par_chunks_mut(shape.inputs * panels.width).enumerate().for_each(|(panel, packed)| {
-        let filled = panels.filled(panel, shape.outputs);
+/// The weight in panels, `[panels, in_features, width]`, padded with zeros.
+pub(crate) fn pack(
+    shape: LinearShape,
+    panels: Panels,
+    weight: impl Fn(usize, usize) -> f32 + Sync,
+) -> Vec<f32> {
+    let mut packed = vec![0.0; panels.padded_columns() * shape.in_features];
+    packed.par_chunks_mut(shape.in_features * panels.width).enumerate().for_each(|(panel, packed)| {
+        let valid = panels.valid_columns(panel, shape.out_features);
         for (input, row) in packed.chunks_exact_mut(panels.width).enumerate() {
-            for (column, packed) in row[..filled].iter_mut().enumerate() {
+            for (column, packed) in row[..valid].iter_mut().enumerate() {
                 *packed = weight(input, panel * panels.width + column);
             }
         }
@@ -56,61 +60,63 @@ pub(crate) fn pack(shape: Shape, panels: Panels, weight: impl Fn(usize, usize) -
     packed
 }
 
-fn product(shape: Shape, panels: Panels, input: &[f32], packed: &[f32], bias: &[f32]) -> Vec<f32> {
-    let Shape { inputs, outputs, .. } = shape;
+fn product(shape: LinearShape, panels: Panels, input: &[f32], packed: &[f32], bias: &[f32]) -> Vec<f32> {
+    let LinearShape { in_features, out_features, .. } = shape;
     let arch = Arch::new();
-    let rows = shape.rows.div_ceil(TASKS).next_multiple_of(LEAST_ROWS).min(ROWS);
-    by_blocks(Cut::blocks(shape.rows * outputs, rows * outputs), |room: &mut Room, at, output| {
-        let input = &input[at / outputs * inputs..][..output.len() / outputs * inputs];
-        arch.dispatch(Block { shape, panels, input, packed, bias, room, output });
+    let rows = shape.rows.div_ceil(TASKS).next_multiple_of(MIN_ROWS).min(MAX_ROWS);
+    let chunking = Chunking::blocks(shape.rows * out_features, rows * out_features);
+    par_init_chunks(chunking, |scratch: &mut LinearScratch, offset, output| {
+        let rows = output.len() / out_features;
+        let input = &input[offset / out_features * in_features..][..rows * in_features];
+        arch.dispatch(OutputRows { shape, panels, input, packed, bias, scratch, output });
     })
 }
 
-/// What one thread uses again from block to block.
+/// Buffers a thread reuses.
 #[derive(Default)]
-struct Room {
+struct LinearScratch {
     input: Vec<f32>,
     output: Vec<f32>,
 }
 
 /// Some rows of the output.
-struct Block<'a> {
-    shape: Shape,
+struct OutputRows<'a> {
+    shape: LinearShape,
     panels: Panels,
     input: &'a [f32],
     packed: &'a [f32],
     bias: &'a [f32],
-    room: &'a mut Room,
+    scratch: &'a mut LinearScratch,
     output: &'a mut [f32],
 }
 
-impl WithSimd for Block<'_> {
+impl WithSimd for OutputRows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape: Shape { inputs, outputs, .. }, panels, input, packed, bias, room, output } = self;
-        let count = input.len() / inputs;
-        let rows = count.next_multiple_of(panels.rows);
-        let mut input = input;
+        let Self { shape, panels, mut input, packed, bias, scratch, output } = self;
+        let LinearShape { in_features, out_features, .. } = shape;
+        let count = input.len() / in_features;
+        let rows = count.next_multiple_of(panels.tile_rows);
         if rows > count {
-            room.input.clear();
-            room.input.extend_from_slice(input);
-            room.input.resize(rows * inputs, 0.0);
-            input = &room.input;
+            scratch.input.clear();
+            scratch.input.extend_from_slice(input);
+            scratch.input.resize(rows * in_features, 0.0);
+            input = &scratch.input;
         }
-        room.output.resize(rows * panels.width, 0.0);
-        for (panel, packed) in packed.chunks_exact(inputs * panels.width).enumerate() {
-            let (first, filled) = (panel * panels.width, panels.filled(panel, outputs));
-            let left = Left { values: input, row: inputs, term: 1 };
-            let right = Right { values: packed, term: panels.width };
-            let into = Into { values: &mut room.output, row: panels.width, rows, sums: Sums::Fresh };
-            multiply_panel(simd, panels, inputs, left, right, into);
-            let sums = room.output.chunks_exact(panels.width);
-            for (output, sums) in output.chunks_exact_mut(outputs).zip(sums) {
-                let output = &mut output[first..first + filled];
+        scratch.output.resize(rows * panels.width, 0.0);
+        for (panel, packed) in packed.chunks_exact(in_features * panels.width).enumerate() {
+            let (first, valid) = (panel * panels.width, panels.valid_columns(panel, out_features));
+            let lhs = Lhs { values: input, row_stride: in_features, k_stride: 1 };
+            let rhs = Rhs { values: packed, k_stride: panels.width };
+            let dst = Dst { values: &mut scratch.output, row_stride: panels.width, rows, beta: Beta::Zero };
+            multiply_panel(simd, panels, in_features, lhs, rhs, dst);
+            let sums = scratch.output.chunks_exact(panels.width);
+            for (output, sums) in output.chunks_exact_mut(out_features).zip(sums) {
+                let output = &mut output[first..first + valid];
                 if bias.is_empty() {
-                    output.copy_from_slice(&sums[..filled]);
+                    output.copy_from_slice(&sums[..valid]);
                 } else {
                     for ((output, sum), bias) in output.iter_mut().zip(sums).zip(&bias[first..]) {
                         *output = sum + bias;
@@ -121,28 +127,28 @@ impl WithSimd for Block<'_> {
     }
 }
 
-/// The gradients of weight, `[inputs, outputs]`, and bias, `[outputs]`.
-pub(crate) fn weight_gradient(shape: Shape, input: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let Shape { rows, inputs, outputs } = shape;
-    let part = rows.div_ceil(PARTS).max(1);
+/// Gradients of the weight, `[in_features, out_features]`, and the bias, `[out_features]`.
+pub(crate) fn weight_gradient(shape: LinearShape, input: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let LinearShape { rows, in_features, out_features } = shape;
+    let part_rows = rows.div_ceil(PARTS).max(1);
     let parts: Vec<[Vec<f32>; 2]> = input
-        .par_chunks(part * inputs)
-        .zip(gradient.par_chunks(part * outputs))
-        .map(|(input, gradient)| {
-            let rows = input.len() / inputs;
-            let mut weight = vec![0.0; inputs * outputs];
-            let left = Matrix::rows(input, rows, inputs, inputs).transposed();
-            let right = Matrix::rows(gradient, rows, outputs, outputs);
-            multiply(&mut weight, outputs, Onto::Replace, 1.0, left, right);
-            let mut bias = vec![0.0; outputs];
-            gradient.chunks_exact(outputs).for_each(|row| vector::add(&mut bias, row));
+        .par_chunks(part_rows * in_features)
+        .zip(grad.par_chunks(part_rows * out_features))
+        .map(|(input, grad)| {
+            let rows = input.len() / in_features;
+            let mut weight = vec![0.0; in_features * out_features];
+            let lhs = Matrix::from_rows(input, rows, in_features, in_features).transpose();
+            let rhs = Matrix::from_rows(grad, rows, out_features, out_features);
+            multiply(&mut weight, out_features, Output::Overwrite, 1.0, lhs, rhs);
+            let mut bias = vec![0.0; out_features];
+            grad.chunks_exact(out_features).for_each(|row| simd::add(&mut bias, row));
             [weight, bias]
         })
         .collect();
-    let (mut weight, mut bias) = (vec![0.0; inputs * outputs], vec![0.0; outputs]);
-    for [weights, biases] in parts {
-        vector::add(&mut weight, &weights);
-        vector::add(&mut bias, &biases);
+    let (mut weight, mut bias) = (vec![0.0; in_features * out_features], vec![0.0; out_features]);
+    for [part_weight, part_bias] in parts {
+        simd::add(&mut weight, &part_weight);
+        simd::add(&mut bias, &part_bias);
     }
     (weight, bias)
 }

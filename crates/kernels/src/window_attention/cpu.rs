@@ -1,23 +1,23 @@
-//! What forward and backward share: the tokens of one window, and the probabilities of some queries.
+//! Shared by forward and backward: the tokens of one window, and the probabilities of some queries.
 
 use pulp::Simd;
 
-use super::windows::{APART, WindowPartition};
+use super::partition::{SHIFT_MASK_VALUE, WindowPartition};
 use crate::{
-    product::{Into, Left, Panels, Right, Sums, multiply_panels},
-    vector,
+    microkernel::{Beta, Dst, Lhs, Panels, Rhs, multiply_panels},
+    simd,
 };
 
-/// Rows of scores that are alive together; they fit the L1 cache, and every register tile divides them.
+/// Rows of scores in memory at a time: they fit the L1 cache, and are a multiple of the rows of every register tile.
 pub(super) const QUERIES: usize = 16;
-/// Key columns are padded to a multiple of this, which every width of a panel divides.
-const KEYS: usize = 96;
-/// Score of a column that is no key: nothing is left of it after the softmax.
-const NO_KEY: f32 = -1e30;
+/// Key columns are padded to a multiple of this, which is one of every panel width.
+const KEY_MULTIPLE: usize = 96;
+/// Score of a padding column; its softmax is zero.
+const PADDING_SCORE: f32 = -1e30;
 
 /// Sizes of one call.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
+pub(super) struct WindowAttentionShape {
     pub(super) batch: usize,
     pub(super) heads: usize,
     pub(super) width: usize,
@@ -26,16 +26,16 @@ pub(super) struct Shape {
 
 /// The inputs: tokens `[batch, x, y, z, 3, heads, width]`, one padding token, and the bias table.
 #[derive(Clone, Copy)]
-pub(super) struct Slices<'a> {
+pub(super) struct WindowAttentionSlices<'a> {
     pub(super) qkv: &'a [f32],
     pub(super) padding: &'a [f32],
     pub(super) bias_table: &'a [f32],
 }
 
-/// What every task of one call shares.
-pub(super) struct Call<'a> {
-    pub(super) shape: Shape,
-    pub(super) input: Slices<'a>,
+/// Shared by all tasks of one call.
+pub(super) struct CallContext<'a> {
+    pub(super) shape: WindowAttentionShape,
+    pub(super) input: WindowAttentionSlices<'a>,
     pub(super) tokens: usize,
     /// Tokens rounded up to whole blocks of queries.
     pub(super) rows: usize,
@@ -43,21 +43,21 @@ pub(super) struct Call<'a> {
     pub(super) columns: usize,
     pub(super) keys: Panels,
     pub(super) values: Panels,
-    pub(super) positions: Vec<u32>,
+    pub(super) position_index: Vec<u32>,
 }
 
-impl<'a> Call<'a> {
-    pub(super) fn new(shape: &Shape, input: Slices<'a>) -> Self {
+impl<'a> CallContext<'a> {
+    pub(super) fn new(shape: &WindowAttentionShape, input: WindowAttentionSlices<'a>) -> Self {
         let tokens = shape.partition.tokens();
         Self {
             shape: *shape,
             input,
             tokens,
             rows: tokens.next_multiple_of(QUERIES),
-            columns: tokens.next_multiple_of(KEYS),
-            keys: Panels::of(tokens),
-            values: Panels::of(shape.width),
-            positions: shape.partition.positions(),
+            columns: tokens.next_multiple_of(KEY_MULTIPLE),
+            keys: Panels::new(tokens),
+            values: Panels::new(shape.width),
+            position_index: shape.partition.relative_position_index(),
         }
     }
 
@@ -65,10 +65,10 @@ impl<'a> Call<'a> {
         self.shape.heads * self.shape.width
     }
 
-    /// The bias of one head, `[rows, columns]`; columns beyond the tokens are no keys.
+    /// Bias of one head, `[rows, columns]`; padding columns get [`PADDING_SCORE`].
     pub(super) fn bias(&self, head: usize) -> Vec<f32> {
-        let mut bias = vec![NO_KEY; self.rows * self.columns];
-        let rows = bias.chunks_exact_mut(self.columns).zip(self.positions.chunks_exact(self.tokens));
+        let mut bias = vec![PADDING_SCORE; self.rows * self.columns];
+        let rows = bias.chunks_exact_mut(self.columns).zip(self.position_index.chunks_exact(self.tokens));
         for (row, positions) in rows {
             for (bias, position) in row.iter_mut().zip(positions) {
                 *bias = self.input.bias_table[*position as usize * self.shape.heads + head];
@@ -78,14 +78,14 @@ impl<'a> Call<'a> {
     }
 }
 
-/// What one thread uses again from window to window.
+/// Buffers a thread reuses.
 #[derive(Default)]
-pub(super) struct Room {
-    pub(super) places: Vec<Option<usize>>,
-    /// The region of each token, and one row of constant scores per region where there are several.
+pub(super) struct WindowScratch {
+    pub(super) token_indices: Vec<Option<usize>>,
+    /// Region of each token, and one row of shift mask per region where there are several.
     regions: Vec<u8>,
-    apart: Vec<f32>,
-    /// Rows of one vector per token, and the keys turned into columns.
+    shift_mask: Vec<f32>,
+    /// One vector per token, and the keys transposed.
     pub(super) query: Vec<f32>,
     pub(super) key: Vec<f32>,
     pub(super) value: Vec<f32>,
@@ -95,29 +95,36 @@ pub(super) struct Room {
     pub(super) output: Vec<f32>,
 }
 
-/// Which of the three vectors of a token.
+/// One of the three vectors of a token.
 #[derive(Clone, Copy)]
-pub(super) enum Part {
+pub(super) enum Projection {
     Query,
     Key,
     Value,
 }
 
-impl Call<'_> {
-    /// One of the vectors of each token of a window, times `scale`.
+impl CallContext<'_> {
+    /// Gathers one vector of each token of a window, times `scale`.
     #[inline(always)]
-    fn gather(&self, places: &[Option<usize>], head: usize, part: Part, scale: f32, into: &mut Vec<f32>) {
-        let (width, channels, stride) = (self.shape.width, self.channels(), self.values.columns());
-        let at = part as usize * channels + head * width;
-        into.clear();
-        into.resize(self.rows * stride, 0.0);
-        for (place, into) in places.iter().zip(into.chunks_exact_mut(stride)) {
-            let token = match place {
-                Some(place) => &self.input.qkv[place * 3 * channels..],
+    fn gather(
+        &self,
+        token_indices: &[Option<usize>],
+        head: usize,
+        projection: Projection,
+        scale: f32,
+        out: &mut Vec<f32>,
+    ) {
+        let (width, channels, stride) = (self.shape.width, self.channels(), self.values.padded_columns());
+        let first = projection as usize * channels + head * width;
+        out.clear();
+        out.resize(self.rows * stride, 0.0);
+        for (index, out) in token_indices.iter().zip(out.chunks_exact_mut(stride)) {
+            let token = match index {
+                Some(index) => &self.input.qkv[index * 3 * channels..],
                 None => self.input.padding,
             };
-            for (into, value) in into.iter_mut().zip(&token[at..at + width]) {
-                *into = value * scale;
+            for (out, value) in out.iter_mut().zip(&token[first..first + width]) {
+                *out = value * scale;
             }
         }
     }
@@ -127,64 +134,66 @@ impl Call<'_> {
     }
 }
 
-impl Room {
-    /// Finds the tokens of a window and gathers their vectors of one head.
+impl WindowScratch {
+    /// Gathers the vectors of one head of the tokens of a window.
     #[inline(always)]
-    pub(super) fn enter(&mut self, call: &Call, head: usize, window: usize) {
+    pub(super) fn gather_window(&mut self, call: &CallContext, head: usize, window: usize) {
         let partition = call.shape.partition;
         let (sample, window) = (window / partition.count(), window % partition.count());
         let voxels = partition.size.iter().product::<usize>();
-        self.places.clear();
-        self.places.extend(partition.places(window).map(|place| Some(sample * voxels + place?)));
+        self.token_indices.clear();
+        self.token_indices
+            .extend(partition.token_indices(window).map(|index| Some(sample * voxels + index?)));
         self.regions.clear();
         self.regions.extend(partition.regions(window));
-        self.apart.clear();
+        self.shift_mask.clear();
         if self.regions.iter().any(|region| *region != 0) {
             for region in 0..8 {
-                let row = self.regions.iter().map(|other| if *other == region { 0.0 } else { APART });
-                self.apart.extend(row);
+                let row =
+                    self.regions.iter().map(|other| if *other == region { 0.0 } else { SHIFT_MASK_VALUE });
+                self.shift_mask.extend(row);
             }
         }
-        call.gather(&self.places, head, Part::Query, call.scale(), &mut self.query);
-        call.gather(&self.places, head, Part::Key, 1.0, &mut self.key);
-        call.gather(&self.places, head, Part::Value, 1.0, &mut self.value);
-        turn(&self.key, call, &mut self.key_columns);
+        call.gather(&self.token_indices, head, Projection::Query, call.scale(), &mut self.query);
+        call.gather(&self.token_indices, head, Projection::Key, 1.0, &mut self.key);
+        call.gather(&self.token_indices, head, Projection::Value, 1.0, &mut self.value);
+        transpose(&self.key, call, &mut self.key_columns);
     }
 
-    /// The probabilities of the queries from `first` on, `[QUERIES, columns]`.
+    /// Attention probabilities of the queries from `first` on, `[QUERIES, columns]`.
     #[inline(always)]
-    pub(super) fn weigh<S: Simd>(&mut self, simd: S, call: &Call, bias: &[f32], first: usize) {
-        let (stride, columns) = (call.values.columns(), call.columns);
+    pub(super) fn probabilities<S: Simd>(&mut self, simd: S, call: &CallContext, bias: &[f32], first: usize) {
+        let (stride, columns) = (call.values.padded_columns(), call.columns);
         self.scores.clear();
         self.scores.extend_from_slice(&bias[first * columns..(first + QUERIES) * columns]);
-        if !self.apart.is_empty() {
+        if !self.shift_mask.is_empty() {
             let regions = self.regions[first..].iter();
             for (scores, region) in self.scores.chunks_exact_mut(columns).zip(regions) {
-                let apart = &self.apart[*region as usize * call.tokens..][..call.tokens];
-                for (score, apart) in scores.iter_mut().zip(apart) {
-                    *score += apart;
+                let mask = &self.shift_mask[*region as usize * call.tokens..][..call.tokens];
+                for (score, mask) in scores.iter_mut().zip(mask) {
+                    *score += mask;
                 }
             }
         }
-        let left = Left { values: &self.query[first * stride..], row: stride, term: 1 };
-        let right = Right { values: &self.key_columns, term: columns };
-        let into = Into { values: &mut self.scores, row: columns, rows: QUERIES, sums: Sums::Continued };
-        multiply_panels(simd, call.keys, call.shape.width, left, right, into);
+        let lhs = Lhs { values: &self.query[first * stride..], row_stride: stride, k_stride: 1 };
+        let rhs = Rhs { values: &self.key_columns, k_stride: columns };
+        let dst = Dst { values: &mut self.scores, row_stride: columns, rows: QUERIES, beta: Beta::One };
+        multiply_panels(simd, call.keys, call.shape.width, lhs, rhs, dst);
         for row in self.scores.chunks_exact_mut(columns) {
-            vector::softmax_of(&mut row[..call.keys.columns()]);
+            simd::softmax_inline(&mut row[..call.keys.padded_columns()]);
         }
     }
 }
 
-/// Rows of tokens as columns, `[width, columns]`.
+/// Transposes token vectors to `[width, columns]`.
 #[inline(always)]
-pub(super) fn turn(rows: &[f32], call: &Call, into: &mut Vec<f32>) {
-    let Call { shape: Shape { width, .. }, columns, tokens, .. } = *call;
-    into.clear();
-    into.resize(width * columns, 0.0);
-    for (column, row) in rows.chunks_exact(call.values.columns()).take(tokens).enumerate() {
-        for (term, value) in row[..width].iter().enumerate() {
-            into[term * columns + column] = *value;
+pub(super) fn transpose(rows: &[f32], call: &CallContext, out: &mut Vec<f32>) {
+    let CallContext { shape: WindowAttentionShape { width, .. }, columns, tokens, .. } = *call;
+    out.clear();
+    out.resize(width * columns, 0.0);
+    for (column, row) in rows.chunks_exact(call.values.padded_columns()).take(tokens).enumerate() {
+        for (k, value) in row[..width].iter().enumerate() {
+            out[k * columns + column] = *value;
         }
     }
 }

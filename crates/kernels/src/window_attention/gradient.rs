@@ -1,18 +1,21 @@
-//! The gradients.
+//! Gradients of the inputs of window attention.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::cpu::{Call, QUERIES, Room, Shape, Slices, turn};
+use super::cpu::{
+    CallContext, QUERIES, WindowAttentionShape, WindowAttentionSlices, WindowScratch, transpose,
+};
 use crate::{
-    fresh::by_places,
-    product::{Into, Left, Right, Sums, multiply_panels},
+    microkernel::{Beta, Dst, Lhs, Rhs, multiply_panels},
     scatter::Scatter,
-    vector,
+    simd,
+    uninit::par_init_scatter,
 };
 
-/// Parts of the windows whose sums are kept apart: fixed, so that results do not depend on threads.
+/// Partial sums over the windows: a constant, for results that do not depend on the number of threads.
 const PARTS: usize = 8;
+
 /// The gradients, shaped as the inputs.
 pub(super) struct WindowGradients {
     pub(super) qkv: Vec<f32>,
@@ -20,52 +23,56 @@ pub(super) struct WindowGradients {
     pub(super) bias_table: Vec<f32>,
 }
 
-/// Sums of one part of the windows, for one head.
+/// Partial sums over some windows, for one head.
 struct PartSums {
-    /// By pair of tokens, `[rows, columns]`; in the end by relative position.
+    /// Bias gradient by pair of tokens, `[rows, columns]`; finally by relative position.
     bias: Vec<f32>,
-    /// Of the padding token's query, key and value.
+    /// Gradients of query, key and value of the padding token.
     padding: [Vec<f32>; 3],
 }
 
 impl PartSums {
-    fn new(call: &Call) -> Self {
+    fn new(call: &CallContext) -> Self {
         let padding = [(); 3].map(|()| vec![0.0; call.shape.width]);
         Self { bias: vec![0.0; call.rows * call.columns], padding }
     }
 }
 
-/// The gradients; probabilities are computed again instead of kept.
-pub(super) fn backward(shape: &Shape, input: Slices, gradient: &[f32]) -> WindowGradients {
-    let call = Call::new(shape, input);
+/// Gradients; probabilities are computed again instead of saved.
+pub(super) fn backward(
+    shape: &WindowAttentionShape,
+    input: WindowAttentionSlices,
+    gradient: &[f32],
+) -> WindowGradients {
+    let call = CallContext::new(shape, input);
     let windows = shape.batch * shape.partition.count();
-    let part = windows.div_ceil(PARTS);
-    let parts = windows.div_ceil(part);
+    let part_windows = windows.div_ceil(PARTS);
+    let parts = windows.div_ceil(part_windows);
     let arch = Arch::new();
-    let task_sums = |into: &Scatter, task: usize| {
-        let (head, from) = (task / parts, task % parts * part);
+    let task_sums = |qkv_grad: &Scatter, task: usize| {
+        let (head, from) = (task / parts, task % parts * part_windows);
         let bias = call.bias(head);
-        let mut room = GradientRoom::default();
+        let mut scratch = WindowGradientScratch::default();
         let mut sums = PartSums::new(&call);
-        for window in from..(from + part).min(windows) {
-            arch.dispatch(Gradient {
+        for window in from..(from + part_windows).min(windows) {
+            arch.dispatch(WindowGradient {
                 call: &call,
                 head,
                 window,
                 bias: &bias,
-                arriving: gradient,
-                room: &mut room,
+                output_grad: gradient,
+                scratch: &mut scratch,
                 sums: &mut sums,
-                into,
+                qkv_grad,
             });
         }
-        PartSums { bias: call.by_position(&sums.bias), ..sums }
+        PartSums { bias: call.sum_by_position(&sums.bias), ..sums }
     };
-    let write = |into: &Scatter| -> Vec<PartSums> {
-        (0..shape.heads * parts).into_par_iter().map(|task| task_sums(into, task)).collect()
+    let write = |qkv_grad: &Scatter| -> Vec<PartSums> {
+        (0..shape.heads * parts).into_par_iter().map(|task| task_sums(qkv_grad, task)).collect()
     };
-    // SAFETY: every voxel lies in one window, and every head writes channels of its own of query, key and value.
-    let (qkv, sums) = unsafe { by_places(input.qkv.len(), write) };
+    // SAFETY: every voxel lies in one window, and the channels of the heads are disjoint and cover query, key and value.
+    let (qkv, sums) = unsafe { par_init_scatter(input.qkv.len(), write) };
     let (mut padding, mut bias_table) = (vec![0.0; input.padding.len()], vec![0.0; input.bias_table.len()]);
     for (task, sums) in sums.iter().enumerate() {
         let head = task / parts;
@@ -74,17 +81,17 @@ pub(super) fn backward(shape: &Shape, input: Slices, gradient: &[f32]) -> Window
         }
         for (part, sums) in sums.padding.iter().enumerate() {
             let at = part * call.channels() + head * shape.width;
-            vector::add(&mut padding[at..at + shape.width], sums);
+            simd::add(&mut padding[at..at + shape.width], sums);
         }
     }
     WindowGradients { qkv, padding, bias_table }
 }
 
-impl Call<'_> {
-    /// Sums a gradient `[rows, columns]` of the bias by relative position.
-    fn by_position(&self, gradient: &[f32]) -> Vec<f32> {
+impl CallContext<'_> {
+    /// Sums a bias gradient `[rows, columns]` by relative position.
+    fn sum_by_position(&self, gradient: &[f32]) -> Vec<f32> {
         let mut sums = vec![0.0; self.input.bias_table.len() / self.shape.heads];
-        let rows = gradient.chunks_exact(self.columns).zip(self.positions.chunks_exact(self.tokens));
+        let rows = gradient.chunks_exact(self.columns).zip(self.position_index.chunks_exact(self.tokens));
         for (row, positions) in rows {
             for (value, position) in row.iter().zip(positions) {
                 sums[*position as usize] += value;
@@ -94,123 +101,125 @@ impl Call<'_> {
     }
 }
 
-/// The gradients of one head of one window.
-struct Gradient<'a> {
-    call: &'a Call<'a>,
+/// One head of one window.
+struct WindowGradient<'a> {
+    call: &'a CallContext<'a>,
     head: usize,
     window: usize,
     bias: &'a [f32],
-    /// The output's gradient.
-    arriving: &'a [f32],
-    room: &'a mut GradientRoom,
+    output_grad: &'a [f32],
+    scratch: &'a mut WindowGradientScratch,
     sums: &'a mut PartSums,
-    into: &'a Scatter<'a>,
+    qkv_grad: &'a Scatter<'a>,
 }
 
-/// What one task uses again from window to window.
+/// Buffers a task reuses.
 #[derive(Default)]
-struct GradientRoom {
-    room: Room,
+struct WindowGradientScratch {
+    window: WindowScratch,
     value_columns: Vec<f32>,
-    /// The output's gradient of a block of queries.
-    arriving: Vec<f32>,
+    /// Output gradient of a block of queries.
+    output_grad: Vec<f32>,
     /// Gradients of the scores of a block of queries.
-    slopes: Vec<f32>,
+    score_grads: Vec<f32>,
     /// Gradients of query, key and value.
-    leaving: [Vec<f32>; 3],
+    projection_grads: [Vec<f32>; 3],
 }
 
-impl GradientRoom {
+impl WindowGradientScratch {
     #[inline(always)]
-    fn enter(&mut self, call: &Call, head: usize, window: usize) {
-        let stride = call.values.columns();
-        self.room.enter(call, head, window);
-        turn(&self.room.value, call, &mut self.value_columns);
-        self.slopes.resize(QUERIES * call.columns, 0.0);
-        for vectors in &mut self.leaving {
+    fn gather_window(&mut self, call: &CallContext, head: usize, window: usize) {
+        let stride = call.values.padded_columns();
+        self.window.gather_window(call, head, window);
+        transpose(&self.window.value, call, &mut self.value_columns);
+        self.score_grads.resize(QUERIES * call.columns, 0.0);
+        for vectors in &mut self.projection_grads {
             vectors.clear();
             vectors.resize(call.rows * stride, 0.0);
         }
     }
 
-    /// Gathers the output's gradient for the queries from `first` on; padding has none.
+    /// Gathers the output gradient of the queries from `first` on; zero for padding.
     #[inline(always)]
-    fn receive(&mut self, call: &Call, head: usize, first: usize, gradient: &[f32]) {
-        let (width, stride) = (call.shape.width, call.values.columns());
-        self.arriving.clear();
-        self.arriving.resize(QUERIES * stride, 0.0);
-        for (place, row) in self.room.places[first..].iter().zip(self.arriving.chunks_exact_mut(stride)) {
-            if let Some(place) = place {
-                let at = place * call.channels() + head * width;
+    fn gather_output_grad(&mut self, call: &CallContext, head: usize, first: usize, gradient: &[f32]) {
+        let (width, stride) = (call.shape.width, call.values.padded_columns());
+        self.output_grad.clear();
+        self.output_grad.resize(QUERIES * stride, 0.0);
+        for (index, row) in
+            self.window.token_indices[first..].iter().zip(self.output_grad.chunks_exact_mut(stride))
+        {
+            if let Some(index) = index {
+                let at = index * call.channels() + head * width;
                 row[..width].copy_from_slice(&gradient[at..at + width]);
             }
         }
     }
 }
 
-impl WithSimd for Gradient<'_> {
+impl WithSimd for WindowGradient<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { call, head, window, bias, arriving: gradient, room, sums, into } = self;
-        let Call { columns, rows, values, tokens, .. } = *call;
-        let stride = values.columns();
-        room.enter(call, head, window);
+        let Self { call, head, window, bias, output_grad, scratch, sums, qkv_grad } = self;
+        let CallContext { columns, rows, values, tokens, .. } = *call;
+        let stride = values.padded_columns();
+        scratch.gather_window(call, head, window);
         for first in (0..tokens).step_by(QUERIES) {
-            room.receive(call, head, first, gradient);
-            room.room.weigh(simd, call, bias, first);
-            let GradientRoom { room, value_columns, arriving, slopes, leaving } = &mut *room;
-            let [of_query, of_key, of_value] = leaving;
-            // Of the values: probabilitiesᵀ · gradient.
-            let left = Left { values: &room.scores, row: 1, term: columns };
-            let right = Right { values: arriving, term: stride };
-            let all = Into { values: of_value, row: stride, rows, sums: Sums::Continued };
-            multiply_panels(simd, values, QUERIES, left, right, all);
-            // Of the probabilities: gradient · valuesᵀ; then through the softmax.
-            let left = Left { values: arriving, row: stride, term: 1 };
-            let right = Right { values: value_columns, term: columns };
-            let block = Into { values: slopes, row: columns, rows: QUERIES, sums: Sums::Fresh };
-            multiply_panels(simd, call.keys, call.shape.width, left, right, block);
-            let of_bias = sums.bias[first * columns..].chunks_exact_mut(columns);
-            let by_row = slopes.chunks_exact_mut(columns).zip(room.scores.chunks_exact(columns));
-            for ((slopes, row), of_bias) in by_row.zip(of_bias) {
-                vector::softmax_gradient_of(&row[..tokens], &mut slopes[..tokens]);
-                for (sum, slope) in of_bias[..tokens].iter_mut().zip(&*slopes) {
-                    *sum += slope;
+            scratch.gather_output_grad(call, head, first, output_grad);
+            scratch.window.probabilities(simd, call, bias, first);
+            let WindowGradientScratch { window, value_columns, output_grad, score_grads, projection_grads } =
+                &mut *scratch;
+            let [query_grad, key_grad, value_grad] = projection_grads;
+            // Values: probabilitiesᵀ · output gradient.
+            let lhs = Lhs { values: &window.scores, row_stride: 1, k_stride: columns };
+            let rhs = Rhs { values: output_grad, k_stride: stride };
+            let dst = Dst { values: value_grad, row_stride: stride, rows, beta: Beta::One };
+            multiply_panels(simd, values, QUERIES, lhs, rhs, dst);
+            // Probabilities: output gradient · valuesᵀ; then through the softmax.
+            let lhs = Lhs { values: output_grad, row_stride: stride, k_stride: 1 };
+            let rhs = Rhs { values: value_columns, k_stride: columns };
+            let dst = Dst { values: score_grads, row_stride: columns, rows: QUERIES, beta: Beta::Zero };
+            multiply_panels(simd, call.keys, call.shape.width, lhs, rhs, dst);
+            let bias_sums = sums.bias[first * columns..].chunks_exact_mut(columns);
+            let score_rows = score_grads.chunks_exact_mut(columns).zip(window.scores.chunks_exact(columns));
+            for ((score_grads, row), bias_sums) in score_rows.zip(bias_sums) {
+                simd::softmax_gradient_inline(&row[..tokens], &mut score_grads[..tokens]);
+                for (sum, grad) in bias_sums[..tokens].iter_mut().zip(&*score_grads) {
+                    *sum += grad;
                 }
             }
-            // Of the queries: slopes · keys; of the keys: slopesᵀ · queries.
-            let left = Left { values: slopes, row: columns, term: 1 };
-            let right = Right { values: &room.key, term: stride };
-            let block = &mut of_query[first * stride..];
-            let block = Into { values: block, row: stride, rows: QUERIES, sums: Sums::Fresh };
-            multiply_panels(simd, values, tokens, left, right, block);
-            let left = Left { values: slopes, row: 1, term: columns };
-            let right = Right { values: &room.query[first * stride..], term: stride };
-            let all = Into { values: of_key, row: stride, rows, sums: Sums::Continued };
-            multiply_panels(simd, values, QUERIES, left, right, all);
+            // Queries: score gradients · keys; keys: score gradientsᵀ · queries.
+            let lhs = Lhs { values: score_grads, row_stride: columns, k_stride: 1 };
+            let rhs = Rhs { values: &window.key, k_stride: stride };
+            let block = &mut query_grad[first * stride..];
+            let dst = Dst { values: block, row_stride: stride, rows: QUERIES, beta: Beta::Zero };
+            multiply_panels(simd, values, tokens, lhs, rhs, dst);
+            let lhs = Lhs { values: score_grads, row_stride: 1, k_stride: columns };
+            let rhs = Rhs { values: &window.query[first * stride..], k_stride: stride };
+            let dst = Dst { values: key_grad, row_stride: stride, rows, beta: Beta::One };
+            multiply_panels(simd, values, QUERIES, lhs, rhs, dst);
         }
-        room.leave(call, head, sums, into);
+        scratch.scatter_window(call, head, sums, qkv_grad);
     }
 }
 
-impl GradientRoom {
-    /// Hands the gradients of a window's tokens on; those of padding tokens are summed.
+impl WindowGradientScratch {
+    /// Writes the gradients of the tokens of a window; those of padding tokens are summed.
     #[inline(always)]
-    fn leave(&mut self, call: &Call, head: usize, sums: &mut PartSums, into: &Scatter) {
-        let (width, channels, stride) = (call.shape.width, call.channels(), call.values.columns());
-        for query in &mut self.leaving[0] {
+    fn scatter_window(&mut self, call: &CallContext, head: usize, sums: &mut PartSums, qkv_grad: &Scatter) {
+        let (width, channels, stride) = (call.shape.width, call.channels(), call.values.padded_columns());
+        for query in &mut self.projection_grads[0] {
             *query *= call.scale();
         }
-        for (part, rows) in self.leaving.iter().enumerate() {
-            for (place, row) in self.room.places.iter().zip(rows.chunks_exact(stride)) {
-                let Some(place) = place else {
+        for (part, rows) in self.projection_grads.iter().enumerate() {
+            for (index, row) in self.window.token_indices.iter().zip(rows.chunks_exact(stride)) {
+                let Some(index) = index else {
                     sums.padding[part].iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
                     continue;
                 };
-                // SAFETY: a token lies in one window, and each head has channels of its own.
-                unsafe { into.write((place * 3 + part) * channels + head * width, &row[..width]) };
+                // SAFETY: a token lies in one window, and the channels of the heads are disjoint.
+                unsafe { qkv_grad.write((index * 3 + part) * channels + head * width, &row[..width]) };
             }
         }
     }

@@ -82,7 +82,7 @@ fn scores_of_many_tiles_equal_burn() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Several queries and keys: where all weight lies on one key, gradients are what rounding leaves.
+    /// At least two keys: with a single one the gradients of query and key are nothing but rounding.
     #[test]
     fn any_shape_equals_burn(
         [groups, repeats] in prop::array::uniform2(1usize..4),

@@ -1,4 +1,4 @@
-//! Blocks whose insides are computed once more, against the same blocks remembered whole.
+//! Gradient checkpointing against the same blocks with saved activations.
 
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ const SHAPE: [usize; 5] = [2, 4, 3, 5, CHANNELS];
 struct Block {
     filter: Param<Tensor<5>>,
     weight: Param<Tensor<2>>,
-    unread: Param<Tensor<1>>,
+    unused: Param<Tensor<1>>,
 }
 
 impl Block {
@@ -28,26 +28,26 @@ impl Block {
         Self {
             filter: Param::from_tensor(random([3, 3, 3, CHANNELS, CHANNELS], 1, device)),
             weight: Param::from_tensor(random([CHANNELS, CHANNELS], 2, device)),
-            unread: Param::from_tensor(random([3], 3, device)),
+            unused: Param::from_tensor(random([3], 3, device)),
         }
     }
 
-    fn forward(&self, [map, carried]: [Tensor<5>; 2]) -> Tensor<5> {
+    fn forward(&self, [map, residual]: [Tensor<5>; 2]) -> Tensor<5> {
         let hidden = gelu(linear(conv3d(map.clone(), self.filter.val()), self.weight.val(), None));
-        instance_norm_add(hidden * map, carried, 1e-5, 0.01)
+        instance_norm_add(hidden * map, residual, 1e-5, 0.01)
     }
 }
 
-/// The block three times in a chain, its weights shared, on a device with and without gradient checkpointing: how often
-/// the block was computed, then the output, and the gradients of map, carried, filter and weight.
-fn chain(device: &Device, map_learns: bool) -> (usize, Vec<Tensor<1>>) {
+/// Three passes through one block: how often it was computed, then the output and the gradients of map, residual, filter
+/// and weight.
+fn chain(device: &Device, map_requires_grad: bool) -> (usize, Vec<Tensor<1>>) {
     let block = Block::new(device);
-    let map = random(SHAPE, 4, device).set_require_grad(map_learns);
-    let carried = random(SHAPE, 5, device).require_grad();
+    let map = random(SHAPE, 4, device).set_require_grad(map_requires_grad);
+    let residual = random(SHAPE, 5, device).require_grad();
     let calls = Arc::new(AtomicUsize::new(0));
     let pass = |map: Tensor<5>| {
         let calls = Arc::clone(&calls);
-        checkpoint(&block, [map, carried.clone()], move |block, inputs| {
+        checkpoint(&block, [map, residual.clone()], move |block, inputs| {
             calls.fetch_add(1, Ordering::Relaxed);
             block.forward(inputs)
         })
@@ -55,10 +55,10 @@ fn chain(device: &Device, map_learns: bool) -> (usize, Vec<Tensor<1>>) {
     let output = pass(pass(pass(map.clone())));
     let found = output.clone().inner();
     let gradients = (output * random(SHAPE, 6, device)).sum().backward();
-    assert!(block.unread.val().grad(&gradients).is_none());
+    assert!(block.unused.val().grad(&gradients).is_none());
     let filter = flat(block.filter.val(), &gradients);
     let weight = flat(block.weight.val(), &gradients);
-    let inputs = [&map, &carried].map(|input| flat(input.clone(), &gradients));
+    let inputs = [&map, &residual].map(|input| flat(input.clone(), &gradients));
     let all = [Some(found.flatten(0, 4)), filter, weight].into_iter().chain(inputs).flatten();
     (calls.load(Ordering::Relaxed), all.collect())
 }
@@ -68,24 +68,25 @@ fn flat<const D: usize>(tensor: Tensor<D>, gradients: &Gradients) -> Option<Tens
 }
 
 #[test]
-fn what_is_computed_once_more_has_the_same_gradients_to_the_bit() {
+fn checkpointing_gives_the_same_gradients_to_the_bit() {
     let device = Device::flex().autodiff();
-    for map_learns in [true, false] {
-        let (calls, remembered) = chain(&device, map_learns);
-        let (calls_again, again) = chain(&device.clone().gradient_checkpointing(), map_learns);
-        assert_eq!((calls, calls_again), (3, 6));
+    for map_requires_grad in [true, false] {
+        let (calls, saved) = chain(&device, map_requires_grad);
+        let (recomputed_calls, recomputed) =
+            chain(&device.clone().gradient_checkpointing(), map_requires_grad);
+        assert_eq!((calls, recomputed_calls), (3, 6));
         assert_eq!(
-            (remembered.len(), again.len()),
-            (4 + usize::from(map_learns), 4 + usize::from(map_learns))
+            (saved.len(), recomputed.len()),
+            (4 + usize::from(map_requires_grad), 4 + usize::from(map_requires_grad))
         );
-        for (remembered, again) in remembered.into_iter().zip(again) {
-            again.into_data().assert_eq(&remembered.into_data(), true);
+        for (saved, recomputed) in saved.into_iter().zip(recomputed) {
+            recomputed.into_data().assert_eq(&saved.into_data(), true);
         }
     }
 }
 
 #[test]
-fn weights_learn_where_no_input_does() {
+fn parameters_get_gradients_where_no_input_requires_one() {
     let gradient = |device: &Device| {
         let block = Block::new(device);
         let inputs = [random(SHAPE, 4, device), random(SHAPE, 5, device)];
@@ -97,7 +98,7 @@ fn weights_learn_where_no_input_does() {
 }
 
 #[test]
-fn what_is_frozen_gets_no_gradient_and_needs_none() {
+fn a_frozen_block_gets_no_gradient() {
     let device = Device::flex().autodiff().gradient_checkpointing();
     let block = Block::new(&device).no_grad();
     let map = random(SHAPE, 4, &device).require_grad();
@@ -108,7 +109,7 @@ fn what_is_frozen_gets_no_gradient_and_needs_none() {
 }
 
 #[test]
-fn without_gradients_a_block_is_computed_once() {
+fn without_autodiff_a_block_is_computed_once() {
     let (device, calls) = (Device::flex(), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&calls);
     let inputs = [random(SHAPE, 4, &device), random(SHAPE, 5, &device)];

@@ -12,17 +12,17 @@ fn burn_conv3d(input: Tensor<5>, weight: Tensor<5>) -> Tensor<5> {
     module::conv3d(input, weight.permute([4, 3, 0, 1, 2]), None, options).permute([0, 2, 3, 4, 1])
 }
 
-/// `[batch, x, y, z, inputs, outputs]`
-fn check([batch, x, y, z, inputs, outputs]: [usize; 6]) {
+/// `[batch, x, y, z, in_channels, out_channels]`
+fn check([batch, x, y, z, in_channels, out_channels]: [usize; 6]) {
     let device = device();
-    let input = random([batch, x, y, z, inputs], 1, &device).require_grad();
-    let weight = random([3, 3, 3, inputs, outputs], 2, &device).require_grad();
-    let slope = random([batch, x, y, z, outputs], 3, &device);
+    let input = random([batch, x, y, z, in_channels], 1, &device).require_grad();
+    let weight = random([3, 3, 3, in_channels, out_channels], 2, &device).require_grad();
+    let output_grad = random([batch, x, y, z, out_channels], 3, &device);
     let ours = conv3d(input.clone(), weight.clone());
     let theirs = burn_conv3d(input.clone(), weight.clone());
     assert_close("output", ours.clone(), theirs.clone());
-    let ours = (ours * slope.clone()).sum().backward();
-    let theirs = (theirs * slope).sum().backward();
+    let ours = (ours * output_grad.clone()).sum().backward();
+    let theirs = (theirs * output_grad).sum().backward();
     for (what, tensor) in [("input", input), ("weight", weight)] {
         let gradient = |gradients| tensor.grad(gradients).expect("the tensor is tracked");
         assert_close(what, gradient(&ours), gradient(&theirs));
@@ -45,7 +45,7 @@ fn equals_burn_on_a_single_voxel() {
 }
 
 #[test]
-fn equals_burn_where_sections_are_divided() {
+fn equals_burn_where_planes_are_divided() {
     check([2, 3, 33, 19, 2, 3]);
 }
 
@@ -57,7 +57,7 @@ fn equals_burn_with_one_channel() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Both ways of the kernel, every number of channels around the width of a vector, odd and even sides.
+    /// Covers all algorithms, numbers of channels around the width of a vector, odd and even sides.
     #[test]
     fn equals_burn_on_any_shape(
         batch in 1usize..3,

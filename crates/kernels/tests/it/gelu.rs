@@ -1,11 +1,11 @@
-//! GELU against its definition in float64, its gradient against Burn's.
+//! GELU against its definition in float64, and its gradient against Burn's.
 
 use bipvl_kernels::gelu;
 use burn::tensor::{Tensor, TensorData, activation};
 
 use crate::{assert_close, device, random::random};
 
-/// The approximation of erf is good to 5e-7; GELU multiplies it by at most half of x, here 8.
+/// The approximation of erf is good to 5e-7; GELU multiplies it by at most x / 2.
 const GELU_TOLERANCE: f64 = 3e-6;
 
 /// erf by its Taylor series, good to 1e-12 for |x| < 3.

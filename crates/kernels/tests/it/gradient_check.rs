@@ -1,4 +1,4 @@
-//! Every gradient against finite differences: a witness that is not automatic differentiation.
+//! Gradients against central finite differences, as `torch.autograd.gradcheck`.
 
 use bipvl_kernels::{
     AttentionInput, WindowAttentionInput, WindowPartition, attention, conv_transpose3d_concat, conv3d, gelu,
@@ -8,12 +8,12 @@ use burn::tensor::Tensor;
 
 use crate::{device, random::random};
 
-/// Half the distance between the two points of a difference: rounding and curvature are both small there.
+/// Step of the central difference: rounding and curvature are both small.
 const STEP: f32 = 1e-2;
-/// Relative to the lengths of gradient and direction; what rounding of float32 and curvature leave.
+/// Relative to the norms of gradient and direction: float32 rounding and curvature.
 const TOLERANCE: f64 = 2e-3;
 
-/// Compares the slope of `loss` along a random direction with what its gradient says.
+/// Compares the directional derivative of `loss` along a random direction with its gradient.
 fn check<const D: usize>(what: &str, at: Tensor<D>, loss: impl Fn(Tensor<D>) -> Tensor<1>) {
     let at = at.require_grad();
     let gradient = at.grad(&loss(at.clone()).backward()).expect("the tensor is tracked");
@@ -30,7 +30,7 @@ fn check<const D: usize>(what: &str, at: Tensor<D>, loss: impl Fn(Tensor<D>) -> 
     let length = (product(&gradient, &gradient) * product(&direction, &direction)).sqrt();
     assert!(
         (found - expected).abs() <= TOLERANCE * length,
-        "{what}: the slope is {found}, the gradient says {expected}"
+        "{what}: the finite difference is {found}, the gradient gives {expected}"
     );
 }
 
@@ -61,7 +61,7 @@ fn linear_layer() {
 }
 
 #[test]
-fn upsampling() {
+fn transposed_convolution() {
     let (map, weight) = (random([1, 2, 3, 2, 6], 1, &device()), random([6, 40], 2, &device()));
     let skip = random([1, 4, 6, 4, 3], 3, &device());
     let run = |map, weight, skip| weighed(conv_transpose3d_concat(map, weight, skip));
@@ -71,7 +71,7 @@ fn upsampling() {
 }
 
 #[test]
-fn attention_in_windows() {
+fn windowed_attention() {
     let partition = WindowPartition::new([4, 5, 3], 3, 1);
     let qkv = random([1, 4, 5, 3, 12], 1, &device());
     let padding = random([12], 2, &device());
@@ -85,7 +85,7 @@ fn attention_in_windows() {
 }
 
 #[test]
-fn attention_of_tokens() {
+fn token_attention() {
     let tokens = |seed| random([4, 8, 2, 6], seed, &device());
     let bias = random([2, 8, 8], 4, &device());
     let mask = random([2, 8, 8], 5, &device());
@@ -103,10 +103,12 @@ fn attention_of_tokens() {
 fn norms() {
     let map = random([2, 3, 4, 5, 6], 1, &device());
     check("instance norm", map.clone(), |map| weighed(instance_norm(map, 1e-5, 1.0)));
-    // Sums stay away from zero, where the slope jumps.
-    let carried = random([2, 3, 4, 5, 6], 5, &device()).sign() * 5.0;
-    check("input", map.clone(), |map| weighed(instance_norm_add(map, carried.clone(), 1e-5, 0.1)));
-    check("carried", carried.clone(), |carried| weighed(instance_norm_add(map.clone(), carried, 1e-5, 0.1)));
+    // Sums stay away from zero, where the derivative jumps.
+    let residual = random([2, 3, 4, 5, 6], 5, &device()).sign() * 5.0;
+    check("input", map.clone(), |map| weighed(instance_norm_add(map, residual.clone(), 1e-5, 0.1)));
+    check("residual", residual.clone(), |residual| {
+        weighed(instance_norm_add(map.clone(), residual, 1e-5, 0.1))
+    });
     let (gamma, beta) = (random([17], 2, &device()), random([17], 3, &device()));
     let tokens = random([2, 9, 17], 4, &device());
     check("tokens", tokens.clone(), |x| weighed(layer_norm(x, gamma.clone(), beta.clone(), 1e-5)));

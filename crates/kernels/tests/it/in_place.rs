@@ -1,4 +1,4 @@
-//! Operations that overwrite what nobody else reads, and nothing that somebody does.
+//! Operations overwrite a tensor that is the only handle of its storage, and no other.
 
 use bipvl_kernels::{gelu, instance_norm, instance_norm_add};
 use burn::tensor::{Device, Tensor};
@@ -7,8 +7,7 @@ use crate::random::random;
 
 const SHAPE: [usize; 5] = [2, 3, 5, 4, 7];
 
-/// Runs an operation on a tensor that is also read elsewhere, and on one that is not; both must give the same
-/// bits, and the tensor that is read elsewhere must keep its values.
+/// Runs an operation on a shared and on a unique tensor: both give the same bits, and the shared one keeps its values.
 fn check(run: impl Fn(Tensor<5>) -> Tensor<5>) {
     let device = Device::flex();
     let shared = random(SHAPE, 1, &device);
@@ -18,7 +17,7 @@ fn check(run: impl Fn(Tensor<5>) -> Tensor<5>) {
 }
 
 #[test]
-fn a_shared_input_is_kept_and_another_gives_the_same() {
+fn a_shared_input_is_not_overwritten() {
     check(gelu);
     check(|input| instance_norm(input, 1e-5, 0.01));
     check(|input| instance_norm_add(input, random(SHAPE, 2, &Device::flex()), 1e-5, 0.01));
@@ -26,7 +25,7 @@ fn a_shared_input_is_kept_and_another_gives_the_same() {
 }
 
 #[test]
-fn a_part_of_a_tensor_gives_that_part() {
+fn a_slice_of_a_tensor_gives_the_slice_of_the_output() {
     let device = Device::flex();
     let whole = || random([6, 3, 5, 4, 7], 3, &device);
     let (expected, shared) = (gelu(whole()).slice_dim(0, 2..4).into_data(), whole());

@@ -6,19 +6,20 @@ use proptest::prelude::*;
 
 use crate::{assert_close, device, random::random};
 
-fn check(shape: [usize; 3], outputs: usize, with_bias: bool) {
+fn check(shape: [usize; 3], out_features: usize, with_bias: bool) {
     let device = device();
     let input = random(shape, 1, &device).require_grad();
-    let weight = random([shape[2], outputs], 2, &device).require_grad();
-    let bias = with_bias.then(|| random([outputs], 3, &device).require_grad());
-    let slope = random([shape[0], shape[1], outputs], 4, &device);
+    let weight = random([shape[2], out_features], 2, &device).require_grad();
+    let bias = with_bias.then(|| random([out_features], 3, &device).require_grad());
+    let output_grad = random([shape[0], shape[1], out_features], 4, &device);
     let ours = linear(input.clone(), weight.clone(), bias.clone());
     let mut theirs = input.clone().matmul(weight.clone().unsqueeze());
     if let Some(bias) = &bias {
         theirs = theirs + bias.clone().unsqueeze();
     }
     assert_close("output", ours.clone(), theirs.clone());
-    let (ours, theirs) = ((ours * slope.clone()).sum().backward(), (theirs * slope).sum().backward());
+    let (ours, theirs) =
+        ((ours * output_grad.clone()).sum().backward(), (theirs * output_grad).sum().backward());
     assert_close("input", input.grad(&ours).unwrap(), input.grad(&theirs).unwrap());
     assert_close("weight", weight.grad(&ours).unwrap(), weight.grad(&theirs).unwrap());
     if let Some(bias) = bias {
@@ -37,20 +38,20 @@ proptest! {
     #[test]
     fn any_shape_equals_burn(
         shape in prop::array::uniform3(1usize..40),
-        outputs in 1usize..110,
+        out_features in 1usize..110,
         with_bias in any::<bool>(),
     ) {
-        check(shape, outputs, with_bias);
+        check(shape, out_features, with_bias);
     }
 }
 
 #[test]
-fn slopes_are_not_asked_for_a_frozen_input() {
+fn weight_gets_its_gradient_when_the_input_is_frozen() {
     let device = device();
     let input = Tensor::<2>::ones([3, 4], &device);
     let weight = random([4, 5], 1, &device).require_grad();
     let gradients = linear(input, weight.clone(), None).sum().backward();
-    // Three rows of ones: every weight counts three times.
+    // Three rows of ones.
     let found = weight.grad(&gradients).unwrap();
     assert_close("weight", found.clone(), found.ones_like() * 3.0);
 }

@@ -3,23 +3,23 @@
 
 mod adamw;
 mod attention;
+mod checkpoint;
 mod conv3d;
 mod gelu;
+mod gradient_check;
 mod in_place;
 mod linear;
 mod norm;
 mod random;
-mod checkpoint;
-mod gradient_check;
 mod upsample;
 mod window_attention;
 
 use burn::tensor::{Device, Tensor};
 
-/// Kernels sum in another order than Burn; relative to the largest value, float32 allows this.
+/// Relative to the largest value: kernels and Burn sum float32 in different orders.
 const TOLERANCE: f32 = 2e-5;
 
-/// Where values and gradients are computed.
+/// CPU with autodiff.
 fn device() -> Device {
     Device::flex().autodiff()
 }

@@ -13,17 +13,17 @@ fn burn_normalize<const D: usize>(input: Tensor<D>, axis: usize) -> Tensor<D> {
     centered.clone() / (centered.square().mean_dim(axis) + EPSILON).sqrt()
 }
 
-fn burn_instance_norm(input: Tensor<5>, slope: f64) -> Tensor<5> {
+fn burn_instance_norm(input: Tensor<5>, negative_slope: f64) -> Tensor<5> {
     let [batch, x, y, z, channels] = input.dims();
     let normal = burn_normalize(input.reshape([batch, x * y * z, channels]), 1);
-    activation::leaky_relu(normal, slope).reshape([batch, x, y, z, channels])
+    activation::leaky_relu(normal, negative_slope).reshape([batch, x, y, z, channels])
 }
 
-fn check_instance_norm(shape: [usize; 5], slope: f32) {
+fn check_instance_norm(shape: [usize; 5], negative_slope: f32) {
     let input = (random(shape, 1, &device()) * 3.0 + 7.0).require_grad();
     let weight = random(shape, 2, &device());
-    let ours = instance_norm(input.clone(), EPSILON, slope);
-    let theirs = burn_instance_norm(input.clone(), f64::from(slope));
+    let ours = instance_norm(input.clone(), EPSILON, negative_slope);
+    let theirs = burn_instance_norm(input.clone(), f64::from(negative_slope));
     assert_close("output", ours.clone(), theirs.clone());
     let (ours, theirs) = ((ours * weight.clone()).sum().backward(), (theirs * weight).sum().backward());
     assert_close("gradient", input.grad(&ours).unwrap(), input.grad(&theirs).unwrap());
@@ -35,23 +35,25 @@ fn instance_norm_equals_its_formula() {
     check_instance_norm([1, 11, 12, 13, 17], 1.0);
 }
 
-fn check_instance_norm_add(shape: [usize; 5], carried: Tensor<5>, slope: f32) {
+fn check_instance_norm_add(shape: [usize; 5], residual: Tensor<5>, negative_slope: f32) {
     let input = (random(shape, 1, &device()) * 3.0 + 7.0).require_grad();
-    let carried = carried.require_grad();
+    let residual = residual.require_grad();
     let weight = random(shape, 3, &device());
-    let ours = instance_norm_add(input.clone(), carried.clone(), EPSILON, slope);
-    let sum = burn_instance_norm(input.clone(), 1.0) + carried.clone();
-    let theirs = activation::leaky_relu(sum, f64::from(slope));
+    let ours = instance_norm_add(input.clone(), residual.clone(), EPSILON, negative_slope);
+    let sum = burn_instance_norm(input.clone(), 1.0) + residual.clone();
+    let theirs = activation::leaky_relu(sum, f64::from(negative_slope));
     assert_close("output", ours.clone(), theirs.clone());
     let (ours, theirs) = ((ours * weight.clone()).sum().backward(), (theirs * weight).sum().backward());
     assert_close("input", input.grad(&ours).unwrap(), input.grad(&theirs).unwrap());
-    assert_close("carried", carried.grad(&ours).unwrap(), carried.grad(&theirs).unwrap());
+    assert_close("residual", residual.grad(&ours).unwrap(), residual.grad(&theirs).unwrap());
 }
 
 #[test]
-fn instance_norm_with_what_is_carried_equals_its_formula() {
-    for (shape, slope) in [([2, 5, 6, 7, 3], 0.01), ([1, 11, 12, 13, 17], 0.2), ([3, 1, 2, 3, 1], 0.01)] {
-        check_instance_norm_add(shape, random(shape, 2, &device()), slope);
+fn instance_norm_add_equals_its_formula() {
+    for (shape, negative_slope) in
+        [([2, 5, 6, 7, 3], 0.01), ([1, 11, 12, 13, 17], 0.2), ([3, 1, 2, 3, 1], 0.01)]
+    {
+        check_instance_norm_add(shape, random(shape, 2, &device()), negative_slope);
     }
 }
 
@@ -66,15 +68,15 @@ proptest! {
     ) {
         let shape = [batch, x, y, z, channels];
         check_instance_norm(shape, 1.0);
-        // Sums stay away from zero, where rounding decides which slope holds.
+        // Sums stay away from zero, where rounding decides the side of the activation.
         check_instance_norm_add(shape, random(shape, 2, &device()).sign() * 8.0, 0.01);
-        // Of few channels a norm leaves little but signs, and gradients are what rounding leaves.
+        // With few channels a norm is nearly a sign, and gradients nearly rounding.
         check_layer_norm([batch, x * y * z, channels + 7]);
     }
 }
 
 #[test]
-fn what_is_carried_around_a_norm_and_into_it_has_both_gradients() {
+fn a_tensor_that_is_input_and_residual_gets_both_gradients() {
     let input = random([2, 3, 4, 5, 6], 1, &device()).require_grad();
     let ours = instance_norm_add(input.clone(), input.clone(), EPSILON, 0.1);
     let theirs = activation::leaky_relu(burn_instance_norm(input.clone(), 1.0) + input.clone(), 0.1);

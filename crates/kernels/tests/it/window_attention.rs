@@ -1,4 +1,4 @@
-//! Window attention against the windows cut out by Burn's operations.
+//! Window attention against windows cut out with Burn's operations.
 
 use bipvl_kernels::{WindowAttentionInput, WindowPartition, window_attention};
 use burn::tensor::{Int, Tensor, TensorData, activation};
@@ -6,10 +6,10 @@ use proptest::prelude::*;
 
 use crate::{assert_close, device, random::random};
 
-/// The score of two tokens of different regions is lower by this, as in MONAI.
-const APART: f32 = -100.0;
+/// Added to the score of two tokens of different regions, as in MONAI.
+const SHIFT_MASK_VALUE: f32 = -100.0;
 
-/// One window at a time, token by token: which voxel each is, or none.
+/// For each window, the region and the voxel of each token; no voxel for padding.
 fn tokens_of(partition: WindowPartition) -> Vec<Vec<([usize; 3], Option<usize>)>> {
     let WindowPartition { size: map, window_shape: window, shift, .. } = partition;
     let padded: [usize; 3] = std::array::from_fn(|axis| map[axis].next_multiple_of(window[axis]));
@@ -33,8 +33,8 @@ fn indices(shape: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
     (0..x * y * z).map(move |index| [index / (y * z), index / z % y, index % z])
 }
 
-/// A padding token stands behind the last voxel of each sample.
-fn by_burn(input: WindowAttentionInput) -> Tensor<5> {
+/// The padding token is appended after the last voxel of each sample.
+fn burn_window_attention(input: WindowAttentionInput) -> Tensor<5> {
     let WindowAttentionInput { qkv, padding_token: padding, bias_table, partition } = input;
     let ([batch, x, y, z, channels], [_, heads]) = (qkv.dims(), bias_table.dims());
     let (voxels, width, side) = (x * y * z, channels / 3 / heads, 2 * partition.window_size - 1);
@@ -54,7 +54,7 @@ fn by_burn(input: WindowAttentionInput) -> Tensor<5> {
         let mut positions = Vec::new();
         for (query, (region, _)) in window.iter().enumerate() {
             for (key, (other, _)) in window.iter().enumerate() {
-                mask.push(if region == other { 0.0 } else { APART });
+                mask.push(if region == other { 0.0 } else { SHIFT_MASK_VALUE });
                 let away =
                     |axis: usize| all_full[query][axis] + partition.window_size - 1 - all_full[key][axis];
                 positions.push(((away(0) * side + away(1)) * side + away(2)) as i64);
@@ -89,7 +89,7 @@ fn check(batch: usize, heads: usize, width: usize, partition: WindowPartition) {
         partition,
     };
     let weight = random([batch, x, y, z, channels / 3], 4, &device);
-    let (ours, theirs) = (window_attention(input()), by_burn(input()));
+    let (ours, theirs) = (window_attention(input()), burn_window_attention(input()));
     assert_close("output", ours.clone(), theirs.clone());
     let (ours, theirs) = ((ours * weight.clone()).sum().backward(), (theirs * weight).sum().backward());
     assert_close("qkv", qkv.grad(&ours).unwrap(), qkv.grad(&theirs).unwrap());

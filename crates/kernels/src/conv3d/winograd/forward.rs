@@ -1,102 +1,105 @@
-//! From an input and a filter to the output, block by block.
+//! Forward pass, block by block.
 
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    Block, PLANE, POINTS, blocks, filter,
-    points::{self, Map, OF_INPUT, Steps},
-    tiles,
+    PLANE, POINTS, TileBlock, blocks, filter, tiles,
+    transforms::{self, FeatureMap, INPUT_TRANSFORM, TransformScratch},
 };
 use crate::{
-    conv3d::cpu::Shape,
-    fresh::{Cut, by_blocks},
-    product::{Into, Left, Panels, Right, Sums, multiply_panel},
+    conv3d::cpu::ConvShape,
+    microkernel::{Beta, Dst, Lhs, Panels, Rhs, multiply_panel},
+    uninit::{Chunking, par_init_chunks},
 };
 
-/// `[batch, x, y, z, outputs]` from `[batch, x, y, z, inputs]` and `[3, 3, 3, inputs, outputs]`.
-pub(in crate::conv3d) fn forward(shape: Shape, input: &[f32], weight: &[f32]) -> Vec<f32> {
+/// `[batch, x, y, z, out_channels]` from `[batch, x, y, z, in_channels]` and `[3, 3, 3, in_channels, out_channels]`.
+pub(in crate::conv3d) fn forward(shape: ConvShape, input: &[f32], weight: &[f32]) -> Vec<f32> {
     let arch = Arch::new();
-    let panels = Panels::of(shape.outputs);
+    let panels = Panels::new(shape.out_channels);
     let filters = filter::transform(shape, panels, weight);
     let [x_size, y_size, z_size] = shape.size;
-    let section = y_size * z_size;
-    let (group, block) = (x_size * section * shape.outputs, 2 * section * shape.outputs);
-    let cut = Cut { values: shape.batch * group, group, block };
-    by_blocks(cut, |room: &mut Room, at, output| {
-        let sample = x_size * section * shape.inputs;
-        let values = &input[at / group * sample..][..sample];
-        let map = Map { values, size: shape.size, channels: shape.inputs };
-        for block in blocks(at % group / block, shape.size) {
-            arch.dispatch(Forward {
+    let plane_voxels = y_size * z_size;
+    let (group, block) = (x_size * plane_voxels * shape.out_channels, 2 * plane_voxels * shape.out_channels);
+    let chunking = Chunking { len: shape.batch * group, group, block };
+    par_init_chunks(chunking, |scratch: &mut WinogradScratch, offset, output| {
+        let sample = x_size * plane_voxels * shape.in_channels;
+        let values = &input[offset / group * sample..][..sample];
+        let map = FeatureMap { values, size: shape.size, channels: shape.in_channels };
+        for block in blocks(offset % group / block, shape.size) {
+            arch.dispatch(BlockForward {
                 map,
                 block,
                 panels,
                 filters: &filters,
-                outputs: shape.outputs,
-                room,
+                out_channels: shape.out_channels,
+                scratch,
                 output,
             });
         }
     })
 }
 
-/// What one thread uses again from block to block.
+/// Buffers a thread reuses.
 #[derive(Default)]
-struct Room {
-    steps: Steps,
+struct WinogradScratch {
+    transform: TransformScratch,
     points: Vec<f32>,
     products: Vec<f32>,
 }
 
-/// One block: input points, products with the filters' points, and back to outputs.
-struct Forward<'a> {
-    map: Map<'a>,
-    block: Block,
+/// One block: transform of the input, products with the transformed filter, inverse transform.
+struct BlockForward<'a> {
+    map: FeatureMap<'a>,
+    block: TileBlock,
     panels: Panels,
     filters: &'a [f32],
-    outputs: usize,
-    room: &'a mut Room,
-    /// The two sections of this x, `[2, y, z, outputs]`.
+    out_channels: usize,
+    scratch: &'a mut WinogradScratch,
+    /// The two yz-planes of this tile index along x, `[2, y, z, out_channels]`.
     output: &'a mut [f32],
 }
 
-impl WithSimd for Forward<'_> {
+impl WithSimd for BlockForward<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { map, block, panels, filters, outputs, room, output } = self;
-        let (inputs, width) = (map.channels, panels.width);
+        let Self { map, block, panels, filters, out_channels, scratch, output } = self;
+        let (in_channels, width) = (map.channels, panels.width);
         let along_z = tiles(map.size[2]);
-        let stride = (block.rows * along_z).next_multiple_of(panels.rows);
-        let Room { steps, points, products } = room;
-        points.resize(points::room(stride, inputs), 0.0);
-        products.resize(points::room(stride, width), 0.0);
+        let stride = (block.rows * along_z).next_multiple_of(panels.tile_rows);
+        let WinogradScratch { transform, points, products } = scratch;
+        points.resize(transforms::points_len(stride, in_channels), 0.0);
+        products.resize(transforms::points_len(stride, width), 0.0);
         for plane in 0..POINTS {
-            points::transform(&OF_INPUT, map, block, plane, steps, stride, points);
+            transforms::transform(&INPUT_TRANSFORM, map, block, plane, transform, stride, points);
             for panel in 0..panels.count {
-                let filters = &filters[(panel * POINTS + plane) * PLANE * inputs * width..];
-                for within in 0..PLANE {
-                    let left = Left { values: &points[within * stride * inputs..], row: inputs, term: 1 };
-                    let right = Right { values: &filters[within * inputs * width..], term: width };
-                    let values = &mut products[within * stride * width..];
-                    let into = Into { values, row: width, rows: stride, sums: Sums::Fresh };
-                    multiply_panel(simd, panels, inputs, left, right, into);
+                let filters = &filters[(panel * POINTS + plane) * PLANE * in_channels * width..];
+                for point in 0..PLANE {
+                    let lhs = Lhs {
+                        values: &points[point * stride * in_channels..],
+                        row_stride: in_channels,
+                        k_stride: 1,
+                    };
+                    let rhs = Rhs { values: &filters[point * in_channels * width..], k_stride: width };
+                    let values = &mut products[point * stride * width..];
+                    let dst = Dst { values, row_stride: width, rows: stride, beta: Beta::Zero };
+                    multiply_panel(simd, panels, in_channels, lhs, rhs, dst);
                 }
-                let columns = [panel * width, panels.filled(panel, outputs)];
+                let columns = [panel * width, panels.valid_columns(panel, out_channels)];
                 let mut output =
-                    Outputs { size: map.size, channels: outputs, columns, plane, values: output };
+                    OutputPlanes { size: map.size, channels: out_channels, columns, plane, values: output };
                 for tile in 0..block.rows * along_z {
-                    let place = [block.x, block.y + tile / along_z, tile % along_z];
-                    output.add(simd, &products[tile * width..], stride * width, place);
+                    let tile_index = [block.x, block.y + tile / along_z, tile % along_z];
+                    output.add_tile(simd, &products[tile * width..], stride * width, tile_index);
                 }
             }
         }
     }
 }
 
-/// Where the products of one plane of points go.
-struct Outputs<'a> {
+/// Destination of the products of one plane of points.
+struct OutputPlanes<'a> {
     size: [usize; 3],
     channels: usize,
     /// First channel of the panel, and how many it has.
@@ -105,11 +108,11 @@ struct Outputs<'a> {
     values: &'a mut [f32],
 }
 
-impl Outputs<'_> {
-    /// Adds one tile's 4² points of this plane, `stride` apart, to its outputs: along each axis the first
-    /// output is the sum of points 0, 1 and 2, the second that of 1, −2 and −3.
+impl OutputPlanes<'_> {
+    /// Inverse transform Aᵀ: adds the 4² points of one tile in this plane, `stride` apart, to its outputs. Along each
+    /// axis the first output is the sum of points 0, 1 and 2, the second that of 1, −2 and −3.
     #[inline(always)]
-    fn add<S: Simd>(&mut self, simd: S, products: &[f32], stride: usize, place: [usize; 3]) {
+    fn add_tile<S: Simd>(&mut self, simd: S, products: &[f32], stride: usize, tile: [usize; 3]) {
         let [first, columns] = self.columns;
         let sums = |[a, b, c, d]: [S::f32s; POINTS]| {
             let second = simd.sub_f32s(simd.sub_f32s(b, c), d);
@@ -129,32 +132,32 @@ impl Outputs<'_> {
             }
             for z in 0..2 {
                 let [a, b, c, d] = along_z;
-                let both = sums([a[z], b[z], c[z], d[z]]);
-                for (y, sum) in both.into_iter().enumerate() {
-                    self.add_row(simd, sum, place, [y, z], [first + column, count]);
+                let pair = sums([a[z], b[z], c[z], d[z]]);
+                for (y, sum) in pair.into_iter().enumerate() {
+                    self.add_row(simd, sum, tile, [y, z], [first + column, count]);
                 }
             }
         }
     }
 
-    /// Adds to the outputs of both sections that this plane of points has a part in.
+    /// Adds to the outputs of each yz-plane to which this plane of points contributes.
     #[inline(always)]
     fn add_row<S: Simd>(
         &mut self,
         simd: S,
         sum: S::f32s,
-        place: [usize; 3],
+        tile: [usize; 3],
         [y, z]: [usize; 2],
         channels: [usize; 2],
     ) {
         let [x_size, y_size, z_size] = self.size;
-        let (y, z) = (2 * place[1] + y, 2 * place[2] + z);
+        let (y, z) = (2 * tile[1] + y, 2 * tile[2] + z);
         if y >= y_size || z >= z_size {
             return;
         }
         for x in 0..2 {
-            let is_part = if x == 0 { self.plane < 3 } else { self.plane > 0 };
-            if !is_part || 2 * place[0] + x >= x_size {
+            let contributes = if x == 0 { self.plane < 3 } else { self.plane > 0 };
+            if !contributes || 2 * tile[0] + x >= x_size {
                 continue;
             }
             let at = ((x * y_size + y) * z_size + z) * self.channels + channels[0];

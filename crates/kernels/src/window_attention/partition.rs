@@ -1,9 +1,9 @@
-//! How a feature map is cut into attention windows.
+//! Partition of a feature map into attention windows.
 
 use burn::tensor::Tensor;
 
-/// Added to the score of two tokens that the shift brought together from far apart.
-pub(super) const APART: f32 = -100.0;
+/// Added to the score of two tokens that are neighbors only by the cyclic shift (Swin).
+pub(super) const SHIFT_MASK_VALUE: f32 = -100.0;
 
 /// Partition of a feature map into attention windows of one shape: the map is padded at the far ends to whole
 /// windows and cyclically shifted before it is cut.
@@ -57,8 +57,8 @@ impl WindowPartition {
         self.shift != [0; 3]
     }
 
-    /// Where in the map each token of a window lies; `None` for padding.
-    pub(super) fn places(&self, window: usize) -> impl Iterator<Item = Option<usize>> + use<> {
+    /// Index in the map of each token of a window; `None` for padding.
+    pub(super) fn token_indices(&self, window: usize) -> impl Iterator<Item = Option<usize>> + use<> {
         let (padded, [_, y_size, z_size], partition) = (self.padded(), self.size, *self);
         let corner = nth(self.counts(), window);
         indices(self.window_shape).map(move |token| {
@@ -71,7 +71,7 @@ impl WindowPartition {
         })
     }
 
-    /// Which part of the map each token of a window comes from: 0 for all, unless the shift joined parts.
+    /// Region of the map that each token of a window comes from: 0 for all, unless the shift joined several.
     pub(super) fn regions(&self, window: usize) -> impl Iterator<Item = u8> + use<> {
         let (counts, partition) = (self.counts(), *self);
         let corner = nth(counts, window);
@@ -84,25 +84,25 @@ impl WindowPartition {
         })
     }
 
-    /// The row of the bias table for each pair of tokens, `[tokens, tokens]`, queries first.
+    /// Relative position index: the row of the bias table for each pair of tokens, `[tokens, tokens]`, queries first.
     ///
-    /// MONAI's rule is kept: a window smaller than the full one reads the corner of the full index matrix,
-    /// as if its tokens were the first of a full window (`paper.md` 3.4).
-    pub(super) fn positions(&self) -> Vec<u32> {
+    /// As in MONAI, a window smaller than the full one reads the corner of the full index matrix, as if its tokens were
+    /// the first of a full window (`docs/paper.md` 3.4).
+    pub(super) fn relative_position_index(&self) -> Vec<u32> {
         let side = 2 * self.window_size - 1;
         let tokens: Vec<[usize; 3]> = indices([self.window_size; 3]).take(self.tokens()).collect();
         let mut positions = Vec::with_capacity(tokens.len() * tokens.len());
         for query in &tokens {
             for key in &tokens {
-                let away = |axis: usize| query[axis] + self.window_size - 1 - key[axis];
-                positions.push(((away(0) * side + away(1)) * side + away(2)) as u32);
+                let offset = |axis: usize| query[axis] + self.window_size - 1 - key[axis];
+                positions.push(((offset(0) * side + offset(1)) * side + offset(2)) as u32);
             }
         }
         positions
     }
 
-    /// Constant scores `[windows, tokens, tokens]` that keep the regions of a shifted map apart.
-    pub(super) fn mask(&self) -> Option<Vec<f32>> {
+    /// Shift mask of the scores, `[windows, tokens, tokens]`; `None` without a shift.
+    pub(super) fn shift_mask(&self) -> Option<Vec<f32>> {
         if !self.is_shifted() {
             return None;
         }
@@ -110,7 +110,7 @@ impl WindowPartition {
         for window in 0..self.count() {
             let regions: Vec<u8> = self.regions(window).collect();
             for query in &regions {
-                mask.extend(regions.iter().map(|key| if key == query { 0.0 } else { APART }));
+                mask.extend(regions.iter().map(|key| if key == query { 0.0 } else { SHIFT_MASK_VALUE }));
             }
         }
         Some(mask)
@@ -136,8 +136,8 @@ impl WindowPartition {
         ])
     }
 
-    /// Puts windows back into a map; undoes [`Self::partition`].
-    pub(super) fn join(&self, windows: Tensor<3>) -> Tensor<5> {
+    /// Inverse of [`Self::partition`] (Swin's `window_reverse`).
+    pub(super) fn reverse(&self, windows: Tensor<3>) -> Tensor<5> {
         let [total, _, channels] = windows.dims();
         let ([nx, ny, nz], [wx, wy, wz]) = (self.counts(), self.window_shape);
         let batch = total / (nx * ny * nz);
@@ -175,42 +175,43 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_joined_as_they_were_cut() {
+    fn reverse_inverts_partition() {
         for (shape, side, shift) in [([8, 8, 8], 4, 2), ([5, 9, 3], 4, 2), ([6, 6, 6], 7, 3)] {
             let map = counting_map(shape);
-            let windows = WindowPartition::new(shape, side, shift);
-            let difference = windows.join(windows.partition(map.clone())) - map;
+            let partition = WindowPartition::new(shape, side, shift);
+            let difference = partition.reverse(partition.partition(map.clone())) - map;
             assert_eq!(difference.abs().max().into_scalar::<f32>(), 0.0);
         }
     }
 
     #[test]
-    fn places_are_those_of_the_cut() {
+    fn token_indices_equal_the_partition() {
         for (shape, side, shift) in [([8, 8, 8], 4, 2), ([5, 9, 3], 4, 2), ([6, 6, 6], 7, 3)] {
-            let windows = WindowPartition::new(shape, side, shift);
+            let partition = WindowPartition::new(shape, side, shift);
             // One more than its index, so that padding is 0.
-            let cut = windows.partition(counting_map(shape) + 1.0).into_data().try_to_vec::<f32>().unwrap();
-            let places = (0..windows.count()).flat_map(|window| windows.places(window));
-            let found: Vec<f32> = places.map(|place| place.map_or(0.0, |place| place as f32 + 1.0)).collect();
+            let cut = partition.partition(counting_map(shape) + 1.0).into_data().try_to_vec::<f32>().unwrap();
+            let indices = (0..partition.count()).flat_map(|window| partition.token_indices(window));
+            let found: Vec<f32> =
+                indices.map(|index| index.map_or(0.0, |index| index as f32 + 1.0)).collect();
             assert_eq!(found, cut);
         }
     }
 
     #[test]
-    fn a_small_axis_is_one_window_without_shift() {
-        let windows = WindowPartition::new([6, 14, 7], 7, 3);
-        assert_eq!(windows.window_shape, [6, 7, 7]);
-        assert_eq!(windows.shift, [0, 3, 0]);
+    fn an_axis_shorter_than_the_window_is_not_shifted() {
+        let partition = WindowPartition::new([6, 14, 7], 7, 3);
+        assert_eq!(partition.window_shape, [6, 7, 7]);
+        assert_eq!(partition.shift, [0, 3, 0]);
     }
 
     #[test]
-    fn an_unshifted_map_has_no_mask_and_a_shifted_one_keeps_wrapped_tokens_apart() {
-        assert!(WindowPartition::new([8, 8, 8], 4, 0).mask().is_none());
-        // One axis of 8 tokens, windows of 4, shift 2: rolled tokens are 2 3 4 5 | 6 7 0 1.
-        let mask = WindowPartition::new([8, 1, 1], 4, 2).mask().expect("it is shifted");
-        let apart: Vec<bool> = mask.into_iter().map(|score| score == APART).collect();
-        assert!(apart[..16].iter().all(|apart| !apart), "the first window has one region");
+    fn only_tokens_wrapped_by_the_shift_are_masked() {
+        assert!(WindowPartition::new([8, 8, 8], 4, 0).shift_mask().is_none());
+        // One axis of 8 tokens, partition of 4, shift 2: rolled tokens are 2 3 4 5 | 6 7 0 1.
+        let mask = WindowPartition::new([8, 1, 1], 4, 2).shift_mask().expect("it is shifted");
+        let masked: Vec<bool> = mask.into_iter().map(|score| score == SHIFT_MASK_VALUE).collect();
+        assert!(masked[..16].iter().all(|masked| !masked), "the first window has one region");
         let expected = [[false, false, true, true], [false, false, true, true]];
-        assert_eq!(apart[16..24], expected.concat(), "6 and 7 do not see 0 and 1");
+        assert_eq!(masked[16..24], expected.concat(), "6 and 7 do not see 0 and 1");
     }
 }
