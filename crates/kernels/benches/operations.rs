@@ -140,7 +140,11 @@ impl Limits {
         self.line("instance norm with residual, 48 at 96³", [7 * many, 3 * many], end);
         let filter = random([48, 8 * 48]);
         let join = || conv_transpose3d_concat(small.clone(), filter.clone(), large.clone());
-        self.operation("transposed convolution and concatenation, 48 at 96³", [2 * 48 * many, few + 3 * many], join);
+        self.operation(
+            "transposed convolution and concatenation, 48 at 96³",
+            [2 * 48 * many, few + 3 * many],
+            join,
+        );
         let (scale, shift) = (random([48]), random([48]));
         let layer = || layer_norm(small.clone(), scale.clone(), shift.clone(), 1e-5);
         self.operation("layer norm, 48 at 48³", [6 * few, 2 * few], layer);

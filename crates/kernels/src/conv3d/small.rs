@@ -1,4 +1,4 @@
-//! The 3³ convolution of small maps: for each tap, gather its in_channels of all voxels and multiply them with its weights.
+//! The 3³ convolution of small maps: for each tap, gather its inputs of all voxels and multiply them with its weights.
 //! The weights, far larger than such a map, are read once.
 
 use pulp::{Arch, Simd, WithSimd};

@@ -11,7 +11,7 @@ use crate::{
 pub(crate) const ROWS: usize = 512;
 /// Partial sums of the gradients of gamma and beta: a constant for the same reason.
 const PARTS: usize = 8;
-/// The negative negative_slope that makes a leaky ReLU the identity.
+/// The negative slope that makes a leaky ReLU the identity.
 pub(super) const IDENTITY_SLOPE: f32 = 1.0;
 
 /// Mean and reciprocal standard deviation of each channel of one sample.
@@ -111,7 +111,7 @@ pub(crate) struct InstanceNormGradient {
     negative_slope: f32,
 }
 
-/// SampleStatistics of one sample, and the means of `g` and `g · normalized` per channel.
+/// Statistics of one sample, and the means of `g` and `g · normalized` per channel.
 struct SampleGradient {
     statistics: SampleStatistics,
     means: [Vec<f32>; 2],

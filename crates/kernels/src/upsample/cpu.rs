@@ -31,7 +31,7 @@ impl UpsampleShape {
         self.batch * self.size.iter().product::<usize>()
     }
 
-    /// UpsampleShape of a fine map.
+    /// Shape of a fine map.
     pub(super) fn fine(&self, channels: usize) -> [usize; 5] {
         let [x, y, z] = self.size;
         [self.batch, 2 * x, 2 * y, 2 * z, channels]
@@ -130,7 +130,7 @@ impl WithSimd for CornerRows<'_> {
                 output.write(
                     fine * concat_channels + out_channels,
                     &skip[fine * skip_channels..][..skip_channels],
-                )
+                );
             };
         }
     }
