@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bipvl_imaging::{LabelMap, nifti::read_labels};
+use bipvl_imaging::{LabelMap, read_labels};
 use serde::{Deserialize, Serialize};
 
 use super::{Labeling, Layout, Regions, case_descriptions, check_regions, regions::labels_of};

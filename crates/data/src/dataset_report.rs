@@ -6,10 +6,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use bipvl_imaging::{
-    Grid, LabelMap, Orientation,
-    nifti::{read_grid, read_labels, read_volume_count},
-};
+use bipvl_imaging::{Grid, LabelMap, Orientation, probe, read_labels};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -202,8 +199,9 @@ impl Found {
         }
         let (mut channels, first) = (0, &case.images[0]);
         for image in &case.images {
-            let grid = read_grid(image)?;
-            channels += read_volume_count(image)?;
+            let header = probe(image)?;
+            let grid = header.grid;
+            channels += header.num_channels;
             ensure_same_grid((image, &grid), (first, self.grid.get_or_insert(grid.clone())))?;
         }
         if channels != num_channels {

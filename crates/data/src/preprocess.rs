@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bipvl_imaging::{
-    BoundingBox, Grid, LabelMap, Outside, Volume, into_cropped, into_ras, nifti::read_image, resample,
-    resample_labels,
+    BoundingBox, Grid, LabelMap, PaddingMode, Volume, crop_or_pad, into_ras, read, resample, resample_labels,
 };
 use ndarray::{Array3, Array4, Axis};
 use serde::{Deserialize, Serialize};
@@ -108,12 +107,12 @@ impl PreprocessConfig {
         let channels: Vec<Volume<f32>> =
             channels.into_iter().map(|channel| self.prepare_channel(channel)).collect();
         let grid = channels.first().expect("a case has at least one channel").grid();
-        assert!(channels.iter().all(|channel| channel.grid().is_same_as(grid)), "channels share a grid");
+        assert!(channels.iter().all(|channel| channel.grid().approx_eq(grid)), "channels share a grid");
         let foreground = if self.crop_foreground { foreground(&channels) } else { None };
-        let bounds = foreground.unwrap_or(BoundingBox::whole(grid.shape())).at_least(self.patch_size);
+        let bounds = foreground.unwrap_or(BoundingBox::whole(grid.shape())).padded_to(self.patch_size);
         let grid = grid.cropped(&bounds);
         let cropped: Vec<Array3<f32>> =
-            channels.into_iter().map(|channel| into_cropped(channel, &bounds, 0.0).into_voxels()).collect();
+            channels.into_iter().map(|channel| crop_or_pad(channel, &bounds, 0.0).into_voxels()).collect();
         let image = match <[Array3<f32>; 1]>::try_from(cropped) {
             Ok([only]) => only.insert_axis(Axis(0)),
             Err(several) => {
@@ -160,8 +159,8 @@ impl PreprocessConfig {
         let mut channel = into_ras(channel);
         if let Some(spacing) = self.spacing {
             let grid = channel.grid().resampled_to(spacing);
-            if !grid.is_same_as(channel.grid()) {
-                channel = resample(&channel, &grid, Outside::Nearest);
+            if !grid.approx_eq(channel.grid()) {
+                channel = resample(&channel, &grid, PaddingMode::Border);
             }
         }
         self.intensity.apply(channel.voxels_mut());
@@ -177,11 +176,11 @@ impl PreprocessConfig {
 pub fn read_channels(images: &[PathBuf]) -> Result<Vec<Volume<f32>>> {
     let mut channels: Vec<Volume<f32>> = Vec::new();
     for path in images {
-        let read = read_image(path)?;
-        if let (Some(first), Some(other)) = (channels.first(), read.first()) {
+        let volumes = read(path)?.channels;
+        if let (Some(first), Some(other)) = (channels.first(), volumes.first()) {
             ensure_same_grid((path, other.grid()), (&images[0], first.grid()))?;
         }
-        channels.extend(read);
+        channels.extend(volumes);
     }
     Ok(channels)
 }
@@ -224,7 +223,7 @@ fn foreground(channels: &[Volume<f32>]) -> Option<BoundingBox> {
 
 /// The labels as class indices on another grid: 1 for the first of `known`, 0 beyond the labels and for others.
 pub fn remap_labels(labels: &LabelMap, known: &[u16], grid: &Grid) -> Array3<u8> {
-    let placed = resample_labels(labels, grid, Outside::Fill(0));
+    let placed = resample_labels(labels, grid, PaddingMode::Constant(0));
     placed
         .voxels()
         .mapv(|label| known.iter().position(|one| *one == label).map_or(0, |class| class as u8 + 1))
@@ -232,7 +231,7 @@ pub fn remap_labels(labels: &LabelMap, known: &[u16], grid: &Grid) -> Array3<u8>
 
 /// Whether a file has the grid of another of its case.
 pub fn ensure_same_grid((path, grid): (&Path, &Grid), (first, expected): (&Path, &Grid)) -> Result<()> {
-    if grid.is_same_as(expected) {
+    if grid.approx_eq(expected) {
         return Ok(());
     }
     let expected = format!("the grid of {} ({})", first.display(), describe(expected));

@@ -1,6 +1,6 @@
 //! Measures the classes of one case: where they are, how large, of what form, how bright.
 
-use bipvl_imaging::{BoundingBox, Neighbors, Volume, components, crop_or_pad, into_ras};
+use bipvl_imaging::{BoundingBox, Connectivity, Volume, connected_components, crop_or_pad, into_ras};
 use nalgebra::{Matrix3, SymmetricEigen, Vector3};
 use ndarray::Array3;
 
@@ -56,7 +56,7 @@ pub(super) fn measure(dataset: &Dataset, case: &Case) -> Result<Vec<Option<Measu
         return Err(Error::content(&case.images[0], "labels to measure", "none"));
     };
     let labels = read_reference(path, &dataset.relabel)?;
-    if !labels.grid().is_same_as(channels[0].grid()) {
+    if !labels.grid().approx_eq(channels[0].grid()) {
         let expected = format!("the grid of {}", case.images[0].display());
         return Err(Error::content(path, expected, "another one"));
     }
@@ -66,7 +66,7 @@ pub(super) fn measure(dataset: &Dataset, case: &Case) -> Result<Vec<Option<Measu
     let boxes = BoundingBox::of_labels(&labels);
     let measured = labels_of_classes(dataset).into_iter().map(|own| {
         let own_boxes = own.iter().filter_map(|label| boxes.get(label));
-        let bounds = own_boxes.copied().reduce(BoundingBox::union)?.with_border(labels.grid().shape());
+        let bounds = own_boxes.copied().reduce(BoundingBox::union)?.dilated(1, labels.grid().shape());
         let mask = crop_or_pad(&labels, &bounds, 0).map(|label| own.contains(label));
         let channels: Vec<Volume<f32>> =
             channels.iter().map(|channel| crop_or_pad(channel, &bounds, 0.0)).collect();
@@ -88,7 +88,7 @@ fn measure_class(channels: &[Volume<f32>], mask: &Volume<bool>, start: [isize; 3
     let [mean, spread] = moments[0];
     let level =
         moments.iter().zip(&body.moments).map(|([mean, _], [body, deviation])| (mean - body) / deviation);
-    let parts = components(mask, Neighbors::TwentySix).voxel_counts;
+    let parts = connected_components(mask, Connectivity::Full).voxel_counts;
     Measures {
         volume_ml: shape.volume_mm3 / CUBIC_MM_PER_ML,
         lengths_mm: shape.lengths_mm(),

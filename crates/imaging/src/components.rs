@@ -1,77 +1,77 @@
-//! Connected components; keep the largest of a label.
+//! Connected components of a mask, and the largest one of each label.
 
 use ndarray::Array3;
 
 use crate::{BoundingBox, LabelMap, Volume, crop_or_pad};
 
-/// Which voxels touch.
+/// Which voxels are neighbors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Neighbors {
-    /// Those that share a face.
-    Six,
-    /// Those that share a face, an edge, or a corner.
-    TwentySix,
+pub enum Connectivity {
+    /// Voxels that share a face: 6 neighbors, connectivity 1 in SciPy and MONAI.
+    Face,
+    /// Voxels that share a face, an edge or a corner: 26 neighbors, connectivity 3.
+    Full,
 }
 
-/// The connected parts of a mask.
+/// The connected components of a mask.
 #[derive(Clone, Debug)]
-pub struct Components {
-    /// 0 outside the mask, else the number of the voxel's component, from 1.
-    pub numbers: Volume<u32>,
-    /// Voxels per component, the first of component 1.
+pub struct ConnectedComponents {
+    /// 0 outside the mask, else the id of the voxel's component, from 1.
+    pub ids: Volume<u32>,
+    /// Voxels per component, in the order of the ids.
     pub voxel_counts: Vec<usize>,
 }
 
-/// Finds the connected components of `mask`, numbered in the order of their first voxels.
-pub fn components(mask: &Volume<bool>, neighbors: Neighbors) -> Components {
+/// Labels the connected components of `mask` in the order of their first voxels.
+pub fn connected_components(mask: &Volume<bool>, connectivity: Connectivity) -> ConnectedComponents {
     let shape = mask.grid().shape();
-    let offsets = offsets(neighbors);
-    let mut numbers: Array3<u32> = Array3::zeros(shape);
+    let offsets = offsets(connectivity);
+    let mut ids: Array3<u32> = Array3::zeros(shape);
     let mut voxel_counts = Vec::new();
-    let mut waiting = Vec::new();
+    let mut stack = Vec::new();
     for ((x, y, z), &is_inside) in mask.voxels().indexed_iter() {
-        if !is_inside || numbers[[x, y, z]] != 0 {
+        if !is_inside || ids[[x, y, z]] != 0 {
             continue;
         }
-        let number = voxel_counts.len() as u32 + 1;
+        let id = voxel_counts.len() as u32 + 1;
         let mut voxel_count = 0;
-        numbers[[x, y, z]] = number;
-        waiting.push([x, y, z]);
-        while let Some(voxel) = waiting.pop() {
+        ids[[x, y, z]] = id;
+        stack.push([x, y, z]);
+        while let Some(voxel) = stack.pop() {
             voxel_count += 1;
             for neighbor in offsets.iter().filter_map(|offset| shifted(voxel, *offset, shape)) {
-                if mask.voxels()[neighbor] && numbers[neighbor] == 0 {
-                    numbers[neighbor] = number;
-                    waiting.push(neighbor);
+                if mask.voxels()[neighbor] && ids[neighbor] == 0 {
+                    ids[neighbor] = id;
+                    stack.push(neighbor);
                 }
             }
         }
         voxel_counts.push(voxel_count);
     }
-    Components { numbers: Volume::new(numbers, mask.grid().clone()), voxel_counts }
+    ConnectedComponents { ids: Volume::new(ids, mask.grid().clone()), voxel_counts }
 }
 
-/// Makes background of all but the largest component of each label but 0; of equally large ones the first stays.
-pub fn keep_largest(labels: &mut LabelMap, neighbors: Neighbors) {
+/// Sets all but the largest component of each label to background; of equally large ones the first is kept.
+pub fn keep_largest_component(labels: &mut LabelMap, connectivity: Connectivity) {
     for (label, bounds) in BoundingBox::of_labels(labels) {
-        let mask = crop_or_pad(labels, &bounds, 0).map(|found| *found == label);
-        let Components { numbers, voxel_counts } = components(&mask, neighbors);
-        // The last of equal ones is found, so they are asked from behind.
+        let mask = crop_or_pad(&*labels, &bounds, 0).map(|voxel| *voxel == label);
+        let ConnectedComponents { ids, voxel_counts } = connected_components(&mask, connectivity);
+        // `max_by_key` returns the last of equal maxima.
         let largest = voxel_counts.iter().enumerate().rev().max_by_key(|(_, count)| **count);
         let largest = largest.map(|(index, _)| index as u32 + 1);
         let [x, y, z] = bounds.start.map(|start| start as usize);
-        for ((dx, dy, dz), number) in numbers.voxels().indexed_iter() {
-            if *number != 0 && Some(*number) != largest {
+        for ((dx, dy, dz), id) in ids.voxels().indexed_iter() {
+            if *id != 0 && Some(*id) != largest {
                 labels.voxels_mut()[[x + dx, y + dy, z + dz]] = 0;
             }
         }
     }
 }
 
-fn offsets(neighbors: Neighbors) -> Vec<[isize; 3]> {
-    let max_steps = match neighbors {
-        Neighbors::Six => 1,
-        Neighbors::TwentySix => 3,
+fn offsets(connectivity: Connectivity) -> Vec<[isize; 3]> {
+    let max_steps = match connectivity {
+        Connectivity::Face => 1,
+        Connectivity::Full => 3,
     };
     (0..27)
         .map(|code: isize| [code / 9 - 1, code / 3 % 3 - 1, code % 3 - 1])

@@ -1,27 +1,27 @@
-//! Crops and pads, remembering the bounds so that it can be undone.
+//! Bounding boxes; cropping and padding, and their inverse.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use ndarray::{Array3, Slice};
 
 use crate::{Grid, LabelMap, Volume};
 
-/// A box of voxels of a grid. It may reach beyond the grid: what lies outside is padding.
+/// A box of voxels of a grid. The part that reaches beyond the grid is padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BoundingBox {
-    /// The voxel index of the first voxel, per axis; negative before the grid's first voxel.
+    /// Index of the first voxel per axis; negative before the first voxel of the grid.
     pub start: [isize; 3],
     /// Voxels per axis.
     pub shape: [usize; 3],
 }
 
 impl BoundingBox {
-    /// The box of a whole grid of `shape`.
+    /// The box around all voxels of a grid of `shape`.
     pub fn whole(shape: [usize; 3]) -> Self {
         Self { start: [0; 3], shape }
     }
 
-    /// The smallest box around every `true` voxel; `None` when there is none.
+    /// The smallest box around the `true` voxels; `None` for an empty mask.
     pub fn of_mask(mask: &Volume<bool>) -> Option<Self> {
         let mut low = [usize::MAX; 3];
         let mut high = [0; 3];
@@ -37,7 +37,7 @@ impl BoundingBox {
         })
     }
 
-    /// The smallest box around the voxels of each label; the background has none.
+    /// The smallest box around each label but the background.
     pub fn of_labels(labels: &LabelMap) -> BTreeMap<u16, Self> {
         let mut boxes: BTreeMap<u16, Self> = BTreeMap::new();
         for (voxel, label) in labels.voxels().indexed_iter().filter(|(_, label)| **label != 0) {
@@ -60,18 +60,20 @@ impl BoundingBox {
         Self { start, shape: std::array::from_fn(shape) }
     }
 
-    /// The box with the voxels that touch it, as far as a grid of `shape` reaches.
+    /// The box grown by `voxels` on every side, clipped to a grid of `shape`.
     #[must_use]
-    pub fn with_border(self, shape: [usize; 3]) -> Self {
-        let start = self.start.map(|start| (start - 1).max(0));
-        let end = |axis: usize| (self.start[axis] + self.shape[axis] as isize + 1).min(shape[axis] as isize);
+    pub fn dilated(self, voxels: usize, shape: [usize; 3]) -> Self {
+        let voxels = voxels as isize;
+        let start = self.start.map(|start| (start - voxels).max(0));
+        let end =
+            |axis: usize| (self.start[axis] + self.shape[axis] as isize + voxels).min(shape[axis] as isize);
         Self { start, shape: std::array::from_fn(|axis| (end(axis) - start[axis]) as usize) }
     }
 
-    /// The box grown to at least `shape`, on both sides of each axis; half of what is missing, rounded
-    /// down, comes before it, as in MONAI.
+    /// The box grown symmetrically to at least `shape`; an odd voxel is added behind it, as in MONAI's
+    /// `SpatialPad`.
     #[must_use]
-    pub fn at_least(self, shape: [usize; 3]) -> Self {
+    pub fn padded_to(self, shape: [usize; 3]) -> Self {
         let before = |axis: usize| (shape[axis].saturating_sub(self.shape[axis]) / 2) as isize;
         Self {
             start: std::array::from_fn(|axis| self.start[axis] - before(axis)),
@@ -79,15 +81,15 @@ impl BoundingBox {
         }
     }
 
-    /// The box that leads from the cropped grid back to the grid of `original_shape` it was cut from.
+    /// The box that, applied to the cropped grid, restores the grid of `original_shape`.
     #[must_use]
-    pub fn inverse(self, original_shape: [usize; 3]) -> Self {
+    pub fn inverse_crop(self, original_shape: [usize; 3]) -> Self {
         Self { start: self.start.map(|start| -start), shape: original_shape }
     }
 }
 
 impl Grid {
-    /// The grid of the voxels inside `bounds`: the same voxels in the same places.
+    /// The grid of the voxels in `bounds`; their world positions stay.
     #[must_use]
     pub fn cropped(&self, bounds: &BoundingBox) -> Self {
         let mut affine = *self.affine();
@@ -97,13 +99,22 @@ impl Grid {
     }
 }
 
-/// Cuts `bounds` out of `volume`; voxels outside the volume are `fill`.
+/// Crops `volume` to `bounds`; voxels outside the volume become `fill`.
 ///
-/// `crop_or_pad(&cropped, &bounds.inverse(shape), fill)` puts the voxels back.
-pub fn crop_or_pad<T: Clone>(volume: &Volume<T>, bounds: &BoundingBox, fill: T) -> Volume<T> {
+/// A volume passed by value is returned without a copy when `bounds` is all of it.
+/// `crop_or_pad(&cropped, &bounds.inverse_crop(shape), fill)` is the inverse.
+pub fn crop_or_pad<'a, T: Clone + 'a>(
+    volume: impl Into<Cow<'a, Volume<T>>>,
+    bounds: &BoundingBox,
+    fill: T,
+) -> Volume<T> {
+    let volume = volume.into();
+    if *bounds == BoundingBox::whole(volume.grid().shape()) {
+        return volume.into_owned();
+    }
     let mut voxels = Array3::from_elem(bounds.shape, fill);
     let shape = volume.grid().shape();
-    // Per axis the shared voxels, once counted in the volume and once in the box.
+    // Per axis the overlap as start and end in the volume, and its offset in the box.
     let shared = |axis: usize| {
         let start = bounds.start[axis];
         let low = start.max(0);
@@ -122,13 +133,4 @@ pub fn crop_or_pad<T: Clone>(volume: &Volume<T>, bounds: &BoundingBox, fill: T) 
         target.assign(&source);
     }
     Volume::new(voxels, volume.grid().cropped(bounds))
-}
-
-/// [`crop_or_pad`] of a volume that is needed no more: bounds of the whole give it back as it is.
-pub fn into_cropped<T: Clone>(volume: Volume<T>, bounds: &BoundingBox, fill: T) -> Volume<T> {
-    if *bounds == BoundingBox::whole(volume.grid().shape()) {
-        volume
-    } else {
-        crop_or_pad(&volume, bounds, fill)
-    }
 }

@@ -1,32 +1,32 @@
-//! Voxels that know where they are in the body.
+//! Medical images: volumes on grids, file formats, resampling.
 //!
-//! A [`Volume`] is a 3-D array and its [`Grid`]: shape and affine. Behind the door of this crate the
-//! world is RAS+ in millimeters: x points right, y anterior, z superior. Voxels are indexed `[x, y, z]`
-//! in the order of the grid's own axes, which may point anywhere until [`to_ras`] turns them.
+//! A [`Volume`] is a 3-D array and its [`Grid`] (shape and affine). The world is RAS+ in millimeters: x right,
+//! y anterior, z superior. Voxels are indexed `[x, y, z]` along the axes of the grid, which have any direction until
+//! [`to_ras`].
 //!
-//! The way of a CT through this crate and back:
+//! Preprocessing of a CT and its inverse:
 //!
 //! ```
-//! use bipvl_imaging::{Bounds, Outside, crop_or_pad, nifti, phantom, resample, resample_labels, to_ras};
+//! use bipvl_imaging::{BoundingBox, PaddingMode, crop_or_pad, into_ras, phantom, resample, resample_labels};
 //!
 //! # fn main() -> bipvl_imaging::Result<()> {
 //! # let folder = tempfile::tempdir().expect("a temporary folder can be made");
 //! # let (input, output) = (folder.path().join("ct.nii.gz"), folder.path().join("labels.nii.gz"));
-//! nifti::write_image(&input, &phantom::draw(7, [40, 40, 32], [1.5, 1.5, 2.0]).image)?;
+//! bipvl_imaging::write(&input, &phantom::draw(7, [40, 40, 32], [1.5, 1.5, 2.0]).image)?;
 //!
-//! // In: axes to RAS, voxels of 2 mm, at least 48 of them per axis.
-//! let ct = nifti::read_image(&input)?.remove(0);
-//! let image = to_ras(&ct);
-//! let image = resample(&image, &image.grid().resampled_to([2.0; 3]), Outside::Nearest);
-//! let bounds = Bounds::whole(image.grid().shape()).at_least([48; 3]);
+//! // Axes to RAS, 2 mm voxels, at least 48 voxels per axis.
+//! let ct = bipvl_imaging::read(&input)?;
+//! let image = into_ras(ct.channels[0].clone());
+//! let image = resample(&image, &image.grid().resampled_to([2.0; 3]), PaddingMode::Border);
+//! let bounds = BoundingBox::whole(image.grid().shape()).padded_to([48; 3]);
 //! let image = crop_or_pad(&image, &bounds, -1000.0);
 //! assert_eq!(image.grid().shape(), [48, 48, 48]);
 //!
-//! // Back: whatever was done to the grid, one function puts labels onto the grid of the input file.
+//! // Resampling to the grid of the file undoes all of it.
 //! let prediction = image.map(|&hu| u16::from(hu > 70.0));
-//! let labels = resample_labels(&prediction, ct.grid(), Outside::Fill(0));
-//! nifti::write_labels(&output, &labels)?;
-//! assert_eq!(nifti::read_grid(&output)?, nifti::read_grid(&input)?);
+//! let labels = resample_labels(&prediction, &ct.header.grid, PaddingMode::Constant(0));
+//! bipvl_imaging::write(&output, &labels)?;
+//! assert_eq!(bipvl_imaging::probe(&output)?.grid, ct.header.grid);
 //! # Ok(())
 //! # }
 //! ```
@@ -34,19 +34,25 @@
 mod error;
 mod grid;
 mod volume;
-pub mod nifti;
+pub mod formats;
+mod segmentation;
 mod orient;
-mod placement;
+mod grid_mapping;
 mod resample;
 mod crop;
 mod components;
 pub mod phantom;
 
-pub use components::{Components, Neighbors, components, keep_largest};
-pub use crop::{BoundingBox, crop_or_pad, into_cropped};
+pub use components::{ConnectedComponents, Connectivity, connected_components, keep_largest_component};
+pub use crop::{BoundingBox, crop_or_pad};
 pub use error::{Error, Result};
-pub use grid::{Affine, Grid};
-pub use orient::{InvalidOrientation, Orientation, into_ras, reorient, to_ras};
-pub use placement::{GridMapping, Tap};
-pub use resample::{Outside, resample, resample_labels};
+pub use formats::{
+    Compression, Format, Header, Image, NiftiForms, Voxel, WriteOptions, probe, read, read_labels, write,
+    write_with,
+};
+pub use grid::{Affine, Grid, GridMismatch, InvalidResampling, MAX_VOXELS};
+pub use grid_mapping::{GridMapping, LinearWeight};
+pub use orient::{InvalidOrientation, Orientation, into_ras, reorient, reorient_like, to_ras};
+pub use resample::{PaddingMode, resample, resample_labels};
+pub use segmentation::{Code, Segment, Segmentation, SegmentationVoxels};
 pub use volume::{LabelMap, Volume};

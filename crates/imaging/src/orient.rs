@@ -1,4 +1,4 @@
-//! Flips and permutes axes to RAS, or to any other orientation, and back.
+//! Reorients volumes by flips and permutations of their axes.
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
@@ -6,14 +6,14 @@ use std::str::FromStr;
 use nalgebra::{Matrix3, Matrix4};
 use ndarray::Axis;
 
-use crate::{Grid, Volume};
+use crate::{Grid, GridMismatch, Volume};
 
 /// The letters of the positive ends of the world axes x, y, z.
 const POSITIVE: [char; 3] = ['R', 'A', 'S'];
 /// The letters of their negative ends.
 const NEGATIVE: [char; 3] = ['L', 'P', 'I'];
 
-/// Where the three voxel axes point: three letters, one each of R or L, A or P, S or I.
+/// Directions of the voxel axes as a three-letter code, one each of R or L, A or P, S or I.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Orientation([Direction; 3]);
 
@@ -24,9 +24,9 @@ struct Direction {
     is_negative: bool,
 }
 
-/// A text that is not an orientation.
+/// Not a three-letter orientation code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected three letters such as RAS, one each of R or L, A or P, S or I, found {0:?}")]
+#[error("invalid orientation code {0:?}: it needs one each of R or L, A or P, S or I, such as RAS")]
 pub struct InvalidOrientation(String);
 
 impl Orientation {
@@ -37,27 +37,27 @@ impl Orientation {
         Direction { world_axis: 2, is_negative: false },
     ]);
 
-    /// The orientation closest to the voxel axes of `grid`.
+    /// The closest orientation to the voxel axes of `grid`.
     ///
-    /// As nibabel does, the affine is first freed of spacing and shear; what is left says how far each
-    /// voxel axis runs along each world axis. The pair with the largest share is matched first.
+    /// As nibabel's `io_orientation`: spacing and shear are removed from the affine by a polar decomposition,
+    /// then axes are matched greedily by the largest direction cosine.
     pub fn of(grid: &Grid) -> Self {
-        let shares = polar_rotation(grid);
-        let share = |&(voxel_axis, world_axis): &(usize, usize)| shares[(world_axis, voxel_axis)];
+        let cosines = polar_rotation(grid);
+        let cosine = |&(voxel_axis, world_axis): &(usize, usize)| cosines[(world_axis, voxel_axis)];
         let mut pairs: Vec<_> = (0..9).map(|pair| (pair / 3, pair % 3)).collect();
-        pairs.sort_by(|a, b| share(b).abs().total_cmp(&share(a).abs()));
+        pairs.sort_by(|a, b| cosine(b).abs().total_cmp(&cosine(a).abs()));
 
         let mut directions: [Option<Direction>; 3] = [None; 3];
         for pair @ (voxel_axis, world_axis) in pairs {
             let is_taken = directions.iter().flatten().any(|taken| taken.world_axis == world_axis);
             if directions[voxel_axis].is_none() && !is_taken {
-                directions[voxel_axis] = Some(Direction { world_axis, is_negative: share(&pair) < 0.0 });
+                directions[voxel_axis] = Some(Direction { world_axis, is_negative: cosine(&pair) < 0.0 });
             }
         }
         Self(directions.map(|direction| direction.expect("nine pairs match all three axes")))
     }
 
-    /// The world axis, 0 to 2 for x, y, z, that each voxel axis runs along.
+    /// The world axis (0 to 2 for x, y, z) of each voxel axis.
     pub fn world_axes(self) -> [usize; 3] {
         self.0.map(|direction| direction.world_axis)
     }
@@ -83,49 +83,70 @@ impl FromStr for Orientation {
     }
 }
 
-/// Turns the voxel axes to the nearest `orientation` by flips and permutations alone: every voxel keeps
-/// its value and its place in the world.
+/// Reorients `volume` to `orientation` by flips and permutations; every voxel keeps its value and its world
+/// position. Oblique axes stay oblique.
 pub fn reorient<T: Clone>(volume: &Volume<T>, orientation: Orientation) -> Volume<T> {
-    let present = Orientation::of(volume.grid());
+    let current = Orientation::of(volume.grid());
+    let axes = orientation.0.map(|target| {
+        let (source, direction) = (current.0.into_iter().enumerate())
+            .find(|(_, direction)| direction.world_axis == target.world_axis)
+            .expect("an orientation names every world axis");
+        (source, direction.is_negative != target.is_negative)
+    });
+    permute_and_flip(volume, axes)
+}
+
+/// Reorients `volume` to the axis order and directions of `grid`, which must cover the same voxels: a lossless
+/// alternative to resampling. The result is exactly on `grid`.
+///
+/// # Errors
+///
+/// When no flips and permutations lead to `grid`.
+pub fn reorient_like<T: Clone>(volume: &Volume<T>, grid: &Grid) -> Result<Volume<T>, GridMismatch> {
+    let to_source = grid.voxel_to_voxel(volume.grid());
+    let axes: [(usize, bool); 3] = std::array::from_fn(|axis| {
+        let column = to_source.fixed_view::<3, 1>(0, axis);
+        let source = column.iamax();
+        (source, column[source] < 0.0)
+    });
+    if (0..3).all(|source| axes.iter().any(|(axis, _)| *axis == source)) {
+        let reoriented = permute_and_flip(volume, axes);
+        reoriented.grid().ensure_matches(grid)?;
+        return Ok(Volume::new(reoriented.into_voxels(), grid.clone()));
+    }
+    Err(GridMismatch { found: Box::new(volume.grid().clone()), expected: Box::new(grid.clone()) })
+}
+
+/// For each new axis the source axis, and whether it is flipped.
+fn permute_and_flip<T: Clone>(volume: &Volume<T>, axes: [(usize, bool); 3]) -> Volume<T> {
     let shape = volume.grid().shape();
-    // Column k says where the new voxel axis k runs among the present ones.
+    let mut voxels = volume.voxels().view().permuted_axes(axes.map(|(source, _)| source));
+    // New voxel index → source voxel index.
     let mut step = Matrix4::zeros();
     step[(3, 3)] = 1.0;
-    let mut order = [0; 3];
-    let mut flipped = Vec::new();
-    for (new_axis, wanted) in orientation.0.into_iter().enumerate() {
-        let (axis, end) = (present.0.into_iter().enumerate())
-            .find(|(_, end)| end.world_axis == wanted.world_axis)
-            .expect("an orientation names every world axis");
-        order[new_axis] = axis;
-        if end.is_negative == wanted.is_negative {
-            step[(axis, new_axis)] = 1.0;
-        } else {
-            flipped.push(Axis(new_axis));
-            step[(axis, new_axis)] = -1.0;
-            step[(axis, 3)] = shape[axis] as f64 - 1.0;
+    for (axis, (source, is_flipped)) in axes.into_iter().enumerate() {
+        step[(source, axis)] = 1.0;
+        if is_flipped {
+            voxels.invert_axis(Axis(axis));
+            step[(source, axis)] = -1.0;
+            step[(source, 3)] = shape[source] as f64 - 1.0;
         }
     }
-
-    let mut voxels = volume.voxels().view().permuted_axes(order);
-    for axis in flipped {
-        voxels.invert_axis(axis);
-    }
-    let grid = Grid::new(order.map(|axis| shape[axis]), volume.grid().affine() * step);
+    let grid = Grid::new(axes.map(|(source, _)| shape[source]), volume.grid().affine() * step);
     Volume::new(voxels.as_standard_layout().into_owned(), grid)
 }
 
-/// Turns the voxel axes to RAS: x right, y anterior, z superior, as closely as flips and permutations can.
+/// [`reorient`] to RAS: x right, y anterior, z superior.
 pub fn to_ras<T: Clone>(volume: &Volume<T>) -> Volume<T> {
     reorient(volume, Orientation::RAS)
 }
 
-/// [`to_ras`] of a volume that is needed no more: one that is in RAS already is given back as it is.
+/// [`to_ras`] by value, without a copy if the volume is in RAS already.
 pub fn into_ras<T: Clone>(volume: Volume<T>) -> Volume<T> {
     if Orientation::of(volume.grid()) == Orientation::RAS { volume } else { to_ras(&volume) }
 }
 
-/// The rotation (or reflection) nearest to the voxel axes' directions.
+/// The orthogonal matrix closest to the directions of the voxel axes.
 fn polar_rotation(grid: &Grid) -> Matrix3<f64> {
     let mut directions: Matrix3<f64> = grid.affine().fixed_view::<3, 3>(0, 0).into_owned();
     for mut column in directions.column_iter_mut() {
@@ -135,7 +156,7 @@ fn polar_rotation(grid: &Grid) -> Matrix3<f64> {
         }
     }
     let svd = directions.svd(true, true);
-    svd.u.expect("u was asked for") * svd.v_t.expect("v was asked for")
+    svd.u.expect("computed") * svd.v_t.expect("computed")
 }
 
 fn direction_of_letter(letter: char) -> Option<Direction> {

@@ -1,8 +1,8 @@
-//! Draws synthetic bodies with known organs, for tests, the example and the smoke run.
+//! Synthetic phantoms with known labels, for tests, examples and the demo.
 
+mod ambiguous;
 pub mod attributes;
 mod nested;
-mod told;
 
 use std::f64::consts::TAU;
 
@@ -12,14 +12,14 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{Grid, LabelMap, Volume};
 
+pub use ambiguous::{AMBIGUOUS_CLASSES, Laterality, draw_ambiguous};
 pub use nested::{NestedPhantom, REGIONS, draw_nested};
-pub use told::{AMBIGUOUS_CLASSES, Side, draw_ambiguous};
 
-/// Name and label of every class a phantom shows.
+/// Names and labels of the classes of a phantom.
 ///
-/// The twins have one density and mirrored shapes: only the side tells them apart. The right one lies
-/// at larger x, for x grows to the right. Rod and ball share another density and lie on the midline,
-/// one in front and one behind in random order: only the shape tells them apart.
+/// The twins have the same density and mirrored shapes; they differ in position only (the right twin is at
+/// larger x, RAS+). Rod and ball share another density on the midline, one anterior and one posterior in random
+/// order; they differ in shape only.
 pub const CLASSES: [(&str, u16); 4] =
     [("right twin", RIGHT_TWIN), ("left twin", LEFT_TWIN), ("rod", ROD), ("ball", BALL)];
 
@@ -32,15 +32,15 @@ const AIR_HU: f64 = -1000.0;
 const BODY_HU: f64 = 20.0;
 const TWIN_HU: f64 = 120.0;
 const MIDLINE_HU: f64 = 220.0;
-/// The standard deviation of the noise from voxel to voxel.
+/// Standard deviation of the noise per voxel.
 const NOISE_HU: f64 = 10.0;
-/// How far the smooth noise may lead away from the mean.
+/// Amplitude of the smooth noise.
 const SMOOTH_NOISE_HU: f64 = 15.0;
 const WAVES: usize = 5;
 
-/// Half axes of the body across x and y, as shares of the shape.
+/// Half axes of the body along x and y, as fractions of the shape.
 const BODY_RADII: [f64; 2] = [0.46, 0.42];
-/// No organ gets thinner than this on any axis, as a share of the shape, however coarse the voxels.
+/// Minimum radius of an organ on each axis, as a fraction of the shape.
 const THINNEST: f64 = 0.07;
 
 /// Radius of a ring's middle line and of its tube, as shares of its outer radius.
@@ -50,7 +50,7 @@ const RING_TUBE: f64 = 0.35;
 /// A synthetic CT and its reference, on one RAS grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phantom {
-    /// Hounsfield units: air, an elliptic body along z, its organs.
+    /// Hounsfield units: air, an elliptic cylinder along z as the body, its organs.
     pub image: Volume<f32>,
     /// The labels of [`CLASSES`] or [`AMBIGUOUS_CLASSES`]; 0 is background.
     pub labels: LabelMap,
@@ -58,8 +58,8 @@ pub struct Phantom {
 
 /// Draws the phantom of `seed` with `shape` voxels of `spacing` mm.
 ///
-/// Places and sizes are shares of the shape, jittered by the seed. From 32 voxels per axis on, every
-/// organ has voxels enough to be learned.
+/// Positions and sizes are fractions of the shape with a random jitter. Use at least 32 voxels per axis, so that
+/// no organ gets too small to be learned.
 pub fn draw(seed: u64, shape: [usize; 3], spacing: [f64; 3]) -> Phantom {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let extents = std::array::from_fn(|axis| shape[axis] as f64 * spacing[axis]);
@@ -68,12 +68,12 @@ pub fn draw(seed: u64, shape: [usize; 3], spacing: [f64; 3]) -> Phantom {
     paint(&mut random, body, &organs, shape, spacing)
 }
 
-/// Half axes of a body.
+/// Random half axes of the body.
 fn draw_body(random: &mut ChaCha8Rng) -> [f64; 2] {
     BODY_RADII.map(|radius| radius * jitter(random, 0.05))
 }
 
-/// Fills voxels with air, body and organs, and with noise of both kinds.
+/// Renders air, body and organs with both kinds of noise.
 fn paint(
     random: &mut ChaCha8Rng,
     body: [f64; 2],
@@ -99,17 +99,17 @@ fn paint(
     Phantom { image: Volume::new(image, grid.clone()), labels: Volume::new(labels, grid) }
 }
 
-/// Places and lengths are shares of the shape; the middle of the body is at 0.
+/// Positions and radii are fractions of the shape; the center of the volume is 0.
 struct Organ {
     label: u16,
     hu: f64,
-    form: Form,
+    shape: OrganShape,
     center: [f64; 3],
     radii: [f64; 3],
 }
 
 #[derive(Clone, Copy)]
-enum Form {
+enum OrganShape {
     Ellipsoid,
     /// A cylinder along z.
     Rod,
@@ -123,11 +123,13 @@ impl Organ {
     fn contains(&self, place: [f64; 3]) -> bool {
         let [x, y, z] =
             std::array::from_fn(|axis| ((place[axis] - self.center[axis]) / self.radii[axis]).powi(2));
-        match self.form {
-            Form::Ellipsoid => x + y + z <= 1.0,
-            Form::Rod => x + y <= 1.0 && z <= 1.0,
-            Form::Cuboid => x.max(y).max(z) <= 1.0,
-            Form::Ring => ((x + y).sqrt() - RING_MIDDLE).powi(2) + z * RING_TUBE.powi(2) <= RING_TUBE.powi(2),
+        match self.shape {
+            OrganShape::Ellipsoid => x + y + z <= 1.0,
+            OrganShape::Rod => x + y <= 1.0 && z <= 1.0,
+            OrganShape::Cuboid => x.max(y).max(z) <= 1.0,
+            OrganShape::Ring => {
+                ((x + y).sqrt() - RING_MIDDLE).powi(2) + z * RING_TUBE.powi(2) <= RING_TUBE.powi(2)
+            }
         }
     }
 }
@@ -135,27 +137,28 @@ impl Organ {
 fn organs(random: &mut ChaCha8Rng, extents: [f64; 3]) -> [Organ; 4] {
     let [x, y, z] = [0.25, random.random_range(-0.02..0.02), random.random_range(-0.1..0.1)];
     let radii = [0.09, 0.13, 0.2].map(|radius| radius * jitter(random, 0.1));
-    let twin = |label, x| Organ { label, hu: TWIN_HU, form: Form::Ellipsoid, center: [x, y, z], radii };
+    let twin =
+        |label, x| Organ { label, hu: TWIN_HU, shape: OrganShape::Ellipsoid, center: [x, y, z], radii };
 
-    // Of equal thickness in mm where the voxels allow it, lest the spacing turn the ball into a rod.
+    // Isotropic in mm where the voxels allow it; otherwise a coarse spacing would stretch the ball into a rod.
     let shortest = extents.into_iter().fold(f64::INFINITY, f64::min);
     let round = |radius: f64| extents.map(|extent| (radius * shortest / extent).max(THINNEST));
     let [rod_x, rod_y, _] = round(0.07 * jitter(random, 0.1));
     let ball = round(0.11 * jitter(random, 0.1));
     let side = if random.random::<bool>() { 1.0 } else { -1.0 };
-    let mut on_midline = |label, form, side: f64, reach: f64, radii| {
+    let mut on_midline = |label, shape, side: f64, reach: f64, radii| {
         let center = [
             random.random_range(-0.03..0.03),
             side * random.random_range(0.18..0.22),
             random.random_range(-reach..reach),
         ];
-        Organ { label, hu: MIDLINE_HU, form, center, radii }
+        Organ { label, hu: MIDLINE_HU, shape, center, radii }
     };
     [
         twin(RIGHT_TWIN, x),
         twin(LEFT_TWIN, -x),
-        on_midline(ROD, Form::Rod, side, 0.1, [rod_x, rod_y, 0.3]),
-        on_midline(BALL, Form::Ellipsoid, -side, 0.25, ball),
+        on_midline(ROD, OrganShape::Rod, side, 0.1, [rod_x, rod_y, 0.3]),
+        on_midline(BALL, OrganShape::Ellipsoid, -side, 0.25, ball),
     ]
 }
 
@@ -177,12 +180,12 @@ impl Wave {
     }
 }
 
-/// A factor of 1 ± `share`.
-fn jitter(random: &mut ChaCha8Rng, share: f64) -> f64 {
-    random.random_range(1.0 - share..1.0 + share)
+/// A random factor in 1 ± `range`.
+fn jitter(random: &mut ChaCha8Rng, range: f64) -> f64 {
+    random.random_range(1.0 - range..1.0 + range)
 }
 
-/// A normal deviate (Box and Muller).
+/// A standard normal sample (Box–Muller).
 fn normal(random: &mut ChaCha8Rng) -> f64 {
     let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
     radius * (TAU * random.random::<f64>()).cos()
@@ -193,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_place_lies_in_two_organs() {
+    fn organs_do_not_overlap() {
         for (seed, extents) in (0..200).flat_map(|seed| {
             [[1.0, 1.0, 1.0], [48.0, 48.0, 32.0], [1.0, 1.0, 3.0], [3.0, 1.0, 1.0]].map(|e| (seed, e))
         }) {

@@ -1,69 +1,73 @@
-//! Puts a volume onto another grid: linear for intensities, nearest for labels.
+//! Resamples a volume to another grid: trilinear for intensities, nearest neighbor for labels.
 
 use ndarray::Array3;
 use rayon::prelude::*;
 
-use crate::{Grid, GridMapping, LabelMap, Tap, Volume};
+use crate::{Grid, GridMapping, LabelMap, LinearWeight, Volume};
 
-/// What a voxel gets whose place lies outside the source volume.
+/// Values outside the source volume.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Outside<T> {
-    /// The value at the nearest place inside (border padding).
-    Nearest,
-    /// This value. The source ends at the faces of its outermost voxels; between their centers and
-    /// their faces the border value holds.
-    Fill(T),
+pub enum PaddingMode<T> {
+    /// The nearest border value, as `padding_mode="border"` of PyTorch's `grid_sample`.
+    Border,
+    /// A constant. The source ends at the outer faces of its border voxels; between their centers and
+    /// faces the border value is used.
+    Constant(T),
 }
 
-/// Puts intensities onto `grid`, trilinear between voxel centers; coordinates and sums are in float64.
+/// Resamples intensities to `grid`, trilinear between voxel centers; coordinates and sums are float64.
 ///
-/// Any two grids will do: oblique, flipped, permuted. Nothing smooths before a coarser spacing.
+/// The grids may be oblique, flipped or permuted. There is no smoothing before downsampling.
 ///
 /// # Panics
 ///
 /// When `volume` has no voxel or its affine cannot be inverted.
-pub fn resample(volume: &Volume<f32>, grid: &Grid, outside: Outside<f32>) -> Volume<f32> {
-    sample(volume, grid, outside, trilinear)
+pub fn resample(volume: &Volume<f32>, grid: &Grid, padding: PaddingMode<f32>) -> Volume<f32> {
+    sample(volume, grid, padding, trilinear)
 }
 
-/// Puts labels onto `grid`: each voxel gets the label of the nearest voxel center; halfway, that of the
-/// even voxel index.
+/// Resamples labels to `grid` with nearest-neighbor interpolation; ties go to the even voxel index.
 ///
 /// # Panics
 ///
 /// When `labels` has no voxel or its affine cannot be inverted.
-pub fn resample_labels(labels: &LabelMap, grid: &Grid, outside: Outside<u16>) -> LabelMap {
-    sample(labels, grid, outside, nearest)
+pub fn resample_labels(labels: &LabelMap, grid: &Grid, padding: PaddingMode<u16>) -> LabelMap {
+    sample(labels, grid, padding, nearest)
 }
 
-/// How a voxel is made from the source's voxels around its place.
-type Blend<T> = fn(&Array3<T>, [Tap; 3]) -> T;
+/// Interpolates the source voxels around a coordinate.
+type Interpolation<T> = fn(&Array3<T>, [LinearWeight; 3]) -> T;
 
-fn sample<T>(source: &Volume<T>, grid: &Grid, outside: Outside<T>, blend: Blend<T>) -> Volume<T>
+fn sample<T>(
+    source: &Volume<T>,
+    grid: &Grid,
+    padding: PaddingMode<T>,
+    interpolate: Interpolation<T>,
+) -> Volume<T>
 where
     T: Copy + Default + Send + Sync,
 {
-    let placement = GridMapping::new(source.grid(), grid);
+    let mapping = GridMapping::new(source.grid(), grid);
     let voxels = fill_in_parallel(grid.shape(), |voxel| {
-        let taps = placement.taps(voxel);
-        match outside {
-            Outside::Fill(fill) if !taps.iter().all(|tap| tap.is_inside) => fill,
-            _ => blend(source.voxels(), taps),
+        let weights = mapping.weights_at(voxel);
+        match padding {
+            PaddingMode::Constant(fill) if !weights.iter().all(|weight| weight.is_inside) => fill,
+            _ => interpolate(source.voxels(), weights),
         }
     });
     Volume::new(voxels, grid.clone())
 }
 
-fn trilinear(voxels: &Array3<f32>, [x, y, z]: [Tap; 3]) -> f32 {
-    let along_z = |x, y| z.between(voxels[[x, y, z.low]] as f64, voxels[[x, y, z.high]] as f64);
-    let along_y = |x| y.between(along_z(x, y.low), along_z(x, y.high));
-    x.between(along_y(x.low), along_y(x.high)) as f32
+fn trilinear(voxels: &Array3<f32>, [x, y, z]: [LinearWeight; 3]) -> f32 {
+    let along_z = |x, y| z.lerp(voxels[[x, y, z.low]] as f64, voxels[[x, y, z.high]] as f64);
+    let along_y = |x| y.lerp(along_z(x, y.low), along_z(x, y.high));
+    x.lerp(along_y(x.low), along_y(x.high)) as f32
 }
 
-fn nearest(labels: &Array3<u16>, taps: [Tap; 3]) -> u16 {
-    labels[taps.map(|tap| {
-        let is_low = tap.share < 0.5 || (tap.share <= 0.5 && tap.low.is_multiple_of(2));
-        if is_low { tap.low } else { tap.high }
+fn nearest(labels: &Array3<u16>, weights: [LinearWeight; 3]) -> u16 {
+    labels[weights.map(|weight| {
+        let is_low = weight.fraction < 0.5 || (weight.fraction <= 0.5 && weight.low.is_multiple_of(2));
+        if is_low { weight.low } else { weight.high }
     })]
 }
 

@@ -1,13 +1,15 @@
 //! A 3-D array and its grid.
 
+use std::borrow::Cow;
+
 use ndarray::Array3;
 
 use crate::Grid;
 
-/// Labels of a case: 0 is background.
+/// A volume of integer labels; 0 is background.
 pub type LabelMap = Volume<u16>;
 
-/// A 3-D array of voxels with its grid; voxels are indexed `[x, y, z]`, z fastest in memory.
+/// A 3-D array of voxels, indexed `[x, y, z]` with z fastest in memory, and its grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Volume<T> {
     voxels: Array3<T>,
@@ -30,23 +32,35 @@ impl<T> Volume<T> {
         &self.voxels
     }
 
-    /// The voxels, to change.
+    /// The voxels, mutable.
     pub fn voxels_mut(&mut self) -> &mut Array3<T> {
         &mut self.voxels
     }
 
-    /// The voxels without their grid.
+    /// Drops the grid.
     pub fn into_voxels(self) -> Array3<T> {
         self.voxels
     }
 
-    /// Where the voxels are.
+    /// Shape and affine.
     pub fn grid(&self) -> &Grid {
         &self.grid
     }
 
-    /// A volume on the same grid, voxel by voxel.
+    /// Applies `f` to every voxel; the grid stays.
     pub fn map<U>(&self, f: impl FnMut(&T) -> U) -> Volume<U> {
         Volume::new(self.voxels.map(f), self.grid.clone())
+    }
+}
+
+impl<T: Clone> From<Volume<T>> for Cow<'_, Volume<T>> {
+    fn from(volume: Volume<T>) -> Self {
+        Cow::Owned(volume)
+    }
+}
+
+impl<'a, T: Clone> From<&'a Volume<T>> for Cow<'a, Volume<T>> {
+    fn from(volume: &'a Volume<T>) -> Self {
+        Cow::Borrowed(volume)
     }
 }

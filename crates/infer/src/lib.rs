@@ -19,7 +19,7 @@ pub use tiling::TileColumn;
 
 use std::path::PathBuf;
 
-use bipvl_imaging::{Grid, LabelMap, Neighbors, Volume, keep_largest};
+use bipvl_imaging::{Connectivity, Grid, LabelMap, Volume, keep_largest_component};
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::ArrayView4;
 use serde::{Deserialize, Serialize};
@@ -267,7 +267,7 @@ impl Predictor {
         coverage.run(image, segment, |slab| resampler.push_slab(slab));
         let mut labels = resampler.finish();
         if self.keep_largest_component {
-            keep_largest(&mut labels, Neighbors::TwentySix);
+            keep_largest_component(&mut labels, Connectivity::Full);
         }
         labels
     }

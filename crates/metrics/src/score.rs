@@ -150,7 +150,7 @@ fn check_grids(case: &str, prediction: &Grid, reference: &Grid) -> Result<(), Er
     if !spacing.iter().all(|length| length.is_finite() && *length > 0.0) {
         return Err(Error::InvalidSpacing { case: case.to_owned(), spacing });
     }
-    if !reference.is_same_as(prediction) {
+    if !reference.approx_eq(prediction) {
         return Err(Error::GridMismatch {
             case: case.to_owned(),
             prediction: Box::new(prediction.clone()),

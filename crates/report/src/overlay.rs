@@ -88,7 +88,7 @@ fn check(case: &OverlayCase<'_>) -> Result<()> {
     let grid = case.reference.grid();
     for (name, other) in [("image", case.image.grid()), ("prediction", case.prediction.grid())] {
         ensure!(
-            other.is_same_as(grid),
+            other.approx_eq(grid),
             "case {}: expected {name} and reference on one grid, found shapes {:?} and {:?}, spacings {:?} and {:?} mm",
             case.case,
             other.shape(),

@@ -55,7 +55,7 @@ fn a_map_is_the_difference_of_two_predictions() {
     let outside = (all - mean * 24.0) / (32.0 * 32.0 * 32.0 - 24.0);
     assert!((change.outside.unwrap() - outside).abs() < ROUNDING);
     assert_eq!(change.logits.grid().shape(), PATCH);
-    assert!(probe.image.grid().is_same_as(&prepared.grid));
+    assert!(probe.image.grid().approx_eq(&prepared.grid));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use bipvl::{
     describe::{ClassStatistics, Offset, Severity, Statistics, known, lint},
     text::{Concept, Description, Descriptions, PAPER_CONCEPTS, Tokenizer},
 };
-use bipvl_imaging::{Grid, LabelMap, Orientation, Volume, nifti, reorient};
+use bipvl_imaging::{Grid, LabelMap, Orientation, Volume, reorient};
 use ndarray::Array3;
 use tempfile::TempDir;
 
@@ -53,8 +53,8 @@ fn dataset(cases: &[(Array3<f32>, Array3<u16>)], orientation: &str) -> (TempDir,
         let (image_file, labels_file) = (file("imagesTr"), file("labelsTr"));
         let image = reorient(&Volume::new(image.clone(), grid.clone()), orientation);
         let labels = reorient(&LabelMap::new(labels.clone(), grid.clone()), orientation);
-        nifti::write_image(&folder.path().join(&image_file), &image).unwrap();
-        nifti::write_labels(&folder.path().join(&labels_file), &labels).unwrap();
+        bipvl_imaging::write(&folder.path().join(&image_file), &image).unwrap();
+        bipvl_imaging::write(&folder.path().join(&labels_file), &labels).unwrap();
         training.push(serde_json::json!({ "image": image_file, "label": labels_file }));
     }
     let about = serde_json::json!({
@@ -157,7 +157,7 @@ fn labels_on_another_grid_are_refused() {
     let (folder, dataset) = dataset(&[draw(true, false, 4)], "RAS");
     let (_, labels) = draw(true, false, 4);
     let path = folder.path().join("labelsTr/case_0.nii");
-    nifti::write_labels(&path, &LabelMap::new(labels, Grid::with_spacing(SHAPE, [1.0; 3]))).unwrap();
+    bipvl_imaging::write(&path, &LabelMap::new(labels, Grid::with_spacing(SHAPE, [1.0; 3]))).unwrap();
     let message = Statistics::measure(&dataset, 1, |_| {}).unwrap_err().to_string();
     assert!(message.contains("labelsTr/case_0.nii: expected the grid of"), "{message}");
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use bipvl::data::Dataset;
-use bipvl_imaging::{Grid, LabelMap, Volume, nifti};
+use bipvl_imaging::{Grid, LabelMap, Volume};
 use ndarray::Array3;
 use tempfile::TempDir;
 
@@ -50,12 +50,12 @@ pub(crate) fn decathlon(root: &Path, num_cases: usize) -> Dataset {
 
 pub(crate) fn write_image(path: &Path, voxels: Array3<f32>, spacing: [f64; 3]) {
     let grid = Grid::with_spacing(voxels.dim().into(), spacing);
-    nifti::write_image(path, &Volume::new(voxels, grid)).unwrap();
+    bipvl_imaging::write(path, &Volume::new(voxels, grid)).unwrap();
 }
 
 pub(crate) fn write_labels(path: &Path, voxels: Array3<u16>, spacing: [f64; 3]) {
     let grid = Grid::with_spacing(voxels.dim().into(), spacing);
-    nifti::write_labels(path, &LabelMap::new(voxels, grid)).unwrap();
+    bipvl_imaging::write(path, &LabelMap::new(voxels, grid)).unwrap();
 }
 
 /// A temporary folder with a drawn data set.

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use bipvl::data::{
     Dataset, DatasetOverrides, DatasetReport, LabelRemap, Layout, Modality, PreprocessConfig, Regions,
 };
-use bipvl_imaging::{Grid, LabelMap, nifti, reorient};
+use bipvl_imaging::{Grid, LabelMap, reorient};
 use ndarray::Array3;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -175,7 +175,7 @@ fn several_labels_become_one_class() {
     assert!(labels.iter().all(|label| *label <= 1));
     // A label that nobody speaks of is still an error.
     let stray = LabelMap::new(drawn::labels() * 3, Grid::with_spacing(drawn::SHAPE, [1.0; 3]));
-    nifti::write_labels(dataset.cases[0].labels.as_ref().unwrap(), &stray).unwrap();
+    bipvl_imaging::write(dataset.cases[0].labels.as_ref().unwrap(), &stray).unwrap();
     let message = recipe.prepare_case(&merged, &merged.cases[0]).unwrap_err().to_string();
     assert!(message.contains("labels among 0 and [4], found 3"), "{message}");
 }
@@ -199,8 +199,8 @@ fn spacing_and_shape_are_told_along_the_body() {
     let grid = Grid::with_spacing([4, 5, 6], [1.0, 2.0, 3.0]);
     let turned = reorient(&LabelMap::new(Array3::zeros([4, 5, 6]), grid), "IPL".parse().unwrap());
     assert_eq!(turned.grid().shape(), [6, 5, 4]);
-    nifti::write_labels(dataset.cases[1].labels.as_ref().unwrap(), &turned).unwrap();
-    nifti::write_image(&dataset.cases[1].images[0], &turned.map(|_| 1.0)).unwrap();
+    bipvl_imaging::write(dataset.cases[1].labels.as_ref().unwrap(), &turned).unwrap();
+    bipvl_imaging::write(&dataset.cases[1].images[0], &turned.map(|_| 1.0)).unwrap();
     let check = DatasetReport::new(&dataset, &|_| ());
     assert_eq!(check.num_errors(), 0, "{check:?}");
     assert_eq!(check.orientations, [("IPL".to_owned(), 1), ("RAS".to_owned(), 1)].into());

@@ -4,7 +4,7 @@ use bipvl::{
     data::Labeling,
     infer::{Logits, SlidingWindow},
 };
-use bipvl_imaging::{Grid, LabelMap, Outside, Volume, resample};
+use bipvl_imaging::{Grid, LabelMap, PaddingMode, Volume, resample};
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, Axis, Zip, s};
 
 /// The logits of a whole volume `[channels, x, y, z]`, gathered from the slabs of a sliding window.
@@ -70,8 +70,8 @@ pub(crate) fn cover(
 pub(crate) fn restore(logits: &Array4<f32>, grid: &Grid, onto: &Grid, labeling: &Labeling) -> LabelMap {
     let placed = |channel: usize, outside: f32| {
         let volume = Volume::new(logits.index_axis(Axis(0), channel).to_owned(), grid.clone());
-        let is_same = grid.is_same_as(onto);
-        if is_same { volume } else { resample(&volume, onto, Outside::Fill(outside)) }.into_voxels()
+        let is_same = grid.approx_eq(onto);
+        if is_same { volume } else { resample(&volume, onto, PaddingMode::Constant(outside)) }.into_voxels()
     };
     match labeling {
         Labeling::Exclusive(labels) => first_best(placed, labels, onto),

@@ -6,10 +6,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use bipvl::device::{DeviceKind, Precision};
-use bipvl_imaging::{
-    nifti::{write_image, write_labels},
-    phantom::{self, Phantom},
-};
+use bipvl_imaging::phantom::{self, Phantom};
 use bipvl_io::atomic_write;
 use bipvl_metrics::Convention;
 use serde_json::json;
@@ -145,8 +142,8 @@ impl Set<'_> {
             }
             for seed in seeds {
                 let (phantom, name) = (draw(seed as u64), format!("{}.nii.gz", (self.id)(seed)));
-                write_image(&images.join(&name), &phantom.image)?;
-                write_labels(&labels.join(&name), &phantom.labels)?;
+                bipvl_imaging::write(&images.join(&name), &phantom.image)?;
+                bipvl_imaging::write(&labels.join(&name), &phantom.labels)?;
             }
         }
         let text = serde_json::to_string_pretty(&self.about())?;

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use bipvl::data::{LabelRemap, read_classes, read_reference};
-use bipvl_imaging::nifti::read_labels;
+use bipvl_imaging::read_labels;
 use bipvl_io::atomic_write;
 use bipvl_metrics::{ClassLabels, MetricConfig, Scores, score_case};
 use bipvl_report::table;

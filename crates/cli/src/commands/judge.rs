@@ -10,7 +10,7 @@ use bipvl::{
     infer::Predictor,
     run::RunDir,
 };
-use bipvl_imaging::nifti::{read_labels, write_labels};
+use bipvl_imaging::read_labels;
 use bipvl_io::atomic_write;
 use bipvl_metrics::{ClassLabels, MetricConfig, Scores};
 use bipvl_report::{
@@ -97,7 +97,7 @@ fn segment(run: &RunDir, predictor: &Predictor, cases: &[Case]) -> Result<Vec<Pa
         let own = own.map(|text| predictor.with_prompts(&[text.full]));
         let predictor = own.as_ref().unwrap_or(predictor);
         let mut watch = progress::patches(&bar, &case.id);
-        write_labels(&prediction, &predictor.predict_files(&case.images, &mut watch)?)?;
+        bipvl_imaging::write(&prediction, &predictor.predict_files(&case.images, &mut watch)?)?;
         let reference = case.labels.clone().context("a validation case has labels")?;
         pairs.push(Pair { case: case.id.clone(), prediction, reference });
         bar.inc(1);

@@ -13,7 +13,6 @@ use bipvl::{
     run::{RunDir, run_dirs},
     text::{Description, Tokens},
 };
-use bipvl_imaging::nifti::write_labels;
 use indexmap::IndexMap;
 use indicatif::ProgressBar;
 
@@ -153,7 +152,7 @@ fn segment(
         last = progress;
         watch(progress);
     })?;
-    write_labels(path, &labels)?;
+    bipvl_imaging::write(path, &labels)?;
     Ok(last)
 }
 

@@ -1,6 +1,6 @@
 //! One piece of each class: as a flag of a prediction, and as a choice of the run.
 
-use bipvl_imaging::{LabelMap, Neighbors, components, keep_largest, nifti::read_labels};
+use bipvl_imaging::{Connectivity, LabelMap, connected_components, keep_largest_component, read_labels};
 
 use crate::scene::{CONFIG, Scene, new_phantom};
 
@@ -13,7 +13,7 @@ fn predict(scene: &Scene, out: &str, flags: &[&str]) -> LabelMap {
 
 /// Connected parts of the voxels that have a label.
 fn parts(labels: &LabelMap, label: u16) -> usize {
-    components(&labels.map(|found| *found == label), Neighbors::TwentySix).voxel_counts.len()
+    connected_components(&labels.map(|found| *found == label), Connectivity::Full).voxel_counts.len()
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn only_the_largest_component_of_each_class_is_kept_where_asked() {
     assert!((1..=4).any(|label| parts(&all, label) > 1));
     assert!((1..=4).all(|label| parts(&largest, label) == parts(&all, label).min(1)));
     let mut expected = all.clone();
-    keep_largest(&mut expected, Neighbors::TwentySix);
+    keep_largest_component(&mut expected, Connectivity::Full);
     assert_eq!(largest, expected);
 
     scene.write_text(

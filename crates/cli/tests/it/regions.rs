@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use bipvl_imaging::{
     LabelMap,
-    nifti::read_labels,
     phantom::{self, NestedPhantom, REGIONS},
+    read_labels,
 };
 use serde_json::Value;
 

@@ -8,7 +8,6 @@ use std::{
 
 use bipvl_imaging::{
     Grid, LabelMap, Volume,
-    nifti::{write_image, write_labels},
     phantom::{self, Phantom},
 };
 use serde_json::{Value, json};
@@ -125,12 +124,12 @@ impl Scene {
 
     pub(crate) fn write(&self, name: &str, image: &Volume<f32>) {
         fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        write_image(&self.path(name), image).unwrap();
+        bipvl_imaging::write(&self.path(name), image).unwrap();
     }
 
     pub(crate) fn write_labels(&self, name: &str, labels: &LabelMap) {
         fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        write_labels(&self.path(name), labels).unwrap();
+        bipvl_imaging::write(&self.path(name), labels).unwrap();
     }
 
     /// Changes the bytes of a file.

@@ -1,10 +1,6 @@
 //! The whole story through the program: train, predict, evaluate, inform.
 
-use bipvl_imaging::{
-    Affine, Grid, Orientation, Volume,
-    nifti::{read_grid, read_image, read_labels},
-    phantom, reorient,
-};
+use bipvl_imaging::{Affine, Grid, Orientation, Volume, phantom, probe, read, read_labels, reorient};
 use ndarray::{Array3, s};
 use serde_json::{Value, json};
 
@@ -136,7 +132,7 @@ fn a_prediction_lies_on_the_grid_of_its_scan_however_it_is_stored() {
     }
     scene.predict("scans").succeeds();
     for orientation in ["RAS", "LPS", "PIR"] {
-        let scan = read_grid(&scene.path(&format!("scans/{orientation}.nii.gz"))).unwrap();
+        let scan = probe(&scene.path(&format!("scans/{orientation}.nii.gz"))).unwrap().grid;
         assert_eq!(Orientation::of(&scan).to_string(), orientation);
         let prediction = read_labels(&scene.path(&format!("predictions/{orientation}.nii.gz"))).unwrap();
         // Bit for bit: `Grid` compares its numbers without tolerance.
@@ -285,7 +281,7 @@ fn two_channels_are_learned_from_files_of_four_axes() {
     scene.write_json("data/dataset.json", &decathlon(&json!({ "0": "CT", "1": "CT again" }), &cases));
     scene.write("new.nii", &new_phantom().image);
     scene.spoil("new.nii", |bytes| repeat_channels(bytes, 2));
-    assert_eq!(read_image(&scene.path("new.nii")).unwrap().len(), 2, "the made file is sound");
+    assert_eq!(read(&scene.path("new.nii")).unwrap().channels.len(), 2, "the made file is sound");
     learns_and_predicts(&scene, &["new.nii"]);
 }
 

@@ -1,6 +1,6 @@
 //! Text at prediction time: classes and descriptions of a user's own, and what the text is worth.
 
-use bipvl_imaging::nifti::read_labels;
+use bipvl_imaging::read_labels;
 use serde_json::json;
 
 use crate::scene::{Outcome, Scene, new_phantom};

@@ -11,7 +11,7 @@ use rand::{
 };
 use rand_chacha::ChaCha8Rng;
 
-use super::{Form, Organ, Phantom, draw_body, jitter, paint};
+use super::{Organ, OrganShape, Phantom, draw_body, jitter, paint};
 
 /// Organs of one body at most.
 pub const MAX_ORGANS: usize = 8;
@@ -66,18 +66,18 @@ impl Kind {
 
     fn organ(self, random: &mut ChaCha8Rng, row: f64) -> Organ {
         let reach = REACH[self.size] * jitter(random, 0.03);
-        let (form, radii) = match self.form {
-            0 => (Form::Ellipsoid, [reach; 3]),
-            1 => (Form::Rod, [ROD[0] * reach, ROD[0] * reach, ROD[1] * reach]),
-            2 => (Form::Cuboid, [CUBE * reach; 3]),
-            _ => (Form::Ring, [reach, reach, RING_HEIGHT * reach]),
+        let (shape, radii) = match self.form {
+            0 => (OrganShape::Ellipsoid, [reach; 3]),
+            1 => (OrganShape::Rod, [ROD[0] * reach, ROD[0] * reach, ROD[1] * reach]),
+            2 => (OrganShape::Cuboid, [CUBE * reach; 3]),
+            _ => (OrganShape::Ring, [reach, reach, RING_HEIGHT * reach]),
         };
         let center = [
             COLUMNS[self.side] + random.random_range(-0.01..0.01),
             random.random_range(-0.08..0.08),
             row + random.random_range(-0.01..0.01),
         ];
-        Organ { label: self.label(), hu: DENSITY_HU[self.density] * jitter(random, 0.1), form, center, radii }
+        Organ { label: self.label(), hu: DENSITY_HU[self.density] * jitter(random, 0.1), shape, center, radii }
     }
 }
 

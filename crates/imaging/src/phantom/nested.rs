@@ -1,4 +1,4 @@
-//! Regions that lie inside each other, and channels of which none shows them all.
+//! Phantoms with nested regions, of which each channel shows only some.
 
 use ndarray::Array3;
 use rand::{Rng, SeedableRng};
@@ -7,19 +7,19 @@ use rand_chacha::ChaCha8Rng;
 use super::{BODY_RADII, NOISE_HU, jitter, normal};
 use crate::{Grid, LabelMap, Volume};
 
-/// Name and labels of the regions that [`draw_nested`] draws; each lies inside the one before.
+/// Names and labels of the regions of [`draw_nested`]; each is inside the previous one.
 pub const REGIONS: [(&str, &[u16]); 3] = [("whole", &[1, 2, 3]), ("core", &[2, 3]), ("seed", &[3])];
 
-/// Radii of the regions, as shares of the shape.
+/// Radii of the regions, as fractions of the shape.
 const NESTED_RADII: [f64; 3] = [0.32, 0.22, 0.12];
-/// Intensity of the body and of the labels 1, 2, 3 in each channel: the first shows the whole alone, the second
-/// what is inside of it.
+/// Intensities of the body and the labels 1, 2, 3 per channel: the first shows only the whole, the second only its
+/// interior.
 const NESTED_INTENSITIES: [[f64; 4]; 2] = [[100.0, 200.0, 200.0, 200.0], [100.0, 100.0, 50.0, 250.0]];
 
 /// A synthetic MR of two channels and its reference, on one RAS grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NestedPhantom {
-    /// Intensities without a unit: 0 around an elliptic body along z, and a ball in a ball in a ball in it.
+    /// Unitless intensities: background 0, an elliptic cylinder along z, nested balls in it.
     pub channels: [Volume<f32>; 2],
     /// The labels of [`REGIONS`]; 0 is background.
     pub labels: LabelMap,
@@ -27,23 +27,23 @@ pub struct NestedPhantom {
 
 /// Draws the nested phantom of `seed` with `shape` voxels of `spacing` mm.
 ///
-/// Between the borders of two regions there is at least a voxel from 32 voxels per axis on.
+/// From 32 voxels per axis on, the surfaces of two regions are at least one voxel apart.
 pub fn draw_nested(seed: u64, shape: [usize; 3], spacing: [f64; 3]) -> NestedPhantom {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let radii = NESTED_RADII.map(|radius| radius * jitter(&mut random, 0.05));
     let mut center = [0.0; 3];
     let mut balls = Vec::with_capacity(radii.len());
     for (index, radius) in radii.into_iter().enumerate() {
-        // Off the center of the ball around it by a third of the room at most, also along a diagonal.
-        let room = index.checked_sub(1).map_or(0.05, |outer| (radii[outer] - radius) / 3.0 / 3f64.sqrt());
-        center = center.map(|at: f64| at + random.random_range(-room..room));
+        // At most a third of the radial margin off the center of the enclosing ball, also along a diagonal.
+        let margin = index.checked_sub(1).map_or(0.05, |outer| (radii[outer] - radius) / 3.0 / 3f64.sqrt());
+        center = center.map(|at: f64| at + random.random_range(-margin..margin));
         balls.push((center, radius));
     }
     let depth = |place: [f64; 3]| {
-        let holds = |(center, radius): &&([f64; 3], f64)| {
+        let contains = |(center, radius): &&([f64; 3], f64)| {
             (0..3).map(|axis| (place[axis] - center[axis]).powi(2)).sum::<f64>() <= radius.powi(2)
         };
-        balls.iter().take_while(holds).count()
+        balls.iter().take_while(contains).count()
     };
     let place_of =
         |voxel: [usize; 3]| std::array::from_fn(|axis| (voxel[axis] as f64 + 0.5) / shape[axis] as f64 - 0.5);

@@ -1,6 +1,6 @@
 //! Cropping and padding can be counted by hand and undone.
 
-use bipvl_imaging::{BoundingBox, Grid, Volume, crop_or_pad, into_cropped};
+use bipvl_imaging::{BoundingBox, Grid, Volume, crop_or_pad};
 use ndarray::{Array3, array};
 use proptest::prelude::*;
 
@@ -48,12 +48,12 @@ fn a_union_holds_both_boxes_and_a_border_ends_with_the_grid() {
     let both = BoundingBox { start: [0, -1, 5], shape: [5, 8, 9] };
     assert_eq!((one.union(other), other.union(one)), (both, both));
     let inside = BoundingBox { start: [0, 1, 5], shape: [2, 2, 3] };
-    assert_eq!(inside.with_border([2, 9, 8]), BoundingBox { start: [0, 0, 4], shape: [2, 4, 4] });
+    assert_eq!(inside.dilated(1, [2, 9, 8]), BoundingBox { start: [0, 0, 4], shape: [2, 4, 4] });
 }
 
 #[test]
 fn the_smaller_half_of_the_padding_comes_first() {
-    let grown = BoundingBox { start: [2, 0, 5], shape: [3, 4, 9] }.at_least([6, 6, 6]);
+    let grown = BoundingBox { start: [2, 0, 5], shape: [3, 4, 9] }.padded_to([6, 6, 6]);
     assert_eq!(grown, BoundingBox { start: [1, -1, 5], shape: [6, 6, 9] });
 }
 
@@ -64,10 +64,10 @@ proptest! {
         wanted in prop::array::uniform3(0_usize..12),
     ) {
         let volume = numbered(shape);
-        let bounds = BoundingBox::whole(shape).at_least(wanted);
+        let bounds = BoundingBox::whole(shape).padded_to(wanted);
         let padded = crop_or_pad(&volume, &bounds, -1);
         prop_assert!((0..3).all(|axis| padded.grid().shape()[axis] == shape[axis].max(wanted[axis])));
-        prop_assert_eq!(crop_or_pad(&padded, &bounds.inverse(shape), -7), volume);
+        prop_assert_eq!(crop_or_pad(&padded, &bounds.inverse_crop(shape), -7), volume);
     }
 
     #[test]
@@ -92,7 +92,7 @@ proptest! {
                 );
             }
         }
-        let back = crop_or_pad(&cut, &bounds.inverse(shape), -1);
+        let back = crop_or_pad(&cut, &bounds.inverse_crop(shape), -1);
         prop_assert_eq!(back.grid(), volume.grid());
         prop_assert!(back.voxels().iter().zip(volume.voxels()).all(|(a, b)| a == b || *a == -1));
     }
@@ -103,7 +103,7 @@ fn bounds_of_the_whole_copy_nothing_and_others_crop() {
     let voxels = Array3::from_shape_fn([2, 3, 4], |(x, y, z)| 12 * x + 4 * y + z);
     let volume = Volume::new(voxels, Grid::with_spacing([2, 3, 4], [1.0, 2.0, 3.0]));
     let bounds = BoundingBox { start: [1, -1, 0], shape: [1, 5, 4] };
-    assert_eq!(into_cropped(volume.clone(), &bounds, 0), crop_or_pad(&volume, &bounds, 0));
+    assert_eq!(crop_or_pad(volume.clone(), &bounds, 0), crop_or_pad(&volume, &bounds, 0));
     let place = volume.voxels().as_ptr();
-    assert_eq!(into_cropped(volume, &BoundingBox::whole([2, 3, 4]), 0).voxels().as_ptr(), place);
+    assert_eq!(crop_or_pad(volume, &BoundingBox::whole([2, 3, 4]), 0).voxels().as_ptr(), place);
 }

@@ -1,6 +1,5 @@
 //! Files with every known difference between readers; the right answers are nibabel's, counted by hand.
 
-use bipvl_imaging::nifti::{read_grid, read_image, read_labels};
 use bipvl_imaging::{Affine, Volume};
 use proptest::prelude::*;
 
@@ -12,7 +11,7 @@ const COUNT: [u8; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 const QFORM_TOLERANCE: f64 = 1e-6;
 
 fn read(bytes: &[u8]) -> Vec<Volume<f32>> {
-    read_image(&MadeFile::new("case.nii", bytes).path).unwrap()
+    bipvl_imaging::read(&MadeFile::new("case.nii", bytes).path).unwrap().channels
 }
 
 /// The intensities in the order of the file, x fastest.
@@ -22,18 +21,22 @@ fn read_flat(bytes: &[u8]) -> Vec<f32> {
 
 fn read_affine(header: &MadeHeader) -> Affine {
     let file = MadeFile::new("case.nii", &header.bytes(&COUNT));
-    let affine = *read_image(&file.path).unwrap()[0].grid().affine();
-    assert_eq!(*read_grid(&file.path).unwrap().affine(), affine, "the header alone says the same");
+    let affine = *bipvl_imaging::read(&file.path).unwrap().channels[0].grid().affine();
+    assert_eq!(
+        *bipvl_imaging::probe(&file.path).unwrap().grid.affine(),
+        affine,
+        "the header alone says the same"
+    );
     affine
 }
 
 #[track_caller]
 fn assert_refused(bytes: &[u8], part_of_message: &str) {
     let file = MadeFile::new("case.nii", bytes);
-    let message = read_image(&file.path).unwrap_err().to_string();
+    let message = bipvl_imaging::read(&file.path).unwrap_err().to_string();
     assert!(message.contains("case.nii"), "{message}");
     assert!(message.contains(part_of_message), "{message}");
-    assert!(read_labels(&file.path).is_err());
+    assert!(bipvl_imaging::read_labels(&file.path).is_err());
 }
 
 fn counted<const BYTES: usize>(to_bytes: impl Fn(u8) -> [u8; BYTES]) -> Vec<u8> {
@@ -211,7 +214,7 @@ fn voxels_begin_where_the_header_says() {
 fn voxels_inside_the_header_are_refused() {
     for voxel_offset in [100.0, -352.0, 352.5, f32::NAN, f32::INFINITY] {
         let header = MadeHeader { voxel_offset, ..MadeHeader::u8() };
-        assert!(read_image(&MadeFile::new("case.nii", &header.bytes(&COUNT)).path).is_err());
+        assert!(bipvl_imaging::read(&MadeFile::new("case.nii", &header.bytes(&COUNT)).path).is_err());
     }
 }
 
@@ -224,7 +227,7 @@ fn a_fourth_axis_gives_one_volume_each() {
     let volumes = read(&two);
     assert_eq!([volumes[0].voxels()[[2, 1, 0]], volumes[1].voxels()[[0, 0, 0]]], [5.0, 6.0]);
     assert_eq!(volumes[0].grid(), volumes[1].grid());
-    let message = read_labels(&MadeFile::new("case.nii", &two).path).unwrap_err().to_string();
+    let message = bipvl_imaging::read_labels(&MadeFile::new("case.nii", &two).path).unwrap_err().to_string();
     assert!(message.contains("2 volumes"), "{message}");
 }
 
@@ -239,8 +242,8 @@ fn too_few_too_many_or_empty_axes_are_refused() {
         [-1, 3, 2, 2, 1, 1, 1, 1],
     ] {
         let bytes = MadeHeader { dim, ..MadeHeader::u8() }.bytes(&COUNT);
-        assert!(read_image(&MadeFile::new("case.nii", &bytes).path).is_err(), "{dim:?}");
-        assert!(read_grid(&MadeFile::new("case.nii", &bytes).path).is_err(), "{dim:?}");
+        assert!(bipvl_imaging::read(&MadeFile::new("case.nii", &bytes).path).is_err(), "{dim:?}");
+        assert!(bipvl_imaging::probe(&MadeFile::new("case.nii", &bytes).path).is_err(), "{dim:?}");
     }
 }
 
@@ -268,8 +271,8 @@ fn gzip_is_known_by_content_not_by_name() {
         [("a.nii", &bytes), ("a.nii.gz", &bytes), ("a.nii", &gzipped(&bytes)), ("a.nii.gz", &gzipped(&bytes))]
     {
         let file = MadeFile::new(name, content);
-        assert_eq!(read_image(&file.path).unwrap()[0].voxels()[[2, 1, 1]], 11.0);
-        assert_eq!(read_grid(&file.path).unwrap().shape(), [3, 2, 2]);
+        assert_eq!(bipvl_imaging::read(&file.path).unwrap().channels[0].voxels()[[2, 1, 1]], 11.0);
+        assert_eq!(bipvl_imaging::probe(&file.path).unwrap().grid.shape(), [3, 2, 2]);
     }
 }
 
@@ -329,7 +332,9 @@ fn labels_must_be_whole_and_fit() {
     let read = |values: [f32; 12], slope: f32| {
         let header = MadeHeader { slope, ..MadeHeader::new(16, 32) };
         let file = MadeFile::new("labels.nii", &header.bytes(values.map(f32::to_le_bytes).as_flattened()));
-        read_labels(&file.path).map(|labels| labels.voxels()[[1, 0, 0]]).map_err(|error| error.to_string())
+        bipvl_imaging::read_labels(&file.path)
+            .map(|labels| labels.voxels()[[1, 0, 0]])
+            .map_err(|error| error.to_string())
     };
     let one = |label: f32| std::array::from_fn(|index| if index == 1 { label } else { 0.0 });
     assert_eq!(read(one(65535.0), 1.0), Ok(65535));
@@ -346,9 +351,9 @@ fn a_missing_file_and_a_folder_are_named() {
     let missing = folder.path().join("missing.nii.gz");
     for path in [missing.as_path(), folder.path()] {
         for message in [
-            read_image(path).unwrap_err().to_string(),
-            read_labels(path).unwrap_err().to_string(),
-            read_grid(path).unwrap_err().to_string(),
+            bipvl_imaging::read(path).unwrap_err().to_string(),
+            bipvl_imaging::read_labels(path).unwrap_err().to_string(),
+            bipvl_imaging::probe(path).unwrap_err().to_string(),
         ] {
             assert!(message.starts_with(&path.display().to_string()), "{message}");
         }
@@ -367,6 +372,6 @@ proptest! {
         }
         bytes.truncate(length.max(340));
         let file = MadeFile::new("case.nii", &bytes);
-        let _ = (read_image(&file.path), read_labels(&file.path), read_grid(&file.path));
+        let _ = (bipvl_imaging::read(&file.path), bipvl_imaging::read_labels(&file.path), bipvl_imaging::probe(&file.path));
     }
 }

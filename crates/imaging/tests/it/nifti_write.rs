@@ -1,6 +1,5 @@
 //! What is written comes back the same, under the name that was asked for.
 
-use bipvl_imaging::nifti::{read_grid, read_image, read_labels, write_image, write_labels};
 use bipvl_imaging::{Affine, Grid, LabelMap, Volume};
 use ndarray::Array3;
 use nifti::{NiftiHeader, NiftiObject, NiftiVolume, ReaderOptions, XForm};
@@ -30,8 +29,8 @@ fn labels_come_back_and_take_the_bytes_they_need() {
         for name in ["labels.nii", "labels.nii.gz"] {
             let path = folder.path().join(name);
             let labels = labels_up_to(highest);
-            write_labels(&path, &labels).unwrap();
-            assert_eq!(read_labels(&path).unwrap(), labels);
+            bipvl_imaging::write(&path, &labels).unwrap();
+            assert_eq!(bipvl_imaging::read_labels(&path).unwrap(), labels);
         }
         let length = std::fs::metadata(folder.path().join("labels.nii")).unwrap().len();
         assert_eq!(length, 352 + 60 * bytes_per_voxel);
@@ -46,8 +45,8 @@ fn intensities_come_back_to_the_last_bit() {
     let shape = [3, 2, 37];
     let voxels = Array3::from_shape_fn(shape, |(x, y, z)| (x as f32).exp() - y as f32 / 3.0 + z as f32 * 0.1);
     let image = Volume::new(voxels, Grid::with_spacing(shape, [0.7, 0.8, 2.5]));
-    write_image(&path, &image).unwrap();
-    let back = read_image(&path).unwrap();
+    bipvl_imaging::write(&path, &image).unwrap();
+    let back = bipvl_imaging::read(&path).unwrap().channels;
     assert_eq!(back[0].voxels(), image.voxels());
     assert_eq!(bits(back[0].grid().affine()), bits(image.grid().affine()));
 }
@@ -56,7 +55,7 @@ fn intensities_come_back_to_the_last_bit() {
 fn the_name_is_kept_and_nothing_else_is_left() {
     for name in ["1.2.840.113.nii", "1.2.840.113.nii.gz", "A.NII.GZ"] {
         let folder = tempdir().unwrap();
-        write_labels(&folder.path().join(name), &labels_up_to(9)).unwrap();
+        bipvl_imaging::write(&folder.path().join(name), &labels_up_to(9)).unwrap();
         let names: Vec<_> =
             std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, [name]);
@@ -68,15 +67,15 @@ fn the_name_is_kept_and_nothing_else_is_left() {
 #[test]
 fn an_old_file_is_replaced() {
     let file = MadeFile::new("labels.nii", b"something else that is longer than nothing");
-    write_labels(&file.path, &labels_up_to(9)).unwrap();
-    assert_eq!(read_labels(&file.path).unwrap(), labels_up_to(9));
+    bipvl_imaging::write(&file.path, &labels_up_to(9)).unwrap();
+    assert_eq!(bipvl_imaging::read_labels(&file.path).unwrap(), labels_up_to(9));
 }
 
 #[test]
 fn what_cannot_be_written_is_refused_and_leaves_nothing() {
     let folder = tempdir().unwrap();
     let refused = |name: &str, labels: &LabelMap| {
-        let message = write_labels(&folder.path().join(name), labels).unwrap_err().to_string();
+        let message = bipvl_imaging::write(&folder.path().join(name), labels).unwrap_err().to_string();
         assert!(message.contains(name), "{message}");
     };
     let on = |shape: [usize; 3], affine| Volume::new(Array3::zeros(shape), Grid::new(shape, affine));
@@ -100,7 +99,8 @@ fn another_reader_sees_the_same_header() {
         0.0, 0.0, 3.0, 7.0, //
         0.0, 0.0, 0.0, 1.0,
     );
-    write_labels(&path, &Volume::new(Array3::zeros([4, 5, 6]), Grid::new([4, 5, 6], affine))).unwrap();
+    bipvl_imaging::write(&path, &LabelMap::new(Array3::zeros([4, 5, 6]), Grid::new([4, 5, 6], affine)))
+        .unwrap();
     let object = ReaderOptions::new().read_file(&path).unwrap();
     let header: &NiftiHeader = object.header();
     assert_eq!(object.volume().dim(), [4, 5, 6]);
@@ -133,8 +133,8 @@ proptest! {
         };
         let input = MadeFile::new("input.nii", &header.bytes(&[0; 12]));
         let output = input.path.with_file_name("output.nii.gz");
-        let labels = read_labels(&input.path).unwrap();
-        write_labels(&output, &labels).unwrap();
-        prop_assert_eq!(bits(labels.grid().affine()), bits(read_grid(&output).unwrap().affine()));
+        let labels = bipvl_imaging::read_labels(&input.path).unwrap();
+        bipvl_imaging::write(&output, &labels).unwrap();
+        prop_assert_eq!(bits(labels.grid().affine()), bits(bipvl_imaging::probe(&output).unwrap().grid.affine()));
     }
 }

@@ -1,7 +1,7 @@
 //! What a phantom promises to those who learn from it.
 
-use bipvl_imaging::phantom::{CLASSES, Phantom, REGIONS, Side, draw, draw_ambiguous, draw_nested};
-use bipvl_imaging::{Neighbors, Orientation, components};
+use bipvl_imaging::phantom::{CLASSES, Laterality, Phantom, REGIONS, draw, draw_ambiguous, draw_nested};
+use bipvl_imaging::{Connectivity, Orientation, connected_components};
 use ndarray::s;
 
 const SHAPE: [usize; 3] = [48, 48, 32];
@@ -41,7 +41,7 @@ fn every_organ_is_one_part_of_at_least_twenty_voxels() {
             let phantom = draw(seed, shape, spacing);
             for (name, label) in CLASSES {
                 let mask = phantom.labels.map(|&other| other == label);
-                let voxel_counts = components(&mask, Neighbors::Six).voxel_counts;
+                let voxel_counts = connected_components(&mask, Connectivity::Face).voxel_counts;
                 assert_eq!(voxel_counts.len(), 1, "{name}, seed {seed}, {shape:?}");
                 assert!(voxel_counts[0] >= 20, "{name}, seed {seed}, {shape:?}: {voxel_counts:?}");
             }
@@ -113,7 +113,8 @@ fn densities_pair_the_organs_as_told() {
 #[test]
 fn nothing_in_the_image_says_which_organ_is_the_first() {
     for seed in 0..12 {
-        let [right, left] = [Side::Right, Side::Left].map(|side| draw_ambiguous(seed, side, SHAPE, SPACING));
+        let [right, left] =
+            [Laterality::Right, Laterality::Left].map(|side| draw_ambiguous(seed, side, SHAPE, SPACING));
         assert_eq!(right.image, left.image, "seed {seed}");
         let [right_mm, left_mm] =
             [&right, &left].map(|phantom| phantom.labels.grid().voxel_to_world(middle(phantom, 1))[0]);
@@ -126,14 +127,16 @@ fn nothing_in_the_image_says_which_organ_is_the_first() {
 #[test]
 fn both_told_organs_are_mirror_images_of_one_density() {
     for seed in 0..12 {
-        let [right, left] = [Side::Right, Side::Left].map(|side| draw_ambiguous(seed, side, SHAPE, SPACING));
+        let [right, left] =
+            [Laterality::Right, Laterality::Left].map(|side| draw_ambiguous(seed, side, SHAPE, SPACING));
         let mut expected: Vec<_> =
             voxels_of(&left, 1).into_iter().map(|[x, y, z]| [SHAPE[0] - 1 - x, y, z]).collect();
         let mut found = voxels_of(&right, 1);
         expected.sort_unstable();
         found.sort_unstable();
         assert_eq!(found, expected, "seed {seed}");
-        let voxel_counts = components(&right.labels.map(|&label| label == 1), Neighbors::Six).voxel_counts;
+        let voxel_counts =
+            connected_components(&right.labels.map(|&label| label == 1), Connectivity::Face).voxel_counts;
         assert_eq!(voxel_counts.len(), 1, "seed {seed}");
         assert!(voxel_counts[0] >= 100, "seed {seed}: {voxel_counts:?}");
         // Within what smooth noise can do to a mean (15 HU each way).
@@ -156,7 +159,7 @@ fn nested_regions_lie_in_each_other_with_a_voxel_between_their_borders() {
         }
         for (name, region) in REGIONS {
             let mask = phantom.labels.map(|label| region.contains(label));
-            let voxel_counts = components(&mask, Neighbors::Six).voxel_counts;
+            let voxel_counts = connected_components(&mask, Connectivity::Face).voxel_counts;
             assert_eq!(voxel_counts.len(), 1, "{name}, seed {seed}");
             assert!(voxel_counts[0] >= 100, "{name}, seed {seed}: {voxel_counts:?}");
         }

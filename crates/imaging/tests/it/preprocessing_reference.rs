@@ -7,8 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bipvl_imaging::nifti::{read_image, read_labels};
-use bipvl_imaging::{Affine, Grid, Outside, Volume, resample, resample_labels, to_ras};
+use bipvl_imaging::{Affine, Grid, PaddingMode, Volume, resample, resample_labels, to_ras};
 use nalgebra::Vector4;
 use serde::Deserialize;
 
@@ -100,8 +99,8 @@ impl Digest {
 fn real_files_are_oriented_and_respaced_as_by_monai() {
     let Some((data, reference)) = data_and_reference() else { return };
     for case in reference.monai {
-        let image = to_ras(&read_image(&data.join(case.image)).unwrap().remove(0));
-        let labels = to_ras(&read_labels(&data.join(case.labels)).unwrap());
+        let image = to_ras(&bipvl_imaging::read(&data.join(case.image)).unwrap().channels.remove(0));
+        let labels = to_ras(&bipvl_imaging::read_labels(&data.join(case.labels)).unwrap());
         case.oriented_image.assert_grid(image.grid());
         case.oriented_image.assert_voxels(&image, |_| true);
         case.oriented_labels.assert_grid(labels.grid());
@@ -109,10 +108,10 @@ fn real_files_are_oriented_and_respaced_as_by_monai() {
         for spaced in case.spaced {
             let grid = image.grid().resampled_to(spaced.spacing);
             spaced.image.assert_grid(&grid);
-            spaced.image.assert_voxels(&resample(&image, &grid, Outside::Nearest), |_| true);
+            spaced.image.assert_voxels(&resample(&image, &grid, PaddingMode::Border), |_| true);
             let grid = labels.grid().resampled_to(spaced.spacing);
             spaced.labels.assert_grid(&grid);
-            let placed = resample_labels(&labels, &grid, Outside::Nearest);
+            let placed = resample_labels(&labels, &grid, PaddingMode::Border);
             spaced.labels.assert_voxels(&placed, apart_from_halfway(&grid, labels.grid()));
         }
     }
@@ -122,11 +121,11 @@ fn real_files_are_oriented_and_respaced_as_by_monai() {
 fn a_real_file_is_put_on_an_oblique_grid_as_by_simple_itk() {
     let Some((data, Reference { simple_itk, .. })) = data_and_reference() else { return };
     let grid = simple_itk.oblique_image.grid();
-    let image = read_image(&data.join(simple_itk.image)).unwrap().remove(0);
-    let placed = resample(&image, &grid, Outside::Fill(OUTSIDE.0));
+    let image = bipvl_imaging::read(&data.join(simple_itk.image)).unwrap().channels.remove(0);
+    let placed = resample(&image, &grid, PaddingMode::Constant(OUTSIDE.0));
     simple_itk.oblique_image.assert_voxels(&placed, |_| true);
-    let labels = read_labels(&data.join(simple_itk.labels)).unwrap();
-    let placed = resample_labels(&labels, &grid, Outside::Fill(OUTSIDE.1));
+    let labels = bipvl_imaging::read_labels(&data.join(simple_itk.labels)).unwrap();
+    let placed = resample_labels(&labels, &grid, PaddingMode::Constant(OUTSIDE.1));
     simple_itk.oblique_labels.assert_voxels(&placed, apart_from_halfway(&grid, labels.grid()));
 }
 

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bipvl_imaging::nifti::{read_grid, read_image, read_labels, write_image, write_labels};
-use bipvl_imaging::{Grid, Outside, resample_labels, to_ras};
+use bipvl_imaging::{Grid, PaddingMode, resample_labels, to_ras};
 
 /// The folders to read and how many files of each; a few small ones tell as much as hundreds.
 const FOLDERS: [(&str, usize); 4] = [
@@ -46,19 +45,24 @@ fn real_scans_are_read_and_written_on_the_same_grid() {
         let files = nifti_files(&data.join(name));
         assert!(!files.is_empty(), "{name}");
         for path in files.iter().take(limit) {
-            let grid = read_grid(path).unwrap();
-            let image = read_image(path).unwrap().remove(0);
+            let grid = bipvl_imaging::probe(path).unwrap().grid;
+            let image = bipvl_imaging::read(path).unwrap().channels.remove(0);
             assert_eq!(image.grid(), &grid);
-            if let Ok(labels) = read_labels(path) {
-                write_labels(&output, &labels).unwrap();
-                assert_eq!(read_labels(&output).unwrap().voxels(), labels.voxels());
+            if let Ok(labels) = bipvl_imaging::read_labels(path) {
+                bipvl_imaging::write(&output, &labels).unwrap();
+                assert_eq!(bipvl_imaging::read_labels(&output).unwrap().voxels(), labels.voxels());
                 let there = to_ras(&labels);
-                assert_eq!(resample_labels(&there, &grid, Outside::Fill(9999)), labels, "{}", path.display());
+                assert_eq!(
+                    resample_labels(&there, &grid, PaddingMode::Constant(9999)),
+                    labels,
+                    "{}",
+                    path.display()
+                );
             } else {
-                write_image(&output, &image).unwrap();
-                assert_eq!(read_image(&output).unwrap()[0].voxels(), image.voxels());
+                bipvl_imaging::write(&output, &image).unwrap();
+                assert_eq!(bipvl_imaging::read(&output).unwrap().channels[0].voxels(), image.voxels());
             }
-            let written = read_grid(&output).unwrap();
+            let written = bipvl_imaging::probe(&output).unwrap().grid;
             assert_eq!(written.shape(), grid.shape());
             assert_eq!(bits(&written), bits(&grid), "{}", path.display());
         }

@@ -1,6 +1,6 @@
 //! Values known beforehand: linear intensities stay linear, constants constant, the same grid the same.
 
-use bipvl_imaging::{Affine, Grid, Orientation, Outside, Volume, reorient, resample, resample_labels};
+use bipvl_imaging::{Affine, Grid, Orientation, PaddingMode, Volume, reorient, resample, resample_labels};
 use nalgebra::{Rotation3, Vector3};
 use ndarray::{Array3, array};
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ fn points(count: usize, start: f64, step: f64) -> Grid {
 
 #[test]
 fn values_between_voxels_are_shared_by_distance() {
-    let sampled = resample(&row(), &points(7, 0.0, 1.0), Outside::Nearest);
+    let sampled = resample(&row(), &points(7, 0.0, 1.0), PaddingMode::Border);
     assert_eq!(sampled.into_voxels().into_raw_vec_and_offset().0, [10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0]);
 }
 
@@ -48,8 +48,8 @@ fn outside_the_border_value_or_the_fill_value_holds() {
     let grid = points(12, -2.0, 1.0);
     let flat = |outside| resample(&row(), &grid, outside).into_voxels().into_raw_vec_and_offset().0;
     let inside = [10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0];
-    assert_eq!(flat(Outside::Nearest), [&[10.0, 10.0][..], &inside, &[80.0; 3]].concat());
-    assert_eq!(flat(Outside::Fill(-1.0)), [&[-1.0, 10.0][..], &inside, &[80.0, -1.0, -1.0]].concat());
+    assert_eq!(flat(PaddingMode::Border), [&[10.0, 10.0][..], &inside, &[80.0; 3]].concat());
+    assert_eq!(flat(PaddingMode::Constant(-1.0)), [&[-1.0, 10.0][..], &inside, &[80.0, -1.0, -1.0]].concat());
 }
 
 #[test]
@@ -58,16 +58,16 @@ fn labels_are_never_mixed() {
     let flat = |grid: &Grid, outside| {
         resample_labels(&labels, grid, outside).into_voxels().into_raw_vec_and_offset().0
     };
-    assert_eq!(flat(&points(5, 0.5, 1.3), Outside::Nearest), [10, 20, 40, 40, 80]);
-    assert_eq!(flat(&points(4, -1.5, 3.0), Outside::Fill(7)), [7, 20, 40, 7]);
+    assert_eq!(flat(&points(5, 0.5, 1.3), PaddingMode::Border), [10, 20, 40, 40, 80]);
+    assert_eq!(flat(&points(4, -1.5, 3.0), PaddingMode::Constant(7)), [7, 20, 40, 7]);
     // Halfway the even voxel wins: 0 before 1, 2 before 1, 2 before 3.
-    assert_eq!(flat(&points(3, 1.0, 2.0), Outside::Nearest), [10, 40, 40]);
+    assert_eq!(flat(&points(3, 1.0, 2.0), PaddingMode::Border), [10, 40, 40]);
 }
 
 #[test]
 fn a_grid_without_voxels_gets_none() {
     let empty = Grid::with_spacing([0, 3, 2], [1.0; 3]);
-    assert_eq!(resample(&row(), &empty, Outside::Nearest).voxels().len(), 0);
+    assert_eq!(resample(&row(), &empty, PaddingMode::Border).voxels().len(), 0);
 }
 
 #[test]
@@ -76,10 +76,11 @@ fn flipped_and_permuted_grids_give_the_reoriented_volume() {
     let labels = Volume::new(Array3::from_shape_fn([5, 6, 7], |(x, y, z)| (x + 5 * y + 30 * z) as u16), grid);
     for text in ["LPS", "SRA", "PIL"] {
         let turned = reorient(&labels, text.parse::<Orientation>().unwrap());
-        assert_eq!(resample_labels(&labels, turned.grid(), Outside::Fill(9999)), turned);
-        assert_eq!(resample_labels(&turned, labels.grid(), Outside::Fill(9999)), labels);
+        assert_eq!(resample_labels(&labels, turned.grid(), PaddingMode::Constant(9999)), turned);
+        assert_eq!(resample_labels(&turned, labels.grid(), PaddingMode::Constant(9999)), labels);
         let image = labels.map(|&label| f32::from(label));
-        let back = resample(&turned.map(|&label| f32::from(label)), image.grid(), Outside::Fill(-1.0));
+        let back =
+            resample(&turned.map(|&label| f32::from(label)), image.grid(), PaddingMode::Constant(-1.0));
         assert!(back.voxels().iter().zip(image.voxels()).all(|(a, b)| (a - b).abs() < INTENSITY_TOLERANCE));
     }
 }
@@ -109,7 +110,7 @@ fn respacing_keeps_mirrored_axes() {
         0.0, 0.0, 1.5, 7.0, //
         0.0, 0.0, 0.0, 1.0,
     );
-    assert!(resampled_to.is_same_as(&Grid::new([6, 11, 5], expected)), "{resampled_to:?}");
+    assert!(resampled_to.approx_eq(&Grid::new([6, 11, 5], expected)), "{resampled_to:?}");
 }
 
 fn spacing() -> impl Strategy<Value = [f64; 3]> {
@@ -134,7 +135,7 @@ proptest! {
     ) {
         let source = oblique([9, 10, 11], from.0, from.1, [0.0; 3]);
         let target = oblique([8, 7, 6], to.0, to.1, origin);
-        let sampled = resample(&linear(&source), &target, Outside::Fill(f32::NAN));
+        let sampled = resample(&linear(&source), &target, PaddingMode::Constant(f32::NAN));
         let to_source = target.voxel_to_voxel(&source);
         for ((x, y, z), &value) in sampled.voxels().indexed_iter() {
             let voxel = [x as f64, y as f64, z as f64];
@@ -160,19 +161,19 @@ proptest! {
         let source = oblique([4, 5, 6], from.0, from.1, [1.0, 2.0, 3.0]);
         let target = oblique([6, 5, 4], to.0, to.1, [0.0; 3]);
         let constant = Volume::new(Array3::from_elem([4, 5, 6], 0.1_f32), source);
-        let sampled = resample(&constant, &target, Outside::Nearest);
+        let sampled = resample(&constant, &target, PaddingMode::Border);
         prop_assert!(sampled.voxels().iter().all(|&value| value == 0.1));
     }
 
     #[test]
     fn the_same_grid_gives_the_same_volume(spacing in spacing(), turn in turn()) {
         let image = linear(&oblique([4, 5, 6], spacing, turn, [9.0, -8.0, 7.0]));
-        let same = resample(&image, image.grid(), Outside::Fill(f32::NAN));
+        let same = resample(&image, image.grid(), PaddingMode::Constant(f32::NAN));
         for (a, b) in same.voxels().iter().zip(image.voxels()) {
             prop_assert!((a - b).abs() < INTENSITY_TOLERANCE);
         }
         let labels = image.map(|&value| value.abs() as u16);
-        prop_assert_eq!(resample_labels(&labels, labels.grid(), Outside::Fill(9999)), labels);
+        prop_assert_eq!(resample_labels(&labels, labels.grid(), PaddingMode::Constant(9999)), labels);
     }
 
     #[test]

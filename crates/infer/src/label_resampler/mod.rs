@@ -33,7 +33,7 @@ enum Resampling {
 impl<'a> LabelResampler<'a> {
     /// From logits on `grid` to labels on the grid `target_grid`.
     pub fn new(grid: &Grid, target_grid: &Grid, labeling: &'a Labeling) -> Self {
-        let resampling = if grid.is_same_as(target_grid) {
+        let resampling = if grid.approx_eq(target_grid) {
             Resampling::Identity
         } else {
             Resampling::Interpolated(GridMapping::new(grid, target_grid))
@@ -52,8 +52,8 @@ impl<'a> LabelResampler<'a> {
         let (decided, decision) = (self.decided.voxels_mut().view_mut(), &self.decision);
         match &self.resampling {
             Resampling::Identity => decide_in_place(decided, decision, slab),
-            Resampling::Interpolated(GridMapping::Aligned { axes, taps }) => {
-                aligned::decide(decided.permuted_axes(*axes), taps, decision, slab);
+            Resampling::Interpolated(GridMapping::Aligned { axes, weights }) => {
+                aligned::decide(decided.permuted_axes(*axes), weights, decision, slab);
             }
             Resampling::Interpolated(placement @ GridMapping::Oblique { to_source, .. }) => {
                 oblique::decide(decided, placement, to_source, decision, slab);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bipvl_imaging::{Affine, GridMapping, Tap};
+use bipvl_imaging::{Affine, GridMapping, LinearWeight};
 use nalgebra::Vector4;
 use ndarray::{ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
@@ -22,9 +22,9 @@ pub(super) fn decide(
     let mut decided = decided.slice_move(s![xs.clone(), ys.clone(), zs.clone()]);
     decided.axis_iter_mut(Axis(0)).into_par_iter().zip(xs).for_each(|(mut section, x)| {
         for ((y, z), voxel) in section.indexed_iter_mut() {
-            let taps = placement.taps([x, ys.start + y, zs.start + z]);
-            if is_between(&taps, slab) {
-                *voxel = label(taps, decision, slab);
+            let weights = placement.weights_at([x, ys.start + y, zs.start + z]);
+            if is_between(&weights, slab) {
+                *voxel = label(weights, decision, slab);
             }
         }
     });
@@ -53,24 +53,24 @@ fn reach(to_source: &Affine, shape: [usize; 3], slab: &LogitSlab) -> [Range<usiz
     })
 }
 
-fn is_between(taps: &[Tap; 3], slab: &LogitSlab) -> bool {
-    let [x, y, z] = taps;
-    taps.iter().all(|tap| tap.is_inside)
+fn is_between(weights: &[LinearWeight; 3], slab: &LogitSlab) -> bool {
+    let [x, y, z] = weights;
+    weights.iter().all(|weight| weight.is_inside)
         && x.high == slab.x
         && slab.column.y.contains(&y.low)
         && slab.column.z.contains(&z.low)
 }
 
 /// The label of a place.
-fn label([x, y, z]: [Tap; 3], decision: &DecisionRule, slab: &LogitSlab) -> u16 {
+fn label([x, y, z]: [LinearWeight; 3], decision: &DecisionRule, slab: &LogitSlab) -> u16 {
     let rows = [&slab.rows[usize::from(x.low == slab.x)], &slab.rows[1]];
     let logit = |channel: usize| {
         let at = |row: usize, y: usize, z: usize| {
             f64::from(rows[row][[channel, y - slab.column.y.start, z - slab.column.z.start]])
         };
-        let along_z = |row, y| z.between(at(row, y, z.low), at(row, y, z.high));
-        let along_y = |row| y.between(along_z(row, y.low), along_z(row, y.high));
-        x.between(along_y(0), along_y(1)) as f32
+        let along_z = |row, y| z.lerp(at(row, y, z.low), at(row, y, z.high));
+        let along_y = |row| y.lerp(along_z(row, y.low), along_z(row, y.high));
+        x.lerp(along_y(0), along_y(1)) as f32
     };
     let (mut best, mut decided) = (f32::NEG_INFINITY, 0);
     for (channel, label) in decision.written.iter().enumerate() {

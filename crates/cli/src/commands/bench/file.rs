@@ -11,10 +11,7 @@ use bipvl::{
     infer::{BlendMode, InferConfig, Predictor, PredictorInput},
     nn::Preset,
 };
-use bipvl_imaging::{
-    nifti::{write_image, write_labels},
-    phantom,
-};
+use bipvl_imaging::phantom;
 use burn::tensor::Device;
 use tempfile::TempDir;
 
@@ -54,7 +51,7 @@ impl SegmentFile {
 
 fn write_phantom(folder: &Path, shape: [usize; 3]) -> Result<PathBuf> {
     let path = folder.join("ct.nii.gz");
-    write_image(&path, &phantom::draw(0, shape, SPACING).image)?;
+    bipvl_imaging::write(&path, &phantom::draw(0, shape, SPACING).image)?;
     Ok(path)
 }
 
@@ -74,7 +71,7 @@ fn predictor(inputs: &Inputs, fixture: &Fixture) -> Result<Predictor> {
 impl Workload for SegmentFile {
     fn run(&mut self) -> Result<()> {
         let labels = self.predictor.predict_files(std::slice::from_ref(&self.ct), &mut |_| ())?;
-        Ok(write_labels(&self.labels(), &labels)?)
+        Ok(bipvl_imaging::write(&self.labels(), &labels)?)
     }
 
     fn save(&self, path: &Path) -> Result<()> {

@@ -4,7 +4,7 @@
 use std::{fs, ops::Range, path::Path};
 
 use anyhow::{Context, Result};
-use bipvl_imaging::phantom::{AMBIGUOUS_CLASSES, Phantom, Side, draw_ambiguous};
+use bipvl_imaging::phantom::{AMBIGUOUS_CLASSES, Laterality, Phantom, draw_ambiguous};
 use bipvl_io::atomic_write;
 
 use super::{Set, learn, score, segment};
@@ -54,8 +54,8 @@ fn draw(case: u64) -> Phantom {
 /// Both cases of a body are one patient's, so that none validates a body that was learned with its organs exchanged.
 fn id(case: usize) -> String {
     let frame = match side(case) {
-        Side::Right => 1,
-        Side::Left => 2,
+        Laterality::Right => 1,
+        Laterality::Left => 2,
     };
     format!("body_{:03}_frame{frame:02}", body(case))
 }
@@ -70,19 +70,19 @@ fn body(case: usize) -> usize {
 }
 
 /// The side of its first organ.
-fn side(case: usize) -> Side {
+fn side(case: usize) -> Laterality {
     let is_once = (2 * BOTH_WAYS..SET.cases).contains(&case);
-    if is_once || case.is_multiple_of(2) { Side::Right } else { Side::Left }
+    if is_once || case.is_multiple_of(2) { Laterality::Right } else { Laterality::Left }
 }
 
 /// Writes what each case says of its organs.
-fn describe(folder: &Path, cases: Range<usize>, side_of_first: impl Fn(usize) -> Side) -> Result<()> {
+fn describe(folder: &Path, cases: Range<usize>, side_of_first: impl Fn(usize) -> Laterality) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for case in cases {
         let first = side_of_first(case);
         let sides = [first, first.opposite()];
         let texts = AMBIGUOUS_CLASSES.iter().zip(sides).map(|((name, _), side)| {
-            let word = side.word();
+            let word = side.as_str();
             format!(
                 "[[class]]\nname = \"{name}\"\ntitle = \"{name} organ\"\n\n[class.concepts]\n\
                  location = \"On the {word}, on the {word} side.\"\n"

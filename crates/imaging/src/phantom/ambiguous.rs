@@ -1,11 +1,11 @@
-//! Bodies with two equal organs, of which only words can say which one is meant.
+//! Phantoms with two identical organs that only the per-case text distinguishes.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Form, Organ, Phantom, TWIN_HU, draw_body, jitter, paint};
+use super::{Organ, OrganShape, Phantom, TWIN_HU, draw_body, jitter, paint};
 
-/// Names and labels of two organs that differ in nothing but what is told of them.
+/// Names and labels of the two organs; the image does not distinguish them.
 pub const AMBIGUOUS_CLASSES: [(&str, u16); 2] = [("first", FIRST), ("second", SECOND)];
 
 const FIRST: u16 = 1;
@@ -13,15 +13,15 @@ const SECOND: u16 = 2;
 
 /// A side of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Larger x, for x grows to the right.
+pub enum Laterality {
+    /// Larger x (RAS+).
     Right,
     /// Smaller x.
     Left,
 }
 
-impl Side {
-    /// The other one.
+impl Laterality {
+    /// The other side.
     #[must_use]
     pub fn opposite(self) -> Self {
         match self {
@@ -30,8 +30,8 @@ impl Side {
         }
     }
 
-    /// The side in words.
-    pub fn word(self) -> &'static str {
+    /// `right` or `left`.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Right => "right",
             Self::Left => "left",
@@ -39,9 +39,9 @@ impl Side {
     }
 }
 
-/// Draws the body of `seed` with `shape` voxels of `spacing` mm: two organs of one shape and one density at
-/// mirrored places. The image follows from the seed alone; only the labels know on which side the first one is.
-pub fn draw_ambiguous(seed: u64, first: Side, shape: [usize; 3], spacing: [f64; 3]) -> Phantom {
+/// Draws the phantom of `seed` with `shape` voxels of `spacing` mm: two organs of equal shape and density at
+/// mirrored positions. The image depends on the seed alone; `first` decides only which organ gets which label.
+pub fn draw_ambiguous(seed: u64, first: Laterality, shape: [usize; 3], spacing: [f64; 3]) -> Phantom {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let body = draw_body(&mut random);
     let [x, y, z] =
@@ -49,7 +49,7 @@ pub fn draw_ambiguous(seed: u64, first: Side, shape: [usize; 3], spacing: [f64; 
     let radii = [0.12, 0.14, 0.2].map(|radius| radius * jitter(&mut random, 0.1));
     let organ = |side, x| {
         let label = if side == first { FIRST } else { SECOND };
-        Organ { label, hu: TWIN_HU, form: Form::Ellipsoid, center: [x, y, z], radii }
+        Organ { label, hu: TWIN_HU, shape: OrganShape::Ellipsoid, center: [x, y, z], radii }
     };
-    paint(&mut random, body, &[organ(Side::Right, x), organ(Side::Left, -x)], shape, spacing)
+    paint(&mut random, body, &[organ(Laterality::Right, x), organ(Laterality::Left, -x)], shape, spacing)
 }

@@ -1,35 +1,35 @@
-//! Where the voxels of one grid fall among the voxels of another.
+//! Maps the voxels of one grid to fractional voxel indices of another, with weights for linear interpolation.
 
 use crate::{Affine, Grid};
 
-/// How far a voxel reaches from its center, in voxels, with room for the rounding of coordinates.
+/// Distance from the center of a voxel to its face, in voxels, plus a margin for rounding.
 const HALF_VOXEL: f64 = 0.5 + 1e-6;
 
-/// Two grids count as axis-aligned when ignoring the rest moves no voxel by more than this, in source
-/// voxels: about what an affine rounded to float32 leaves at the far end of a large volume.
+/// Grids count as axis-aligned when dropping the off-diagonal terms moves no voxel by more than this, in source
+/// voxels: about the error of a float32 affine at the far end of a large volume.
 const ALIGNED_VOXELS: f64 = 1e-4;
 
-/// Where a place falls between two neighboring voxels of one axis; beyond the axis, at its end.
+/// Linear interpolation between two neighboring voxels of one axis; clamped at the ends of the axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tap {
-    /// The voxel at or before the place.
+pub struct LinearWeight {
+    /// The voxel at or before the coordinate.
     pub low: usize,
-    /// The voxel after it; `low` again at the last voxel.
+    /// The next voxel; equal to `low` at the last voxel.
     pub high: usize,
-    /// The share of `high`, 0 to 1.
-    pub share: f64,
-    /// Whether the place lies between the outer faces of the first and the last voxel.
+    /// The weight of `high`, 0 to 1.
+    pub fraction: f64,
+    /// Whether the coordinate is between the outer faces of the first and the last voxel.
     pub is_inside: bool,
 }
 
-impl Tap {
-    /// The value at the place, linear between those of its two voxels.
+impl LinearWeight {
+    /// The interpolated value between those of the voxels `low` and `high`.
     #[inline]
-    pub fn between(self, low: f64, high: f64) -> f64 {
-        low + (high - low) * self.share
+    pub fn lerp(self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.fraction
     }
 
-    /// The tap of a fractional voxel index on an axis of `length` voxels.
+    /// The weights at a fractional voxel index on an axis of `length` voxels.
     fn at(coordinate: f64, length: usize) -> Self {
         let last = (length - 1) as f64;
         let clamped = coordinate.clamp(0.0, last);
@@ -37,21 +37,21 @@ impl Tap {
         Self {
             low: low as usize,
             high: (low as usize + 1).min(length - 1),
-            share: clamped - low,
+            fraction: clamped - low,
             is_inside: (-HALF_VOXEL..=last + HALF_VOXEL).contains(&coordinate),
         }
     }
 }
 
-/// The taps of every voxel of a target grid on the axes of a source grid.
+/// Maps every voxel of a target grid to interpolation weights on a source grid.
 #[derive(Clone, Debug)]
 pub enum GridMapping {
-    /// The grids differ by flips, permutations, spacing and place alone.
+    /// The grids differ by flips, permutations, spacing and origin alone.
     Aligned {
-        /// For each source axis the one target axis that it follows.
+        /// Per source axis the target axis parallel to it.
         axes: [usize; 3],
-        /// For each source axis a tap for every index on that target axis.
-        taps: [Vec<Tap>; 3],
+        /// Per source axis a weight for every index on that target axis.
+        weights: [Vec<LinearWeight>; 3],
     },
     /// Any other pair of grids.
     Oblique {
@@ -63,7 +63,7 @@ pub enum GridMapping {
 }
 
 impl GridMapping {
-    /// Places the voxels of `target` among those of `source`.
+    /// Maps the voxels of `target` to `source`.
     ///
     /// # Panics
     ///
@@ -75,23 +75,23 @@ impl GridMapping {
         let Some(axes) = aligned_axes(&to_source, target.shape()) else {
             return Self::Oblique { to_source, shape };
         };
-        let taps = std::array::from_fn(|axis| {
+        let weights = std::array::from_fn(|axis| {
             let (step, start) = (to_source[(axis, axes[axis])], to_source[(axis, 3)]);
             let length = target.shape()[axes[axis]];
-            (0..length).map(|index| Tap::at(start + step * index as f64, shape[axis])).collect()
+            (0..length).map(|index| LinearWeight::at(start + step * index as f64, shape[axis])).collect()
         });
-        Self::Aligned { axes, taps }
+        Self::Aligned { axes, weights }
     }
 
-    /// The taps of one target voxel, one for each source axis.
+    /// The weights of one target voxel, one for each source axis.
     #[inline]
-    pub fn taps(&self, voxel: [usize; 3]) -> [Tap; 3] {
+    pub fn weights_at(&self, voxel: [usize; 3]) -> [LinearWeight; 3] {
         match self {
-            Self::Aligned { axes, taps } => std::array::from_fn(|axis| taps[axis][voxel[axes[axis]]]),
+            Self::Aligned { axes, weights } => std::array::from_fn(|axis| weights[axis][voxel[axes[axis]]]),
             Self::Oblique { to_source, shape } => {
                 let [x, y, z] = voxel.map(|index| index as f64);
                 let place = to_source * nalgebra::Vector4::new(x, y, z, 1.0);
-                std::array::from_fn(|axis| Tap::at(place[axis], shape[axis]))
+                std::array::from_fn(|axis| LinearWeight::at(place[axis], shape[axis]))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nifti::{NiftiHeader, NiftiType};
 
-use super::gzip;
+use super::super::gzip;
 use super::header::{HEADER_BYTES, MAX_LENGTH, VOXEL_OFFSET, check_affine};
 use super::memory_order::reverse_axes;
 use crate::{Error, Grid, Result, Volume};

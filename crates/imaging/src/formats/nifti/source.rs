@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use flate2::bufread::GzDecoder;
+use flate2::bufread::MultiGzDecoder;
 
-use super::gzip;
+use super::super::gzip;
 use super::header::HEADER_BYTES;
 use crate::{Error, Result};
 
@@ -37,7 +37,7 @@ pub(super) fn read_head(path: &Path) -> Result<Vec<u8>> {
     let is_packed = file.fill_buf().map_err(io)?.starts_with(&gzip::MAGIC);
     let mut head = Vec::new();
     if is_packed {
-        GzDecoder::new(file).take(HEADER_BYTES as u64).read_to_end(&mut head).map_err(|error| {
+        MultiGzDecoder::new(file).take(HEADER_BYTES as u64).read_to_end(&mut head).map_err(|error| {
             Error::content(path, "whole gzip data", format!("damaged or truncated gzip data ({error})"))
         })?;
     } else {

@@ -3,7 +3,6 @@
 //! The `nifti` crate parses headers and voxels. Around it stands a guard that refuses, with an error
 //! that names the file, everything it would misread or panic on.
 
-mod gzip;
 mod header;
 mod memory_order;
 mod source;
@@ -15,7 +14,8 @@ use ndarray::Array3;
 use nifti::{DataElement, InMemNiftiVolume, NiftiType};
 use rayon::prelude::*;
 
-use crate::{Error, Grid, LabelMap, Result, Volume};
+use super::{Format, Header as FileHeader};
+use crate::{Error, LabelMap, Result, Volume};
 use header::Header;
 use memory_order::reverse_axes;
 
@@ -32,7 +32,7 @@ const WHOLE: f64 = 1e-3;
 ///
 /// When the file cannot be read, is no NIfTI-1 file, contradicts itself, is too short, or holds voxels
 /// that are not finite.
-pub fn read_image(path: &Path) -> Result<Vec<Volume<f32>>> {
+pub(super) fn read_image(path: &Path) -> Result<Vec<Volume<f32>>> {
     read(path, "finite intensities", |value| Some(value as f32).filter(|intensity| intensity.is_finite()))
 }
 
@@ -42,7 +42,7 @@ pub fn read_image(path: &Path) -> Result<Vec<Volume<f32>>> {
 ///
 /// As [`read_image`], and when the file holds more than one volume, or voxels that are not whole numbers
 /// from 0 to 65535.
-pub fn read_labels(path: &Path) -> Result<LabelMap> {
+pub(super) fn read_labels(path: &Path) -> Result<LabelMap> {
     let mut volumes = read(path, "whole labels from 0 to 65535", |value| {
         let label = value.round();
         let is_label = (value - label).abs() <= WHOLE && (0.0..=u16::MAX as f64).contains(&label);
@@ -54,22 +54,15 @@ pub fn read_labels(path: &Path) -> Result<LabelMap> {
     }
 }
 
-/// Reads where the voxels are, from the header alone.
-///
-/// # Errors
-///
-/// When the file cannot be read or its header is not sound. Whether the voxels are there is not checked.
-pub fn read_grid(path: &Path) -> Result<Grid> {
-    Ok(Header::parse(path, &source::read_head(path)?)?.grid)
-}
-
-/// Reads how many volumes the file holds, from the header alone.
-///
-/// # Errors
-///
-/// As [`read_grid`].
-pub fn read_volume_count(path: &Path) -> Result<usize> {
-    Ok(Header::parse(path, &source::read_head(path)?)?.volume_count)
+/// Reads the header.
+pub(super) fn probe(path: &Path) -> Result<FileHeader> {
+    let header = Header::parse(path, &source::read_head(path)?)?;
+    Ok(FileHeader {
+        format: Format::Nifti,
+        grid: header.grid,
+        num_channels: header.volume_count,
+        nifti_forms: None,
+    })
 }
 
 /// Writes labels: one byte per voxel where all fit, else two. The grid comes back the same to the last
@@ -80,7 +73,7 @@ pub fn read_volume_count(path: &Path) -> Result<usize> {
 ///
 /// When the system refuses, the name ends with neither `.nii` nor `.nii.gz`, or the grid has an axis
 /// without voxels or an affine that cannot be inverted.
-pub fn write_labels(path: &Path, labels: &LabelMap) -> Result<()> {
+pub(super) fn write_labels(path: &Path, labels: &LabelMap) -> Result<()> {
     if labels.voxels().iter().all(|&label| u8::try_from(label).is_ok()) {
         write::write(path, labels, NiftiType::Uint8, |label| [label as u8])
     } else {
@@ -93,7 +86,7 @@ pub fn write_labels(path: &Path, labels: &LabelMap) -> Result<()> {
 /// # Errors
 ///
 /// As [`write_labels`].
-pub fn write_image(path: &Path, image: &Volume<f32>) -> Result<()> {
+pub(super) fn write_image(path: &Path, image: &Volume<f32>) -> Result<()> {
     write::write(path, image, NiftiType::Float32, f32::to_le_bytes)
 }
 

@@ -1,0 +1,187 @@
+//! The result of a segmentation: exclusive labels or one mask per class, with names and codes.
+
+use std::path::Path;
+
+use ndarray::Zip;
+
+use crate::{Grid, Header, LabelMap, NiftiForms, Result, Volume, WriteOptions, write_with};
+
+/// A segmentation of a reference image.
+///
+/// Overlapping classes are kept as masks until a file format needs a [label map](Self::to_label_map).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segmentation {
+    voxels: SegmentationVoxels,
+    segments: Vec<Segment>,
+    grid: Grid,
+    nifti_forms: Option<NiftiForms>,
+}
+
+/// The voxels of a [`Segmentation`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum SegmentationVoxels {
+    /// Exclusive classes; a voxel has the label of its segment, or 0.
+    Labels(LabelMap),
+    /// Classes that may overlap: a mask per segment, in the order of the segments.
+    Masks(Vec<Volume<bool>>),
+}
+
+/// One class of a [`Segmentation`]; "segment" as in DICOM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Name of the class.
+    pub name: String,
+    /// Its value in a label map; not 0.
+    pub label: u16,
+    /// Its code in a terminology, if known.
+    pub code: Option<Code>,
+}
+
+/// A code of a terminology, as a DICOM code sequence stores it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// Coding scheme designator, such as `SCT` for SNOMED CT.
+    pub scheme: String,
+    /// Code value, such as `10200004`.
+    pub value: String,
+    /// Code meaning, such as `Liver`.
+    pub meaning: String,
+}
+
+impl Segmentation {
+    /// A segmentation with exclusive classes.
+    pub fn from_labels(labels: LabelMap, segments: Vec<Segment>) -> Self {
+        let grid = labels.grid().clone();
+        Self { voxels: SegmentationVoxels::Labels(labels), segments, grid, nifti_forms: None }
+    }
+
+    /// A segmentation on `grid` with a mask per segment.
+    ///
+    /// # Panics
+    ///
+    /// When the numbers of masks and segments differ, or a mask is on another grid.
+    pub fn from_masks(grid: Grid, masks: Vec<Volume<bool>>, segments: Vec<Segment>) -> Self {
+        assert_eq!(masks.len(), segments.len(), "every segment has a mask");
+        assert!(
+            masks.iter().all(|mask| *mask.grid() == grid),
+            "all masks are on the grid of the segmentation"
+        );
+        Self { voxels: SegmentationVoxels::Masks(masks), segments, grid, nifti_forms: None }
+    }
+
+    /// Remembers what a writer needs of the header of the reference image.
+    #[must_use]
+    pub fn with_reference(mut self, header: &Header) -> Self {
+        self.nifti_forms.clone_from(&header.nifti_forms);
+        self
+    }
+
+    /// The classes.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// The voxels as predicted.
+    pub fn voxels(&self) -> &SegmentationVoxels {
+        &self.voxels
+    }
+
+    /// The grid of the reference image.
+    pub fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// qform and sform of a NIfTI reference image.
+    pub fn nifti_forms(&self) -> Option<&NiftiForms> {
+        self.nifti_forms.as_ref()
+    }
+
+    /// One label per voxel; where masks overlap, the later segment wins.
+    pub fn to_label_map(&self) -> LabelMap {
+        match &self.voxels {
+            SegmentationVoxels::Labels(labels) => labels.clone(),
+            SegmentationVoxels::Masks(masks) => self.flatten(masks),
+        }
+    }
+
+    /// [`Self::to_label_map`] by value, without a copy for exclusive classes.
+    pub fn into_label_map(self) -> LabelMap {
+        match self.voxels {
+            SegmentationVoxels::Labels(labels) => labels,
+            SegmentationVoxels::Masks(ref masks) => self.flatten(masks),
+        }
+    }
+
+    /// The mask of the segment at `index`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such segment.
+    pub fn mask(&self, index: usize) -> Volume<bool> {
+        match &self.voxels {
+            SegmentationVoxels::Labels(labels) => labels.map(|label| *label == self.segments[index].label),
+            SegmentationVoxels::Masks(masks) => masks[index].clone(),
+        }
+    }
+
+    /// Writes the label map, with qform and sform of the reference image where the format has them.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::write`].
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let options = WriteOptions { nifti_forms: self.nifti_forms.as_ref(), ..WriteOptions::default() };
+        match &self.voxels {
+            SegmentationVoxels::Labels(labels) => write_with(path, labels, &options),
+            SegmentationVoxels::Masks(masks) => write_with(path, &self.flatten(masks), &options),
+        }
+    }
+
+    fn flatten(&self, masks: &[Volume<bool>]) -> LabelMap {
+        let mut labels = LabelMap::new(ndarray::Array3::zeros(self.grid.shape()), self.grid.clone());
+        for (mask, segment) in masks.iter().zip(&self.segments) {
+            Zip::from(labels.voxels_mut()).and(mask.voxels()).par_for_each(|label, is_inside| {
+                if *is_inside {
+                    *label = segment.label;
+                }
+            });
+        }
+        labels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+
+    fn segment(name: &str, label: u16) -> Segment {
+        Segment { name: name.to_owned(), label, code: None }
+    }
+
+    fn row<T: Clone>(values: &[T]) -> Volume<T> {
+        let shape = [values.len(), 1, 1];
+        let voxels = Array3::from_shape_vec(shape, values.to_vec()).unwrap();
+        Volume::new(voxels, Grid::with_spacing(shape, [1.0; 3]))
+    }
+
+    #[test]
+    fn overlapping_masks_are_kept_and_the_later_one_wins_in_the_label_map() {
+        let masks = vec![row(&[true, true, false, false]), row(&[false, true, true, false])];
+        let grid = masks[0].grid().clone();
+        let segmentation =
+            Segmentation::from_masks(grid, masks.clone(), vec![segment("whole", 5), segment("core", 2)]);
+        assert_eq!([segmentation.mask(0), segmentation.mask(1)], [masks[0].clone(), masks[1].clone()]);
+        assert_eq!(segmentation.to_label_map(), row(&[5, 2, 2, 0]));
+        assert_eq!(segmentation.into_label_map(), row(&[5, 2, 2, 0]));
+    }
+
+    #[test]
+    fn exclusive_labels_give_a_mask_per_segment() {
+        let labels = row(&[0, 3, 7, 3]);
+        let segmentation = Segmentation::from_labels(labels.clone(), vec![segment("a", 7), segment("b", 3)]);
+        assert_eq!(segmentation.mask(1), row(&[false, true, false, true]));
+        assert_eq!(segmentation.to_label_map(), labels);
+    }
+}
