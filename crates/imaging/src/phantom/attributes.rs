@@ -77,7 +77,13 @@ impl Kind {
             random.random_range(-0.08..0.08),
             row + random.random_range(-0.01..0.01),
         ];
-        Organ { label: self.label(), hu: DENSITY_HU[self.density] * jitter(random, 0.1), shape, center, radii }
+        Organ {
+            label: self.label(),
+            hu: DENSITY_HU[self.density] * jitter(random, 0.1),
+            shape,
+            center,
+            radii,
+        }
     }
 }
 
