@@ -56,8 +56,7 @@ fn decide_block(
             let [a, b] = [y.low, y.high].map(|y| lines.get(before, y, zs.len()));
             let [c, d] = [y.low, y.high].map(|y| lines.get(1, y, zs.len()));
             let values = a.iter().zip(b).zip(c.iter().zip(d));
-            let logits =
-                values.map(|((a, b), (c, d))| x.lerp(y.lerp(*a, *b), y.lerp(*c, *d)) as f32);
+            let logits = values.map(|((a, b), (c, d))| x.lerp(y.lerp(*a, *b), y.lerp(*c, *d)) as f32);
             best[index].update(decision, channel, logits);
         }
     }
