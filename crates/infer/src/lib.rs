@@ -274,7 +274,7 @@ impl Predictor {
 
     /// Whether any logits depend on the text.
     pub fn uses_text(&self) -> bool {
-        self.texts.iter().any(EncodedText::is_read)
+        self.texts.iter().any(EncodedText::affects_logits)
     }
 
     /// The predictor's own text, as each network has encoded it.

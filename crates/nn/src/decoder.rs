@@ -28,7 +28,7 @@ pub struct DecoderOutput {
     /// The bottleneck after its residual block, `[batch, x/32, y/32, z/32, 16 · feature_size]`.
     pub bottleneck: Tensor<5>,
     /// Logits of the coarser scales, finest first, `[batch, x/2ⁱ, y/2ⁱ, z/2ⁱ, classes]`; for training alone.
-    pub auxiliary: Vec<Tensor<5>>,
+    pub aux_logits: Vec<Tensor<5>>,
 }
 
 /// Residual blocks on the skips, and a block of upsampling per stage.
@@ -43,28 +43,38 @@ pub struct Decoder {
     /// To one channel per class and background.
     pub logits: Linear,
     /// The same from the map of half the resolution, of a quarter and so on; none unless asked for.
-    pub auxiliary: Vec<Linear>,
+    pub aux_logits: Vec<Linear>,
 }
 
 impl Decoder {
     /// First weights for `outputs` logit channels.
-    pub fn new(init: &mut Initializer, config: &VisionConfig, outputs: usize) -> Self {
-        let width = |stage| config.width(stage);
-        let mut skip_blocks = vec![ResidualBlock::new(init, config.channels, width(0))];
-        skip_blocks.extend((0..STAGES - 1).map(|stage| ResidualBlock::new(init, width(stage), width(stage))));
-        let bottleneck = ResidualBlock::new(init, width(STAGES), width(STAGES));
-        let mut up_blocks: Vec<UpBlock> =
-            (0..STAGES).rev().map(|stage| UpBlock::new(init, width(stage + 1), width(stage))).collect();
-        up_blocks.push(UpBlock::new(init, width(0), width(0)));
-        let logits = init.linear(width(0), outputs);
-        Self { skip_blocks, bottleneck, up_blocks, logits, auxiliary: Vec::new() }
+    pub fn new(init: &mut Initializer, config: &VisionConfig, out_channels: usize) -> Self {
+        let channels_at = |stage| config.channels_at(stage);
+        let mut skip_blocks = vec![ResidualBlock::new(init, config.channels, channels_at(0))];
+        skip_blocks.extend(
+            (0..STAGES - 1).map(|stage| ResidualBlock::new(init, channels_at(stage), channels_at(stage))),
+        );
+        let bottleneck = ResidualBlock::new(init, channels_at(STAGES), channels_at(STAGES));
+        let mut up_blocks: Vec<UpBlock> = (0..STAGES)
+            .rev()
+            .map(|stage| UpBlock::new(init, channels_at(stage + 1), channels_at(stage)))
+            .collect();
+        up_blocks.push(UpBlock::new(init, channels_at(0), channels_at(0)));
+        let logits = init.linear(channels_at(0), out_channels);
+        Self { skip_blocks, bottleneck, up_blocks, logits, aux_logits: Vec::new() }
     }
 
     /// The same with logits at so many coarser `scales` (up to four).
     #[must_use]
-    pub fn supervised(mut self, init: &mut Initializer, config: &VisionConfig, scales: usize) -> Self {
-        let [_, outputs] = self.logits.weight.dims();
-        self.auxiliary = (0..scales).map(|scale| init.linear(config.width(scale), outputs)).collect();
+    pub fn with_deep_supervision(
+        mut self,
+        init: &mut Initializer,
+        config: &VisionConfig,
+        scales: usize,
+    ) -> Self {
+        let [_, out_channels] = self.logits.weight.dims();
+        self.aux_logits =
+            (0..scales).map(|scale| init.linear(config.channels_at(scale), out_channels)).collect();
         self
     }
 
@@ -73,8 +83,8 @@ impl Decoder {
         let bottleneck = self.bottleneck.forward(input.bottleneck);
         let [first, second, third, fourth] = input.skips;
         let skips = [input.image, first, second, third, fourth];
-        let mut map = bottleneck.clone();
-        let mut auxiliary = Vec::new();
+        let mut x = bottleneck.clone();
+        let mut aux_logits = Vec::new();
         for (scale, (block, skip)) in
             (0..=STAGES).rev().zip(self.up_blocks.iter().zip(skips.into_iter().rev()))
         {
@@ -83,13 +93,13 @@ impl Decoder {
                 Some(skip_block) => skip_block.forward(skip),
                 None => skip,
             };
-            map = block.forward(map, skip);
+            x = block.forward(x, skip);
             // At scale 0 the map has the resolution of the image.
-            let head = scale.checked_sub(1).and_then(|index| self.auxiliary.get(index));
-            auxiliary.extend(head.map(|head| head.forward(map.clone())));
+            let head = scale.checked_sub(1).and_then(|index| self.aux_logits.get(index));
+            aux_logits.extend(head.map(|head| head.forward(x.clone())));
         }
-        auxiliary.reverse();
-        DecoderOutput { logits: self.logits.forward(map), bottleneck, auxiliary }
+        aux_logits.reverse();
+        DecoderOutput { logits: self.logits.forward(x), bottleneck, aux_logits }
     }
 }
 
@@ -103,14 +113,15 @@ pub struct UpBlock {
 }
 
 impl UpBlock {
-    fn new(init: &mut Initializer, inputs: usize, outputs: usize) -> Self {
-        let up = Linear { weight: init.uniform([inputs, 8 * outputs], 8 * outputs), bias: None };
-        Self { up, block: ResidualBlock::new(init, 2 * outputs, outputs) }
+    fn new(init: &mut Initializer, in_channels: usize, out_channels: usize) -> Self {
+        let up =
+            Linear { weight: init.uniform([in_channels, 8 * out_channels], 8 * out_channels), bias: None };
+        Self { up, block: ResidualBlock::new(init, 2 * out_channels, out_channels) }
     }
 
-    fn forward(&self, map: Tensor<5>, skip: Tensor<5>) -> Tensor<5> {
-        checkpoint(self, [map, skip], |block, [map, skip]| {
-            block.block.forward(conv_transpose3d_concat(map, block.up.weight.val(), skip))
+    fn forward(&self, x: Tensor<5>, skip: Tensor<5>) -> Tensor<5> {
+        checkpoint(self, [x, skip], |block, [x, skip]| {
+            block.block.forward(conv_transpose3d_concat(x, block.up.weight.val(), skip))
         })
     }
 }

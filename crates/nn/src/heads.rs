@@ -19,8 +19,8 @@ pub struct ClassEmbeddingHead {
 
 impl ClassEmbeddingHead {
     /// First weights.
-    pub fn new(init: &mut Initializer, channels: usize, outputs: usize) -> Self {
-        Self { hidden: init.linear(channels, channels), output: init.linear(channels, outputs) }
+    pub fn new(init: &mut Initializer, channels: usize, out_channels: usize) -> Self {
+        Self { hidden: init.linear(channels, channels), output: init.linear(channels, out_channels) }
     }
 
     /// # Shapes
@@ -43,7 +43,7 @@ pub struct AlignmentHeads {
 
 impl AlignmentHeads {
     /// First weights; `voxels` is the number of bottleneck voxels of the training patch.
-    pub fn new(init: &mut Initializer, voxels: usize, hidden: usize, shared: usize) -> Self {
-        Self { vision: init.linear(voxels, shared), text: init.linear(hidden, shared) }
+    pub fn new(init: &mut Initializer, voxels: usize, hidden: usize, projection_dim: usize) -> Self {
+        Self { vision: init.linear(voxels, projection_dim), text: init.linear(hidden, projection_dim) }
     }
 }

@@ -12,20 +12,20 @@ use super::layers::Linear;
 /// Draws first weights from one seed, the same on every device; or leaves them zero.
 #[derive(Debug)]
 pub struct Initializer {
-    random: Option<ChaCha8Rng>,
+    rng: Option<ChaCha8Rng>,
     device: Device,
 }
 
 impl Initializer {
     /// Weights drawn from `seed` will live on `device`.
     pub fn new(seed: u64, device: &Device) -> Self {
-        Self { random: Some(ChaCha8Rng::seed_from_u64(seed)), device: device.clone() }
+        Self { rng: Some(ChaCha8Rng::seed_from_u64(seed)), device: device.clone() }
     }
 
     /// Nothing is drawn, which takes seconds for a large network: for weights that are counted only, or read
     /// from a file at once.
-    pub fn blank(device: &Device) -> Self {
-        Self { random: None, device: device.clone() }
+    pub fn zeros(device: &Device) -> Self {
+        Self { rng: None, device: device.clone() }
     }
 
     /// Uniform in ±1/√`fan_in`: what PyTorch gives convolutions and linear layers.
@@ -35,12 +35,12 @@ impl Initializer {
     }
 
     /// Normal with this standard deviation, cut at two of them.
-    pub fn normal<const D: usize>(&mut self, shape: [usize; D], deviation: f32) -> Param<Tensor<D>> {
+    pub fn normal<const D: usize>(&mut self, shape: [usize; D], std: f32) -> Param<Tensor<D>> {
         self.drawn(shape, |random| {
             loop {
                 let value = normal(random);
                 if value.abs() <= 2.0 {
-                    break value * deviation;
+                    break value * std;
                 }
             }
         })
@@ -52,19 +52,22 @@ impl Initializer {
     }
 
     /// A linear layer with bias.
-    pub fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
-        let weight = self.uniform([inputs, outputs], inputs);
-        Linear { weight, bias: Some(self.uniform([outputs], inputs)) }
+    pub fn linear(&mut self, in_features: usize, out_features: usize) -> Linear {
+        let weight = self.uniform([in_features, out_features], in_features);
+        Linear { weight, bias: Some(self.uniform([out_features], in_features)) }
     }
 
     /// A linear layer without bias.
-    pub fn linear_without_bias(&mut self, inputs: usize, outputs: usize) -> Linear {
-        Linear { weight: self.uniform([inputs, outputs], inputs), bias: None }
+    pub fn linear_without_bias(&mut self, in_features: usize, out_features: usize) -> Linear {
+        Linear { weight: self.uniform([in_features, out_features], in_features), bias: None }
     }
 
     /// A linear layer as BERT starts: normal weights of deviation 0.02, no bias at first.
-    pub fn bert_linear(&mut self, inputs: usize, outputs: usize) -> Linear {
-        Linear { weight: self.normal([inputs, outputs], 0.02), bias: Some(self.constant([outputs], 0.0)) }
+    pub fn bert_linear(&mut self, in_features: usize, out_features: usize) -> Linear {
+        Linear {
+            weight: self.normal([in_features, out_features], 0.02),
+            bias: Some(self.constant([out_features], 0.0)),
+        }
     }
 
     fn drawn<const D: usize>(
@@ -73,7 +76,7 @@ impl Initializer {
         mut draw: impl FnMut(&mut ChaCha8Rng) -> f32,
     ) -> Param<Tensor<D>> {
         let count = shape.iter().product();
-        let values = match &mut self.random {
+        let values = match &mut self.rng {
             Some(random) => (0..count).map(|_| draw(random)).collect(),
             None => vec![0.0; count],
         };
@@ -87,33 +90,33 @@ impl Initializer {
 
 /// The randomness of one training step: dropout, and the noise of the alignment loss.
 #[derive(Clone, Debug)]
-pub struct Noise {
-    random: ChaCha8Rng,
+pub struct DropoutRng {
+    rng: ChaCha8Rng,
 }
 
-impl Noise {
+impl DropoutRng {
     /// The noise of one step of a run; another step or seed gives another noise.
     pub fn new(seed: u64, step: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(step.wrapping_add(1));
-        Self { random }
+        Self { rng: random }
     }
 
     /// Another noise, which follows from this one and leaves it as if one number had been drawn.
     #[must_use]
-    pub fn branch(&mut self) -> Self {
-        Self { random: ChaCha8Rng::seed_from_u64(self.random.random()) }
+    pub fn split(&mut self) -> Self {
+        Self { rng: ChaCha8Rng::seed_from_u64(self.rng.random()) }
     }
 
     /// Sets a share of the values to zero and scales the others up, so that the mean stays.
-    pub fn dropout<const D: usize>(&mut self, tensor: Tensor<D>, share: f32) -> Tensor<D> {
-        if share == 0.0 {
+    pub fn dropout<const D: usize>(&mut self, tensor: Tensor<D>, p: f32) -> Tensor<D> {
+        if p == 0.0 {
             return tensor;
         }
-        let kept = 1.0 / (1.0 - share);
+        let scale = 1.0 / (1.0 - p);
         let shape = tensor.dims();
         let values: Vec<f32> = (0..shape.iter().product())
-            .map(|_| if self.random.random::<f32>() < share { 0.0 } else { kept })
+            .map(|_| if self.rng.random::<f32>() < p { 0.0 } else { scale })
             .collect();
         let mask = Tensor::from_data(TensorData::new(values, shape), &tensor.device());
         tensor * mask
@@ -121,7 +124,7 @@ impl Noise {
 
     /// Standard normal values of a shape.
     pub fn normal<const D: usize>(&mut self, shape: [usize; D], device: &Device) -> Tensor<D> {
-        let values: Vec<f32> = (0..shape.iter().product()).map(|_| normal(&mut self.random)).collect();
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| normal(&mut self.rng)).collect();
         Tensor::from_data(TensorData::new(values, shape), device)
     }
 }

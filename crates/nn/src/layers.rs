@@ -11,9 +11,9 @@ use super::init::Initializer;
 /// Epsilon of every norm of the vision side.
 pub(super) const EPSILON: f32 = 1e-5;
 /// Slope of the leaky ReLU for negative values.
-const SLOPE: f32 = 0.01;
+const NEGATIVE_SLOPE: f32 = 0.01;
 /// Slope that makes a leaky ReLU the identity.
-const NO_ACTIVATION: f32 = 1.0;
+const IDENTITY_SLOPE: f32 = 1.0;
 
 /// A linear layer over the last axis.
 #[derive(Module, Debug)]
@@ -98,11 +98,12 @@ pub struct ResidualBlock {
 
 impl ResidualBlock {
     /// A block from `inputs` to `outputs` channels.
-    pub fn new(init: &mut Initializer, inputs: usize, outputs: usize) -> Self {
+    pub fn new(init: &mut Initializer, in_channels: usize, out_channels: usize) -> Self {
         Self {
-            conv1: init.uniform([3, 3, 3, inputs, outputs], 27 * inputs),
-            conv2: init.uniform([3, 3, 3, outputs, outputs], 27 * outputs),
-            shortcut: (inputs != outputs).then(|| init.linear_without_bias(inputs, outputs)),
+            conv1: init.uniform([3, 3, 3, in_channels, out_channels], 27 * in_channels),
+            conv2: init.uniform([3, 3, 3, out_channels, out_channels], 27 * out_channels),
+            shortcut: (in_channels != out_channels)
+                .then(|| init.linear_without_bias(in_channels, out_channels)),
         }
     }
 
@@ -115,12 +116,12 @@ impl ResidualBlock {
     }
 
     fn convolve(&self, input: Tensor<5>) -> Tensor<5> {
-        let carried = match &self.shortcut {
-            Some(shortcut) => instance_norm(shortcut.forward(input.clone()), EPSILON, NO_ACTIVATION),
+        let residual = match &self.shortcut {
+            Some(shortcut) => instance_norm(shortcut.forward(input.clone()), EPSILON, IDENTITY_SLOPE),
             None => input.clone(),
         };
         // The input may be the largest map of the network: nothing but the first convolution keeps it alive.
-        let hidden = instance_norm(conv3d(input, self.conv1.val()), EPSILON, SLOPE);
-        instance_norm_add(conv3d(hidden, self.conv2.val()), carried, EPSILON, SLOPE)
+        let hidden = instance_norm(conv3d(input, self.conv1.val()), EPSILON, NEGATIVE_SLOPE);
+        instance_norm_add(conv3d(hidden, self.conv2.val()), residual, EPSILON, NEGATIVE_SLOPE)
     }
 }

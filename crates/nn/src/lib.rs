@@ -12,8 +12,8 @@ pub mod device;
 pub mod heads;
 pub mod init;
 pub mod layers;
-pub mod preset;
-pub mod published;
+pub mod model_size;
+pub mod interop;
 pub mod swin_unetr;
 pub mod text_encoder;
 pub mod vision_encoder;
@@ -24,14 +24,14 @@ use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 
 pub use error::{Error, Result};
-pub use preset::{PRESETS, Preset};
+pub use model_size::{MODEL_SIZES, ModelSize};
 pub use text_encoder::{TextConfig, TextInput, TokenBatch};
-pub use vision_encoder::{Merging, PATCH_MULTIPLE, STAGES, SwinVersion, VisionConfig};
+pub use vision_encoder::{PATCH_MULTIPLE, PatchMerging, STAGES, SwinVersion, VisionConfig};
 
-use bifusion::{BiFusion, ClassScale, Exchange, FusionConfig, FusionInput, TextAfterwards};
+use bifusion::{BiFusion, ClassScale, FusionConfig, FusionDirection, FusionInput, TextOutput};
 use decoder::{Decoder, DecoderInput, DecoderOutput};
 use heads::{AlignmentHeads, ClassEmbeddingHead};
-use init::{Initializer, Noise};
+use init::{DropoutRng, Initializer};
 use layers::normalize;
 use text_encoder::TextEncoder;
 use vision_encoder::VisionEncoder;
@@ -48,7 +48,7 @@ pub struct BiPvlSegConfig {
     pub fusion: FusionConfig,
     /// What the decoder starts from.
     #[serde(default)]
-    pub bottleneck: Bottleneck,
+    pub bottleneck: BottleneckInput,
     /// Width of the space where text and image are aligned.
     pub projection_dim: usize,
     /// Coarser scales of the decoder that learn to segment too, 0 to 4: deep supervision. They add a linear
@@ -60,77 +60,81 @@ pub struct BiPvlSegConfig {
 /// What the decoder starts from (paper.md section 11, row 4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Bottleneck {
+pub enum BottleneckInput {
     /// The last stage after its exchange with the text. The default: the figure has a block after every
     /// stage, and a block that nothing reads would be none.
     #[default]
-    Fused,
+    AfterFusion,
     /// The last stage before an exchange, as in the release; so there is none after it.
-    Unfused,
+    BeforeFusion,
 }
 
 /// How many classes a network tells apart, and by how many channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadConfig {
     /// Classes, each with a text; the background is none.
-    pub classes: usize,
+    pub num_classes: usize,
     /// Channels of the logits: one more, of the background, where classes exclude each other.
-    pub logits: usize,
+    pub out_channels: usize,
 }
 
 impl HeadConfig {
     /// Of classes that exclude each other.
-    pub fn exclusive(classes: usize) -> Self {
-        Self { classes, logits: classes + 1 }
+    pub fn exclusive(num_classes: usize) -> Self {
+        Self { num_classes, out_channels: num_classes + 1 }
     }
 }
 
 impl BiPvlSegConfig {
     /// The last stage, from 1, after which both sides may meet.
-    pub fn exchanges(&self) -> usize {
+    pub fn last_fused_stage(&self) -> usize {
         match self.bottleneck {
-            Bottleneck::Fused => STAGES,
-            Bottleneck::Unfused => STAGES - 1,
+            BottleneckInput::AfterFusion => STAGES,
+            BottleneckInput::BeforeFusion => STAGES - 1,
         }
     }
 
     /// Draws first weights for these classes and training patches of `patch` voxels.
-    pub fn init(&self, classes: HeadConfig, patch: [usize; 3], init: &mut Initializer) -> BiPvlSeg {
-        let HeadConfig { classes, logits: outputs } = classes;
+    pub fn init(&self, head: HeadConfig, patch: [usize; 3], init: &mut Initializer) -> BiPvlSeg {
+        let HeadConfig { num_classes, out_channels } = head;
         let hidden = self.text.hidden_size;
-        let deepest = self.vision.width(STAGES);
-        let exchanges = self.exchanges();
-        let exchange = self.fusion.exchange;
+        let deepest = self.vision.channels_at(STAGES);
+        let exchanges = self.last_fused_stage();
+        let exchange = self.fusion.direction;
         let meet = |stage: &usize| match exchange {
-            Exchange::None => false,
-            Exchange::Late => *stage == STAGES,
-            Exchange::BothWays | Exchange::TextToVision | Exchange::VisionToText => true,
+            FusionDirection::None => false,
+            FusionDirection::LateOnly => *stage == STAGES,
+            FusionDirection::Bidirectional
+            | FusionDirection::TextToVision
+            | FusionDirection::VisionToText => true,
         };
         let fusions = (1..=exchanges)
             .filter(meet)
             .map(|stage| {
                 let read = match exchange {
-                    Exchange::BothWays => stage < exchanges,
-                    Exchange::VisionToText => true,
-                    Exchange::TextToVision | Exchange::Late | Exchange::None => false,
+                    FusionDirection::Bidirectional => stage < exchanges,
+                    FusionDirection::VisionToText => true,
+                    FusionDirection::TextToVision | FusionDirection::LateOnly | FusionDirection::None => {
+                        false
+                    }
                 };
-                let afterwards = if read { TextAfterwards::Read } else { TextAfterwards::Unread };
-                BiFusion::new(init, &self.fusion, hidden, self.vision.width(stage), afterwards)
+                let afterwards = if read { TextOutput::Required } else { TextOutput::Unused };
+                BiFusion::new(init, &self.fusion, hidden, self.vision.channels_at(stage), afterwards)
             })
             .collect();
         let network = BiPvlSeg {
             vision_encoder: VisionEncoder::new(init, &self.vision),
             text_encoder: TextEncoder::new(init, &self.text),
             fusions,
-            decoder: Decoder::new(init, &self.vision, outputs),
-            class_embedding: ClassEmbeddingHead::new(init, deepest, outputs),
+            decoder: Decoder::new(init, &self.vision, out_channels),
+            class_embedding: ClassEmbeddingHead::new(init, deepest, out_channels),
             alignment: AlignmentHeads::new(init, bottleneck_voxels(patch), hidden, self.projection_dim),
             class_scale: None,
-            exchange,
+            direction: exchange,
         };
         // Drawn last, so that all others are what they are without.
-        let decoder = network.decoder.supervised(init, &self.vision, self.deep_supervision_levels);
-        let class_scale = self.fusion.class_scale.then(|| ClassScale::new(init, classes, hidden));
+        let decoder = network.decoder.with_deep_supervision(init, &self.vision, self.deep_supervision_levels);
+        let class_scale = self.fusion.class_scale.then(|| ClassScale::new(init, num_classes, hidden));
         BiPvlSeg { decoder, class_scale, ..network }
     }
 }
@@ -158,7 +162,7 @@ pub struct BiPvlSeg {
     /// Which class a token is of, where tokens say so.
     pub class_scale: Option<ClassScale>,
     #[module(skip)]
-    exchange: Exchange,
+    direction: FusionDirection,
 }
 
 /// Everything that the losses read.
@@ -176,7 +180,7 @@ pub struct Output {
     /// image informs the text and not the other way round, since nothing else would read it.
     pub fused_text_embedding: Option<Tensor<3>>,
     /// Logits of coarser scales, finest first, `[B, K + 1, x/2ⁱ, y/2ⁱ, z/2ⁱ]`.
-    pub auxiliary: Vec<Tensor<5>>,
+    pub aux_logits: Vec<Tensor<5>>,
 }
 
 /// What of a text depends on no image, stage by stage.
@@ -192,13 +196,13 @@ pub struct EncodedText {
 
 impl EncodedText {
     /// Whether the logits depend on it.
-    pub fn is_read(&self) -> bool {
+    pub fn affects_logits(&self) -> bool {
         !self.stages.is_empty()
     }
 }
 
 /// What the encoders and the decoder made of an image and a text.
-struct Seen {
+struct Features {
     decoded: DecoderOutput,
     /// The text after the last exchange, `[B·K, L, hidden]`, where the block lets it out.
     text: Option<Tensor<3>>,
@@ -210,16 +214,15 @@ impl BiPvlSeg {
     /// # Shapes
     ///
     /// - `image`: `[B, channels, x, y, z]`, sides multiples of 32
-    pub fn forward(&self, image: Tensor<5>, text: &TextInput, mut noise: Option<&mut Noise>) -> Output {
+    pub fn forward(&self, image: Tensor<5>, text: &TextInput, mut rng: Option<&mut DropoutRng>) -> Output {
         let batch = image.dims()[0];
         let encoded = self.encode_stages(
             self.cacheable_text_stages(),
             (&text.full, text.num_texts),
-            noise.as_deref_mut(),
+            rng.as_deref_mut(),
         );
-        let Seen { decoded, text: informed } = self.see(image, &encoded, noise.as_deref_mut());
-        let concepts =
-            text.concepts.as_ref().map(|concepts| self.text_encoder.cls_embeddings(concepts, noise));
+        let Features { decoded, text: informed } = self.forward_features(image, &encoded, rng.as_deref_mut());
+        let concepts = text.concepts.as_ref().map(|concepts| self.text_encoder.cls_embeddings(concepts, rng));
         let class_embedding = channels_first(self.class_embedding.forward(decoded.bottleneck));
         Output {
             logits: channels_first(decoded.logits),
@@ -227,42 +230,42 @@ impl BiPvlSeg {
             concept_embedding: concepts.map(|concepts| self.project_concepts(concepts, text)),
             fused_text_embedding: informed.map(|tokens| self.project_informed(tokens, batch)),
             class_embedding,
-            auxiliary: decoded.auxiliary.into_iter().map(channels_first).collect(),
+            aux_logits: decoded.aux_logits.into_iter().map(channels_first).collect(),
         }
     }
 
     /// The same without what prediction does not need of it.
     #[must_use]
     pub fn into_inference(mut self) -> Self {
-        self.decoder.auxiliary.clear();
+        self.decoder.aux_logits.clear();
         self
     }
 
     /// All that the logits need of a text and no image changes: once per text, not per patch.
-    pub fn encode_text(&self, text: &TextInput, noise: Option<&mut Noise>) -> EncodedText {
-        self.encode_stages(self.required_text_stages(), (&text.full, text.num_texts), noise)
+    pub fn encode_text(&self, text: &TextInput, rng: Option<&mut DropoutRng>) -> EncodedText {
+        self.encode_stages(self.required_text_stages(), (&text.full, text.num_texts), rng)
     }
 
     /// The same from the whole text of each class, which is all that a segmentation reads; one for all samples.
-    pub fn encode_prompt(&self, full: &TokenBatch, noise: Option<&mut Noise>) -> EncodedText {
-        self.encode_stages(self.required_text_stages(), (full, 1), noise)
+    pub fn encode_prompt(&self, full: &TokenBatch, rng: Option<&mut DropoutRng>) -> EncodedText {
+        self.encode_stages(self.required_text_stages(), (full, 1), rng)
     }
 
     /// Stages of the text encoder that the logits depend on, as far as no image informs them.
     fn required_text_stages(&self) -> usize {
-        match self.exchange {
-            Exchange::VisionToText => 0,
+        match self.direction {
+            FusionDirection::VisionToText => 0,
             _ => self.cacheable_text_stages(),
         }
     }
 
     /// Stages of the text encoder that come before the first exchange that informs the text.
     fn cacheable_text_stages(&self) -> usize {
-        match self.exchange {
-            Exchange::None => 0,
-            Exchange::BothWays | Exchange::VisionToText => 1,
-            Exchange::TextToVision => self.fusions.len(),
-            Exchange::Late => STAGES,
+        match self.direction {
+            FusionDirection::None => 0,
+            FusionDirection::Bidirectional | FusionDirection::VisionToText => 1,
+            FusionDirection::TextToVision => self.fusions.len(),
+            FusionDirection::LateOnly => STAGES,
         }
     }
 
@@ -270,15 +273,15 @@ impl BiPvlSeg {
         &self,
         stages: usize,
         (full, num_texts): (&TokenBatch, usize),
-        mut noise: Option<&mut Noise>,
+        mut rng: Option<&mut DropoutRng>,
     ) -> EncodedText {
-        let mask = full.mask.clone();
+        let mask = full.attention_mask.clone();
         let mut encoded = EncodedText { stages: Vec::with_capacity(stages), mask, num_texts };
         if stages > 0 {
-            let ids = full.ids.clone();
-            let mut tokens = self.text_encoder.embeddings.forward(ids, noise.as_deref_mut());
+            let ids = full.input_ids.clone();
+            let mut tokens = self.text_encoder.embeddings.forward(ids, rng.as_deref_mut());
             for stage in 0..stages {
-                tokens = self.text_encoder.stage(stage, tokens, &encoded.mask, noise.as_deref_mut());
+                tokens = self.text_encoder.forward_stage(stage, tokens, &encoded.mask, rng.as_deref_mut());
                 encoded.stages.push(match &self.class_scale {
                     Some(codes) => codes.forward(tokens.clone()),
                     None => tokens.clone(),
@@ -290,13 +293,13 @@ impl BiPvlSeg {
 
     /// Logits alone, `[B, C, x, y, z]`; what training needs beside them is not computed.
     pub fn segment(&self, image: Tensor<5>, text: &EncodedText) -> Tensor<5> {
-        channels_first(self.see(image, text, None).decoded.logits)
+        channels_first(self.forward_features(image, text, None).decoded.logits)
     }
 
     /// The block in which both sides meet in a stage.
     fn fusion(&self, stage: usize) -> Option<&BiFusion> {
-        match self.exchange {
-            Exchange::Late => self.fusions.last().filter(|_| stage == STAGES - 1),
+        match self.direction {
+            FusionDirection::LateOnly => self.fusions.last().filter(|_| stage == STAGES - 1),
             _ => self.fusions.get(stage),
         }
     }
@@ -305,7 +308,12 @@ impl BiPvlSeg {
     ///
     /// Skips are taken before the exchange; the bottleneck is the fused last stage (paper.md section 11,
     /// row 4).
-    fn see(&self, image: Tensor<5>, text: &EncodedText, mut noise: Option<&mut Noise>) -> Seen {
+    fn forward_features(
+        &self,
+        image: Tensor<5>,
+        text: &EncodedText,
+        mut rng: Option<&mut DropoutRng>,
+    ) -> Features {
         let image = channels_last(image);
         let [batch, x, y, z, _] = image.dims();
         assert!(
@@ -318,41 +326,45 @@ impl BiPvlSeg {
         let classes = texts / num_texts;
         let text_mask = text.mask.clone().reshape([num_texts, 1, classes * length]);
         let mut informed: Option<Tensor<3>> = None;
-        let mut map = self.vision_encoder.embed_patches(image.clone());
-        let mut skips = vec![normalize(map.clone())];
+        let mut features = self.vision_encoder.embed_patches(image.clone());
+        let mut skips = vec![normalize(features.clone())];
         for (stage, vision) in self.vision_encoder.stages.iter().enumerate() {
-            map = vision.forward(map);
-            skips.push(normalize(map.clone()));
+            features = vision.forward(features);
+            skips.push(normalize(features.clone()));
             let Some(fusion) = self.fusion(stage).filter(|_| !text.stages.is_empty()) else { continue };
             let tokens = match (text.stages.get(stage), informed.take()) {
                 (Some(untouched), _) => untouched.clone().repeat_dim(0, batch / num_texts),
                 (None, Some(tokens)) => {
-                    self.text_encoder.stage(stage, tokens, &text.mask, noise.as_deref_mut())
+                    self.text_encoder.forward_stage(stage, tokens, &text.mask, rng.as_deref_mut())
                 }
                 (None, None) => unreachable!("a text is untouched until a block has let it out"),
             };
             let hidden = tokens.dims()[2];
-            let [_, x, y, z, channels] = map.dims();
+            let [_, x, y, z, channels] = features.dims();
             let fused = fusion.forward(FusionInput {
                 // [B·K, L, hidden] -> [B, K·L, hidden]: within a sample, all classes meet the image together.
                 text: tokens.reshape([batch, classes * length, hidden]),
-                vision: map.reshape([batch, x * y * z, channels]),
+                vision: features.reshape([batch, x * y * z, channels]),
                 text_mask: text_mask.clone(),
             });
-            map = fused.vision.reshape([batch, x, y, z, channels]);
+            features = fused.vision.reshape([batch, x, y, z, channels]);
             informed = fused.text.map(|text| text.reshape([batch * classes, length, hidden]));
         }
         skips.truncate(STAGES);
         let skips = skips.try_into().expect("one skip per stage");
-        let decoded = self.decoder.forward(DecoderInput { image, skips, bottleneck: normalize(map) });
-        Seen { decoded, text: informed }
+        let decoded = self.decoder.forward(DecoderInput { image, skips, bottleneck: normalize(features) });
+        Features { decoded, text: informed }
     }
 
     /// `[B, C, x, y, z]` → `[B, K, shared]`; background, where it has a channel, has no text and is left out.
     fn project_vision(&self, class_embedding: Tensor<5>, classes: usize) -> Tensor<3> {
-        let [batch, outputs, x, y, z] = class_embedding.dims();
-        let flat = class_embedding.reshape([batch, outputs, x * y * z]);
-        self.alignment.vision.forward(flat.slice([0..batch, outputs - classes..outputs, 0..x * y * z]))
+        let [batch, out_channels, x, y, z] = class_embedding.dims();
+        let flat = class_embedding.reshape([batch, out_channels, x * y * z]);
+        self.alignment.vision.forward(flat.slice([
+            0..batch,
+            out_channels - classes..out_channels,
+            0..x * y * z,
+        ]))
     }
 
     /// `[S·K·M, hidden]` → `[S, K, M, shared]`
@@ -371,10 +383,10 @@ impl BiPvlSeg {
     }
 }
 
-fn channels_last(map: Tensor<5>) -> Tensor<5> {
-    map.permute([0, 2, 3, 4, 1])
+fn channels_last(x: Tensor<5>) -> Tensor<5> {
+    x.permute([0, 2, 3, 4, 1])
 }
 
-fn channels_first(map: Tensor<5>) -> Tensor<5> {
-    map.permute([0, 4, 1, 2, 3])
+fn channels_first(x: Tensor<5>) -> Tensor<5> {
+    x.permute([0, 4, 1, 2, 3])
 }

@@ -21,10 +21,10 @@ pub struct SwinUnetr {
 
 impl SwinUnetr {
     /// First weights for `outputs` logit channels.
-    pub fn new(init: &mut Initializer, config: &VisionConfig, outputs: usize) -> Self {
+    pub fn new(init: &mut Initializer, config: &VisionConfig, out_channels: usize) -> Self {
         Self {
             vision_encoder: VisionEncoder::new(init, config),
-            decoder: Decoder::new(init, config, outputs),
+            decoder: Decoder::new(init, config, out_channels),
         }
     }
 
@@ -36,14 +36,14 @@ impl SwinUnetr {
     /// - output: logits, `[batch, outputs, x, y, z]`
     pub fn forward(&self, image: Tensor<5>) -> Tensor<5> {
         let image = channels_last(image);
-        let mut map = self.vision_encoder.embed_patches(image.clone());
+        let mut x = self.vision_encoder.embed_patches(image.clone());
         let mut skips = Vec::with_capacity(STAGES);
         for stage in &self.vision_encoder.stages {
-            skips.push(normalize(map.clone()));
-            map = stage.forward(map);
+            skips.push(normalize(x.clone()));
+            x = stage.forward(x);
         }
         let skips = skips.try_into().expect("one skip per stage");
-        let input = DecoderInput { image, skips, bottleneck: normalize(map) };
+        let input = DecoderInput { image, skips, bottleneck: normalize(x) };
         channels_first(self.decoder.forward(input).logits)
     }
 }

@@ -8,7 +8,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    init::{Initializer, Noise},
+    init::{DropoutRng, Initializer},
     layers::{LayerNorm, Linear, Mlp},
     vision_encoder::STAGES,
 };
@@ -63,9 +63,9 @@ pub struct TextInput {
 #[derive(Clone, Debug)]
 pub struct TokenBatch {
     /// `[texts, tokens]`
-    pub ids: Tensor<2, Int>,
+    pub input_ids: Tensor<2, Int>,
     /// Scores added to each key, 0 or very negative, `[texts, 1, tokens]`.
-    pub mask: Tensor<3>,
+    pub attention_mask: Tensor<3>,
 }
 
 impl TextInput {
@@ -81,7 +81,7 @@ impl TextInput {
 
     /// How many classes the texts are of.
     pub fn num_classes(&self) -> usize {
-        self.full.ids.dims()[0] / self.num_texts
+        self.full.input_ids.dims()[0] / self.num_texts
     }
 
     /// For a training without alignment, which alone reads the concepts.
@@ -98,8 +98,8 @@ impl TokenBatch {
         let ids: Vec<i64> = tokens.ids.iter().copied().collect();
         let mask: Vec<f32> = tokens.mask.iter().map(|real| if *real { 0.0 } else { MASK_VALUE }).collect();
         Self {
-            ids: Tensor::from_data(TensorData::new(ids, [texts, length]), device),
-            mask: Tensor::from_data(TensorData::new(mask, [texts, 1, length]), device),
+            input_ids: Tensor::from_data(TensorData::new(ids, [texts, length]), device),
+            attention_mask: Tensor::from_data(TensorData::new(mask, [texts, 1, length]), device),
         }
     }
 }
@@ -173,22 +173,23 @@ impl TextEncoder {
     ///
     /// - `tokens` and output: `[texts, tokens, hidden]`
     /// - `mask`: `[groups, 1, tokens]`; text `t` uses group `t % groups`
-    pub fn stage(
+    pub fn forward_stage(
         &self,
         stage: usize,
         tokens: Tensor<3>,
         mask: &Tensor<3>,
-        mut noise: Option<&mut Noise>,
+        mut rng: Option<&mut DropoutRng>,
     ) -> Tensor<3> {
         let layers = self.stages[stage].iter();
-        layers.fold(tokens, |tokens, layer| layer.forward(tokens, mask, noise.as_deref_mut()))
+        layers.fold(tokens, |tokens, layer| layer.forward(tokens, mask, rng.as_deref_mut()))
     }
 
     /// Runs all layers without meeting an image and keeps the first token of each text, `[texts, hidden]`.
-    pub fn cls_embeddings(&self, tokens: &TokenBatch, mut noise: Option<&mut Noise>) -> Tensor<2> {
-        let embedded = self.embeddings.forward(tokens.ids.clone(), noise.as_deref_mut());
-        let encoded = (0..STAGES)
-            .fold(embedded, |encoded, stage| self.stage(stage, encoded, &tokens.mask, noise.as_deref_mut()));
+    pub fn cls_embeddings(&self, tokens: &TokenBatch, mut rng: Option<&mut DropoutRng>) -> Tensor<2> {
+        let embedded = self.embeddings.forward(tokens.input_ids.clone(), rng.as_deref_mut());
+        let encoded = (0..STAGES).fold(embedded, |encoded, stage| {
+            self.forward_stage(stage, encoded, &tokens.attention_mask, rng.as_deref_mut())
+        });
         let [texts, _, hidden] = encoded.dims();
         encoded.slice([0..texts, 0..1, 0..hidden]).squeeze_dim(1)
     }
@@ -199,13 +200,13 @@ impl TextEmbeddings {
     ///
     /// - `ids`: `[texts, tokens]`
     /// - output: `[texts, tokens, hidden]`
-    pub fn forward(&self, ids: Tensor<2, Int>, noise: Option<&mut Noise>) -> Tensor<3> {
+    pub fn forward(&self, ids: Tensor<2, Int>, rng: Option<&mut DropoutRng>) -> Tensor<3> {
         let [texts, length] = ids.dims();
         let [_, hidden] = self.words.dims();
         let words = self.words.val().select(0, ids.flatten::<1>(0, 1)).reshape([texts, length, hidden]);
         let positions = self.positions.val().slice([0..length, 0..hidden]).unsqueeze_dim::<3>(0);
         let types = self.types.val().slice([0..1, 0..hidden]).unsqueeze_dim::<3>(0);
-        drop_out(self.norm.forward(words + positions + types), self.dropout, noise)
+        drop_out(self.norm.forward(words + positions + types), self.dropout, rng)
     }
 }
 
@@ -226,14 +227,14 @@ impl TextLayer {
         }
     }
 
-    fn forward(&self, tokens: Tensor<3>, mask: &Tensor<3>, noise: Option<&mut Noise>) -> Tensor<3> {
+    fn forward(&self, tokens: Tensor<3>, mask: &Tensor<3>, rng: Option<&mut DropoutRng>) -> Tensor<3> {
         let mask = mask.clone().inner();
         // Noise of its own is the same whenever the layer is computed.
-        let noise = noise.filter(|_| self.dropout > 0.0).map(Noise::branch);
-        checkpoint(self, [tokens], move |layer, [tokens]| layer.encode(tokens, &mask, noise.clone().as_mut()))
+        let rng = rng.filter(|_| self.dropout > 0.0).map(DropoutRng::split);
+        checkpoint(self, [tokens], move |layer, [tokens]| layer.encode(tokens, &mask, rng.clone().as_mut()))
     }
 
-    fn encode(&self, tokens: Tensor<3>, mask: &Tensor<3>, mut noise: Option<&mut Noise>) -> Tensor<3> {
+    fn encode(&self, tokens: Tensor<3>, mask: &Tensor<3>, mut rng: Option<&mut DropoutRng>) -> Tensor<3> {
         let [texts, length, hidden] = tokens.dims();
         let split = |linear: &Linear| {
             linear.forward(tokens.clone()).reshape([texts, length, self.heads, hidden / self.heads])
@@ -246,16 +247,16 @@ impl TextLayer {
             mask: Some(mask.clone()),
         });
         let attended = self.attention_output.forward(attended.reshape([texts, length, hidden]));
-        let attended = drop_out(attended, self.dropout, noise.as_deref_mut());
+        let attended = drop_out(attended, self.dropout, rng.as_deref_mut());
         let tokens = self.attention_norm.forward(tokens + attended);
-        let output = drop_out(self.mlp.forward(tokens.clone()), self.dropout, noise);
+        let output = drop_out(self.mlp.forward(tokens.clone()), self.dropout, rng);
         self.output_norm.forward(tokens + output)
     }
 }
 
-fn drop_out(tokens: Tensor<3>, share: f64, noise: Option<&mut Noise>) -> Tensor<3> {
-    match noise {
-        Some(noise) => noise.dropout(tokens, share as f32),
+fn drop_out(tokens: Tensor<3>, p: f64, rng: Option<&mut DropoutRng>) -> Tensor<3> {
+    match rng {
+        Some(rng) => rng.dropout(tokens, p as f32),
         None => tokens,
     }
 }

@@ -30,22 +30,23 @@ pub enum SwinVersion {
 
 /// Which voxels of a 2³ cube the patch merging joins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Merging {
+pub enum PatchMerging {
     /// As MONAI did up to version 1.4 and the paper's code does: two of the eight stand twice and two are
     /// left out (paper.md 3.5).
     #[default]
-    Repeated,
+    #[serde(rename = "merging")]
+    V1,
     /// All eight, as MONAI 1.6 does.
-    Complete,
+    #[serde(rename = "mergingv2")]
+    V2,
 }
 
-impl Merging {
+impl PatchMerging {
     /// Parities (4x + 2y + z) of the voxels in the order in which they are joined.
     fn parities(self) -> [i64; 8] {
         match self {
-            Self::Repeated => [0, 4, 2, 1, 5, 2, 1, 7],
-            Self::Complete => [0, 4, 2, 1, 6, 5, 3, 7],
+            Self::V1 => [0, 4, 2, 1, 5, 2, 1, 7],
+            Self::V2 => [0, 4, 2, 1, 6, 5, 3, 7],
         }
     }
 }
@@ -68,12 +69,12 @@ pub struct VisionConfig {
     pub version: SwinVersion,
     /// Which voxels the patch merging joins; published weights fit the form they were trained with.
     #[serde(default)]
-    pub merging: Merging,
+    pub merging: PatchMerging,
 }
 
 impl VisionConfig {
     /// Channels of the feature map that enters stage `stage` (0 to 4; 4 is the bottleneck).
-    pub fn width(&self, stage: usize) -> usize {
+    pub fn channels_at(&self, stage: usize) -> usize {
         self.feature_size << stage
     }
 }
@@ -119,15 +120,15 @@ pub struct VisionStage {
     /// Plain and shifted blocks in turn.
     pub blocks: Vec<SwinBlock>,
     /// To half the resolution and twice the channels.
-    pub merging: PatchMerging,
+    pub merging: PatchMergingLayer,
     window: usize,
     #[module(skip)]
-    order: Merging,
+    patch_merging: PatchMerging,
 }
 
 impl VisionStage {
     fn new(init: &mut Initializer, config: &VisionConfig, stage: usize) -> Self {
-        let channels = config.width(stage);
+        let channels = config.channels_at(stage);
         let (heads, window) = (config.heads[stage], config.window_size);
         let convolution = match config.version {
             SwinVersion::V1 => None,
@@ -135,26 +136,26 @@ impl VisionStage {
         };
         let blocks =
             (0..config.depths[stage]).map(|_| SwinBlock::new(init, channels, heads, window)).collect();
-        let merging = PatchMerging::new(init, channels);
-        Self { convolution, blocks, merging, window, order: config.merging }
+        let merging = PatchMergingLayer::new(init, channels);
+        Self { convolution, blocks, merging, window, patch_merging: config.merging }
     }
 
     /// # Shapes
     ///
     /// - input: `[batch, x, y, z, channels]`
     /// - output: `[batch, x/2, y/2, z/2, 2 · channels]`
-    pub fn forward(&self, map: Tensor<5>) -> Tensor<5> {
-        let [_, x, y, z, _] = map.dims();
-        let mut map = match &self.convolution {
-            Some(convolution) => convolution.forward(map),
-            None => map,
+    pub fn forward(&self, features: Tensor<5>) -> Tensor<5> {
+        let [_, x, y, z, _] = features.dims();
+        let mut features = match &self.convolution {
+            Some(convolution) => convolution.forward(features),
+            None => features,
         };
         let plain = WindowPartition::new([x, y, z], self.window, 0);
         let shifted = WindowPartition::new([x, y, z], self.window, self.window / 2);
         for (block, partition) in self.blocks.iter().zip([plain, shifted].into_iter().cycle()) {
-            map = block.forward(map, partition);
+            features = block.forward(features, partition);
         }
-        self.merging.forward(map, self.order.parities())
+        self.merging.forward(features, self.patch_merging.parities())
     }
 }
 
@@ -181,24 +182,24 @@ impl SwinBlock {
         }
     }
 
-    fn forward(&self, map: Tensor<5>, partition: WindowPartition) -> Tensor<5> {
-        checkpoint(self, [map], move |block, [map]| {
-            let map = map.clone() + block.attention.forward(block.norm1.forward(map), partition);
-            map.clone() + block.mlp.forward(block.norm2.forward(map))
+    fn forward(&self, x: Tensor<5>, partition: WindowPartition) -> Tensor<5> {
+        checkpoint(self, [x], move |block, [x]| {
+            let x = x.clone() + block.attention.forward(block.norm1.forward(x), partition);
+            x.clone() + block.mlp.forward(block.norm2.forward(x))
         })
     }
 }
 
 /// The eight voxels of each 2³ cube become one token of twice the channels.
 #[derive(Module, Debug)]
-pub struct PatchMerging {
+pub struct PatchMergingLayer {
     /// Over the joined channels.
     pub norm: LayerNorm,
     /// From eight times to twice the channels.
     pub reduction: Linear,
 }
 
-impl PatchMerging {
+impl PatchMergingLayer {
     fn new(init: &mut Initializer, channels: usize) -> Self {
         Self {
             norm: LayerNorm::new(init, 8 * channels, EPSILON),
@@ -206,22 +207,23 @@ impl PatchMerging {
         }
     }
 
-    fn forward(&self, map: Tensor<5>, parities: [i64; 8]) -> Tensor<5> {
-        let [batch, x, y, z, channels] = map.dims();
+    fn forward(&self, features: Tensor<5>, parities: [i64; 8]) -> Tensor<5> {
+        let [batch, x, y, z, channels] = features.dims();
         let [hx, hy, hz] = [x, y, z].map(|size| size.div_ceil(2));
         let far = [2 * hx - x, 2 * hy - y, 2 * hz - z];
-        let map = if far == [0; 3] {
-            map
+        let features = if far == [0; 3] {
+            features
         } else {
-            map.pad([(0, 0), (0, far[0]), (0, far[1]), (0, far[2]), (0, 0)], 0.0)
+            features.pad([(0, 0), (0, far[0]), (0, far[1]), (0, far[2]), (0, 0)], 0.0)
         };
-        let order = Tensor::<1, Int>::from_data(TensorData::new(parities.to_vec(), [8]), &map.device());
+        let patch_merging =
+            Tensor::<1, Int>::from_data(TensorData::new(parities.to_vec(), [8]), &features.device());
         // [batch, 2hx, 2hy, 2hz, channels] -> [voxels, 8, channels] -> [batch, hx, hy, hz, 8·channels]
-        let joined = map
+        let joined = features
             .reshape([batch, hx, 2, hy, 2, hz, 2, channels])
             .permute([0, 1, 3, 5, 2, 4, 6, 7])
             .reshape([batch * hx * hy * hz, 8, channels])
-            .select(1, order)
+            .select(1, patch_merging)
             .reshape([batch, hx, hy, hz, 8 * channels]);
         self.reduction.forward(self.norm.forward(joined))
     }

@@ -23,7 +23,7 @@ use crate::{Error, Result};
 
 /// One tensor on its way between a file and a module.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Weights {
+pub struct HostTensor {
     /// Sizes of its axes.
     pub shape: Vec<usize>,
     /// Its values, the last axis fastest.
@@ -31,14 +31,14 @@ pub struct Weights {
 }
 
 /// What a file can be made of: float32 values in a shape.
-pub trait Stored {
+pub trait TensorView {
     /// Sizes of its axes.
     fn shape(&self) -> &[usize];
     /// Its values, the last axis fastest.
     fn values(&self) -> Cow<'_, [f32]>;
 }
 
-impl Stored for Weights {
+impl TensorView for HostTensor {
     fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -50,26 +50,26 @@ impl Stored for Weights {
 
 /// A tensor on its device, copied only while it is written: those of a whole network would fill the memory once more.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct TensorHandle {
     shape: Vec<usize>,
     flat: Tensor<1>,
 }
 
-impl Held {
+impl TensorHandle {
     /// The tensor without its history.
-    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
+    pub fn new<const D: usize>(tensor: Tensor<D>) -> Self {
         let shape = tensor.dims().to_vec();
         Self { flat: tensor.inner().reshape([shape.iter().product::<usize>()]), shape }
     }
 
     /// Its values.
-    pub fn read(&self) -> Weights {
+    pub fn read(&self) -> HostTensor {
         let values = self.flat.to_data().try_to_vec().expect("weights are float32");
-        Weights { shape: self.shape.clone(), values }
+        HostTensor { shape: self.shape.clone(), values }
     }
 }
 
-impl Stored for Held {
+impl TensorView for TensorHandle {
     fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -80,16 +80,16 @@ impl Stored for Held {
 }
 
 /// Tensors by name, such as `decoder.up_blocks.0.up.weight`.
-pub type StateDict = BTreeMap<String, Weights>;
+pub type StateDict = BTreeMap<String, HostTensor>;
 
 /// All learned tensors of a module.
-pub fn collect<M: Module>(module: &M) -> StateDict {
-    hold(module).into_iter().map(|(name, held)| (name, held.read())).collect()
+pub fn state_dict<M: Module>(module: &M) -> StateDict {
+    state_dict_handles(module).into_iter().map(|(name, held)| (name, held.read())).collect()
 }
 
 /// The same as handles; nothing is copied.
-pub fn hold<M: Module>(module: &M) -> BTreeMap<String, Held> {
-    let mut collector = Collector { path: Place::default(), found: BTreeMap::new() };
+pub fn state_dict_handles<M: Module>(module: &M) -> BTreeMap<String, TensorHandle> {
+    let mut collector = Collector { path: ParamPath::default(), found: BTreeMap::new() };
     module.visit(&mut collector);
     collector.found
 }
@@ -100,8 +100,8 @@ pub fn hold<M: Module>(module: &M) -> BTreeMap<String, Held> {
 ///
 /// When a tensor of the module is missing in `weights`, has another shape, or one of `weights` has no
 /// place; `file` is named.
-pub fn apply<M: Module>(module: M, mut weights: StateDict, file: &Path) -> Result<M> {
-    let expected = hold(&module);
+pub fn load_state_dict<M: Module>(module: M, mut weights: StateDict, file: &Path) -> Result<M> {
+    let expected = state_dict_handles(&module);
     for (name, ours) in &expected {
         match weights.get(name) {
             None => return Err(Error::content(file, format!("a tensor named {name}"), "none")),
@@ -117,7 +117,7 @@ pub fn apply<M: Module>(module: M, mut weights: StateDict, file: &Path) -> Resul
     }
     // Its handles would keep the old tensors beside the new ones.
     drop(expected);
-    Ok(module.map(&mut Applier { path: Place::default(), weights: &mut weights }))
+    Ok(module.map(&mut Applier { path: ParamPath::default(), weights: &mut weights }))
 }
 
 /// Puts tensors into a module that may have others besides, which stay as they are.
@@ -125,18 +125,18 @@ pub fn apply<M: Module>(module: M, mut weights: StateDict, file: &Path) -> Resul
 /// # Errors
 ///
 /// When a tensor has no place in the module or another shape; `file` is named.
-pub fn fill<M: Module>(module: M, weights: StateDict, file: &Path) -> Result<M> {
-    let mut all = collect(&module);
+pub fn load_state_dict_partial<M: Module>(module: M, weights: StateDict, file: &Path) -> Result<M> {
+    let mut all = state_dict(&module);
     all.extend(weights);
-    apply(module, all, file)
+    load_state_dict(module, all, file)
 }
 
 /// The place inside a module, joined by dots. The variant of an enum is no part of it: the configuration
 /// says which form a block has, and a file need not say it again in every name.
 #[derive(Default)]
-pub struct Place(Vec<String>);
+pub struct ParamPath(Vec<String>);
 
-impl Place {
+impl ParamPath {
     /// Steps into a module of this name.
     pub fn enter(&mut self, name: &str, container: &str) {
         if !is_enum(container) {
@@ -163,8 +163,8 @@ fn is_enum(container: &str) -> bool {
 }
 
 struct Collector {
-    path: Place,
-    found: BTreeMap<String, Held>,
+    path: ParamPath,
+    found: BTreeMap<String, TensorHandle>,
 }
 
 impl ModuleVisitor for Collector {
@@ -177,12 +177,12 @@ impl ModuleVisitor for Collector {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.found.insert(self.path.name(), Held::of(param.val()));
+        self.found.insert(self.path.name(), TensorHandle::new(param.val()));
     }
 }
 
 struct Applier<'a> {
-    path: Place,
+    path: ParamPath,
     weights: &'a mut StateDict,
 }
 
@@ -204,7 +204,7 @@ impl ModuleMapper for Applier<'_> {
     }
 }
 
-impl Weights {
+impl HostTensor {
     /// The axes in another order: axis `i` of the result is axis `order[i]` of this.
     pub(super) fn permuted(self, order: &[usize]) -> Self {
         assert_eq!(order.len(), self.shape.len(), "an order names every axis");
@@ -243,7 +243,7 @@ impl Weights {
 /// # Errors
 ///
 /// When the file cannot be written.
-pub fn save<T: Stored>(
+pub fn save<T: TensorView>(
     path: &Path,
     tensors: &BTreeMap<String, T>,
     metadata: &[(&str, String)],
@@ -257,7 +257,7 @@ pub fn save<T: Stored>(
 }
 
 /// Names, shapes and places of tensors that follow each other, as JSON padded to eight bytes.
-fn header<T: Stored>(tensors: &BTreeMap<String, T>, metadata: &[(&str, String)]) -> Vec<u8> {
+fn header<T: TensorView>(tensors: &BTreeMap<String, T>, metadata: &[(&str, String)]) -> Vec<u8> {
     let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     let mut end = 0;
     let infos = tensors.iter().map(|(name, tensor)| {
@@ -304,7 +304,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(StateDict, HashMap<String, String
         .iter()
         .filter_map(|(name, view)| {
             let values = float32(view.dtype(), view.data())?;
-            Some((name.to_owned(), Weights { shape: view.shape().to_vec(), values }))
+            Some((name.to_owned(), HostTensor { shape: view.shape().to_vec(), values }))
         })
         .collect();
     Ok((weights, metadata.metadata().clone().unwrap_or_default()))
@@ -344,7 +344,7 @@ mod tests {
     fn a_file_written_piece_by_piece_is_that_of_the_library() {
         let weights = |shape: &[usize], first: f32| {
             let values = (0..shape.iter().product()).map(|index: usize| first + index as f32).collect();
-            Weights { shape: shape.to_vec(), values }
+            HostTensor { shape: shape.to_vec(), values }
         };
         let named = StateDict::from([
             ("b.\"quoted\"".to_owned(), weights(&[2, 3, 1], -0.5)),

@@ -1,4 +1,4 @@
-//! Attention inside (shifted) attention windows with relative position bias.
+//! Attention inside (shifted) windows with relative position bias.
 
 use bipvl_kernels::{WindowAttentionInput, WindowPartition, window_attention};
 use burn::{
@@ -32,9 +32,9 @@ impl WindowAttention {
     /// # Shapes
     ///
     /// - `map` and output: `[batch, x, y, z, channels]`
-    pub fn forward(&self, map: Tensor<5>, partition: WindowPartition) -> Tensor<5> {
+    pub fn forward(&self, x: Tensor<5>, partition: WindowPartition) -> Tensor<5> {
         let padding_token = self.qkv.bias.as_ref().expect("query, key and value have a bias").val();
-        let qkv = self.qkv.forward(map);
+        let qkv = self.qkv.forward(x);
         let attended = window_attention(WindowAttentionInput {
             qkv,
             // A padding token is zero before this layer.

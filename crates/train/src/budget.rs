@@ -83,7 +83,7 @@ fn patches(patch: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
 mod tests {
     use super::*;
     use crate::memory::TextSize;
-    use bipvl_nn::{HeadConfig, Preset, bifusion::Exchange};
+    use bipvl_nn::{HeadConfig, ModelSize, bifusion::FusionDirection};
 
     const PLAN: MemoryPlan = MemoryPlan {
         patch_size: [96; 3],
@@ -93,7 +93,7 @@ mod tests {
     };
 
     fn demand() -> MemoryEstimator {
-        let mut model = Preset::Tiny.config(1);
+        let mut model = ModelSize::Tiny.config(1);
         // Weights are counted anew for every plan.
         model.vision.feature_size = 4;
         model.text.vocab_size = 200;
@@ -204,6 +204,6 @@ mod tests {
             demand().peak(&MemoryPlan { activation_checkpointing: ActivationCheckpointing::Blocks, ..PLAN })
                 < least
         );
-        assert!(more(|demand| demand.model.fusion.exchange = Exchange::None) < least);
+        assert!(more(|demand| demand.model.fusion.direction = FusionDirection::None) < least);
     }
 }

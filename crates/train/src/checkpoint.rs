@@ -14,7 +14,7 @@ use super::{
 use crate::{Error, Result};
 use bipvl_nn::{
     BiPvlSeg,
-    weights::{self, Held, StateDict},
+    weights::{self, StateDict, TensorHandle},
 };
 
 /// Before the names of weights, moments in front of which stand `first.` and `second.`.
@@ -82,7 +82,7 @@ impl TrainState {
         let (named, metadata) = weights::load(path)?;
         let progress = progress(path, &metadata)?;
         let (ours, moments) = split(named);
-        let module = weights::apply(module, ours, path)?;
+        let module = weights::load_state_dict(module, ours, path)?;
         let optimizer = AdamW::restore(config, progress.step as i32, moments, device);
         Ok(Self { module, optimizer, progress })
     }
@@ -113,11 +113,11 @@ pub fn load_model(path: &Path, model: BiPvlSeg) -> Result<BiPvlSeg> {
     let (ours, _) = split(named);
     let model_weights =
         ours.into_iter().filter_map(|(name, w)| Some((name.strip_prefix("model.")?.to_owned(), w))).collect();
-    Ok(weights::apply(model, model_weights, path)?)
+    Ok(weights::load_state_dict(model, model_weights, path)?)
 }
 
-fn weights_of<M: Module>(module: &M) -> BTreeMap<String, Held> {
-    weights::hold(module).into_iter().map(|(name, w)| (format!("{TRAINEE}{name}"), w)).collect()
+fn weights_of<M: Module>(module: &M) -> BTreeMap<String, TensorHandle> {
+    weights::state_dict_handles(module).into_iter().map(|(name, w)| (format!("{TRAINEE}{name}"), w)).collect()
 }
 
 /// Weights without their prefix, and moments.

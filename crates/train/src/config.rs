@@ -19,7 +19,7 @@ use bipvl_data::{
     SourceClasses, SplitConfig, check_regions,
 };
 use bipvl_infer::InferConfig;
-use bipvl_nn::{BiPvlSegConfig, HeadConfig, PRESETS, Preset};
+use bipvl_nn::{BiPvlSegConfig, HeadConfig, MODEL_SIZES, ModelSize};
 
 /// Folds are drawn from this, whatever the seed of a run: runs of other seeds are compared on equal cases.
 pub const SPLIT_SEED: u64 = 0;
@@ -28,8 +28,8 @@ pub const SPLIT_SEED: u64 = 0;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The preset that gave the defaults.
-    pub preset: String,
+    /// Model size that gave the defaults, see [`ModelSize`].
+    pub model_size: String,
     /// What the cases are.
     pub data: DataConfig,
     /// How cases are prepared.
@@ -92,7 +92,7 @@ impl DataConfig {
 
     /// How many channels a network needs for the classes.
     pub fn head_config(&self) -> HeadConfig {
-        HeadConfig { classes: self.classes.len(), logits: self.labeling().outputs() }
+        HeadConfig { num_classes: self.classes.len(), out_channels: self.labeling().outputs() }
     }
 
     /// The labels that each class is scored by.
@@ -114,10 +114,10 @@ impl DataConfig {
 }
 
 impl Config {
-    /// The defaults of a preset for a data set.
-    pub fn new(preset: Preset, dataset: &Dataset) -> Self {
+    /// Defaults of a model size for a data set.
+    pub fn new(size: ModelSize, dataset: &Dataset) -> Self {
         Self {
-            preset: preset.to_string(),
+            model_size: size.to_string(),
             data: DataConfig {
                 name: dataset.name.clone(),
                 fold: "0/5".to_owned(),
@@ -130,14 +130,14 @@ impl Config {
                 regions: dataset.regions.clone(),
                 source_classes: renamed(dataset),
             },
-            preprocess: PreprocessConfig::for_modality(dataset.modality, preset.patch()),
-            model: preset.config(dataset.channels.len()),
-            train: train_defaults(preset),
+            preprocess: PreprocessConfig::for_modality(dataset.modality, size.patch()),
+            model: size.config(dataset.channels.len()),
+            train: train_defaults(size),
             infer: InferConfig::default(),
         }
     }
 
-    /// The defaults of the preset that a user's file names (`tiny` when it names none), with the file's own
+    /// The defaults of the model size that a user's file names (`tiny` when it names none), with the file's own
     /// values over them. Regions that the file lists are the classes.
     ///
     /// # Errors
@@ -156,12 +156,12 @@ impl Config {
     pub fn from_user_text(text: &str, path: &Path, dataset: &Dataset) -> Result<Self> {
         let invalid = |error| Error::content(path, "a configuration", what_is_wrong(&error, text));
         let user: Table = toml::from_str(text).map_err(invalid)?;
-        let name = user.get("preset").and_then(Value::as_str).unwrap_or("tiny");
-        let preset = name.parse().map_err(|_: String| {
-            Error::content(path, format!("a preset of {}", PRESETS.join(", ")), format!("\"{name}\""))
+        let name = user.get("model_size").and_then(Value::as_str).unwrap_or("tiny");
+        let size = name.parse().map_err(|_: String| {
+            Error::content(path, format!("a model_size of {}", MODEL_SIZES.join(", ")), format!("\"{name}\""))
         })?;
         let names_classes = user.get("data").is_some_and(|data| data.get("classes").is_some());
-        let defaults = Table::try_from(Self::new(preset, dataset)).expect("the defaults are valid TOML");
+        let defaults = Table::try_from(Self::new(size, dataset)).expect("the defaults are valid TOML");
         let merged = merge(defaults, user);
         let mut config: Self = Value::Table(merged).try_into().map_err(invalid)?;
         if !config.data.regions.is_empty() && !names_classes {
@@ -252,20 +252,20 @@ fn renamed(dataset: &Dataset) -> Option<SourceClasses> {
 }
 
 /// The paper's values for `paper`; for the smaller networks, which learn in minutes, a higher rate.
-fn train_defaults(preset: Preset) -> TrainConfig {
-    let (max_steps, batch_size, learning_rate) = match preset {
-        Preset::Paper => (54_000, 1, 1e-4),
-        Preset::Small => (10_000, 1, 5e-4),
-        Preset::Tiny => (3_000, 2, 1e-3),
+fn train_defaults(size: ModelSize) -> TrainConfig {
+    let (max_steps, batch_size, learning_rate) = match size {
+        ModelSize::Paper => (54_000, 1, 1e-4),
+        ModelSize::Small => (10_000, 1, 5e-4),
+        ModelSize::Tiny => (3_000, 2, 1e-3),
     };
-    let max_grad_norm = if preset == Preset::Paper { 0.0 } else { 1.0 };
+    let max_grad_norm = if size == ModelSize::Paper { 0.0 } else { 1.0 };
     TrainConfig {
         seed: 42,
         max_steps,
         batch_size,
         gradient_accumulation_steps: 1,
         learning_rate,
-        warmup_steps: if preset == Preset::Paper { 0 } else { 100 },
+        warmup_steps: if size == ModelSize::Paper { 0 } else { 100 },
         val_every_n_steps: (max_steps / 10).max(1),
         patience: 0,
         activation_checkpointing: ActivationCheckpointing::default(),

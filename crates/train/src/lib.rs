@@ -37,9 +37,9 @@ use activation_checkpointing::ActivationCheckpointing;
 use bipvl_infer::InferConfig;
 use bipvl_nn::{
     BiPvlSeg, BiPvlSegConfig, HeadConfig, TextInput,
-    init::{Initializer, Noise},
-    published::Imported,
-    weights::fill,
+    init::{DropoutRng, Initializer},
+    interop::PretrainedWeights,
+    weights::load_state_dict_partial,
 };
 use bipvl_text::CaseTexts;
 use checkpoint::{BestValidation, TrainProgress, TrainState};
@@ -127,7 +127,7 @@ pub struct TrainSetup {
     /// The classes' texts, those of single cases among them.
     pub texts: CaseTexts,
     /// Published weights to begin with.
-    pub imported: Vec<Imported>,
+    pub imported: Vec<PretrainedWeights>,
     /// Prepared cases to learn from.
     pub training_cases: Arc<Vec<CachedCase>>,
     /// Prepared cases to validate_and_keep_best by.
@@ -213,7 +213,7 @@ pub fn train(setup: &TrainSetup, start: Start, log: &mut dyn FnMut(TrainEvent)) 
 fn update(setup: &TrainSetup, state: TrainState, samples: &[Sample]) -> Result<(TrainState, TrainEvent)> {
     let began = Instant::now();
     let TrainState { module, mut optimizer, mut progress } = state;
-    let mut noise = Noise::new(setup.config.seed, progress.step as u64);
+    let mut noise = DropoutRng::new(setup.config.seed, progress.step as u64);
     let mut sum: Option<GradientAccumulator> = None;
     for samples in samples.chunks(setup.config.batch_size) {
         let (loss, gradients) = training_step(setup, &module, samples, &mut noise);
@@ -242,7 +242,7 @@ fn training_step(
     setup: &TrainSetup,
     module: &TrainModule,
     samples: &[Sample],
-    noise: &mut Noise,
+    noise: &mut DropoutRng,
 ) -> (LossValues, Gradients) {
     let device = setup.autodiff();
     let batch = Batch::new(samples, &device);
@@ -295,7 +295,7 @@ impl TrainSetup {
     }
 
     fn module(&self, mut init: Initializer) -> TrainModule {
-        let channels = HeadConfig { classes: self.classes.len(), logits: self.labeling.outputs() };
+        let channels = HeadConfig { num_classes: self.classes.len(), out_channels: self.labeling.outputs() };
         let model = self.model.init(channels, self.preprocess.patch_size, &mut init);
         TrainModule { model, loss_weights: LossWeights::new(&init) }
     }
@@ -305,14 +305,14 @@ impl TrainSetup {
         let device = self.autodiff();
         let mut module = self.module(Initializer::new(self.config.seed, &device));
         for imported in &self.imported {
-            module.model = fill(module.model, imported.weights.clone(), &imported.source)?;
+            module.model = load_state_dict_partial(module.model, imported.weights.clone(), &imported.source)?;
         }
         let optimizer = AdamW::new(self.config.optimizer);
         Ok(TrainState { module, optimizer, progress: TrainProgress::default() })
     }
 
     fn saved_state(&self) -> Result<TrainState> {
-        let blank = self.module(Initializer::blank(&self.autodiff()));
+        let blank = self.module(Initializer::zeros(&self.autodiff()));
         TrainState::load(&self.last, blank, self.config.optimizer, &self.device)
     }
 

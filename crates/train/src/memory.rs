@@ -9,7 +9,7 @@ use burn::{module::Module, tensor::Device};
 use super::activation_checkpointing::ActivationCheckpointing;
 use bipvl_data::PREFETCH_STEPS;
 use bipvl_nn::{
-    BiPvlSegConfig, HeadConfig, STAGES, SwinVersion, TextConfig, VisionConfig, bifusion::Exchange,
+    BiPvlSegConfig, HeadConfig, STAGES, SwinVersion, TextConfig, VisionConfig, bifusion::FusionDirection,
     init::Initializer,
 };
 
@@ -79,10 +79,10 @@ impl MemoryEstimator {
     /// that are mapped into memory and given back when it is short: they are not counted. What a validation
     /// needs for a whole case is not counted either.
     pub fn peak(&self, plan: &MemoryPlan) -> f64 {
-        let outputs = self.classes.logits;
-        let mut init = Initializer::blank(&Device::flex());
+        let outputs = self.classes.out_channels;
+        let mut init = Initializer::zeros(&Device::flex());
         let weights = self.model.init(self.classes, plan.patch_size, &mut init).num_params();
-        let finest = voxels(plan.patch_size, 0) * self.model.vision.width(0);
+        let finest = voxels(plan.patch_size, 0) * self.model.vision.channels_at(0);
         let scored: usize =
             (0..=self.model.deep_supervision_levels).map(|level| voxels(plan.patch_size, level)).sum();
         let remembered = self.text_encoder(plan)
@@ -99,14 +99,14 @@ impl MemoryEstimator {
 
     /// Values of the text encoder: both streams of text.
     fn text_encoder(&self, plan: &MemoryPlan) -> usize {
-        let (config, exchange) = (&self.model.text, self.model.fusion.exchange);
+        let (config, exchange) = (&self.model.text, self.model.fusion.direction);
         let texts = self.texts(plan);
         let [first, others @ ..] = config.stage_layers;
         let later: usize = others.iter().sum();
         // Behind the first exchange that informs the text, every sample has a text of its own.
         let informed = if exchange.updates_text() { plan.batch_size } else { texts };
         let of_full = match exchange {
-            Exchange::None => 0,
+            FusionDirection::None => 0,
             _ => self.text.tokens * (texts * first + informed * later),
         };
         let of_sentences = self.text.sentence_tokens * texts * (first + later);
@@ -128,11 +128,11 @@ impl MemoryEstimator {
             return 0;
         }
         let (vision, batch) = (&self.model.vision, plan.batch_size);
-        let up = batch * voxels(plan.patch_size, 0) * vision.width(0) * UP_MAPS;
-        let swin = batch * voxels(plan.patch_size, 1) * vision.width(0) * SWIN_MAPS;
+        let up = batch * voxels(plan.patch_size, 0) * vision.channels_at(0) * UP_MAPS;
+        let swin = batch * voxels(plan.patch_size, 1) * vision.channels_at(0) * SWIN_MAPS;
         let tokens = (batch * self.text.tokens).max(self.texts(plan) * self.text.sentence_tokens);
-        let perceptron = match self.model.fusion.exchange {
-            Exchange::None => 0,
+        let perceptron = match self.model.fusion.direction {
+            FusionDirection::None => 0,
             _ => batch * self.text.tokens.max(voxels(plan.patch_size, 2)) * 2 * self.model.fusion.mlp_size,
         };
         up.max(swin).max(tokens * text_layer(&self.model.text)).max(perceptron)
@@ -140,13 +140,13 @@ impl MemoryEstimator {
 
     /// Values of all exchanges between both sides.
     fn fusions(&self, plan: &MemoryPlan) -> usize {
-        let stages = match self.model.fusion.exchange {
-            Exchange::None => return 0,
-            Exchange::Late => STAGES..=STAGES,
-            _ => 1..=self.model.exchanges(),
+        let stages = match self.model.fusion.direction {
+            FusionDirection::None => return 0,
+            FusionDirection::LateOnly => STAGES..=STAGES,
+            _ => 1..=self.model.last_fused_stage(),
         };
         let block = |stage: usize| {
-            let channels = self.model.vision.width(stage);
+            let channels = self.model.vision.channels_at(stage);
             let wide = match plan.activation_checkpointing {
                 ActivationCheckpointing::Off => 2 * self.model.fusion.mlp_size,
                 ActivationCheckpointing::Blocks => 0,
@@ -179,7 +179,7 @@ fn vision(config: &VisionConfig, plan: &MemoryPlan) -> usize {
         ActivationCheckpointing::Blocks => [1, 0, 1, 1],
     };
     let finest = voxels(plan.patch_size, 0);
-    let mut values = finest * (config.channels + config.width(0) * (residual + shortcut + up));
+    let mut values = finest * (config.channels + config.channels_at(0) * (residual + shortcut + up));
     for stage in 0..STAGES {
         let convolution = match config.version {
             SwinVersion::V1 => 0,
@@ -188,9 +188,9 @@ fn vision(config: &VisionConfig, plan: &MemoryPlan) -> usize {
         let skip = if stage + 1 < STAGES { residual } else { 0 };
         // What enters the stage and its norm for the skip; what is merged and its norm.
         let maps = 2 + convolution + config.depths[stage] * swin + 2 + skip + up;
-        values += voxels(plan.patch_size, stage + 1) * config.width(stage) * maps;
+        values += voxels(plan.patch_size, stage + 1) * config.channels_at(stage) * maps;
     }
-    values + voxels(plan.patch_size, STAGES + 1) * config.width(STAGES) * (2 + residual)
+    values + voxels(plan.patch_size, STAGES + 1) * config.channels_at(STAGES) * (2 + residual)
 }
 
 /// Values of one layer of the text encoder for each token: its input, queries, keys, values, what is attended to, two

@@ -9,7 +9,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use bipvl_nn::weights::{Held, Place, StateDict};
+use bipvl_nn::weights::{ParamPath, StateDict, TensorHandle};
 
 /// Constants of AdamW; the defaults are PyTorch's but for the decay, which is the paper's code's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,15 +67,15 @@ impl AdamW {
             gradients: &mut gradients,
             learning_rate,
             scale,
-            path: Place::default(),
+            path: ParamPath::default(),
         })
     }
 
     /// Steps done and moments, by name: `first.NAME`, `second.NAME`.
-    pub fn state(&self) -> (i32, BTreeMap<String, Held>) {
+    pub fn state(&self) -> (i32, BTreeMap<String, TensorHandle>) {
         let named = self.moments.iter().flat_map(|(name, moments)| {
             [("first", &moments.first), ("second", &moments.second)]
-                .map(|(kind, tensor)| (format!("{kind}.{name}"), Held::of(tensor.clone())))
+                .map(|(kind, tensor)| (format!("{kind}.{name}"), TensorHandle::new(tensor.clone())))
         });
         (self.steps, named.collect())
     }
@@ -135,7 +135,7 @@ struct Step<'a> {
     gradients: &'a mut Gradients,
     learning_rate: f64,
     scale: f64,
-    path: Place,
+    path: ParamPath,
 }
 
 impl ModuleMapper for Step<'_> {

@@ -25,7 +25,7 @@ use bipvl_infer::{InferConfig, Predictor, PredictorInput};
 use bipvl_nn::{
     BiPvlSeg, TextInput,
     init::Initializer,
-    published::{Imported, Sizes},
+    interop::{PretrainedConfig, PretrainedWeights},
 };
 use bipvl_text::{Descriptions, Tokenizer, Tokens};
 
@@ -47,7 +47,7 @@ pub struct RunDir {
 #[derive(Debug)]
 pub struct TrainOptions {
     /// Published weights to begin with.
-    pub imported: Vec<Imported>,
+    pub imported: Vec<PretrainedWeights>,
     /// Wall-clock time after which the training stops early.
     pub time_budget: Option<Duration>,
     /// Threads that cut patches.
@@ -68,7 +68,7 @@ impl RunDir {
         config: Config,
         descriptions: Descriptions,
         of_cases: &[Descriptions],
-        imported: &[Imported],
+        imported: &[PretrainedWeights],
     ) -> Result<Self> {
         let run_config = folder.join("config.toml");
         if run_config.exists() {
@@ -97,7 +97,7 @@ impl RunDir {
         config: Config,
         descriptions: Descriptions,
         of_cases: &[Descriptions],
-        imported: &[Imported],
+        imported: &[PretrainedWeights],
     ) -> Result<Self> {
         let path = folder.join("config.toml");
         if !path.exists() {
@@ -310,7 +310,7 @@ impl RunDir {
     /// The network before its weights are read.
     fn blank_model(&self, device: &Device) -> BiPvlSeg {
         let Config { data, preprocess, model, .. } = &self.config;
-        model.init(data.head_config(), preprocess.patch_size, &mut Initializer::blank(device))
+        model.init(data.head_config(), preprocess.patch_size, &mut Initializer::zeros(device))
     }
 
     /// The text of the classes as the network reads it; without the concepts where nothing is aligned.
@@ -325,13 +325,13 @@ fn with_sizes(
     mut config: Config,
     descriptions: &Descriptions,
     of_cases: &[Descriptions],
-    imported: &[Imported],
+    imported: &[PretrainedWeights],
 ) -> Result<(Config, Tokenizer)> {
     let mut tokenizer = None;
-    for Imported { source, sizes, .. } in imported {
+    for PretrainedWeights { source, config: sizes, .. } in imported {
         match sizes {
-            Sizes::Vision(vision) => config.model.vision = vision.clone(),
-            Sizes::Text(text) => {
+            PretrainedConfig::Vision(vision) => config.model.vision = vision.clone(),
+            PretrainedConfig::Text(text) => {
                 let published = Tokenizer::from_folder(source)?;
                 check_vocabulary(source, text.vocab_size, &published)?;
                 config.model.text = text.clone();

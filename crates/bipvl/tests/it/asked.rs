@@ -4,7 +4,8 @@ use bipvl::{
     data::{Intensity, Labeling, PreprocessConfig},
     infer::{InferConfig, Predictor, PredictorInput},
     nn::{
-        BiPvlSeg, BiPvlSegConfig, HeadConfig, TextInput, TokenBatch, bifusion::Exchange, init::Initializer,
+        BiPvlSeg, BiPvlSegConfig, HeadConfig, TextInput, TokenBatch, bifusion::FusionDirection,
+        init::Initializer,
     },
     text::{Concept, Description, Descriptions, Tokenizer},
 };
@@ -37,11 +38,11 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn new(exchange: Exchange) -> Self {
+    pub(crate) fn new(exchange: FusionDirection) -> Self {
         let tokenizer = Tokenizer::built_in(&descriptions());
         let mut config = narrow();
         config.text.vocab_size = tokenizer.vocabulary_size();
-        config.fusion.exchange = exchange;
+        config.fusion.direction = exchange;
         Self { config, tokenizer, device: Device::flex() }
     }
 

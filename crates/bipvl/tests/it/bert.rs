@@ -3,7 +3,7 @@
 use bipvl::{
     nn::{
         init::Initializer,
-        published::bert,
+        interop::bert,
         text_encoder::{TextEncoder, TokenBatch},
     },
     text::{Tokenizer, Tokens},
@@ -61,10 +61,10 @@ fn every_stage_equals_the_layers_of_a_plain_bert() {
     for item in &items {
         let tokens = padded(&[ids(item)], 0);
         let states = item["hidden_states"].as_array().unwrap();
-        let mut encoded = encoder.embeddings.forward(tokens.ids.clone(), None);
+        let mut encoded = encoder.embeddings.forward(tokens.input_ids.clone(), None);
         assert_near("embeddings", &first_values(encoded.clone()), &states[0]["token0_first8"], TOLERANCE);
         for (stage, layer) in [6, 8, 10, 12].into_iter().enumerate() {
-            encoded = encoder.stage(stage, encoded, &tokens.mask, None);
+            encoded = encoder.forward_stage(stage, encoded, &tokens.attention_mask, None);
             let what = format!("layer {layer}");
             assert_near(&what, &first_values(encoded.clone()), &states[layer]["token0_first8"], TOLERANCE);
         }
@@ -83,9 +83,9 @@ fn every_layer_equals_the_layer_of_a_plain_bert() {
     for item in &items {
         let tokens = padded(&[ids(item)], 0);
         let states = item["hidden_states"].as_array().unwrap();
-        let mut encoded = encoder.embeddings.forward(tokens.ids.clone(), None);
+        let mut encoded = encoder.embeddings.forward(tokens.input_ids.clone(), None);
         for (layer, state) in states[1..].iter().enumerate() {
-            encoded = encoder.stage(layer, encoded, &tokens.mask, None);
+            encoded = encoder.forward_stage(layer, encoded, &tokens.attention_mask, None);
             let what = format!("layer {}", layer + 1);
             assert_near(&what, &first_values(encoded.clone()), &state["token0_first8"], TOLERANCE);
         }

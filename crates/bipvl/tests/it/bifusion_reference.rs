@@ -4,10 +4,10 @@ use std::path::Path;
 
 use bipvl::nn::{
     bifusion::{
-        BiFusion, Exchange, FusionBlockKind, FusionConfig, FusionInput, TextAfterwards, TextResidual,
+        BiFusion, FusionBlockKind, FusionConfig, FusionDirection, FusionInput, TextOutput, TextResidual,
     },
     init::Initializer,
-    weights::{StateDict, apply, collect},
+    weights::{StateDict, load_state_dict, state_dict},
 };
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -30,19 +30,19 @@ const VISION: usize = 10;
 const CHANNELS: usize = 8;
 
 /// A block whose weights are made from their names.
-fn block(form: FusionBlockKind, hidden: usize, afterwards: TextAfterwards) -> BiFusion {
-    let (exchange, tokens) = (Exchange::BothWays, TextResidual::Replaced);
-    let config = FusionConfig { heads: 4, mlp_size: 16, form, exchange, tokens, class_scale: false };
+fn new_block(block: FusionBlockKind, hidden: usize, text_output: TextOutput) -> BiFusion {
+    let (direction, text_residual) = (FusionDirection::Bidirectional, TextResidual::Off);
+    let config = FusionConfig { heads: 4, mlp_size: 16, block, direction, text_residual, class_scale: false };
     let mut init = Initializer::new(0, &Device::flex().autodiff());
-    let block = BiFusion::new(&mut init, &config, hidden, CHANNELS, afterwards);
-    let mut weights = collect(&block);
+    let block = BiFusion::new(&mut init, &config, hidden, CHANNELS, text_output);
+    let mut weights = state_dict(&block);
     for (name, weights) in &mut weights {
         *weights = uniform(name, &weights.shape, 0.5);
         if name.ends_with("gamma") {
             weights.values.iter_mut().for_each(|value| *value = 1.0 + *value / 2.0);
         }
     }
-    apply(block, weights, Path::new("made.safetensors")).unwrap()
+    load_state_dict(block, weights, Path::new("made.safetensors")).unwrap()
 }
 
 /// Compares the gradient of every tensor it visits; each must have one.
@@ -76,10 +76,10 @@ impl ModuleVisitor for CompareGradients<'_> {
     }
 }
 
-fn compare(case: &str, form: FusionBlockKind, hidden: usize, afterwards: TextAfterwards) {
+fn compare(case: &str, kind: FusionBlockKind, hidden: usize, text_output: TextOutput) {
     let reference = reference("bifusion");
     let device = Device::flex().autodiff();
-    let block = block(form, hidden, afterwards);
+    let block = new_block(kind, hidden, text_output);
     let text = made("text", [BATCH, TEXT, hidden], &device).require_grad();
     let vision = made("vision", [BATCH, VISION, CHANNELS], &device).require_grad();
     // The last two text tokens are padding.
@@ -87,7 +87,7 @@ fn compare(case: &str, form: FusionBlockKind, hidden: usize, afterwards: TextAft
     let output = block.forward(FusionInput { text: text.clone(), vision: vision.clone(), text_mask });
     assert_near(output.vision.clone(), &reference, &format!("{case}.output.vision"), TOLERANCE);
     let mut loss = (output.vision * made("vision upstream", [BATCH, VISION, CHANNELS], &device)).sum();
-    assert_eq!(output.text.is_some(), afterwards == TextAfterwards::Read);
+    assert_eq!(output.text.is_some(), text_output == TextOutput::Required);
     if let Some(text) = output.text {
         assert_near(text.clone(), &reference, &format!("{case}.output.text"), TOLERANCE);
         loss = loss + (text * made("text upstream", [BATCH, TEXT, hidden], &device)).sum();
@@ -107,12 +107,12 @@ fn compare(case: &str, form: FusionBlockKind, hidden: usize, afterwards: TextAft
 
 #[test]
 fn the_two_way_form_equals_pytorch() {
-    compare("two_way.read", FusionBlockKind::TwoWay, 12, TextAfterwards::Read);
-    compare("two_way.unread", FusionBlockKind::TwoWay, CHANNELS, TextAfterwards::Unread);
+    compare("two_way.read", FusionBlockKind::TwoWay, 12, TextOutput::Required);
+    compare("two_way.unread", FusionBlockKind::TwoWay, CHANNELS, TextOutput::Unused);
 }
 
 #[test]
 fn the_pre_norm_form_equals_pytorch() {
-    compare("pre_norm.read", FusionBlockKind::PreNorm, 12, TextAfterwards::Read);
-    compare("pre_norm.unread", FusionBlockKind::PreNorm, CHANNELS, TextAfterwards::Unread);
+    compare("pre_norm.read", FusionBlockKind::PreNorm, 12, TextOutput::Required);
+    compare("pre_norm.unread", FusionBlockKind::PreNorm, CHANNELS, TextOutput::Unused);
 }

@@ -12,7 +12,7 @@ use bipvl::{
     nn::{
         BiPvlSeg, HeadConfig, Output, TextInput,
         bifusion::FusionBlockKind,
-        init::{Initializer, Noise},
+        init::{DropoutRng, Initializer},
     },
     text::{CaseTexts, Descriptions, Tokenizer},
     train::loss::{LossConfig, alignment::alignment},
@@ -65,10 +65,10 @@ fn permuting_the_samples_permutes_their_texts() {
 fn a_sample_is_seen_with_its_own_text_whatever_the_texts_of_others() {
     let device = Device::flex();
     let (texts, cases) = (texts(), ["b", "a", "c"]);
-    let images = Noise::new(2, 0).normal([cases.len(), 1, 32, 32, 32], &device);
+    let images = DropoutRng::new(2, 0).normal([cases.len(), 1, 32, 32, 32], &device);
     for form in [FusionBlockKind::TwoWay, FusionBlockKind::PreNorm] {
         let mut config = narrow();
-        config.fusion.form = form;
+        config.fusion.block = form;
         let model: BiPvlSeg =
             config.init(HeadConfig::exclusive(CLASSES), [32; 3], &mut Initializer::new(1, &device));
         let together = TextInput::new(&texts.of_batch(cases), &device);
@@ -92,7 +92,7 @@ fn a_sample_is_seen_with_its_own_text_whatever_the_texts_of_others() {
 fn another_text_gives_other_logits() {
     let device = Device::flex();
     let model = narrow().init(HeadConfig::exclusive(CLASSES), [32; 3], &mut Initializer::new(1, &device));
-    let image: Tensor<5> = Noise::new(2, 0).normal([1, 1, 32, 32, 32], &device);
+    let image: Tensor<5> = DropoutRng::new(2, 0).normal([1, 1, 32, 32, 32], &device);
     let [one, other] = [9, 11].map(|length| {
         let text = model.encode_text(&TextInput::new(&class_text(length), &device), None);
         model.segment(image.clone(), &text)
@@ -103,7 +103,7 @@ fn another_text_gives_other_logits() {
 #[test]
 fn aligning_samples_with_equal_texts_costs_what_one_text_for_all_costs() {
     let device = Device::flex();
-    let mut noise = Noise::new(1, 0);
+    let mut noise = DropoutRng::new(1, 0);
     let vision: Tensor<3> = noise.normal([2, 4, 8], &device);
     let concepts: Tensor<4> = noise.normal([1, 4, 6, 8], &device);
     let align = |concepts: Tensor<4>| {
@@ -114,7 +114,7 @@ fn aligning_samples_with_equal_texts_costs_what_one_text_for_all_costs() {
             vision_embedding: vision.clone(),
             concept_embedding: Some(concepts),
             fused_text_embedding: None,
-            auxiliary: Vec::new(),
+            aux_logits: Vec::new(),
         };
         alignment(&output, &LossConfig::default(), None).unwrap().into_scalar::<f32>()
     };

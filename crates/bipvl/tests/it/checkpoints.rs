@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bipvl::nn::{published::read, weights::Weights};
+use bipvl::nn::{interop::read, weights::HostTensor};
 
 use crate::formula::uniform;
 
@@ -29,7 +29,7 @@ fn tensors_alone_are_found_whatever_their_type_and_strides() {
         assert!((found - expected).abs() < HALF_TOLERANCE, "expected {expected}, found {found}");
     }
     let transposed = (0..12).map(|i| matrix.values[i % 3 * 4 + i / 3]).collect();
-    assert_eq!(tensors["view"], Weights { shape: vec![4, 3], values: transposed });
+    assert_eq!(tensors["view"], HostTensor { shape: vec![4, 3], values: transposed });
     assert_eq!(tensors["plain"], uniform("vector", &[5], 1.0));
 }
 

@@ -4,7 +4,7 @@ use bipvl::{
     data::{Case, Dataset, Labeling},
     infer::Predictor,
     infer::Result,
-    nn::bifusion::Exchange,
+    nn::bifusion::FusionDirection,
     probe::ConceptOcclusion,
 };
 use ndarray::Axis;
@@ -28,7 +28,7 @@ fn drawn() -> (tempfile::TempDir, Dataset) {
 #[test]
 fn a_map_is_the_difference_of_two_predictions() {
     let (_folder, dataset) = drawn();
-    let scene = Asked::new(Exchange::TextToVision);
+    let scene = Asked::new(FusionDirection::TextToVision);
     let predictor = scene.predictor();
     let probe = probe_of(&predictor, &dataset.cases[0]).unwrap().unwrap();
     // The drawn case is smaller than a patch, so that the patch is all of it.
@@ -63,7 +63,7 @@ fn a_class_that_the_reference_lacks_has_no_inside() {
     let (folder, dataset) = drawn();
     let path = folder.path().join("labelsTr/case_00.nii.gz");
     drawn::write_labels(&path, drawn::labels().mapv(|label| if label == 4 { 0 } else { label }), [1.0; 3]);
-    let scene = Asked::new(Exchange::BothWays);
+    let scene = Asked::new(FusionDirection::Bidirectional);
     let predictor = scene.predictor();
     let probe = probe_of(&predictor, &dataset.cases[0]).unwrap().unwrap();
     let change =
@@ -75,10 +75,10 @@ fn a_class_that_the_reference_lacks_has_no_inside() {
 fn where_no_text_reaches_the_logits_there_is_no_map() {
     let (_folder, dataset) = drawn();
     for (exchange, heeds) in [
-        (Exchange::None, false),
-        (Exchange::VisionToText, false),
-        (Exchange::Late, true),
-        (Exchange::BothWays, true),
+        (FusionDirection::None, false),
+        (FusionDirection::VisionToText, false),
+        (FusionDirection::LateOnly, true),
+        (FusionDirection::Bidirectional, true),
     ] {
         let predictor = Asked::new(exchange).predictor();
         let probe = probe_of(&predictor, &dataset.cases[0]).unwrap();
@@ -89,7 +89,7 @@ fn where_no_text_reaches_the_logits_there_is_no_map() {
 #[test]
 fn a_case_without_a_reference_is_refused_by_name() {
     let (_folder, dataset) = drawn();
-    let predictor = Asked::new(Exchange::BothWays).predictor();
+    let predictor = Asked::new(FusionDirection::Bidirectional).predictor();
     let case = Case { labels: None, ..dataset.cases[0].clone() };
     let refusal = probe_of(&predictor, &case).unwrap_err().to_string();
     assert!(refusal.contains("case_00.nii.gz: expected a reference, found none"), "{refusal}");

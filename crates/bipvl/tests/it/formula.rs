@@ -1,9 +1,9 @@
 //! Weights and inputs that Python and Rust make alike; the twin of `tests/reference/formula.py`.
 
-use bipvl::nn::weights::Weights;
+use bipvl::nn::weights::HostTensor;
 
 /// Values in `-bound..bound` by splitmix64 from the FNV-1a hash of a name.
-pub(crate) fn uniform(name: &str, shape: &[usize], bound: f32) -> Weights {
+pub(crate) fn uniform(name: &str, shape: &[usize], bound: f32) -> HostTensor {
     let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |state, byte| {
         (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
     });
@@ -16,11 +16,11 @@ pub(crate) fn uniform(name: &str, shape: &[usize], bound: f32) -> Weights {
         (unit * 2.0 - 1.0) * bound
     };
     let count = shape.iter().product::<usize>() as u64;
-    Weights { shape: shape.to_vec(), values: (1..=count).map(value).collect() }
+    HostTensor { shape: shape.to_vec(), values: (1..=count).map(value).collect() }
 }
 
 /// A tensor of a PyTorch module as `fill` of the Python twin sets it.
-pub(crate) fn filled(name: &str, shape: &[usize]) -> Weights {
+pub(crate) fn filled(name: &str, shape: &[usize]) -> HostTensor {
     if shape.len() == 1 {
         let mut weights = uniform(name, shape, 0.1);
         if name.to_lowercase().contains("norm") && name.ends_with("weight") {

@@ -4,7 +4,7 @@ use bipvl::{
     data::Labeling,
     nn::{
         HeadConfig,
-        init::{Initializer, Noise},
+        init::{DropoutRng, Initializer},
     },
     train::{
         loss::{LossConfig, LossTerms, LossWeights},
@@ -35,7 +35,7 @@ fn learn(seed: u64) -> Vec<f32> {
     let (text, mut optimizer) = (text(&device), AdamW::new(AdamWConfig::default()));
     (0..STEPS)
         .map(|step| {
-            let mut noise = Noise::new(seed, step);
+            let mut noise = DropoutRng::new(seed, step);
             let output = model.forward(image.clone(), &text, Some(&mut noise));
             let losses = LossTerms::compute(&output, labels.clone(), &labeling, &config, Some(&mut noise));
             let gradients = weights.total(&losses, config.weighting).backward();

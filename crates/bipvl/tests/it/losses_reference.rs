@@ -36,7 +36,7 @@ fn output() -> Output {
         vision_embedding: made("vision", [BATCH, CLASSES, 8], &device).require_grad(),
         concept_embedding: Some(made("concepts", [1, CLASSES, 3, 8], &device).require_grad()),
         fused_text_embedding: None,
-        auxiliary: Vec::new(),
+        aux_logits: Vec::new(),
     }
 }
 

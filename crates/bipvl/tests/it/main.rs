@@ -27,7 +27,7 @@ mod optimizer_reference;
 mod preprocessing;
 mod preprocessing_reference;
 mod probe;
-mod published;
+mod interop;
 mod reference;
 mod regions;
 mod constant_patches;

@@ -3,15 +3,15 @@
 use bipvl::{
     data::Labeling,
     nn::{
-        BiPvlSeg, BiPvlSegConfig, Bottleneck, HeadConfig, Preset, SwinVersion, TextInput,
-        bifusion::{Exchange, FusionBlockKind, TextResidual},
+        BiPvlSeg, BiPvlSegConfig, BottleneckInput, HeadConfig, ModelSize, SwinVersion, TextInput,
+        bifusion::{FusionBlockKind, FusionDirection, TextResidual},
         decoder::Decoder,
         heads::{AlignmentHeads, ClassEmbeddingHead},
-        init::{Initializer, Noise},
+        init::{DropoutRng, Initializer},
         swin_unetr::SwinUnetr,
         text_encoder::{TextConfig, TextEncoder},
         vision_encoder::VisionEncoder,
-        weights::{apply, collect},
+        weights::{load_state_dict, state_dict},
     },
     text::{ClassText, Tokens},
     train::loss::{AlignmentLoss, LossConfig, LossTerms, LossWeighting, LossWeights},
@@ -25,11 +25,11 @@ use ndarray::Array2;
 /// The whole network in float32, in another order of summation.
 const TOLERANCE: f32 = 1e-4;
 const CLASSES: usize = 3;
-const CHANNELS: HeadConfig = HeadConfig { classes: CLASSES, logits: CLASSES + 1 };
+const CHANNELS: HeadConfig = HeadConfig { num_classes: CLASSES, out_channels: CLASSES + 1 };
 
 /// A network narrow enough for a test.
 pub(crate) fn narrow() -> BiPvlSegConfig {
-    let mut config = Preset::Tiny.config(1);
+    let mut config = ModelSize::Tiny.config(1);
     config.vision.feature_size = 8;
     config.vision.heads = [1, 2, 4, 8];
     config.vision.window_size = 3;
@@ -63,12 +63,12 @@ fn model(device: &Device, patch: [usize; 3]) -> BiPvlSeg {
 }
 
 fn image(shape: [usize; 5], device: &Device) -> Tensor<5> {
-    Noise::new(2, 0).normal(shape, device)
+    DropoutRng::new(2, 0).normal(shape, device)
 }
 
 #[test]
 fn parameter_counts_are_those_of_the_published_network() {
-    let config = Preset::Paper.config(1);
+    let config = ModelSize::Paper.config(1);
     let device = Device::flex();
     let init = &mut Initializer::new(0, &device);
     let version_2 = VisionEncoder::new(init, &config.vision).num_params();
@@ -88,7 +88,8 @@ fn parameter_counts_are_those_of_the_published_network() {
 
 #[test]
 fn a_layer_of_the_text_encoder_has_the_parameters_of_bert_base() {
-    let one_each = TextConfig { vocab_size: 100, stage_layers: [1, 0, 0, 0], ..Preset::Paper.config(1).text };
+    let one_each =
+        TextConfig { vocab_size: 100, stage_layers: [1, 0, 0, 0], ..ModelSize::Paper.config(1).text };
     let encoder = TextEncoder::new(&mut Initializer::new(0, &Device::flex()), &one_each);
     let embeddings = (100 + 512 + 2 + 2) * 768;
     assert_eq!(encoder.num_params(), embeddings + 7_087_872);
@@ -140,10 +141,10 @@ fn assert_same_bits(one: Tensor<5>, other: Tensor<5>) {
 const FORMS: [FusionBlockKind; 2] = [FusionBlockKind::TwoWay, FusionBlockKind::PreNorm];
 
 /// The narrow network with another exchange.
-fn exchanging(exchange: Exchange, form: FusionBlockKind) -> BiPvlSegConfig {
+fn exchanging(exchange: FusionDirection, form: FusionBlockKind) -> BiPvlSegConfig {
     let mut config = narrow();
-    config.fusion.exchange = exchange;
-    config.fusion.form = form;
+    config.fusion.direction = exchange;
+    config.fusion.block = form;
     config
 }
 
@@ -152,13 +153,13 @@ fn without_an_exchange_that_informs_it_the_image_is_segmented_as_by_swin_unetr_b
     let device = Device::flex();
     let (text, image) = (text(&device), image([2, 1, 32, 32, 32], &device));
     let file = std::path::Path::new("some.safetensors");
-    for (exchange, form) in [Exchange::None, Exchange::VisionToText].into_iter().zip(FORMS) {
+    for (exchange, form) in [FusionDirection::None, FusionDirection::VisionToText].into_iter().zip(FORMS) {
         let model = exchanging(exchange, form).init(CHANNELS, [32; 3], &mut Initializer::new(1, &device));
         let alone = SwinUnetr::new(&mut Initializer::new(2, &device), &narrow().vision, CLASSES + 1);
         let is_vision =
             |name: &String| ["vision_encoder.", "decoder."].iter().any(|start| name.starts_with(start));
-        let vision = collect(&model).into_iter().filter(|(name, _)| is_vision(name)).collect();
-        let expected = apply(alone, vision, file).unwrap().forward(image.clone());
+        let vision = state_dict(&model).into_iter().filter(|(name, _)| is_vision(name)).collect();
+        let expected = load_state_dict(alone, vision, file).unwrap().forward(image.clone());
         assert_same_bits(model.forward(image.clone(), &text, None).logits, expected.clone());
         assert_same_bits(model.segment(image.clone(), &model.encode_text(&text, None)), expected);
     }
@@ -169,8 +170,9 @@ fn every_exchange_that_informs_the_image_hears_the_text_alike_in_training_and_pr
     let device = Device::flex();
     let image = image([2, 1, 32, 32, 32], &device);
     let (mut other, text) = (text(&device), text(&device));
-    other.full.ids = other.full.ids.flip([0]);
-    for exchange in [Exchange::TextToVision, Exchange::Late, Exchange::BothWays] {
+    other.full.input_ids = other.full.input_ids.flip([0]);
+    for exchange in [FusionDirection::TextToVision, FusionDirection::LateOnly, FusionDirection::Bidirectional]
+    {
         let config = exchanging(exchange, FusionBlockKind::TwoWay);
         let model = config.init(CHANNELS, [32; 3], &mut Initializer::new(1, &device));
         let whole = model.forward(image.clone(), &text, None);
@@ -185,7 +187,9 @@ fn every_exchange_that_informs_the_image_hears_the_text_alike_in_training_and_pr
 #[test]
 fn a_text_that_no_image_informs_is_encoded_once() {
     let device = Device::flex();
-    for (exchange, blocks) in [(Exchange::None, 0), (Exchange::Late, 1), (Exchange::TextToVision, 4)] {
+    for (exchange, blocks) in
+        [(FusionDirection::None, 0), (FusionDirection::LateOnly, 1), (FusionDirection::TextToVision, 4)]
+    {
         let config = exchanging(exchange, FusionBlockKind::TwoWay);
         let mut model = config.init(CHANNELS, [32; 3], &mut Initializer::new(1, &device));
         assert_eq!(model.fusions.len(), blocks);
@@ -222,7 +226,7 @@ impl burn::module::ModuleVisitor for WithoutGradient<'_> {
 fn without_gradient(config: &BiPvlSegConfig, labeling: &Labeling, loss: LossConfig) -> Vec<String> {
     let device = Device::flex().autodiff();
     let patch = [64, 32, 32];
-    let channels = HeadConfig { classes: CLASSES, logits: labeling.outputs() };
+    let channels = HeadConfig { num_classes: CLASSES, out_channels: labeling.outputs() };
     let model = config.init(channels, patch, &mut Initializer::new(1, &device));
     let text = text(&device);
     let weights = LossWeights::new(&Initializer::new(0, &device));
@@ -258,20 +262,20 @@ fn every_tensor_learns_from_regions() {
 #[test]
 fn every_tensor_learns() {
     expect_that_every_tensor_learns(&narrow());
-    let mut turned = BiPvlSegConfig { bottleneck: Bottleneck::Unfused, ..narrow() };
-    turned.fusion.form = FusionBlockKind::PreNorm;
-    turned.fusion.tokens = TextResidual::Kept;
+    let mut turned = BiPvlSegConfig { bottleneck: BottleneckInput::BeforeFusion, ..narrow() };
+    turned.fusion.block = FusionBlockKind::PreNorm;
+    turned.fusion.text_residual = TextResidual::On;
     expect_that_every_tensor_learns(&turned);
 }
 
 #[test]
 fn every_tensor_learns_whichever_side_hears_of_the_other() {
-    for exchange in [Exchange::None, Exchange::Late] {
+    for exchange in [FusionDirection::None, FusionDirection::LateOnly] {
         expect_that_every_tensor_learns(&exchanging(exchange, FusionBlockKind::TwoWay));
     }
     for form in FORMS {
-        expect_that_every_tensor_learns(&exchanging(Exchange::VisionToText, form));
-        expect_that_every_tensor_learns(&exchanging(Exchange::TextToVision, form));
+        expect_that_every_tensor_learns(&exchanging(FusionDirection::VisionToText, form));
+        expect_that_every_tensor_learns(&exchanging(FusionDirection::TextToVision, form));
     }
 }
 
@@ -300,17 +304,17 @@ fn weights_go_into_a_module_by_name_and_come_out_again() {
     let file = std::path::Path::new("some.safetensors");
     let first = model(&device, [32; 3]);
     let other = narrow().init(CHANNELS, [32; 3], &mut Initializer::new(2, &device));
-    let named = collect(&first);
-    assert_ne!(named, collect(&other));
-    let filled = apply(other, named.clone(), file).unwrap();
-    assert_eq!(named, collect(&filled));
+    let named = state_dict(&first);
+    assert_ne!(named, state_dict(&other));
+    let filled = load_state_dict(other, named.clone(), file).unwrap();
+    assert_eq!(named, state_dict(&filled));
 
     let mut missing = named.clone();
     missing.remove("decoder.logits.bias");
-    let error = apply(filled.clone(), missing, file).unwrap_err().to_string();
+    let error = load_state_dict(filled.clone(), missing, file).unwrap_err().to_string();
     assert_eq!(error, "some.safetensors: expected a tensor named decoder.logits.bias, found none");
     let wider = narrow().init(HeadConfig::exclusive(CLASSES + 1), [32; 3], &mut Initializer::new(2, &device));
-    let error = apply(wider, named, file).unwrap_err().to_string();
+    let error = load_state_dict(wider, named, file).unwrap_err().to_string();
     assert!(error.contains("class_embedding.output.bias of shape [5], found [4]"), "{error}");
 }
 
@@ -318,14 +322,19 @@ fn weights_go_into_a_module_by_name_and_come_out_again() {
 fn a_configuration_without_the_switches_means_their_defaults() {
     let config = narrow();
     let written = toml::to_string(&config).unwrap();
-    let switches = ["bottleneck", "form", "exchange", "tokens"];
+    let switches = ["bottleneck", "block", "direction", "text_residual"];
     let lines = written.lines().filter(|line| !switches.iter().any(|switch| line.starts_with(switch)));
     let older = lines.collect::<Vec<_>>().join("\n");
     assert_eq!(older.lines().count(), written.lines().count() - switches.len());
     assert_eq!(toml::from_str::<BiPvlSegConfig>(&older).unwrap(), config);
-    let turned =
-        written.replace("fused", "unfused").replace("two_way", "pre_norm").replace("replaced", "kept");
+    let turned = written
+        .replace("after_fusion", "before_fusion")
+        .replace("two_way", "pre_norm")
+        .replace("\"off\"", "\"on\"");
     let turned: BiPvlSegConfig = toml::from_str(&turned).unwrap();
-    assert_eq!((turned.bottleneck, turned.fusion.form), (Bottleneck::Unfused, FusionBlockKind::PreNorm));
-    assert_eq!(turned.fusion.tokens, TextResidual::Kept);
+    assert_eq!(
+        (turned.bottleneck, turned.fusion.block),
+        (BottleneckInput::BeforeFusion, FusionBlockKind::PreNorm)
+    );
+    assert_eq!(turned.fusion.text_residual, TextResidual::On);
 }

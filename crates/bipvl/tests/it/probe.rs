@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use bipvl::{
     data::{Case, Dataset},
     infer::Predictor,
-    nn::bifusion::Exchange,
+    nn::bifusion::FusionDirection,
     probe::{
         CaseMeasurement, PromptResult, ResultCache, SensitivitySummary, TextSensitivity, TextSensitivityInput,
     },
@@ -41,7 +41,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let asked = Asked::new(Exchange::BothWays);
+        let asked = Asked::new(FusionDirection::Bidirectional);
         let (predictor, tokenizer) = (asked.predictor(), asked.tokenizer);
         let synonyms = Synonyms::built_in();
         let kinds = KINDS.map(|(_, kind)| kind);
@@ -174,7 +174,7 @@ fn only_class_codes_tell_which_class_a_text_is_of() {
 /// What one network with first weights makes of one image under each pair of texts.
 fn logits_of<const N: usize>(texts: [[&str; 2]; N], class_scale: bool) -> [Vec<f32>; N] {
     let (_folder, dataset) = drawn();
-    let mut asked = Asked::new(Exchange::BothWays);
+    let mut asked = Asked::new(FusionDirection::Bidirectional);
     asked.config.fusion.class_scale = class_scale;
     let (prepared, _) = asked.predictor().prepare_files(&dataset.cases[0].images).unwrap();
     texts.map(|texts| asked.logits(&prepared.image, &texts).into_iter().collect())

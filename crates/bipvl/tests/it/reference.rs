@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bipvl::nn::weights::{Held, StateDict, Weights, load};
+use bipvl::nn::weights::{HostTensor, StateDict, TensorHandle, load};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::formula::uniform;
@@ -37,7 +37,7 @@ pub(crate) fn assert_within<const D: usize>(
     name: &str,
     allowed: f32,
 ) {
-    let (found, expected) = (Held::of(found).read(), &reference[name]);
+    let (found, expected) = (TensorHandle::new(found).read(), &reference[name]);
     assert_eq!(found.shape, expected.shape, "{name}");
     let pairs = found.values.iter().zip(&expected.values);
     let difference = pairs.map(|(found, expected)| (found - expected).abs()).fold(0.0, f32::max);
@@ -45,6 +45,6 @@ pub(crate) fn assert_within<const D: usize>(
 }
 
 /// The largest magnitude of a tensor.
-pub(crate) fn largest(weights: &Weights) -> f32 {
+pub(crate) fn largest(weights: &HostTensor) -> f32 {
     weights.values.iter().fold(0.0, |largest, value| largest.max(value.abs()))
 }

@@ -11,8 +11,8 @@ use bipvl::{
     describe::Statistics,
     infer::{InferConfig, Predictor, PredictorInput},
     nn::{
-        HeadConfig, Preset,
-        init::{Initializer, Noise},
+        HeadConfig, ModelSize,
+        init::{DropoutRng, Initializer},
     },
     train::{
         loss::{LossConfig, LossTerms, LossWeights},
@@ -156,7 +156,7 @@ fn regions_are_counted_and_measured_as_unions_of_their_labels() {
 #[test]
 fn without_regions_a_configuration_says_nothing_of_them() {
     let (_folder, dataset) = changed(|text| text);
-    let config = Config::new(Preset::Tiny, &dataset.unwrap());
+    let config = Config::new(ModelSize::Tiny, &dataset.unwrap());
     assert_eq!(config.data.labeling(), Labeling::Exclusive(vec![1, 4]));
     assert_eq!(config.data.class_labels(), [class("box", &[1]), class("plate", &[4])]);
     assert!(!config.to_toml().contains("regions"));
@@ -185,7 +185,7 @@ fn an_nnunet_folder_brings_its_regions_and_a_configuration_replaces_them() {
         (&["whole".to_owned(), "box".to_owned()][..], &[1, 4][..])
     );
     let expected = [class("whole", &[4, 1]), class("box", &[1])];
-    assert_eq!(Config::new(Preset::Tiny, &dataset).data.class_labels(), expected);
+    assert_eq!(Config::new(ModelSize::Tiny, &dataset).data.class_labels(), expected);
     assert_eq!(read_classes(&folder.path().join("dataset.json")).unwrap(), expected);
     // The labels stay those of the files: 0 around a box of 1 and a plate of 2, its place in the list.
     let preprocess = PreprocessConfig {
@@ -226,12 +226,12 @@ fn a_narrow_network_learns_a_ball_in_a_ball_in_a_ball() {
     let mut init = Initializer::new(7, &device);
     let mut config = narrow();
     config.vision.channels = 2;
-    let channels = HeadConfig { classes: REGIONS.len(), logits: labeling.outputs() };
+    let channels = HeadConfig { num_classes: REGIONS.len(), out_channels: labeling.outputs() };
     let mut model = config.init(channels, SHAPE, &mut init);
     let (losses, weights) = (LossConfig::default(), LossWeights::new(&init));
     let (texts, mut optimizer) = (text(&device), AdamW::new(AdamWConfig::default()));
     for step in 0..STEPS {
-        let mut noise = Noise::new(7, step);
+        let mut noise = DropoutRng::new(7, step);
         let output = model.forward(image.clone(), &texts, Some(&mut noise));
         let all = LossTerms::compute(&output, labels.clone(), &labeling, &losses, Some(&mut noise));
         let gradients = weights.total(&all, losses.weighting).backward();

@@ -5,12 +5,13 @@ use std::path::Path;
 use bipvl::{
     data::Labeling,
     nn::{
-        BiPvlSegConfig, Bottleneck, HeadConfig, Merging, SwinVersion, TextConfig, TextInput, VisionConfig,
-        bifusion::{Exchange, FusionBlockKind, FusionConfig, TextResidual},
+        BiPvlSegConfig, BottleneckInput, HeadConfig, PatchMerging, SwinVersion, TextConfig, TextInput,
+        VisionConfig,
+        bifusion::{FusionBlockKind, FusionConfig, FusionDirection, TextResidual},
         init::Initializer,
-        published::{Form, Name, bert, export, import, monai},
+        interop::{KeyMapping, LayoutConversion, bert, export, import, monai},
         text_encoder::TokenBatch,
-        weights::{Held, StateDict, Weights, apply, collect},
+        weights::{HostTensor, StateDict, TensorHandle, load_state_dict, state_dict},
     },
     text::Tokens,
     train::{
@@ -54,7 +55,7 @@ fn config() -> BiPvlSegConfig {
             heads: [3, 6, 12, 24],
             window_size: 7,
             version: SwinVersion::V2,
-            merging: Merging::Complete,
+            merging: PatchMerging::V2,
         },
         text: TextConfig {
             vocab_size: 50,
@@ -69,51 +70,54 @@ fn config() -> BiPvlSegConfig {
         fusion: FusionConfig {
             heads: 4,
             mlp_size: 32,
-            form: FusionBlockKind::TwoWay,
-            exchange: Exchange::BothWays,
-            tokens: TextResidual::Replaced,
+            block: FusionBlockKind::TwoWay,
+            direction: FusionDirection::Bidirectional,
+            text_residual: TextResidual::Off,
             class_scale: false,
         },
-        bottleneck: Bottleneck::Fused,
+        bottleneck: BottleneckInput::AfterFusion,
         projection_dim: 16,
         deep_supervision_levels: 0,
     }
 }
 
 /// Everything that is learned under both names; what nobody published has ours in the twin, too.
-fn names(ours: &StateDict) -> Vec<Name> {
-    let inside = |module: &str, names: Vec<Name>| {
+fn key_map(ours: &StateDict) -> Vec<KeyMapping> {
+    let inside = |module: &str, key_map: Vec<KeyMapping>| {
         let module = module.to_owned();
-        names.into_iter().map(move |name| Name { ours: format!("{module}{}", name.ours), ..name })
+        key_map
+            .into_iter()
+            .map(move |key| KeyMapping { internal: format!("{module}{}", key.internal), ..key })
     };
-    let mut names: Vec<Name> = inside("model.", monai::names(&config().vision))
-        .chain(inside("model.text_encoder.", bert::names(&STAGE_LAYERS)))
+    let mut names: Vec<KeyMapping> = inside("model.", monai::key_map(&config().vision))
+        .chain(inside("model.text_encoder.", bert::key_map(&STAGE_LAYERS)))
         .collect();
     for (name, tensor) in ours {
-        if names.iter().any(|published| published.ours == *name) {
+        if names.iter().any(|published| published.internal == *name) {
             continue;
         }
-        let theirs = name.strip_prefix("model.").unwrap_or(name);
-        let theirs = theirs.replace(".gamma", ".weight").replace(".beta", ".bias");
-        let form = if tensor.shape.len() == 2 { Form::Linear } else { Form::AsIs };
-        names.push(Name { theirs, ours: name.clone(), form });
+        let external = name.strip_prefix("model.").unwrap_or(name);
+        let external = external.replace(".gamma", ".weight").replace(".beta", ".bias");
+        let conversion =
+            if tensor.shape.len() == 2 { LayoutConversion::Linear } else { LayoutConversion::AsIs };
+        names.push(KeyMapping { external, internal: name.clone(), conversion });
     }
     names
 }
 
 /// The network and its loss weights, filled as the twin fills them.
 fn module(device: &Device) -> TrainModule {
-    let mut init = Initializer::blank(device);
+    let mut init = Initializer::zeros(device);
     let model = config().init(HeadConfig::exclusive(CLASSES), PATCH, &mut init);
     let module = TrainModule { model, loss_weights: LossWeights::new(&init) };
-    let ours = collect(&module);
-    let names = names(&ours);
-    let fill = |(name, tensor): (String, Weights)| (name.clone(), filled(&name, &tensor.shape));
-    let theirs = export(&names, ours.clone()).into_iter().map(fill).collect();
+    let ours = state_dict(&module);
+    let names = key_map(&ours);
+    let fill = |(name, tensor): (String, HostTensor)| (name.clone(), filled(&name, &tensor.shape));
+    let external = export(&names, ours.clone()).into_iter().map(fill).collect();
     let file = Path::new("formula");
-    let (weights, report) = import(&names, theirs, &ours, file).unwrap();
+    let (weights, report) = import(&names, external, &ours, file).unwrap();
     assert!(report.missing.is_empty() && report.unused.is_empty(), "{report:?}");
-    apply(module, weights, file).unwrap()
+    load_state_dict(module, weights, file).unwrap()
 }
 
 fn tokens(name: &str, lengths: &[usize], device: &Device) -> TokenBatch {
@@ -174,7 +178,7 @@ fn assert_as_pytorch(device: &Device) {
         let total = module.loss_weights.total(&losses, config.weighting);
         let LossTerms { segmentation, class_embedding, alignment } = losses;
         let all = vec![segmentation, class_embedding, alignment.unwrap(), total.clone()];
-        let found = Held::of(Tensor::cat(all, 0)).read();
+        let found = TensorHandle::new(Tensor::cat(all, 0)).read();
         let bound = if step == 1 { FIRST_TOLERANCE } else { TOLERANCE };
         for (found, expected) in found.values.iter().zip(&reference[&format!("losses.{step}")].values) {
             let difference = (found - expected).abs();
@@ -182,8 +186,8 @@ fn assert_as_pytorch(device: &Device) {
         }
         module = optimizer.step(module, total.backward(), LEARNING_RATE);
     }
-    let ours = collect(&module);
-    for (name, tensor) in export(&names(&ours), ours) {
+    let ours = state_dict(&module);
+    for (name, tensor) in export(&key_map(&ours), ours) {
         // The sum of squares, then samples.
         let expected = &reference[&format!("weights.{name}")].values;
         let count = tensor.values.len();

@@ -16,13 +16,13 @@ from safetensors.torch import load_file, save_file
 import formula
 
 FILE = Path(__file__).with_suffix(".safetensors")
-MERGING = {"1.4.0": "repeated", "1.6.1": "complete"}[monai.__version__.split("+")[0]]
+MERGING = {"1.4.0": "merging", "1.6.1": "mergingv2"}[monai.__version__.split("+")[0]]
 PATCHES = [(64, 64, 64), (96, 64, 32)]
 
 
 def logits(version: int, patch) -> torch.Tensor:
     # Version 1.4 asks for the patch although the weights do not depend on it.
-    size = {"img_size": patch} if MERGING == "repeated" else {}
+    size = {"img_size": patch} if MERGING == "merging" else {}
     model = SwinUNETR(**size, in_channels=1, out_channels=2, feature_size=12, use_v2=version == 2)
     formula.fill(model)
     model.eval()

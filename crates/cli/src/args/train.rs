@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bipvl::{
     device::{DeviceKind, Precision},
-    nn::Preset,
+    nn::ModelSize,
 };
 use clap::{Args, value_parser};
 
@@ -28,7 +28,7 @@ pub(crate) struct TrainArgs {
     pub(crate) out: PathBuf,
     /// Model size: paper, small or tiny.
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
-    pub(crate) model_size: Option<Preset>,
+    pub(crate) model_size: Option<ModelSize>,
     /// TOML configuration; its values override those of the model size that it names.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -95,7 +95,7 @@ pub(crate) struct AblateArgs {
     pub(crate) seeds: u64,
     /// Model size: paper, small or tiny.
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
-    pub(crate) model_size: Option<Preset>,
+    pub(crate) model_size: Option<ModelSize>,
     /// TOML configuration of the full method.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

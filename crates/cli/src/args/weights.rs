@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bipvl::nn::{Merging, Preset};
+use bipvl::nn::{ModelSize, PatchMerging};
 use clap::{Args, ValueEnum, value_parser};
 
 use crate::commands::bench::Benchmark;
@@ -32,11 +32,11 @@ pub(crate) enum MergingArg {
     V2,
 }
 
-impl From<MergingArg> for Merging {
+impl From<MergingArg> for PatchMerging {
     fn from(arg: MergingArg) -> Self {
         match arg {
-            MergingArg::V1 => Self::Repeated,
-            MergingArg::V2 => Self::Complete,
+            MergingArg::V1 => Self::V1,
+            MergingArg::V2 => Self::V2,
         }
     }
 }
@@ -58,7 +58,7 @@ pub(crate) struct InfoArgs {
     pub(crate) run: Option<PathBuf>,
     /// Model size instead of a run: paper, small or tiny.
     #[arg(long, value_name = "NAME")]
-    pub(crate) model_size: Option<Preset>,
+    pub(crate) model_size: Option<ModelSize>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

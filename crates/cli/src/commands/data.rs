@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use bipvl::{
     config::{Config, SPLIT_SEED},
     data::{ClassCount, Dataset, DatasetOverrides, DatasetReport, Fold, LabelCount, Layout, Split},
-    nn::Preset,
+    nn::ModelSize,
 };
 use serde::Serialize;
 
@@ -84,7 +84,7 @@ impl Source {
         let (path, config) = match self {
             Self::File(file) => (file.clone(), Config::from_user_file(file, dataset)?),
             Self::Recipe(recipe) => (recipe.path("configs"), recipe.configure(dataset)?),
-            Self::Nothing => (dataset.root.clone(), Config::new(Preset::Tiny, dataset)),
+            Self::Nothing => (dataset.root.clone(), Config::new(ModelSize::Tiny, dataset)),
         };
         let (index, count) = config.fold(&path)?;
         Ok(Split::new(dataset, &config.data.split, Fold { index, count }, SPLIT_SEED, &path)?)

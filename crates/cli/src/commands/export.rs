@@ -3,8 +3,8 @@
 use anyhow::Result;
 use bipvl::{
     nn::{
-        published::to_monai,
-        weights::{collect, save},
+        interop::to_monai,
+        weights::{save, state_dict},
     },
     run::RunDir,
 };
@@ -16,7 +16,7 @@ use crate::args::ExportArgs;
 pub(crate) fn run(args: &ExportArgs) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let model = run.model(&Device::flex())?;
-    let published = to_monai(&run.config.model.vision, collect(&model));
+    let published = to_monai(&run.config.model.vision, state_dict(&model));
     save(&args.out, &published, &[("format", "pt".to_owned())])?;
     tracing::info!("{} tensors in {}", published.len(), args.out.display());
     Ok(())

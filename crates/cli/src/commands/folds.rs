@@ -160,7 +160,7 @@ fn summarize(args: &TrainArgs, folds: &[Fold]) -> Result<()> {
     let text = format!("{}\n{}", table::markdown(&scores, classes), by_fold.markdown(classes));
     atomic_write(&path("scores.md"), text.as_bytes())?;
     let cases: Vec<Case> = folds.iter().flat_map(|fold| fold.split.val.clone()).collect();
-    let rows = [("command", command_line()), ("preset", config.preset.clone())];
+    let rows = [("command", command_line()), ("model size", config.model_size.clone())];
     let rows = rows.into_iter().map(|(name, value)| (name.to_owned(), value));
     let histories = folds.iter().map(|fold| History::read(&fold.run.path("log.jsonl")));
     let report = Report {

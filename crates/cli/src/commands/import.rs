@@ -1,7 +1,7 @@
 //! `bipvl import`: takes published weights, and says what became of every tensor.
 
 use anyhow::Result;
-use bipvl::nn::published::{Imported, Report};
+use bipvl::nn::interop::{ImportReport, PretrainedWeights};
 
 use crate::args::ImportArgs;
 
@@ -9,9 +9,9 @@ use crate::args::ImportArgs;
 #[expect(clippy::print_stdout, reason = "the report is what the command is for")]
 pub(crate) fn run(args: &ImportArgs) -> Result<()> {
     let (imported, report) = if args.source.is_dir() {
-        Imported::from_bert(&args.source)?
+        PretrainedWeights::from_bert(&args.source)?
     } else {
-        Imported::from_monai(&args.source, args.merging.into())?
+        PretrainedWeights::from_monai(&args.source, args.merging.into())?
     };
     println!("{}", in_words(&report));
     if let Some(out) = &args.out {
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<()> {
     Ok(())
 }
 
-fn in_words(report: &Report) -> String {
+fn in_words(report: &ImportReport) -> String {
     let lists = [("used", &report.used), ("missing", &report.missing), ("unused", &report.unused)];
     let lines =
         lists.iter().flat_map(|(state, names)| names.iter().map(move |name| format!("{state:<8} {name}")));

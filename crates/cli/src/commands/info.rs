@@ -1,10 +1,10 @@
-//! `bipvl info`: what a run or a preset is.
+//! `bipvl info`: summary of a run or a model size.
 
 use anyhow::Result;
 use bipvl::{
     config::Config,
     data::Labeling,
-    nn::{BiPvlSegConfig, HeadConfig, Preset, init::Initializer, weights::collect},
+    nn::{BiPvlSegConfig, HeadConfig, ModelSize, init::Initializer, weights::state_dict},
     run::RunDir,
     text::Descriptions,
 };
@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::args::InfoArgs;
 
-/// Classes that a preset is counted with when there is no run.
+/// Number of classes assumed for a model size without a run.
 const EXAMPLE_CLASSES: u16 = 15;
 /// Bytes of one weight, of its gradient and of its two moments.
 const WEIGHT_BYTES: usize = 4;
@@ -23,7 +23,7 @@ const TRAINING_BYTES: usize = 16;
 /// What the command tells.
 #[derive(Serialize)]
 struct Info {
-    preset: String,
+    model_size: String,
     classes: usize,
     patch: [usize; 3],
     parameters: IndexMap<String, usize>,
@@ -36,12 +36,12 @@ struct Info {
     descriptions: Option<Descriptions>,
 }
 
-/// Tells about a run or a preset.
+/// Prints a summary of a run or a model size.
 #[expect(clippy::print_stdout, reason = "what it prints is what the command is for")]
 pub(crate) fn run(args: &InfoArgs) -> Result<()> {
     let info = match (&args.run, args.model_size) {
         (Some(folder), _) => of_run(RunDir::open(folder)?),
-        (None, preset) => of_preset(preset.unwrap_or(Preset::Paper)),
+        (None, model_size) => of_model_size(model_size.unwrap_or(ModelSize::Paper)),
     };
     if args.json {
         println!("{}", serde_json::to_string_pretty(&info)?);
@@ -53,29 +53,29 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
 
 fn of_run(run: RunDir) -> Info {
     let (config, descriptions) = (run.config, run.descriptions);
-    let Config { preset, data, model, preprocess, .. } = &config;
-    let info = count(preset, model, &data.labeling(), preprocess.patch_size);
+    let Config { model_size, data, model, preprocess, .. } = &config;
+    let info = count(model_size, model, &data.labeling(), preprocess.patch_size);
     Info { config: Some(config), descriptions: Some(descriptions), ..info }
 }
 
-fn of_preset(preset: Preset) -> Info {
+fn of_model_size(model_size: ModelSize) -> Info {
     let labeling = Labeling::Exclusive((1..=EXAMPLE_CLASSES).collect());
-    count(&preset.to_string(), &preset.config(1), &labeling, preset.patch())
+    count(&model_size.to_string(), &model_size.config(1), &labeling, model_size.patch())
 }
 
 /// Counts the parameters of each module of a network.
-fn count(preset: &str, config: &BiPvlSegConfig, labeling: &Labeling, patch: [usize; 3]) -> Info {
-    let channels = HeadConfig { classes: labeling.classes().len(), logits: labeling.outputs() };
-    let model = config.init(channels, patch, &mut Initializer::blank(&Device::flex()));
+fn count(model_size: &str, config: &BiPvlSegConfig, labeling: &Labeling, patch: [usize; 3]) -> Info {
+    let head = HeadConfig { num_classes: labeling.classes().len(), out_channels: labeling.outputs() };
+    let model = config.init(head, patch, &mut Initializer::zeros(&Device::flex()));
     let mut parameters = IndexMap::new();
-    for (name, weights) in collect(&model) {
+    for (name, weights) in state_dict(&model) {
         let module = name.split('.').next().unwrap_or_default().to_owned();
         *parameters.entry(module).or_insert(0) += weights.values.len();
     }
     let total: usize = parameters.values().sum();
     Info {
-        preset: preset.to_owned(),
-        classes: channels.classes,
+        model_size: model_size.to_owned(),
+        classes: head.num_classes,
         patch,
         parameters,
         total_parameters: total,
@@ -88,8 +88,10 @@ fn count(preset: &str, config: &BiPvlSegConfig, labeling: &Labeling, patch: [usi
 
 fn in_words(info: &Info) -> String {
     let [x, y, z] = info.patch;
-    let mut lines =
-        vec![format!("preset {}, {} classes, patches of {x} × {y} × {z} voxels", info.preset, info.classes)];
+    let mut lines = vec![format!(
+        "model size {}, {} classes, patches of {x} × {y} × {z} voxels",
+        info.model_size, info.classes
+    )];
     lines.push(String::new());
     for (module, count) in &info.parameters {
         lines.push(format!("  {module:<16} {:>13} parameters", grouped(*count)));

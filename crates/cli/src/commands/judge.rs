@@ -49,7 +49,7 @@ pub(crate) fn judge(
     let mut rows: Vec<(String, String)> =
         settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     rows.extend([
-        ("preset".to_owned(), run.config.preset.clone()),
+        ("model size".to_owned(), run.config.model_size.clone()),
         ("seed".to_owned(), run.config.train.seed.to_string()),
         ("validation".to_owned(), validation(&run.config.data)),
     ]);

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use bipvl::{
     config::Config,
     device::DeviceKind,
-    nn::published::Imported,
+    nn::interop::PretrainedWeights,
     run::{GB, within_budget},
     text::Descriptions,
     train::{activation_checkpointing::ActivationCheckpointing, budget::Reduction, memory::MemoryPlan},
@@ -36,7 +36,7 @@ pub(super) fn fit(
     config: Config,
     descriptions: &Descriptions,
     of_cases: &[Descriptions],
-    imported: &[Imported],
+    imported: &[PretrainedWeights],
 ) -> Result<Config> {
     let Some(gb) = budget_gb else { return Ok(config) };
     let budget = (gb, workers(), Path::new(FLAG));

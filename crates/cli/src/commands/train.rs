@@ -11,8 +11,8 @@ use bipvl::{
     config::Config,
     data::{Case, Dataset, DatasetOverrides, Split},
     nn::{
-        Preset,
-        published::{Imported, Sizes},
+        ModelSize,
+        interop::{PretrainedConfig, PretrainedWeights},
     },
     run::{Folds, RunDir, TrainOptions},
     text::Descriptions,
@@ -67,7 +67,7 @@ pub(super) fn command_line() -> String {
 
 /// What a training on all processors needs besides its run.
 pub(super) fn options(
-    imported: Vec<Imported>,
+    imported: Vec<PretrainedWeights>,
     time_budget: Option<Duration>,
     device: &Device,
 ) -> TrainOptions {
@@ -114,7 +114,7 @@ pub(super) struct Outset {
 
 impl Outset {
     /// What the flags ask for, within their memory budget.
-    pub(super) fn new(args: &TrainArgs, dataset: &Dataset, imported: &[Imported]) -> Result<Self> {
+    pub(super) fn new(args: &TrainArgs, dataset: &Dataset, imported: &[PretrainedWeights]) -> Result<Self> {
         let (config, descriptions) = plan(args, dataset)?;
         let of_cases = of_cases(dataset, &descriptions)?;
         let words = words(&of_cases);
@@ -123,7 +123,7 @@ impl Outset {
     }
 
     /// A new run in the folder `out`.
-    pub(super) fn begin(self, out: &Path, imported: &[Imported]) -> Result<RunDir> {
+    pub(super) fn begin(self, out: &Path, imported: &[PretrainedWeights]) -> Result<RunDir> {
         Ok(RunDir::create(out, self.config, self.descriptions, &words(&self.of_cases), imported)?)
     }
 }
@@ -156,7 +156,7 @@ pub(super) fn plan(args: &TrainArgs, dataset: &Dataset) -> Result<(Config, Descr
     let mut config = match (args.recipe, &args.config) {
         (Some(recipe), _) => recipe.configure(dataset)?,
         (None, Some(file)) => Config::from_user_file(file, dataset)?,
-        (None, None) => Config::new(args.model_size.unwrap_or(Preset::Tiny), dataset),
+        (None, None) => Config::new(args.model_size.unwrap_or(ModelSize::Tiny), dataset),
     };
     if let Some(fold) = &args.val_fold {
         config.data.fold.clone_from(fold);
@@ -169,14 +169,14 @@ pub(super) fn plan(args: &TrainArgs, dataset: &Dataset) -> Result<(Config, Descr
 }
 
 /// Published weights that the flags ask to begin with.
-pub(super) fn imported(args: &TrainArgs, outputs: usize) -> Result<Vec<Imported>> {
+pub(super) fn imported(args: &TrainArgs, outputs: usize) -> Result<Vec<PretrainedWeights>> {
     let mut all = Vec::new();
     if let Some(folder) = &args.pretrained_text_encoder {
-        all.push(Imported::from_bert(folder)?.0);
+        all.push(PretrainedWeights::from_bert(folder)?.0);
     }
     if let Some(file) = &args.pretrained_backbone {
-        let mut weights = Imported::load(file)?;
-        if matches!(weights.sizes, Sizes::Text(_)) {
+        let mut weights = PretrainedWeights::load(file)?;
+        if matches!(weights.config, PretrainedConfig::Text(_)) {
             bail!(
                 "{}: expected weights of a vision side, found a text encoder; use --pretrained-text-encoder",
                 file.display()

@@ -176,9 +176,9 @@ fn a_learning_rate_below_zero_is_refused() {
 }
 
 #[test]
-fn an_unknown_preset_is_refused_with_the_known_ones() {
-    let parts = ["config.toml: expected a preset of paper, small, tiny, found \"huge\""];
-    is_refused("preset = \"tiny\"", "preset = \"huge\"", &parts);
+fn an_unknown_model_size_is_refused_with_the_known_ones() {
+    let parts = ["config.toml: expected a model_size of paper, small, tiny, found \"huge\""];
+    is_refused("model_size = \"tiny\"", "model_size = \"huge\"", &parts);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
 
 /// Overrides of the recipe that make a training last two seconds.
 const TINY: &str = r#"
-preset = "tiny"
+model_size = "tiny"
 
 [preprocess]
 spacing = [3.5, 3.5, 4.0]

@@ -22,7 +22,7 @@ pub(crate) const STEPS: usize = 4;
 
 /// A network and a training that take a second or two.
 pub(crate) const CONFIG: &str = r#"
-preset = "tiny"
+model_size = "tiny"
 
 [preprocess]
 spacing = [4.0, 4.0, 4.0]

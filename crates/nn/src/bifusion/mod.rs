@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use class_scale::ClassScale;
 pub use pre_norm::{PreNorm, PreNormStream};
-pub use two_way::{TextOutput, TwoWay, TwoWayLayer};
+pub use two_way::{TextProjection, TwoWay, TwoWayLayer};
 
 use super::{init::Initializer, layers::Linear};
 
@@ -30,13 +30,13 @@ pub struct FusionConfig {
     pub mlp_size: usize,
     /// How both sides meet.
     #[serde(default)]
-    pub form: FusionBlockKind,
+    pub block: FusionBlockKind,
     /// Which side hears of the other, and where.
     #[serde(default)]
-    pub exchange: Exchange,
+    pub direction: FusionDirection,
     /// What becomes of the tokens that enter.
     #[serde(default)]
-    pub tokens: TextResidual,
+    pub text_residual: TextResidual,
     /// Whether a token says which class it is of (paper.md section 11, row 2b). Not by default: it was not published.
     #[serde(default)]
     pub class_scale: bool,
@@ -45,22 +45,22 @@ pub struct FusionConfig {
 /// Which side hears of the other, and where; all but the default are there to be compared with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Exchange {
+pub enum FusionDirection {
     /// Both of each other, in every stage: the method.
     #[default]
-    BothWays,
+    Bidirectional,
     /// The image of the text, in every stage; the text stays as it was.
     TextToVision,
     /// The text of the image, in every stage. The logits depend on no text; the informed text is what the
     /// global alignment reads.
     VisionToText,
     /// Both of each other, once: in the last stage, when each has passed all its layers alone.
-    Late,
+    LateOnly,
     /// Neither: the network is a Swin UNETR.
     None,
 }
 
-impl Exchange {
+impl FusionDirection {
     /// Whether a block lets the text ask the image.
     pub fn updates_text(self) -> bool {
         !matches!(self, Self::TextToVision | Self::None)
@@ -80,18 +80,18 @@ pub enum TextResidual {
     /// published. The first self-attention, with first weights a mean, makes one and the same of all text tokens;
     /// what a text says is learned all the same (docs/results.md).
     #[default]
-    Replaced,
+    Off,
     /// They keep their length, and what the first self-attention and the whole block make of them is added, so
     /// that text tokens stay apart.
-    Kept,
+    On,
 }
 
 impl TextResidual {
     /// `made`, added to the tokens or in their place.
     fn join(self, tokens: Tensor<3>, made: Tensor<3>) -> Tensor<3> {
         match self {
-            Self::Kept => tokens + made,
-            Self::Replaced => made,
+            Self::On => tokens + made,
+            Self::Off => made,
         }
     }
 }
@@ -141,11 +141,11 @@ pub enum BiFusion {
 
 /// Whether a later stage reads the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TextAfterwards {
+pub enum TextOutput {
     /// The next text stage goes on with it.
-    Read,
+    Required,
     /// The last stage: only the vision side leaves the block.
-    Unread,
+    Unused,
 }
 
 impl BiFusion {
@@ -155,12 +155,12 @@ impl BiFusion {
         config: &FusionConfig,
         hidden: usize,
         channels: usize,
-        afterwards: TextAfterwards,
+        text_output: TextOutput,
     ) -> Self {
-        match config.form {
-            FusionBlockKind::TwoWay => Self::TwoWay(TwoWay::new(init, config, hidden, channels, afterwards)),
+        match config.block {
+            FusionBlockKind::TwoWay => Self::TwoWay(TwoWay::new(init, config, hidden, channels, text_output)),
             FusionBlockKind::PreNorm => {
-                Self::PreNorm(PreNorm::new(init, config, hidden, channels, afterwards))
+                Self::PreNorm(PreNorm::new(init, config, hidden, channels, text_output))
             }
         }
     }

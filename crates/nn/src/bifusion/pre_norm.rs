@@ -14,8 +14,7 @@
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
-    FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, TextResidual,
-    project,
+    FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextOutput, TextResidual, project,
 };
 use crate::{
     init::Initializer,
@@ -34,9 +33,9 @@ pub struct PreNorm {
     /// From the vision's width to the text's, where they differ and the text is read afterwards.
     pub project_back: Option<Linear>,
     #[module(skip)]
-    afterwards: TextAfterwards,
+    text_output: TextOutput,
     #[module(skip)]
-    tokens: TextResidual,
+    text_residual: TextResidual,
 }
 
 /// The layers of one side.
@@ -58,30 +57,32 @@ impl PreNorm {
         config: &FusionConfig,
         hidden: usize,
         channels: usize,
-        afterwards: TextAfterwards,
+        text_output: TextOutput,
     ) -> Self {
         let differ = hidden != channels;
-        let returns = differ && afterwards == TextAfterwards::Read;
+        let returns = differ && text_output == TextOutput::Required;
         Self {
             project: differ.then(|| init.linear(hidden, channels)),
-            text: PreNormStream::new(init, config, channels, config.exchange.updates_text()),
-            vision: PreNormStream::new(init, config, channels, config.exchange.updates_vision()),
+            text: PreNormStream::new(init, config, channels, config.direction.updates_text()),
+            vision: PreNormStream::new(init, config, channels, config.direction.updates_vision()),
             project_back: returns.then(|| init.linear(channels, hidden)),
-            afterwards,
-            tokens: config.tokens,
+            text_output,
+            text_residual: config.text_residual,
         }
     }
 
     pub(super) fn forward(&self, input: FusionInput) -> FusionOutput {
         let FusionInput { text, vision, text_mask } = input;
         let made = project(self.project.as_ref(), text.clone());
-        let made = self.text.self_attend(made, Some(text_mask.clone()), self.tokens);
-        let attended = self.vision.self_attend(vision.clone(), None, self.tokens);
-        let made = self.text.ask(made.clone(), attended.clone(), None).unwrap_or(made);
-        let vision = self.vision.ask(attended, made.clone(), Some(text_mask)).unwrap_or(vision);
-        let text = match self.afterwards {
-            TextAfterwards::Read => Some(self.tokens.join(text, project(self.project_back.as_ref(), made))),
-            TextAfterwards::Unread => None,
+        let made = self.text.self_attend(made, Some(text_mask.clone()), self.text_residual);
+        let attended = self.vision.self_attend(vision.clone(), None, self.text_residual);
+        let made = self.text.cross_attend(made.clone(), attended.clone(), None).unwrap_or(made);
+        let vision = self.vision.cross_attend(attended, made.clone(), Some(text_mask)).unwrap_or(vision);
+        let text = match self.text_output {
+            TextOutput::Required => {
+                Some(self.text_residual.join(text, project(self.project_back.as_ref(), made)))
+            }
+            TextOutput::Unused => None,
         };
         FusionOutput { text, vision }
     }
@@ -104,7 +105,12 @@ impl PreNormStream {
     }
 
     /// `tokens + MLP(CA(tokens; other))`, or nothing where this side does not ask; the mask is of `other`.
-    fn ask(&self, tokens: Tensor<3>, other: Tensor<3>, mask: Option<Tensor<3>>) -> Option<Tensor<3>> {
+    fn cross_attend(
+        &self,
+        tokens: Tensor<3>,
+        other: Tensor<3>,
+        mask: Option<Tensor<3>>,
+    ) -> Option<Tensor<3>> {
         let (attention, mlp) = (self.cross_attention.as_ref()?, self.mlp.as_ref()?);
         let answer = attention.forward(tokens.clone(), other.clone(), other, mask);
         Some(tokens + mlp.forward(answer))

@@ -1,14 +1,13 @@
 //! The fusion block of the release: a two-way transformer of two layers (paper.md 5.2).
 //!
 //! Text tokens are the queries `q`, vision tokens the keys `k`, and the projected text as it entered, `p`,
-//! serves as position code of the queries. Where one side alone hears of the other ([`super::Exchange`]), the
+//! serves as position code of the queries. Where one side alone hears of the other ([`super::FusionDirection`]), the
 //! layers that would inform the other are not there.
 
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
-    FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextAfterwards, TextResidual,
-    project,
+    FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextOutput, TextResidual, project,
 };
 use crate::{
     init::Initializer,
@@ -18,7 +17,7 @@ use crate::{
 /// Layers of the two-way transformer.
 const LAYERS: usize = 2;
 /// Length below which a token is not scaled up, as PyTorch's `normalize`.
-const SHORTEST: f32 = 1e-12;
+const NORM_EPS: f32 = 1e-12;
 
 /// Both ways, twice, and a last look of the text at the image.
 #[derive(Module, Debug)]
@@ -28,14 +27,14 @@ pub struct TwoWay {
     /// Both ways, twice.
     pub layers: Vec<TwoWayLayer>,
     /// The way of the text out of the block.
-    pub text_output: Option<TextOutput>,
+    pub text_output: Option<TextProjection>,
     #[module(skip)]
-    tokens: TextResidual,
+    text_residual: TextResidual,
 }
 
 /// Last attention of the text to the image, and back to the text's width.
 #[derive(Module, Debug)]
-pub struct TextOutput {
+pub struct TextProjection {
     /// Text asks, image answers.
     pub attention: FusionAttention,
     /// After it.
@@ -50,45 +49,45 @@ impl TwoWay {
         config: &FusionConfig,
         hidden: usize,
         channels: usize,
-        afterwards: TextAfterwards,
+        output: TextOutput,
     ) -> Self {
         let differ = hidden != channels;
         Self {
             project: differ.then(|| init.linear(hidden, channels)),
             layers: (0..LAYERS).map(|_| TwoWayLayer::new(init, config, channels)).collect(),
-            text_output: (afterwards == TextAfterwards::Read).then(|| TextOutput {
+            text_output: (output == TextOutput::Required).then(|| TextProjection {
                 attention: FusionAttention::new(init, config.heads, channels, channels / 2),
                 norm: LayerNorm::new(init, channels, EPSILON),
                 project: differ.then(|| init.linear(channels, hidden)),
             }),
-            tokens: config.tokens,
+            text_residual: config.text_residual,
         }
     }
 
     pub(super) fn forward(&self, input: FusionInput) -> FusionOutput {
         let FusionInput { text, vision, text_mask } = input;
-        let entering = match self.tokens {
-            TextResidual::Kept => text.clone(),
-            TextResidual::Replaced => to_unit_length(text.clone()),
+        let entering = match self.text_residual {
+            TextResidual::On => text.clone(),
+            TextResidual::Off => to_unit_length(text.clone()),
         };
         let position = project(self.project.as_ref(), entering);
         let mut both = (position.clone(), vision);
         for (index, layer) in self.layers.iter().enumerate() {
-            let first = (index == 0).then_some(self.tokens);
+            let first = (index == 0).then_some(self.text_residual);
             both = layer.forward(both, &position, &text_mask, first);
         }
         let (made, vision) = both;
         let made = self.text_output.as_ref().map(|output| output.forward(made, position, vision.clone()));
-        FusionOutput { text: made.map(|made| self.tokens.join(text, made)), vision }
+        FusionOutput { text: made.map(|made| self.text_residual.join(text, made)), vision }
     }
 }
 
 fn to_unit_length(tokens: Tensor<3>) -> Tensor<3> {
-    let length = tokens.clone().square().sum_dim(2).sqrt().clamp_min(SHORTEST);
+    let length = tokens.clone().square().sum_dim(2).sqrt().clamp_min(NORM_EPS);
     tokens / length
 }
 
-impl TextOutput {
+impl TextProjection {
     fn forward(&self, text: Tensor<3>, position: Tensor<3>, vision: Tensor<3>) -> Tensor<3> {
         let asked = self.attention.forward(text.clone() + position, vision.clone(), vision, None);
         project(self.project.as_ref(), self.norm.forward(text + asked))
@@ -114,8 +113,8 @@ pub struct TwoWayLayer {
 
 impl TwoWayLayer {
     fn new(init: &mut Initializer, config: &FusionConfig, channels: usize) -> Self {
-        let FusionConfig { heads, mlp_size, exchange, .. } = *config;
-        let (asks, answers) = (exchange.updates_text(), exchange.updates_vision());
+        let FusionConfig { heads, mlp_size, direction, .. } = *config;
+        let (asks, answers) = (direction.updates_text(), direction.updates_vision());
         let norms = 2 + usize::from(asks) + 2 * usize::from(answers);
         Self {
             self_attention: FusionAttention::new(init, heads, channels, channels),

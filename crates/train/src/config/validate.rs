@@ -6,7 +6,7 @@ use super::Config;
 use crate::{Error, Result};
 use crate::{TrainConfig, optimizer::AdamWConfig};
 use bipvl_infer::{TestTimeMirroring, lateral_pair};
-use bipvl_nn::{BiPvlSegConfig, Bottleneck, PATCH_MULTIPLE, STAGES, bifusion::Exchange};
+use bipvl_nn::{BiPvlSegConfig, BottleneckInput, PATCH_MULTIPLE, STAGES, bifusion::FusionDirection};
 
 impl Config {
     /// Whether the values fit together.
@@ -111,14 +111,16 @@ impl Config {
             Err(Error::content(path, format!("{name} that divide {channels}"), heads.to_string()))
         };
         for (stage, heads) in vision.heads.iter().enumerate() {
-            check(&format!("model.vision.heads in stage {}", stage + 1), *heads, vision.width(stage))?;
+            check(&format!("model.vision.heads in stage {}", stage + 1), *heads, vision.channels_at(stage))?;
         }
         check("model.text.num_attention_heads", text.num_attention_heads, text.hidden_size)?;
         check("model.fusion.heads", fusion.heads, vision.feature_size)?;
-        if (fusion.exchange, self.model.bottleneck) == (Exchange::Late, Bottleneck::Unfused) {
+        if (fusion.direction, self.model.bottleneck)
+            == (FusionDirection::LateOnly, BottleneckInput::BeforeFusion)
+        {
             let expected =
-                "model.bottleneck of \"fused\" for an exchange that is \"late\", since it is there";
-            return Err(Error::content(path, expected, "\"unfused\""));
+                "model.bottleneck of \"after_fusion\" for a direction of \"late_only\", since it is there";
+            return Err(Error::content(path, expected, "\"before_fusion\""));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
 use super::LossConfig;
-use bipvl_nn::{Output, init::Noise};
+use bipvl_nn::{Output, init::DropoutRng};
 
 /// Temperature of every softmax.
 const TEMPERATURE: f64 = 0.2;
@@ -63,7 +63,11 @@ pub enum HardNegatives {
 ///
 /// A class stands for itself in the global loss with its concepts, or with the text that the image has informed
 /// where there is one.
-pub fn alignment(output: &Output, config: &LossConfig, mut noise: Option<&mut Noise>) -> Option<Tensor<1>> {
+pub fn alignment(
+    output: &Output,
+    config: &LossConfig,
+    mut noise: Option<&mut DropoutRng>,
+) -> Option<Tensor<1>> {
     let (vision, concepts) = (output.vision_embedding.clone(), output.concept_embedding.clone()?);
     let classes = output
         .fused_text_embedding
@@ -154,7 +158,7 @@ fn diagonal(similarity: &Tensor<4>) -> Tensor<4> {
     Tensor::<2>::eye(classes, &similarity.device()).unsqueeze::<4>()
 }
 
-fn add_noise<const D: usize>(embedding: Tensor<D>, noise: Option<&mut Noise>) -> Tensor<D> {
+fn add_noise<const D: usize>(embedding: Tensor<D>, noise: Option<&mut DropoutRng>) -> Tensor<D> {
     match noise {
         Some(noise) => {
             let drawn = noise.normal(embedding.dims(), &embedding.device());
@@ -216,7 +220,7 @@ mod tests {
             vision_embedding: vision,
             concept_embedding: Some(concepts),
             fused_text_embedding: None,
-            auxiliary: Vec::new(),
+            aux_logits: Vec::new(),
         };
         alignment(&output, &config, None).expect("something is aligned").into_scalar()
     }
@@ -266,7 +270,7 @@ mod tests {
     #[test]
     fn the_order_of_the_classes_does_not_matter() {
         let device = Device::flex();
-        let mut noise = Noise::new(1, 0);
+        let mut noise = DropoutRng::new(1, 0);
         let vision = noise.normal([2, 4, 8], &device);
         let concepts = noise.normal([1, 4, 6, 8], &device);
         for config in [LossConfig::default(), released()] {

@@ -18,7 +18,7 @@ use segmentation::masks;
 use bipvl_data::Labeling;
 use bipvl_nn::{
     Output, TextInput,
-    init::{Initializer, Noise},
+    init::{DropoutRng, Initializer},
 };
 
 /// Forms of the losses: where figure and release disagree (paper.md section 11, rows 7 to 9), and what may be
@@ -78,12 +78,12 @@ impl LossTerms {
         labels: Tensor<4, Int>,
         labeling: &Labeling,
         config: &LossConfig,
-        noise: Option<&mut Noise>,
+        noise: Option<&mut DropoutRng>,
     ) -> Self {
         let (logits, embedding) = (output.logits.clone(), output.class_embedding.clone());
         assert_eq!(logits.dims()[1], labeling.outputs(), "the logits are those of the classes");
         let deep_supervision_loss = |loss: &dyn Fn(Tensor<5>, Tensor<4, Int>) -> Tensor<1>| {
-            deep_supervision::deep_supervision_loss(logits.clone(), &output.auxiliary, labels, loss)
+            deep_supervision::deep_supervision_loss(logits.clone(), &output.aux_logits, labels, loss)
         };
         let (segmentation, class_embedding) = match labeling {
             Labeling::Exclusive(_) => (

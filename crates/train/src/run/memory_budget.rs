@@ -11,7 +11,7 @@ use crate::{
     loss::{AlignmentLoss, LossConfig},
     memory::{MemoryEstimator, MemoryPlan, TextSize},
 };
-use bipvl_nn::{TextConfig, published::Imported};
+use bipvl_nn::{TextConfig, interop::PretrainedWeights};
 use bipvl_text::{Descriptions, Tokenizer};
 
 /// Bytes of a gigabyte.
@@ -28,7 +28,7 @@ pub fn within_budget(
     config: Config,
     descriptions: &Descriptions,
     of_cases: &[Descriptions],
-    imported: &[Imported],
+    imported: &[PretrainedWeights],
     (budget_gb, workers, flag): (f64, usize, &Path),
 ) -> Result<(Config, Reduction)> {
     let (config, tokenizer) = with_sizes(config, descriptions, of_cases, imported)?;

@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Instant};
 
 use anyhow::{Context, Result};
 use bipvl::{
-    nn::{init::Noise, swin_unetr::SwinUnetr, weights::collect},
+    nn::{init::DropoutRng, swin_unetr::SwinUnetr, weights::state_dict},
     run::RunDir,
     train::loss::AlignmentLoss,
 };
@@ -47,13 +47,13 @@ impl Cost {
         let model = run.model(device)?;
         let text = run.text(device);
         let (config, patch) = (&run.config.model, run.config.preprocess.patch_size);
-        let [classes, length] = text.full.ids.dims();
+        let [classes, length] = text.full.input_ids.dims();
 
         let encoded = model.encode_text(&text, None);
         let vision =
             SwinUnetr { vision_encoder: model.vision_encoder.clone(), decoder: model.decoder.clone() };
         let [x, y, z] = patch;
-        let image: Tensor<5> = Noise::new(0, 0).normal([1, config.vision.channels, x, y, z], device);
+        let image: Tensor<5> = DropoutRng::new(0, 0).normal([1, config.vision.channels, x, y, z], device);
         let (mut whole, mut alone) = (Vec::new(), Vec::new());
         for round in 0..=REPEATS {
             let times = [
@@ -68,9 +68,9 @@ impl Cost {
         // The minimum, because other load only adds time.
         let least = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
         let text_share = (1.0 - least(&alone) / least(&whole)).max(0.0);
-        let exchange = config.fusion.exchange;
+        let exchange = config.fusion.direction;
         Ok(Self {
-            parameters: parameters(run, collect(&model).iter().map(|(name, w)| (name, w.values.len()))),
+            parameters: parameters(run, state_dict(&model).iter().map(|(name, w)| (name, w.values.len()))),
             gflop_per_patch: window_gflop(config, patch, [classes, length]),
             seconds_per_step: median(step_seconds(&run.path("log.jsonl"))?),
             seconds_per_patch: median(whole).unwrap_or_default(),
@@ -104,7 +104,7 @@ impl Cost {
 
 /// Counts the vision network and heads always, the text encoder only where its output is used.
 fn parameters<'a>(run: &RunDir, named: impl Iterator<Item = (&'a String, usize)>) -> usize {
-    let exchange = run.config.model.fusion.exchange;
+    let exchange = run.config.model.fusion.direction;
     let is_aligned = run.config.train.loss.alignment != AlignmentLoss::None;
     let is_fused = exchange.updates_text() || exchange.updates_vision();
     let is_read = |name: &str| match name.split('.').next() {

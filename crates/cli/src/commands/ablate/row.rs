@@ -10,7 +10,7 @@ use std::{
 use bipvl::{
     config::Config,
     data::Dataset,
-    nn::bifusion::Exchange,
+    nn::bifusion::FusionDirection,
     text::{Descriptions, Rewrite, permuted_across_cases},
     train::loss::{AlignmentLoss, LossWeighting},
 };
@@ -34,7 +34,7 @@ pub(super) struct Ablation {
 #[derive(Clone, Debug)]
 enum Change {
     Nothing,
-    Fusion(Exchange),
+    Fusion(FusionDirection),
     /// Neither fusion nor alignment: no text at all.
     VisionOnly,
     Alignment(AlignmentLoss),
@@ -69,9 +69,19 @@ pub(super) const FULL: &str = "full";
 const BUILT_IN: [Ablation; 15] = [
     ablation(FULL, "method", "bidirectional fusion, both alignments, homoscedastic weights", Change::Nothing),
     ablation("vision-only", "fusion", "vision only: no text at all", Change::VisionOnly),
-    ablation("late", "fusion", "late: once, at the bottleneck", Change::Fusion(Exchange::Late)),
-    ablation("text-to-vision", "fusion", "one way, text to vision", Change::Fusion(Exchange::TextToVision)),
-    ablation("vision-to-text", "fusion", "one way, vision to text", Change::Fusion(Exchange::VisionToText)),
+    ablation("late", "fusion", "late: once, at the bottleneck", Change::Fusion(FusionDirection::LateOnly)),
+    ablation(
+        "text-to-vision",
+        "fusion",
+        "one way, text to vision",
+        Change::Fusion(FusionDirection::TextToVision),
+    ),
+    ablation(
+        "vision-to-text",
+        "fusion",
+        "one way, vision to text",
+        Change::Fusion(FusionDirection::VisionToText),
+    ),
     ablation("no-alignment", "alignment", "none", Change::Alignment(AlignmentLoss::None)),
     ablation("global-alignment", "alignment", "global", Change::Alignment(AlignmentLoss::Global)),
     ablation("local-alignment", "alignment", "local", Change::Alignment(AlignmentLoss::Local)),
@@ -180,9 +190,9 @@ impl Ablation {
     /// Applies the change of this row to the configuration of the full method.
     pub(super) fn config(&self, mut config: Config) -> Config {
         match self.change {
-            Change::Fusion(exchange) => config.model.fusion.exchange = exchange,
+            Change::Fusion(exchange) => config.model.fusion.direction = exchange,
             Change::VisionOnly => {
-                config.model.fusion.exchange = Exchange::None;
+                config.model.fusion.direction = FusionDirection::None;
                 config.train.loss.alignment = AlignmentLoss::None;
             }
             Change::Alignment(aligned) => config.train.loss.alignment = aligned,

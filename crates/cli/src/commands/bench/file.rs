@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use bipvl::{
     data::{Modality, PreprocessConfig},
     infer::{BlendMode, InferConfig, Predictor, PredictorInput},
-    nn::Preset,
+    nn::ModelSize,
 };
 use bipvl_imaging::phantom;
 use burn::tensor::Device;
@@ -35,7 +35,7 @@ impl SegmentFile {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         let mut fixture = Fixture::narrow();
         if smoke_test {
-            fixture.patch = Preset::Tiny.patch();
+            fixture.patch = ModelSize::Tiny.patch();
         }
         let ct = match &inputs.input {
             Some(path) => path.clone(),

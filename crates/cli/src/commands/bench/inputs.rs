@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use bipvl::{
     nn::{
-        init::{Initializer, Noise},
-        published::{Name, load_in_place},
+        init::{DropoutRng, Initializer},
+        interop::{KeyMapping, load_in_place},
         text_encoder::TokenBatch,
-        weights::{Weights, load},
+        weights::{HostTensor, load},
     },
     text::Tokens,
 };
@@ -42,13 +42,13 @@ impl Inputs {
     /// Random weights, or zeros if they are loaded from a file.
     pub(super) fn initializer(&self, device: &Device) -> Initializer {
         match self.weights {
-            Some(_) => Initializer::blank(device),
+            Some(_) => Initializer::zeros(device),
             None => Initializer::new(SEED, device),
         }
     }
 
     /// Loads the weights file, if any, into the module.
-    pub(super) fn load_weights<M: Module>(&self, module: M, names: &[Name]) -> Result<M> {
+    pub(super) fn load_weights<M: Module>(&self, module: M, names: &[KeyMapping]) -> Result<M> {
         let Some(file) = &self.weights else { return Ok(module) };
         let bytes = map_file(file).with_context(|| file.display().to_string())?;
         Ok(load_in_place(module, names, &bytes, file)?)
@@ -58,7 +58,7 @@ impl Inputs {
     pub(super) fn image(&self, shape: [usize; 5], device: &Device) -> Result<Tensor<5>> {
         Ok(match self.tensor("image", &shape)? {
             Some(values) => Tensor::from_data(TensorData::new(values, shape), device),
-            None => Noise::new(SEED, 0).normal(shape, device),
+            None => DropoutRng::new(SEED, 0).normal(shape, device),
         })
     }
 
@@ -68,7 +68,7 @@ impl Inputs {
         let (mut tensors, _) = load(file)?;
         let file = file.display();
         match tensors.remove(name) {
-            Some(Weights { shape: found, values }) if found == shape => Ok(Some(values)),
+            Some(HostTensor { shape: found, values }) if found == shape => Ok(Some(values)),
             Some(other) => bail!("{file}: `{name}` has the shape {:?} instead of {shape:?}", other.shape),
             None => bail!("{file}: missing tensor `{name}`"),
         }

@@ -3,7 +3,7 @@
 
 use bipvl::nn::{
     BiPvlSegConfig, SwinVersion, TextConfig, VisionConfig,
-    bifusion::{Exchange, FusionBlockKind, FusionConfig, TextAfterwards},
+    bifusion::{FusionBlockKind, FusionConfig, FusionDirection, TextOutput},
 };
 
 /// Voxels of a 3³ filter.
@@ -15,29 +15,29 @@ const TWO_WAY_LAYERS: usize = 2;
 /// `classes` times `length` tokens has passed the layers that no image changes before, and those are not counted.
 pub(crate) fn window_gflop(config: &BiPvlSegConfig, patch: [usize; 3], [classes, length]: [usize; 2]) -> f64 {
     let vision = swin_unetr_gflop(&config.vision, classes + 1, patch);
-    let (exchange, last) = (config.fusion.exchange, config.exchanges());
+    let (exchange, last) = (config.fusion.direction, config.last_fused_stage());
     let first = match exchange {
-        Exchange::None | Exchange::VisionToText => return vision,
-        Exchange::Late => last,
-        Exchange::BothWays | Exchange::TextToVision => 1,
+        FusionDirection::None | FusionDirection::VisionToText => return vision,
+        FusionDirection::LateOnly => last,
+        FusionDirection::Bidirectional | FusionDirection::TextToVision => 1,
     };
     let mut products = 0;
     for stage in first..=last {
-        let is_informed = exchange == Exchange::BothWays && stage > 1;
+        let is_informed = exchange == FusionDirection::Bidirectional && stage > 1;
         if is_informed {
             let layers = config.text.stage_layers[stage - 1];
             products += layers * text_layer_products(&config.text, classes, length);
         }
         let afterwards = match exchange {
-            Exchange::BothWays if stage < last => TextAfterwards::Read,
-            _ => TextAfterwards::Unread,
+            FusionDirection::Bidirectional if stage < last => TextOutput::Required,
+            _ => TextOutput::Unused,
         };
         products += fusion_products(
             &config.fusion,
             afterwards,
             &Meeting {
                 hidden: config.text.hidden_size,
-                channels: config.vision.width(stage),
+                channels: config.vision.channels_at(stage),
                 text: classes * length,
                 vision: patch.iter().map(|side| side >> (stage + 1)).product(),
             },
@@ -49,7 +49,7 @@ pub(crate) fn window_gflop(config: &BiPvlSegConfig, patch: [usize; 3], [classes,
 /// Billions for one window of `patch` voxels through a Swin UNETR.
 pub(crate) fn swin_unetr_gflop(config: &VisionConfig, outputs: usize, patch: [usize; 3]) -> f64 {
     let voxels = |level: usize| patch.iter().map(|side| side >> level).product::<usize>();
-    let width = |stage: usize| config.width(stage);
+    let width = |stage: usize| config.channels_at(stage);
     let mut products = voxels(0) * config.channels * width(0) + voxels(0) * width(0) * outputs;
     for stage in 0..config.depths.len() {
         products += stage_products(config, stage, patch.map(|side| side >> (stage + 1)));
@@ -71,7 +71,7 @@ fn gflop(products: usize) -> f64 {
 
 /// Blocks and merging of a stage whose map has so many tokens along each axis.
 fn stage_products(config: &VisionConfig, stage: usize, sides: [usize; 3]) -> usize {
-    let (channels, tokens) = (config.width(stage), sides.iter().product::<usize>());
+    let (channels, tokens) = (config.channels_at(stage), sides.iter().product::<usize>());
     let window = sides.map(|side| config.window_size.min(side));
     // Windows are filled up to their whole size.
     let padded: usize =
@@ -112,7 +112,7 @@ struct Meeting {
 }
 
 /// One fusion block with its projections.
-fn fusion_products(config: &FusionConfig, afterwards: TextAfterwards, meeting: &Meeting) -> usize {
+fn fusion_products(config: &FusionConfig, afterwards: TextOutput, meeting: &Meeting) -> usize {
     let Meeting { hidden, channels, text, vision } = *meeting;
     let attention = |asking: usize, answering: usize, inner: usize| {
         2 * (asking + answering) * channels * inner + 2 * asking * answering * inner
@@ -121,10 +121,10 @@ fn fusion_products(config: &FusionConfig, afterwards: TextAfterwards, meeting: &
     // Both cross-attentions have the same products.
     let across = attention(text, vision, channels / 2);
     let mlp = |tokens: usize| 2 * tokens * channels * config.mlp_size;
-    let text_asks = if config.exchange.updates_text() { across } else { 0 };
+    let text_asks = if config.direction.updates_text() { across } else { 0 };
     let (text_mlp, image_asks) = (mlp(text), across + mlp(vision));
-    let is_read = afterwards == TextAfterwards::Read;
-    let inside = match config.form {
+    let is_read = afterwards == TextOutput::Required;
+    let inside = match config.block {
         FusionBlockKind::TwoWay => {
             let last_look = if is_read { across } else { 0 };
             TWO_WAY_LAYERS * (to_itself(text) + text_asks + text_mlp + image_asks) + last_look
@@ -140,7 +140,7 @@ fn fusion_products(config: &FusionConfig, afterwards: TextAfterwards, meeting: &
 
 #[cfg(test)]
 mod tests {
-    use bipvl::nn::{Merging, Preset};
+    use bipvl::nn::{ModelSize, PatchMerging};
 
     use super::*;
 
@@ -155,7 +155,7 @@ mod tests {
                 heads: [3, 6, 12, 24],
                 window_size: 7,
                 version,
-                merging: Merging::Complete,
+                merging: PatchMerging::V2,
             };
             let found = swin_unetr_gflop(&config, 14, [side; 3]);
             assert!((found - expected).abs() < 1e-6 * expected, "expected {expected}, found {found}");
@@ -165,11 +165,11 @@ mod tests {
     #[test]
     fn a_fusion_block_and_a_text_layer_need_what_the_paper_s_shapes_say() {
         // Counted by hand from the shapes of the release for AMOS22: 15 classes of 141 tokens, 96³ voxels.
-        let config = Preset::Paper.config(1);
+        let config = ModelSize::Paper.config(1);
         let expected = [(96, 24, 29.5e9), (192, 12, 14.9e9), (384, 6, 20.5e9), (768, 3, 43.7e9)];
         for (channels, side, expected) in expected {
             let meeting = Meeting { hidden: 768, channels, text: 15 * 141, vision: side * side * side };
-            let found = fusion_products(&config.fusion, TextAfterwards::Read, &meeting) as f64;
+            let found = fusion_products(&config.fusion, TextOutput::Required, &meeting) as f64;
             assert!((found - expected).abs() < 0.05e9, "{channels}: expected {expected}, found {found}");
         }
         let layer = text_layer_products(&config.text, 15, 141) as f64;
@@ -179,20 +179,22 @@ mod tests {
     #[test]
     fn a_window_costs_more_the_more_both_sides_hear_of_each_other() {
         let gflop = |exchange| {
-            let mut config = Preset::Paper.config(1);
-            config.fusion.exchange = exchange;
+            let mut config = ModelSize::Paper.config(1);
+            config.fusion.direction = exchange;
             window_gflop(&config, [96; 3], [15, 141])
         };
-        let vision = swin_unetr_gflop(&Preset::Paper.config(1).vision, 16, [96; 3]);
-        assert_eq!(gflop(Exchange::None), vision);
-        assert_eq!(gflop(Exchange::VisionToText), vision);
-        let [late, one_way, both] = [Exchange::Late, Exchange::TextToVision, Exchange::BothWays].map(gflop);
+        let vision = swin_unetr_gflop(&ModelSize::Paper.config(1).vision, 16, [96; 3]);
+        assert_eq!(gflop(FusionDirection::None), vision);
+        assert_eq!(gflop(FusionDirection::VisionToText), vision);
+        let [late, one_way, both] =
+            [FusionDirection::LateOnly, FusionDirection::TextToVision, FusionDirection::Bidirectional]
+                .map(gflop);
         assert!(vision < late && late < one_way && one_way < both, "{vision} {late} {one_way} {both}");
     }
 
     #[test]
     fn the_sides_of_a_window_may_differ() {
-        let config = Preset::Tiny.config(1).vision;
+        let config = ModelSize::Tiny.config(1).vision;
         let gflop = |patch| swin_unetr_gflop(&config, 3, patch);
         assert_eq!(gflop([32, 64, 32]), gflop([64, 32, 32]));
         assert!(gflop([32; 3]) < gflop([32, 64, 32]) && gflop([32, 64, 32]) < gflop([64; 3]));

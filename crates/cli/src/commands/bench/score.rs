@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use bipvl::nn::weights::{Weights, save};
+use bipvl::nn::weights::{HostTensor, save};
 use bipvl_imaging::{Grid, LabelMap};
 use bipvl_metrics::{CaseScores, ClassLabels, MetricConfig, score_case};
 use ndarray::Array3;
@@ -71,7 +71,7 @@ impl Workload for Scoring {
         let scores = self.scores.iter().flat_map(|scores| scores.classes.values());
         let column = |score: Option<f64>| score.map_or(f32::NAN, |score| score as f32);
         let values = scores.flat_map(|class| [class.dice, class.hd95_mm, class.nsd].map(column)).collect();
-        let scores = Weights { shape: vec![CLASSES, 3], values };
+        let scores = HostTensor { shape: vec![CLASSES, 3], values };
         Ok(save(path, &[("scores".to_owned(), scores)].into(), &[])?)
     }
 }

@@ -6,10 +6,11 @@ use anyhow::{Context, Result};
 use bipvl::{
     data::Labeling,
     nn::{
-        BiPvlSeg, BiPvlSegConfig, Bottleneck, EncodedText, HeadConfig, Merging, Preset, TextInput,
+        BiPvlSeg, BiPvlSegConfig, BottleneckInput, EncodedText, HeadConfig, ModelSize, PatchMerging,
+        TextInput,
         init::Initializer,
-        published::full_key_map,
-        weights::{Held, save},
+        interop::full_key_map,
+        weights::{TensorHandle, save},
     },
     train::{
         TrainModule,
@@ -50,32 +51,32 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) fn paper() -> Self {
-        Self::of(Preset::Paper, 1, 0.0)
+        Self::of(ModelSize::Paper, 1, 0.0)
     }
 
     pub(super) fn tiny() -> Self {
-        Self::of(Preset::Tiny, 2, 1.0)
+        Self::of(ModelSize::Tiny, 2, 1.0)
     }
 
     /// A network that segments a whole CT on a CPU in a minute: feature size 12, patches of 96³.
     pub(super) fn narrow() -> Self {
-        let mut fixture = Self::of(Preset::Small, 1, 0.0);
+        let mut fixture = Self::of(ModelSize::Small, 1, 0.0);
         fixture.config.vision.feature_size = 12;
         fixture.config.fusion.heads = 4;
-        fixture.patch = Preset::Paper.patch();
+        fixture.patch = ModelSize::Paper.patch();
         fixture
     }
 
     /// A model size with the patch merging of MONAI 1.6 and without dropout, for comparison with other programs.
-    fn of(preset: Preset, batch: usize, max_grad_norm: f64) -> Self {
-        let mut config = preset.config(1);
-        config.vision.merging = Merging::Complete;
-        config.bottleneck = Bottleneck::Fused;
+    fn of(size: ModelSize, batch: usize, max_grad_norm: f64) -> Self {
+        let mut config = size.config(1);
+        config.vision.merging = PatchMerging::V2;
+        config.bottleneck = BottleneckInput::AfterFusion;
         config.text.hidden_dropout_prob = 0.0;
         if config.text.vocab_size == 0 {
             config.text.vocab_size = WORDS;
         }
-        Self { config, patch: preset.patch(), classes: CLASSES, tokens: TOKENS, batch, max_grad_norm }
+        Self { config, patch: size.patch(), classes: CLASSES, tokens: TOKENS, batch, max_grad_norm }
     }
 
     /// The same with other numbers of classes and tokens.
@@ -153,7 +154,8 @@ impl Workload for Forward {
     }
 
     fn save(&self, path: &Path) -> Result<()> {
-        let logits = self.logits.iter().map(|logits| ("logits".to_owned(), Held::of(logits.clone())));
+        let logits =
+            self.logits.iter().map(|logits| ("logits".to_owned(), TensorHandle::new(logits.clone())));
         Ok(save(path, &logits.collect(), &[])?)
     }
 }
@@ -174,7 +176,7 @@ impl Training {
     pub(super) fn new(inputs: &Inputs, fixture: &Fixture) -> Result<Self> {
         let device = Device::flex().autodiff();
         let model = fixture.network(inputs, &device)?;
-        let state = TrainModule { model, loss_weights: LossWeights::new(&Initializer::blank(&device)) };
+        let state = TrainModule { model, loss_weights: LossWeights::new(&Initializer::zeros(&device)) };
         let [x, y, z] = fixture.patch;
         let optimizer = AdamWConfig { max_grad_norm: fixture.max_grad_norm, ..AdamWConfig::default() };
         Ok(Self {

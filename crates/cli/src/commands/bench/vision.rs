@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bipvl::{
     nn::{
-        Merging, SwinVersion, VisionConfig,
-        published::monai,
+        PatchMerging, SwinVersion, VisionConfig,
+        interop::monai,
         swin_unetr::SwinUnetr,
-        weights::{Held, Weights, save},
+        weights::{HostTensor, TensorHandle, save},
     },
     train::{
         loss::segmentation::dice_and_cross_entropy,
@@ -38,14 +38,14 @@ fn config(size: Size) -> VisionConfig {
         heads: [3, 6, 12, 24],
         window_size: 7,
         version: SwinVersion::V1,
-        merging: Merging::Complete,
+        merging: PatchMerging::V2,
     }
 }
 
 fn network(inputs: &Inputs, size: Size, device: &Device) -> Result<SwinUnetr> {
     let config = config(size);
     let network = SwinUnetr::new(&mut inputs.initializer(device), &config, OUTPUTS);
-    inputs.load_weights(network, &monai::names(&config))
+    inputs.load_weights(network, &monai::key_map(&config))
 }
 
 /// Forward pass.
@@ -75,7 +75,8 @@ impl Workload for Forward {
     }
 
     fn save(&self, path: &Path) -> Result<()> {
-        let logits = self.logits.iter().map(|logits| ("logits".to_owned(), Held::of(logits.clone())));
+        let logits =
+            self.logits.iter().map(|logits| ("logits".to_owned(), TensorHandle::new(logits.clone())));
         Ok(save(path, &logits.collect(), &[])?)
     }
 
@@ -137,7 +138,7 @@ impl LossTerms {
     }
 
     pub(super) fn save(&self, path: &Path) -> Result<()> {
-        let losses = Weights { shape: vec![self.0.len()], values: self.0.clone() };
+        let losses = HostTensor { shape: vec![self.0.len()], values: self.0.clone() };
         Ok(save(path, &[("losses".to_owned(), losses)].into(), &[])?)
     }
 }

@@ -20,9 +20,9 @@
 
 use std::path::Path;
 
-use super::{Form, Name};
+use super::{KeyMapping, LayoutConversion};
 use crate::{Error, Result};
-use crate::{Merging, SwinVersion, VisionConfig, vision_encoder::STAGES, weights::StateDict};
+use crate::{PatchMerging, SwinVersion, VisionConfig, vision_encoder::STAGES, weights::StateDict};
 
 /// Published names without what a training on several cards or a pre-training changed in them.
 pub fn strip_key_prefixes(published: StateDict) -> StateDict {
@@ -46,7 +46,11 @@ pub fn strip_key_prefixes(published: StateDict) -> StateDict {
 /// # Errors
 ///
 /// When the tensors are not those of a Swin UNETR.
-pub fn read_config(published: &StateDict, merging: Merging, file: &Path) -> Result<(VisionConfig, usize)> {
+pub fn read_config(
+    published: &StateDict,
+    merging: PatchMerging,
+    file: &Path,
+) -> Result<(VisionConfig, usize)> {
     let shape = |name: &str| {
         let found = published.get(name).map(|tensor| tensor.shape.clone());
         found.ok_or_else(|| Error::content(file, format!("a Swin UNETR with {name}"), "none"))
@@ -76,20 +80,24 @@ pub fn read_config(published: &StateDict, merging: Merging, file: &Path) -> Resu
         version: if is_v2 { SwinVersion::V2 } else { SwinVersion::V1 },
         merging,
     };
-    let outputs =
+    let out_channels =
         published.get("out.conv.conv.bias").and_then(|bias| bias.shape.first().copied()).unwrap_or(2);
-    Ok((config, outputs))
+    Ok((config, out_channels))
 }
 
 /// Every tensor of a network of these sizes under both names.
-pub fn names(config: &VisionConfig) -> Vec<Name> {
+pub fn key_map(config: &VisionConfig) -> Vec<KeyMapping> {
     let mut names = vec![
-        Name::new(
+        KeyMapping::new(
             "swinViT.patch_embed.proj.weight",
             "vision_encoder.patch_embed.weight",
-            Form::PatchEmbedding,
+            LayoutConversion::PatchEmbedding,
         ),
-        Name::new("swinViT.patch_embed.proj.bias", "vision_encoder.patch_embed.bias", Form::AsIs),
+        KeyMapping::new(
+            "swinViT.patch_embed.proj.bias",
+            "vision_encoder.patch_embed.bias",
+            LayoutConversion::AsIs,
+        ),
     ];
     for stage in 0..STAGES {
         stage_names(&mut names, config, stage);
@@ -108,66 +116,94 @@ pub fn names(config: &VisionConfig) -> Vec<Name> {
     for (index, decoder) in
         ["decoder5", "decoder4", "decoder3", "decoder2", "decoder1"].into_iter().enumerate()
     {
-        let ours = format!("decoder.up_blocks.{index}");
-        names.push(Name::new(
+        let internal = format!("decoder.up_blocks.{index}");
+        names.push(KeyMapping::new(
             format!("{decoder}.transp_conv.conv.weight"),
-            format!("{ours}.up.weight"),
-            Form::Upsampling,
+            format!("{internal}.up.weight"),
+            LayoutConversion::Upsampling,
         ));
-        residual_names(&mut names, &format!("{decoder}.conv_block"), &format!("{ours}.block"), true);
+        residual_names(&mut names, &format!("{decoder}.conv_block"), &format!("{internal}.block"), true);
     }
-    names.push(Name::new("out.conv.conv.weight", "decoder.logits.weight", Form::Pointwise));
-    names.push(Name::new("out.conv.conv.bias", "decoder.logits.bias", Form::AsIs));
+    names.push(KeyMapping::new("out.conv.conv.weight", "decoder.logits.weight", LayoutConversion::Pointwise));
+    names.push(KeyMapping::new("out.conv.conv.bias", "decoder.logits.bias", LayoutConversion::AsIs));
     names
 }
 
-fn stage_names(names: &mut Vec<Name>, config: &VisionConfig, stage: usize) {
+fn stage_names(names: &mut Vec<KeyMapping>, config: &VisionConfig, stage: usize) {
     let number = stage + 1;
-    let ours = format!("vision_encoder.stages.{stage}");
+    let internal = format!("vision_encoder.stages.{stage}");
     if config.version == SwinVersion::V2 {
-        let theirs = format!("swinViT.layers{number}c.0.layer");
-        residual_names(names, &theirs, &format!("{ours}.convolution"), false);
+        let external = format!("swinViT.layers{number}c.0.layer");
+        residual_names(names, &external, &format!("{internal}.convolution"), false);
     }
     for block in 0..config.depths[stage] {
-        let theirs = format!("swinViT.layers{number}.0.blocks.{block}");
-        let ours = format!("{ours}.blocks.{block}");
-        norm_names(names, &format!("{theirs}.norm1"), &format!("{ours}.norm1"));
-        norm_names(names, &format!("{theirs}.norm2"), &format!("{ours}.norm2"));
+        let external = format!("swinViT.layers{number}.0.blocks.{block}");
+        let internal = format!("{internal}.blocks.{block}");
+        norm_names(names, &format!("{external}.norm1"), &format!("{internal}.norm1"));
+        norm_names(names, &format!("{external}.norm2"), &format!("{internal}.norm2"));
         for (their_part, our_part) in [
             ("attn.qkv", "attention.qkv"),
             ("attn.proj", "attention.projection"),
             ("mlp.linear1", "mlp.up"),
             ("mlp.linear2", "mlp.down"),
         ] {
-            let (theirs, ours) = (format!("{theirs}.{their_part}"), format!("{ours}.{our_part}"));
-            names.push(Name::new(format!("{theirs}.weight"), format!("{ours}.weight"), Form::Linear));
-            names.push(Name::new(format!("{theirs}.bias"), format!("{ours}.bias"), Form::AsIs));
+            let (external, internal) = (format!("{external}.{their_part}"), format!("{internal}.{our_part}"));
+            names.push(KeyMapping::new(
+                format!("{external}.weight"),
+                format!("{internal}.weight"),
+                LayoutConversion::Linear,
+            ));
+            names.push(KeyMapping::new(
+                format!("{external}.bias"),
+                format!("{internal}.bias"),
+                LayoutConversion::AsIs,
+            ));
         }
-        let table = format!("{theirs}.attn.relative_position_bias_table");
-        names.push(Name::new(table, format!("{ours}.attention.bias_table"), Form::AsIs));
+        let table = format!("{external}.attn.relative_position_bias_table");
+        names.push(KeyMapping::new(
+            table,
+            format!("{internal}.attention.bias_table"),
+            LayoutConversion::AsIs,
+        ));
     }
-    let (theirs, ours) = (format!("swinViT.layers{number}.0.downsample"), format!("{ours}.merging"));
-    norm_names(names, &format!("{theirs}.norm"), &format!("{ours}.norm"));
-    let reduction =
-        Name::new(format!("{theirs}.reduction.weight"), format!("{ours}.reduction.weight"), Form::Linear);
+    let (external, internal) =
+        (format!("swinViT.layers{number}.0.downsample"), format!("{internal}.merging"));
+    norm_names(names, &format!("{external}.norm"), &format!("{internal}.norm"));
+    let reduction = KeyMapping::new(
+        format!("{external}.reduction.weight"),
+        format!("{internal}.reduction.weight"),
+        LayoutConversion::Linear,
+    );
     names.push(reduction);
 }
 
-fn norm_names(names: &mut Vec<Name>, theirs: &str, ours: &str) {
-    names.push(Name::new(format!("{theirs}.weight"), format!("{ours}.gamma"), Form::AsIs));
-    names.push(Name::new(format!("{theirs}.bias"), format!("{ours}.beta"), Form::AsIs));
+fn norm_names(names: &mut Vec<KeyMapping>, external: &str, internal: &str) {
+    names.push(KeyMapping::new(
+        format!("{external}.weight"),
+        format!("{internal}.gamma"),
+        LayoutConversion::AsIs,
+    ));
+    names.push(KeyMapping::new(
+        format!("{external}.bias"),
+        format!("{internal}.beta"),
+        LayoutConversion::AsIs,
+    ));
 }
 
-fn residual_names(names: &mut Vec<Name>, theirs: &str, ours: &str, changes_width: bool) {
+fn residual_names(names: &mut Vec<KeyMapping>, external: &str, internal: &str, changes_width: bool) {
     for conv in ["conv1", "conv2"] {
-        names.push(Name::new(
-            format!("{theirs}.{conv}.conv.weight"),
-            format!("{ours}.{conv}"),
-            Form::Convolution,
+        names.push(KeyMapping::new(
+            format!("{external}.{conv}.conv.weight"),
+            format!("{internal}.{conv}"),
+            LayoutConversion::Convolution,
         ));
     }
     if changes_width {
-        let shortcut = format!("{ours}.shortcut.weight");
-        names.push(Name::new(format!("{theirs}.conv3.conv.weight"), shortcut, Form::Pointwise));
+        let shortcut = format!("{internal}.shortcut.weight");
+        names.push(KeyMapping::new(
+            format!("{external}.conv3.conv.weight"),
+            shortcut,
+            LayoutConversion::Pointwise,
+        ));
     }
 }

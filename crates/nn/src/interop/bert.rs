@@ -22,13 +22,13 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{Form, Name, Report, import, read};
+use super::{ImportReport, KeyMapping, LayoutConversion, import, read};
 use crate::{Error, Result};
 use crate::{
     TextConfig,
     text_encoder::TextEncoder,
     vision_encoder::STAGES,
-    weights::{StateDict, apply, collect},
+    weights::{StateDict, load_state_dict, state_dict},
 };
 
 /// What we read of a `config.json`.
@@ -94,12 +94,12 @@ pub fn read_config(folder: &Path) -> Result<TextConfig> {
 /// # Errors
 ///
 /// When the file cannot be read, a tensor of the encoder is missing, or a shape differs.
-pub fn load(encoder: TextEncoder, folder: &Path) -> Result<(TextEncoder, Report)> {
+pub fn load(encoder: TextEncoder, folder: &Path) -> Result<(TextEncoder, ImportReport)> {
     let path = weight_file(folder)?;
     let layers: Vec<usize> = encoder.stages.iter().map(Vec::len).collect();
     let published = strip_key_prefixes(read(&path)?);
-    let (ours, report) = import(&names(&layers), published, &collect(&encoder), &path)?;
-    Ok((apply(encoder, ours, &path)?, report))
+    let (internal, report) = import(&key_map(&layers), published, &state_dict(&encoder), &path)?;
+    Ok((load_state_dict(encoder, internal, &path)?, report))
 }
 
 fn weight_file(folder: &Path) -> Result<PathBuf> {
@@ -131,14 +131,14 @@ fn strip_key_prefixes(published: StateDict) -> StateDict {
 }
 
 /// Every tensor of a text encoder with so many layers per stage under both names.
-pub fn names(layers: &[usize]) -> Vec<Name> {
-    let mut names: Vec<Name> = [("word", "words"), ("position", "positions"), ("token_type", "types")]
+pub fn key_map(layers: &[usize]) -> Vec<KeyMapping> {
+    let mut names: Vec<KeyMapping> = [("word", "words"), ("position", "positions"), ("token_type", "types")]
         .into_iter()
-        .map(|(theirs, ours)| {
-            Name::new(
-                format!("embeddings.{theirs}_embeddings.weight"),
-                format!("embeddings.{ours}"),
-                Form::AsIs,
+        .map(|(external, internal)| {
+            KeyMapping::new(
+                format!("embeddings.{external}_embeddings.weight"),
+                format!("embeddings.{internal}"),
+                LayoutConversion::AsIs,
             )
         })
         .collect();
@@ -146,7 +146,7 @@ pub fn names(layers: &[usize]) -> Vec<Name> {
     let places =
         layers.iter().enumerate().flat_map(|(stage, count)| (0..*count).map(move |layer| (stage, layer)));
     for (number, (stage, layer)) in places.enumerate() {
-        let (theirs, ours) = (format!("encoder.layer.{number}"), format!("stages.{stage}.{layer}"));
+        let (external, internal) = (format!("encoder.layer.{number}"), format!("stages.{stage}.{layer}"));
         for (their_part, our_part) in [
             ("attention.self.query", "query"),
             ("attention.self.key", "key"),
@@ -155,23 +155,39 @@ pub fn names(layers: &[usize]) -> Vec<Name> {
             ("intermediate.dense", "mlp.up"),
             ("output.dense", "mlp.down"),
         ] {
-            let (theirs, ours) = (format!("{theirs}.{their_part}"), format!("{ours}.{our_part}"));
-            names.push(Name::new(format!("{theirs}.weight"), format!("{ours}.weight"), Form::Linear));
-            names.push(Name::new(format!("{theirs}.bias"), format!("{ours}.bias"), Form::AsIs));
+            let (external, internal) = (format!("{external}.{their_part}"), format!("{internal}.{our_part}"));
+            names.push(KeyMapping::new(
+                format!("{external}.weight"),
+                format!("{internal}.weight"),
+                LayoutConversion::Linear,
+            ));
+            names.push(KeyMapping::new(
+                format!("{external}.bias"),
+                format!("{internal}.bias"),
+                LayoutConversion::AsIs,
+            ));
         }
         norm_names(
             &mut names,
-            &format!("{theirs}.attention.output.LayerNorm"),
-            &format!("{ours}.attention_norm"),
+            &format!("{external}.attention.output.LayerNorm"),
+            &format!("{internal}.attention_norm"),
         );
-        norm_names(&mut names, &format!("{theirs}.output.LayerNorm"), &format!("{ours}.output_norm"));
+        norm_names(&mut names, &format!("{external}.output.LayerNorm"), &format!("{internal}.output_norm"));
     }
     names
 }
 
-fn norm_names(names: &mut Vec<Name>, theirs: &str, ours: &str) {
-    names.push(Name::new(format!("{theirs}.weight"), format!("{ours}.gamma"), Form::AsIs));
-    names.push(Name::new(format!("{theirs}.bias"), format!("{ours}.beta"), Form::AsIs));
+fn norm_names(names: &mut Vec<KeyMapping>, external: &str, internal: &str) {
+    names.push(KeyMapping::new(
+        format!("{external}.weight"),
+        format!("{internal}.gamma"),
+        LayoutConversion::AsIs,
+    ));
+    names.push(KeyMapping::new(
+        format!("{external}.bias"),
+        format!("{internal}.beta"),
+        LayoutConversion::AsIs,
+    ));
 }
 
 #[cfg(test)]
@@ -179,7 +195,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::weights::Weights;
+    use crate::weights::HostTensor;
 
     #[test]
     fn names_of_a_language_model_and_of_old_norms_are_those_of_a_plain_bert() {
@@ -190,9 +206,9 @@ mod tests {
             "bert.encoder.layer.0.attention.self.query.weight",
             "embeddings.word_embeddings.weight",
         ];
-        let tensor = Weights { shape: vec![1], values: vec![0.0] };
+        let tensor = HostTensor { shape: vec![1], values: vec![0.0] };
         let plain = strip_key_prefixes(published.map(|name| (name.to_owned(), tensor.clone())).into());
-        let known: BTreeSet<String> = names(&[1]).into_iter().map(|name| name.theirs).collect();
+        let known: BTreeSet<String> = key_map(&[1]).into_iter().map(|name| name.external).collect();
         assert_eq!(plain.len(), published.len());
         assert!(plain.keys().all(|name| known.contains(name)), "{:?}", plain.keys());
     }

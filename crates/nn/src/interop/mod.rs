@@ -1,23 +1,23 @@
 //! Weights that others published: their names and layouts against ours, in both directions.
 
 pub mod bert;
-mod in_place;
-mod imported;
+mod load_in_place;
+mod pretrained;
 pub mod monai;
 
-pub use imported::{Imported, Sizes, to_monai};
-pub use in_place::{full_key_map, load_in_place};
+pub use load_in_place::{full_key_map, load_in_place};
+pub use pretrained::{PretrainedConfig, PretrainedWeights, to_monai};
 
 use std::path::Path;
 
 use pytorch_reader::PytorchReader;
 
-use super::weights::{self, StateDict, Weights};
+use super::weights::{self, HostTensor, StateDict};
 use crate::{Error, Result};
 
 /// How a published tensor is laid out; ours is channels-last and linear layers are `[inputs, outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum LayoutConversion {
     /// The same.
     AsIs,
     /// A linear layer, `[outputs, inputs]`.
@@ -35,18 +35,18 @@ pub enum Form {
 
 /// One tensor under both names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
+pub struct KeyMapping {
     /// In the published file.
-    pub theirs: String,
+    pub external: String,
     /// In our modules.
-    pub ours: String,
+    pub internal: String,
     /// How the layouts differ.
-    pub form: Form,
+    pub conversion: LayoutConversion,
 }
 
 /// What became of every tensor of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ImportReport {
     /// Published tensors that were taken, by their own names.
     pub used: Vec<String>,
     /// Tensors of ours that the file does not have, by the names they would have there.
@@ -55,46 +55,46 @@ pub struct Report {
     pub unused: Vec<String>,
 }
 
-impl Name {
-    fn new(theirs: impl Into<String>, ours: impl Into<String>, form: Form) -> Self {
-        Self { theirs: theirs.into(), ours: ours.into(), form }
+impl KeyMapping {
+    fn new(external: impl Into<String>, internal: impl Into<String>, conversion: LayoutConversion) -> Self {
+        Self { external: external.into(), internal: internal.into(), conversion }
     }
 }
 
-impl Form {
-    fn to_ours(self, published: Weights) -> Weights {
+impl LayoutConversion {
+    fn to_internal(self, published: HostTensor) -> HostTensor {
         let shape = published.shape.clone();
         match (self, shape.as_slice()) {
             (Self::Linear, [_, _]) => published.permuted(&[1, 0]),
             (Self::Convolution, [_, _, 3, 3, 3]) => published.permuted(&[2, 3, 4, 1, 0]),
-            (Self::Pointwise, [outputs, inputs, 1, 1, 1]) => {
-                published.reshaped(&[*outputs, *inputs]).permuted(&[1, 0])
+            (Self::Pointwise, [out_channels, in_channels, 1, 1, 1]) => {
+                published.reshaped(&[*out_channels, *in_channels]).permuted(&[1, 0])
             }
-            (Self::PatchEmbedding, [outputs, inputs, 2, 2, 2]) => {
-                published.permuted(&[2, 3, 4, 1, 0]).reshaped(&[8 * inputs, *outputs])
+            (Self::PatchEmbedding, [out_channels, in_channels, 2, 2, 2]) => {
+                published.permuted(&[2, 3, 4, 1, 0]).reshaped(&[8 * in_channels, *out_channels])
             }
-            (Self::Upsampling, [inputs, outputs, 2, 2, 2]) => {
-                published.permuted(&[0, 2, 3, 4, 1]).reshaped(&[*inputs, 8 * outputs])
+            (Self::Upsampling, [in_channels, out_channels, 2, 2, 2]) => {
+                published.permuted(&[0, 2, 3, 4, 1]).reshaped(&[*in_channels, 8 * out_channels])
             }
             _ => published,
         }
     }
 
-    fn to_theirs(self, ours: Weights) -> Weights {
-        let shape = ours.shape.clone();
+    fn to_external(self, internal: HostTensor) -> HostTensor {
+        let shape = internal.shape.clone();
         match (self, shape.as_slice()) {
-            (Self::Linear, _) => ours.permuted(&[1, 0]),
-            (Self::Convolution, _) => ours.permuted(&[4, 3, 0, 1, 2]),
-            (Self::Pointwise, [inputs, outputs]) => {
-                ours.permuted(&[1, 0]).reshaped(&[*outputs, *inputs, 1, 1, 1])
+            (Self::Linear, _) => internal.permuted(&[1, 0]),
+            (Self::Convolution, _) => internal.permuted(&[4, 3, 0, 1, 2]),
+            (Self::Pointwise, [in_channels, out_channels]) => {
+                internal.permuted(&[1, 0]).reshaped(&[*out_channels, *in_channels, 1, 1, 1])
             }
-            (Self::PatchEmbedding, [voxels, outputs]) => {
-                ours.reshaped(&[2, 2, 2, voxels / 8, *outputs]).permuted(&[4, 3, 0, 1, 2])
+            (Self::PatchEmbedding, [voxels, out_channels]) => {
+                internal.reshaped(&[2, 2, 2, voxels / 8, *out_channels]).permuted(&[4, 3, 0, 1, 2])
             }
-            (Self::Upsampling, [inputs, voxels]) => {
-                ours.reshaped(&[*inputs, 2, 2, 2, voxels / 8]).permuted(&[0, 4, 1, 2, 3])
+            (Self::Upsampling, [in_channels, voxels]) => {
+                internal.reshaped(&[*in_channels, 2, 2, 2, voxels / 8]).permuted(&[0, 4, 1, 2, 3])
             }
-            _ => ours,
+            _ => internal,
         }
     }
 }
@@ -105,36 +105,42 @@ impl Form {
 ///
 /// When a tensor has another shape than ours; `file` and both shapes are named.
 pub fn import(
-    names: &[Name],
+    names: &[KeyMapping],
     mut published: StateDict,
     expected: &StateDict,
     file: &Path,
-) -> Result<(StateDict, Report)> {
+) -> Result<(StateDict, ImportReport)> {
     let mut taken = StateDict::new();
-    let mut report = Report::default();
-    for Name { theirs, ours, form } in names {
-        let Some(tensor) = published.remove(theirs) else {
-            report.missing.push(theirs.clone());
+    let mut report = ImportReport::default();
+    for KeyMapping { external, internal, conversion } in names {
+        let Some(tensor) = published.remove(external) else {
+            report.missing.push(external.clone());
             continue;
         };
         let found = tensor.shape.clone();
-        let tensor = form.to_ours(tensor);
-        let wanted = expected.get(ours).map(|weights| weights.shape.clone()).unwrap_or_default();
+        let tensor = conversion.to_internal(tensor);
+        let wanted = expected.get(internal).map(|weights| weights.shape.clone()).unwrap_or_default();
         if tensor.shape != wanted {
-            let like = Weights { values: vec![0.0; wanted.iter().product()], shape: wanted };
-            let wanted = form.to_theirs(like).shape;
-            return Err(Error::content(file, format!("{theirs} of shape {wanted:?}"), format!("{found:?}")));
+            let like = HostTensor { values: vec![0.0; wanted.iter().product()], shape: wanted };
+            let wanted = conversion.to_external(like).shape;
+            return Err(Error::content(
+                file,
+                format!("{external} of shape {wanted:?}"),
+                format!("{found:?}"),
+            ));
         }
-        taken.insert(ours.clone(), tensor);
-        report.used.push(theirs.clone());
+        taken.insert(internal.clone(), tensor);
+        report.used.push(external.clone());
     }
     report.unused = published.into_keys().collect();
     Ok((taken, report))
 }
 
 /// Gives our tensors their published names and layouts; those without one are left out.
-pub fn export(names: &[Name], mut ours: StateDict) -> StateDict {
-    let rename = |name: &Name| Some((name.theirs.clone(), name.form.to_theirs(ours.remove(&name.ours)?)));
+pub fn export(names: &[KeyMapping], mut internal: StateDict) -> StateDict {
+    let rename = |name: &KeyMapping| {
+        Some((name.external.clone(), name.conversion.to_external(internal.remove(&name.internal)?)))
+    };
     names.iter().filter_map(rename).collect()
 }
 
@@ -162,7 +168,7 @@ pub fn read(file: &Path) -> Result<StateDict> {
         let bytes = tensor.read().map_err(|source| Error::io(file, source))?;
         let shape = tensor.shape().to_vec();
         if let Some(values) = float32(tensor.dtype(), &bytes) {
-            tensors.insert(name, Weights { shape, values });
+            tensors.insert(name, HostTensor { shape, values });
         }
     }
     Ok(tensors)
@@ -187,30 +193,34 @@ fn float32(dtype: pytorch_reader::DType, bytes: &[u8]) -> Option<Vec<f32>> {
 mod tests {
     use super::*;
 
-    fn counting(shape: &[usize]) -> Weights {
-        Weights { shape: shape.to_vec(), values: (0..shape.iter().product()).map(|i| i as f32).collect() }
+    fn counting(shape: &[usize]) -> HostTensor {
+        HostTensor { shape: shape.to_vec(), values: (0..shape.iter().product()).map(|i| i as f32).collect() }
     }
 
     #[test]
     fn every_layout_comes_back_as_it_was() {
         let published = [
-            (Form::AsIs, counting(&[5])),
-            (Form::Linear, counting(&[4, 3])),
-            (Form::Convolution, counting(&[4, 2, 3, 3, 3])),
-            (Form::Pointwise, counting(&[4, 2, 1, 1, 1])),
-            (Form::PatchEmbedding, counting(&[6, 2, 2, 2, 2])),
-            (Form::Upsampling, counting(&[4, 3, 2, 2, 2])),
+            (LayoutConversion::AsIs, counting(&[5])),
+            (LayoutConversion::Linear, counting(&[4, 3])),
+            (LayoutConversion::Convolution, counting(&[4, 2, 3, 3, 3])),
+            (LayoutConversion::Pointwise, counting(&[4, 2, 1, 1, 1])),
+            (LayoutConversion::PatchEmbedding, counting(&[6, 2, 2, 2, 2])),
+            (LayoutConversion::Upsampling, counting(&[4, 3, 2, 2, 2])),
         ];
-        for (form, tensor) in published {
-            assert_eq!(form.to_theirs(form.to_ours(tensor.clone())), tensor, "{form:?}");
+        for (conversion, tensor) in published {
+            assert_eq!(
+                conversion.to_external(conversion.to_internal(tensor.clone())),
+                tensor,
+                "{conversion:?}"
+            );
         }
     }
 
     #[test]
     fn the_patch_embedding_reads_the_voxels_of_a_cube_with_their_channels_last() {
         // One output, two channels: voxel (x, y, z) of channel c stands at c·8 + 4x + 2y + z.
-        let ours = Form::PatchEmbedding.to_ours(counting(&[1, 2, 2, 2, 2]));
-        assert_eq!(ours.shape, [16, 1]);
-        assert_eq!(ours.values[..4], [0.0, 8.0, 1.0, 9.0]);
+        let internal = LayoutConversion::PatchEmbedding.to_internal(counting(&[1, 2, 2, 2, 2]));
+        assert_eq!(internal.shape, [16, 1]);
+        assert_eq!(internal.values[..4], [0.0, 8.0, 1.0, 9.0]);
     }
 }

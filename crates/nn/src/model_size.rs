@@ -3,15 +3,15 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BiPvlSegConfig, Bottleneck,
-    bifusion::{Exchange, FusionBlockKind, FusionConfig, TextResidual},
+    BiPvlSegConfig, BottleneckInput,
+    bifusion::{FusionBlockKind, FusionConfig, FusionDirection, TextResidual},
     text_encoder::TextConfig,
-    vision_encoder::{Merging, SwinVersion, VisionConfig},
+    vision_encoder::{PatchMerging, SwinVersion, VisionConfig},
 };
 
 /// A named size of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Preset {
+pub enum ModelSize {
     /// As published: feature size 48, BERT-base, patches of 96³.
     Paper,
     /// Half as wide, a text encoder of 12 narrow layers, patches of 64³.
@@ -21,9 +21,9 @@ pub enum Preset {
 }
 
 /// The names that the command line accepts.
-pub const PRESETS: [&str; 3] = ["paper", "small", "tiny"];
+pub const MODEL_SIZES: [&str; 3] = ["paper", "small", "tiny"];
 
-impl Preset {
+impl ModelSize {
     /// Voxels of a training patch.
     pub fn patch(self) -> [usize; 3] {
         match self {
@@ -40,7 +40,7 @@ impl Preset {
                 vision: vision(channels, 48, [3, 6, 12, 24], 7),
                 text: text(28_996, 768, 12, 0.1),
                 fusion: fusion(8, 2048),
-                bottleneck: Bottleneck::Fused,
+                bottleneck: BottleneckInput::AfterFusion,
                 projection_dim: 128,
                 deep_supervision_levels: 0,
             },
@@ -48,7 +48,7 @@ impl Preset {
                 vision: vision(channels, 24, [3, 6, 12, 24], 7),
                 text: text(0, 128, 4, 0.0),
                 fusion: fusion(8, 256),
-                bottleneck: Bottleneck::Fused,
+                bottleneck: BottleneckInput::AfterFusion,
                 projection_dim: 64,
                 deep_supervision_levels: 0,
             },
@@ -56,7 +56,7 @@ impl Preset {
                 vision: vision(channels, 16, [2, 4, 8, 16], 4),
                 text: text(0, 64, 4, 0.0),
                 fusion: fusion(4, 128),
-                bottleneck: Bottleneck::Fused,
+                bottleneck: BottleneckInput::AfterFusion,
                 projection_dim: 32,
                 deep_supervision_levels: 0,
             },
@@ -66,7 +66,7 @@ impl Preset {
 
 fn vision(channels: usize, feature_size: usize, heads: [usize; 4], window_size: usize) -> VisionConfig {
     let version = SwinVersion::V2;
-    let merging = Merging::Repeated;
+    let merging = PatchMerging::V1;
     VisionConfig { channels, feature_size, depths: [2; 4], heads, window_size, version, merging }
 }
 
@@ -84,13 +84,14 @@ fn text(vocab_size: usize, hidden_size: usize, heads: usize, dropout: f32) -> Te
 }
 
 fn fusion(heads: usize, mlp_size: usize) -> FusionConfig {
-    let (form, exchange, tokens) = (FusionBlockKind::TwoWay, Exchange::BothWays, TextResidual::Replaced);
-    FusionConfig { heads, mlp_size, form, exchange, tokens, class_scale: false }
+    let (block, direction, text_residual) =
+        (FusionBlockKind::TwoWay, FusionDirection::Bidirectional, TextResidual::Off);
+    FusionConfig { heads, mlp_size, block, direction, text_residual, class_scale: false }
 }
 
-impl fmt::Display for Preset {
+impl fmt::Display for ModelSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [paper, small, tiny] = PRESETS;
+        let [paper, small, tiny] = MODEL_SIZES;
         f.write_str(match self {
             Self::Paper => paper,
             Self::Small => small,
@@ -99,13 +100,13 @@ impl fmt::Display for Preset {
     }
 }
 
-impl FromStr for Preset {
+impl FromStr for ModelSize {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
         [Self::Paper, Self::Small, Self::Tiny]
             .into_iter()
-            .find(|preset| preset.to_string() == name)
-            .ok_or_else(|| format!("expected one of {}, found \"{name}\"", PRESETS.join(", ")))
+            .find(|size| size.to_string() == name)
+            .ok_or_else(|| format!("expected one of {}, found \"{name}\"", MODEL_SIZES.join(", ")))
     }
 }

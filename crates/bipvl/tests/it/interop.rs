@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use bipvl::nn::{
-    Merging, SwinVersion, VisionConfig,
+    PatchMerging, SwinVersion, VisionConfig,
     init::Initializer,
-    published::{Form, Imported, Name, export, import, load_in_place, monai},
+    interop::{KeyMapping, LayoutConversion, PretrainedWeights, export, import, load_in_place, monai},
     swin_unetr::SwinUnetr,
-    weights::{StateDict, apply, collect, load, save},
+    weights::{StateDict, load, load_state_dict, save, state_dict},
 };
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -17,7 +17,7 @@ use crate::formula::{filled, uniform};
 const TOLERANCE: f32 = 1e-4;
 const OUTPUTS: usize = 2;
 
-fn config(version: SwinVersion, merging: Merging) -> VisionConfig {
+fn config(version: SwinVersion, merging: PatchMerging) -> VisionConfig {
     let heads = [3, 6, 12, 24];
     VisionConfig { channels: 1, feature_size: 12, depths: [2; 4], heads, window_size: 7, version, merging }
 }
@@ -25,24 +25,24 @@ fn config(version: SwinVersion, merging: Merging) -> VisionConfig {
 /// The network, and its tensors by our names.
 fn untrained(config: &VisionConfig) -> (SwinUnetr, StateDict) {
     let network = SwinUnetr::new(&mut Initializer::new(0, &Device::flex()), config, OUTPUTS);
-    let weights = collect(&network);
+    let weights = state_dict(&network);
     (network, weights)
 }
 
 /// The tensors that the Python twin sets, by MONAI's names.
 fn published(config: &VisionConfig) -> StateDict {
     let (_, ours) = untrained(config);
-    let shapes = export(&monai::names(config), ours);
+    let shapes = export(&monai::key_map(config), ours);
     shapes.into_iter().map(|(name, tensor)| (name.clone(), filled(&name, &tensor.shape))).collect()
 }
 
-fn check(version: SwinVersion, merging: Merging, patch: [usize; 3]) {
+fn check(version: SwinVersion, merging: PatchMerging, patch: [usize; 3]) {
     let config = config(version, merging);
     let file = Path::new("formula");
     let (network, expected) = untrained(&config);
-    let (weights, report) = import(&monai::names(&config), published(&config), &expected, file).unwrap();
+    let (weights, report) = import(&monai::key_map(&config), published(&config), &expected, file).unwrap();
     assert!(report.missing.is_empty() && report.unused.is_empty(), "{report:?}");
-    let network = apply(network, weights, file).unwrap();
+    let network = load_state_dict(network, weights, file).unwrap();
 
     let [x, y, z] = patch;
     let image = uniform("image", &[1, 1, x, y, z], 1.0);
@@ -50,7 +50,11 @@ fn check(version: SwinVersion, merging: Merging, patch: [usize; 3]) {
     let found = network.forward(image).permute([0, 2, 3, 4, 1]);
     let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/swin_unetr.safetensors");
     let (reference, _) = load(&reference).unwrap();
-    let name = format!("{version:?}_{merging:?}_{x}x{y}x{z}").to_lowercase();
+    let downsample = match merging {
+        PatchMerging::V1 => "merging",
+        PatchMerging::V2 => "mergingv2",
+    };
+    let name = format!("{version:?}_{downsample}_{x}x{y}x{z}").to_lowercase();
     let largest = reference[&format!("{name}_largest")].values[0];
     let every_fourth: Vec<f32> = found.into_data().try_to_vec().unwrap();
     let mut worst = 0.0f32;
@@ -65,7 +69,7 @@ fn check(version: SwinVersion, merging: Merging, patch: [usize; 3]) {
 
 #[test]
 fn version_1_gives_the_logits_of_monai() {
-    for merging in [Merging::Repeated, Merging::Complete] {
+    for merging in [PatchMerging::V1, PatchMerging::V2] {
         check(SwinVersion::V1, merging, [64, 64, 64]);
         check(SwinVersion::V1, merging, [96, 64, 32]);
     }
@@ -73,7 +77,7 @@ fn version_1_gives_the_logits_of_monai() {
 
 #[test]
 fn version_2_gives_the_logits_of_monai() {
-    for merging in [Merging::Repeated, Merging::Complete] {
+    for merging in [PatchMerging::V1, PatchMerging::V2] {
         check(SwinVersion::V2, merging, [64, 64, 64]);
         check(SwinVersion::V2, merging, [96, 64, 32]);
     }
@@ -84,18 +88,18 @@ fn what_is_exported_is_imported_as_it_was() {
     for version in [SwinVersion::V1, SwinVersion::V2] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("monai.safetensors");
-        let config = config(version, Merging::Repeated);
+        let config = config(version, PatchMerging::V1);
         let (_, ours) = untrained(&config);
-        save(&file, &export(&monai::names(&config), ours.clone()), &[]).unwrap();
-        let (imported, report) = Imported::from_monai(&file, Merging::Repeated).unwrap();
+        save(&file, &export(&monai::key_map(&config), ours.clone()), &[]).unwrap();
+        let (imported, report) = PretrainedWeights::from_monai(&file, PatchMerging::V1).unwrap();
         assert_eq!(imported.weights, ours);
-        assert_eq!(imported.sizes, bipvl::nn::published::Sizes::Vision(config));
+        assert_eq!(imported.config, bipvl::nn::interop::PretrainedConfig::Vision(config));
         assert!(report.missing.is_empty() && report.unused.is_empty(), "{report:?}");
 
         let again = folder.path().join("ours.safetensors");
         imported.save(&again).unwrap();
-        let loaded = Imported::load(&again).unwrap();
-        assert_eq!((loaded.weights, loaded.sizes), (imported.weights, imported.sizes));
+        let loaded = PretrainedWeights::load(&again).unwrap();
+        assert_eq!((loaded.weights, loaded.config), (imported.weights, imported.config));
     }
 }
 
@@ -103,7 +107,7 @@ fn what_is_exported_is_imported_as_it_was() {
 fn self_supervised_weights_lack_a_decoder_and_have_other_names() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ssl.safetensors");
-    let config = config(SwinVersion::V1, Merging::Repeated);
+    let config = config(SwinVersion::V1, PatchMerging::V1);
     let renamed = published(&config)
         .into_iter()
         .filter_map(|(name, tensor)| {
@@ -113,7 +117,7 @@ fn self_supervised_weights_lack_a_decoder_and_have_other_names() {
         .chain([("module.rotation_head.weight".to_owned(), filled("head", &[4, 4]))])
         .collect();
     save(&file, &renamed, &[]).unwrap();
-    let (imported, report) = Imported::from_monai(&file, Merging::Repeated).unwrap();
+    let (imported, report) = PretrainedWeights::from_monai(&file, PatchMerging::V1).unwrap();
     assert!(imported.weights.keys().all(|name| name.starts_with("vision_encoder.")));
     assert!(report.missing.iter().all(|name| !name.starts_with("swinViT.")), "{:?}", report.missing);
     assert_eq!(report.unused, ["rotation_head.weight"]);
@@ -121,12 +125,12 @@ fn self_supervised_weights_lack_a_decoder_and_have_other_names() {
 
 #[test]
 fn a_wrong_shape_is_refused_by_name() {
-    let config = config(SwinVersion::V1, Merging::Repeated);
+    let config = config(SwinVersion::V1, PatchMerging::V1);
     let (_, ours) = untrained(&config);
     let mut published = published(&config);
     published.insert("encoder2.layer.conv1.conv.weight".to_owned(), filled("wrong", &[12, 10, 3, 3, 3]));
-    let names: Vec<Name> = monai::names(&config);
-    assert!(names.iter().any(|name| name.form == Form::Upsampling));
+    let names: Vec<KeyMapping> = monai::key_map(&config);
+    assert!(names.iter().any(|name| name.conversion == LayoutConversion::Upsampling));
     let error = import(&names, published, &ours, Path::new("some.pt")).unwrap_err().to_string();
     let expected = "some.pt: expected encoder2.layer.conv1.conv.weight of shape [12, 12, 3, 3, 3], \
                     found [12, 10, 3, 3, 3]";
@@ -137,14 +141,14 @@ fn a_wrong_shape_is_refused_by_name() {
 fn a_file_fills_a_network_tensor_by_tensor_as_an_import_does() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("monai.safetensors");
-    let config = config(SwinVersion::V2, Merging::Complete);
+    let config = config(SwinVersion::V2, PatchMerging::V2);
     let (_, ours) = untrained(&config);
-    let names = monai::names(&config);
+    let names = monai::key_map(&config);
     save(&file, &export(&names, ours.clone()), &[]).unwrap();
-    let blank = SwinUnetr::new(&mut Initializer::blank(&Device::flex()), &config, OUTPUTS);
+    let blank = SwinUnetr::new(&mut Initializer::zeros(&Device::flex()), &config, OUTPUTS);
     let bytes = std::fs::read(&file).unwrap();
     let filled = load_in_place(blank.clone(), &names, &bytes, &file).unwrap();
-    assert_eq!(collect(&filled), ours);
+    assert_eq!(state_dict(&filled), ours);
 
     let mut lacking = export(&names, ours.clone());
     lacking.remove("out.conv.conv.bias");

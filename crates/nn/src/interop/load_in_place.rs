@@ -9,18 +9,18 @@ use burn::{
 };
 use safetensors::SafeTensors;
 
-use super::{Form, Name, bert, monai};
+use super::{KeyMapping, LayoutConversion, bert, monai};
 use crate::{
     BiPvlSegConfig,
-    weights::{Place, Weights, float32},
+    weights::{HostTensor, ParamPath, float32},
 };
 use crate::{Error, Result};
 
 /// Every tensor of a whole network that MONAI or Hugging Face have a name for.
-pub fn full_key_map(config: &BiPvlSegConfig) -> Vec<Name> {
-    let text = bert::names(&config.text.stage_layers).into_iter();
-    let text = text.map(|name| Name { ours: format!("text_encoder.{}", name.ours), ..name });
-    monai::names(&config.vision).into_iter().chain(text).collect()
+pub fn full_key_map(config: &BiPvlSegConfig) -> Vec<KeyMapping> {
+    let text = bert::key_map(&config.text.stage_layers).into_iter();
+    let text = text.map(|name| KeyMapping { internal: format!("text_encoder.{}", name.internal), ..name });
+    monai::key_map(&config.vision).into_iter().chain(text).collect()
 }
 
 /// Replaces every tensor of a module by one of a safetensors file.
@@ -32,11 +32,12 @@ pub fn full_key_map(config: &BiPvlSegConfig) -> Vec<Name> {
 ///
 /// When `bytes` are no safetensors file, or a tensor is missing, superfluous or of another shape; `file` is
 /// named.
-pub fn load_in_place<M: Module>(module: M, names: &[Name], bytes: &[u8], file: &Path) -> Result<M> {
+pub fn load_in_place<M: Module>(module: M, names: &[KeyMapping], bytes: &[u8], file: &Path) -> Result<M> {
     let tensors = SafeTensors::deserialize(bytes)
         .map_err(|error| Error::content(file, "a safetensors file", error.to_string()))?;
-    let names = names.iter().map(|name| (name.ours.as_str(), name)).collect();
-    let mut filler = Filler { path: Place::default(), names, tensors: &tensors, filled: 0, refused: None };
+    let names = names.iter().map(|name| (name.internal.as_str(), name)).collect();
+    let mut filler =
+        Filler { path: ParamPath::default(), names, tensors: &tensors, filled: 0, refused: None };
     let module = module.map(&mut filler);
     if let Some((expected, found)) = filler.refused {
         return Err(Error::content(file, expected, found));
@@ -49,8 +50,8 @@ pub fn load_in_place<M: Module>(module: M, names: &[Name], bytes: &[u8], file: &
 }
 
 struct Filler<'a> {
-    path: Place,
-    names: BTreeMap<&'a str, &'a Name>,
+    path: ParamPath,
+    names: BTreeMap<&'a str, &'a KeyMapping>,
     tensors: &'a SafeTensors<'a>,
     filled: usize,
     /// What was expected and what was found where the first tensor did not fit.
@@ -59,15 +60,15 @@ struct Filler<'a> {
 
 impl Filler<'_> {
     /// The tensor for one place of a shape.
-    fn find(&self, shape: &[usize]) -> std::result::Result<Weights, (String, String)> {
-        let ours = self.path.name();
-        let name = self.names.get(ours.as_str()).map(|name| Name::clone(name));
-        let name = name.unwrap_or_else(|| unpublished(ours, shape.len()));
-        let expected = || format!("{} for a place of shape {shape:?}", name.theirs);
-        let view = self.tensors.tensor(&name.theirs).map_err(|_| (expected(), "none".to_owned()))?;
+    fn find(&self, shape: &[usize]) -> std::result::Result<HostTensor, (String, String)> {
+        let internal = self.path.name();
+        let name = self.names.get(internal.as_str()).map(|name| KeyMapping::clone(name));
+        let name = name.unwrap_or_else(|| unpublished(internal, shape.len()));
+        let expected = || format!("{} for a place of shape {shape:?}", name.external);
+        let view = self.tensors.tensor(&name.external).map_err(|_| (expected(), "none".to_owned()))?;
         let values = float32(view.dtype(), view.data())
             .ok_or_else(|| (expected(), "numbers that are not floating-point".to_owned()))?;
-        let weights = name.form.to_ours(Weights { shape: view.shape().to_vec(), values });
+        let weights = name.conversion.to_internal(HostTensor { shape: view.shape().to_vec(), values });
         if weights.shape != shape {
             return Err((expected(), format!("one that makes the shape {:?}", weights.shape)));
         }
@@ -75,9 +76,13 @@ impl Filler<'_> {
     }
 }
 
-fn unpublished(ours: String, rank: usize) -> Name {
-    let theirs = ours.replace(".gamma", ".weight").replace(".beta", ".bias");
-    Name { theirs, ours, form: if rank == 2 { Form::Linear } else { Form::AsIs } }
+fn unpublished(internal: String, rank: usize) -> KeyMapping {
+    let external = internal.replace(".gamma", ".weight").replace(".beta", ".bias");
+    KeyMapping {
+        external,
+        internal,
+        conversion: if rank == 2 { LayoutConversion::Linear } else { LayoutConversion::AsIs },
+    }
 }
 
 impl ModuleMapper for Filler<'_> {
