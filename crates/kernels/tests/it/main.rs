@@ -10,6 +10,7 @@ mod gradient_check;
 mod in_place;
 mod linear;
 mod norm;
+mod op;
 mod random;
 mod upsample;
 mod window_attention;
