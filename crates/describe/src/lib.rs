@@ -1,20 +1,20 @@
 //! Writes descriptions of classes, and finds what is wrong with descriptions.
 //!
-//! [`known`] has texts for common structures, [`Statistics`] measures labels and puts them in words, and
+//! [`builtin_description`] has texts for common structures, [`DatasetStatistics`] measures labels and puts them in words, and
 //! [`lint()`] looks through descriptions, whoever wrote them. Each gives or takes the form that a training
 //! reads, [`bipvl_text::Descriptions`].
 
 mod error;
-mod knowledge;
+mod builtin;
 mod lint;
 mod measure;
 mod statistics;
-mod wording;
+mod template;
 
+pub use builtin::builtin_description;
 pub use error::{Error, Result};
-pub use knowledge::known;
 pub use lint::{Finding, Severity, lint, lint_class};
-pub use statistics::{ClassStatistics, Offset, Statistics};
+pub use statistics::{ClassStatistics, DatasetStatistics, RelativePosition};
 
 use bipvl_data::Modality;
 

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use bipvl_data::Modality;
-use bipvl_text::{ClassName, Concept, Description, Descriptions, Side, Tokenizer, words_of};
+use bipvl_text::{ClassName, Concept, Description, Descriptions, Laterality, Tokenizer, normalized_words};
 
 /// The positions of BERT; what is longer is cut off.
 const MAX_TOKENS: usize = 512;
@@ -117,7 +117,7 @@ pub fn lint_class(class: &Description, modality: Option<Modality>) -> Vec<Findin
         }
     }
     for Concept { name, sentence } in &class.concepts {
-        let count = words_of(sentence).len();
+        let count = normalized_words(sentence).len();
         if count == 0 {
             findings.push(error(class, Some(name), "empty"));
         } else if count < MIN_WORDS {
@@ -141,16 +141,16 @@ fn error(class: &Description, concept: Option<&str>, message: &str) -> Finding {
 
 fn wrong_side(class: &Description) -> Vec<Finding> {
     let name = ClassName::parse(&class.class);
-    let Some(side) = name.side() else { return Vec::new() };
-    let (own, other) = (side.word(), side.other().word());
+    let Some(side) = name.laterality() else { return Vec::new() };
+    let (own, other) = (side.as_str(), side.opposite().as_str());
     let mut findings = Vec::new();
-    let title = words_of(&class.title);
+    let title = normalized_words(&class.title);
     let has = |word: &str| title.iter().any(|one| one == word);
     if has(other) && !has(own) {
         findings.push(error(class, Some("title"), &format!("says {other}, the name says {own}")));
     }
     for Concept { name: concept, sentence } in &class.concepts {
-        if name.place().is_some() && places(sentence).contains(&side.other()) {
+        if name.body_side().is_some() && places(sentence).contains(&side.opposite()) {
             let message = format!("puts it on the {other} side, the name says {own}: \"{sentence}\"");
             findings.push(error(class, Some(concept), &message));
         }
@@ -159,7 +159,7 @@ fn wrong_side(class: &Description) -> Vec<Finding> {
 }
 
 /// The sides that a sentence names as places, not as parts of other names ("above the left kidney").
-fn places(sentence: &str) -> Vec<Side> {
+fn places(sentence: &str) -> Vec<Laterality> {
     // A sign of its own ends whatever was begun.
     let text = sentence.to_lowercase().replace([',', ';', ':', '.', '(', ')'], " . ");
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -172,9 +172,9 @@ fn places(sentence: &str) -> Vec<Side> {
         Some(next) if PREPOSITIONS.contains(next) => index > 0 && words[index - 1] == "the",
         Some(next) => PLACES.contains(next),
     };
-    [Side::Left, Side::Right]
+    [Laterality::Left, Laterality::Right]
         .into_iter()
-        .filter(|side| (0..words.len()).any(|index| words[index] == side.word() && is_place(index)))
+        .filter(|side| (0..words.len()).any(|index| words[index] == side.as_str() && is_place(index)))
         .collect()
 }
 
@@ -189,7 +189,7 @@ fn wrong_modality(class: &Description, modality: Option<Modality>) -> Vec<Findin
     }
     let foreign: &[&str] = if modality == Modality::Ct { &MR_WORDS } else { &CT_WORDS };
     for Concept { name: concept, sentence } in &class.concepts {
-        if let Some(word) = words_of(sentence).iter().find(|word| foreign.contains(&word.as_str())) {
+        if let Some(word) = normalized_words(sentence).iter().find(|word| foreign.contains(&word.as_str())) {
             let message = format!("\"{word}\" says nothing in {}: \"{sentence}\"", name(modality));
             findings.push(error(class, Some(concept), &message));
         }
@@ -198,7 +198,7 @@ fn wrong_modality(class: &Description, modality: Option<Modality>) -> Vec<Findin
 }
 
 fn modality_of_title(title: &str) -> Option<Modality> {
-    words_of(title).iter().find_map(|word| match word.as_str() {
+    normalized_words(title).iter().find_map(|word| match word.as_str() {
         "ct" => Some(Modality::Ct),
         "mr" | "mri" => Some(Modality::Mr),
         _ => None,
@@ -219,7 +219,7 @@ fn too_long(class: &Description, tokenizer: Option<&Tokenizer>) -> Option<Findin
 fn estimated_tokens(text: &str) -> usize {
     let signs = text.chars().filter(|letter| !letter.is_alphanumeric() && !letter.is_whitespace()).count();
     let pieces: usize =
-        words_of(text).iter().map(|word| word.chars().count().div_ceil(LETTERS_PER_PIECE)).sum();
+        normalized_words(text).iter().map(|word| word.chars().count().div_ceil(LETTERS_PER_PIECE)).sum();
     2 + signs + pieces
 }
 
@@ -230,7 +230,7 @@ fn repetitions(class: &Description, other: &Description) -> Vec<Finding> {
     }
     let pairs = class.concepts.iter().filter_map(|concept| {
         let twin = other.concepts.iter().find(|twin| twin.name == concept.name)?;
-        Some((concept, words_of(&concept.sentence), words_of(&twin.sentence)))
+        Some((concept, normalized_words(&concept.sentence), normalized_words(&twin.sentence)))
     });
     let pairs: Vec<(&Concept, Vec<String>, Vec<String>)> =
         pairs.filter(|(_, words, _)| !words.is_empty()).collect();

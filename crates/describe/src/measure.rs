@@ -1,4 +1,4 @@
-//! Measures the classes of one case: where they are, how large, of what form, how bright.
+//! ClassMeasures the classes of one case: where they are, how large, of what form, how bright.
 
 use bipvl_imaging::{BoundingBox, Connectivity, Volume, connected_components, crop_or_pad, into_ras};
 use nalgebra::{Matrix3, SymmetricEigen, Vector3};
@@ -17,40 +17,40 @@ const CUBIC_MM_PER_ML: f64 = 1000.0;
 
 /// The measures of one class in one case.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Measures {
+pub(super) struct ClassMeasures {
     pub(super) volume_ml: f64,
     /// Longest first: the edges of the box that has the same second moments, along its principal axes.
-    pub(super) lengths_mm: [f64; 3],
+    pub(super) axis_lengths_mm: [f64; 3],
     /// The same along the axes of the body: x, y, z.
     pub(super) extents_mm: [f64; 3],
     /// Its center in the world.
     pub(super) center_mm: [f64; 3],
     /// Where its center is between the left and the right end of the body, the rear and the front, the lower and
     /// the upper, from 0 to 1.
-    pub(super) place: [f64; 3],
+    pub(super) body_position: [f64; 3],
     /// Mean intensity, channel by channel.
     pub(super) mean: Vec<f64>,
     /// By how many standard deviations of the body the mean is above that of the body, channel by channel.
-    pub(super) level: Vec<f64>,
+    pub(super) z_score: Vec<f64>,
     /// Standard deviation of the intensities of the first channel.
-    pub(super) spread: f64,
+    pub(super) std: f64,
     /// The same as a share of that of the whole body.
-    pub(super) relative_spread: f64,
+    pub(super) relative_std: f64,
     /// By how much its mean is above that of the voxels that touch it, in the first channel.
     pub(super) contrast: f64,
     /// The area of its outer faces over that of a ball of its volume: 1 for a ball, more for what is long, flat,
     /// branched or in pieces.
-    pub(super) roughness: f64,
+    pub(super) inverse_sphericity: f64,
     /// The share of its voxels in its largest connected part.
-    pub(super) largest_part: f64,
+    pub(super) largest_component_fraction: f64,
 }
 
-/// Measures every class of a case; nothing where the case does not hold it.
+/// ClassMeasures every class of a case; nothing where the case does not hold it.
 ///
 /// # Errors
 ///
 /// When a file cannot be read, the case has no labels, or its files have different grids.
-pub(super) fn measure(dataset: &Dataset, case: &Case) -> Result<Vec<Option<Measures>>> {
+pub(super) fn measure_case(dataset: &Dataset, case: &Case) -> Result<Vec<Option<ClassMeasures>>> {
     let channels = read_channels(&case.images)?;
     let Some(path) = &case.labels else {
         return Err(Error::content(&case.images[0], "labels to measure", "none"));
@@ -62,7 +62,7 @@ pub(super) fn measure(dataset: &Dataset, case: &Case) -> Result<Vec<Option<Measu
     }
     let channels: Vec<Volume<f32>> = channels.into_iter().map(into_ras).collect();
     let labels = into_ras(labels);
-    let body = Body::of(&channels, dataset.modality);
+    let body = Body::new(&channels, dataset.modality);
     let boxes = BoundingBox::of_labels(&labels);
     let measured = labels_of_classes(dataset).into_iter().map(|own| {
         let own_boxes = own.iter().filter_map(|label| boxes.get(label));
@@ -80,33 +80,40 @@ fn labels_of_classes(dataset: &Dataset) -> Vec<Vec<u16>> {
     dataset.labeling().classes().into_iter().map(<[u16]>::to_vec).collect()
 }
 
-/// Measures what a mask shows of the channels. All were cut out of the volume at the voxel `start`.
-fn measure_class(channels: &[Volume<f32>], mask: &Volume<bool>, start: [isize; 3], body: &Body) -> Measures {
+/// ClassMeasures what a mask shows of the channels. All were cut out of the volume at the voxel `start`.
+fn measure_class(
+    channels: &[Volume<f32>],
+    mask: &Volume<bool>,
+    start: [isize; 3],
+    body: &Body,
+) -> ClassMeasures {
     let grid = mask.grid();
-    let shape = Shape::of(mask);
+    let shape = MaskGeometry::new(mask);
     let moments: Vec<[f64; 2]> = channels.iter().map(|channel| moments(channel, mask)).collect();
-    let [mean, spread] = moments[0];
-    let level =
+    let [mean, std] = moments[0];
+    let z_score =
         moments.iter().zip(&body.moments).map(|([mean, _], [body, deviation])| (mean - body) / deviation);
     let parts = connected_components(mask, Connectivity::Full).voxel_counts;
-    Measures {
+    ClassMeasures {
         volume_ml: shape.volume_mm3 / CUBIC_MM_PER_ML,
-        lengths_mm: shape.lengths_mm(),
+        axis_lengths_mm: shape.axis_lengths_mm(),
         extents_mm: std::array::from_fn(|axis| box_edge(shape.covariance[(axis, axis)])),
         center_mm: grid.voxel_to_world(shape.center.into()),
-        place: body.place(std::array::from_fn(|axis| shape.center[axis] + start[axis] as f64)),
-        level: level.collect(),
-        spread,
-        relative_spread: spread / body.moments[0][1],
+        body_position: body
+            .relative_position(std::array::from_fn(|axis| shape.center[axis] + start[axis] as f64)),
+        z_score: z_score.collect(),
+        std,
+        relative_std: std / body.moments[0][1],
         contrast: neighbors(&channels[0], mask).map_or(0.0, |around| mean - around),
         mean: moments.iter().map(|[mean, _]| *mean).collect(),
-        roughness: shape.roughness(),
-        largest_part: *parts.iter().max().unwrap_or(&0) as f64 / parts.iter().sum::<usize>().max(1) as f64,
+        inverse_sphericity: shape.inverse_sphericity(),
+        largest_component_fraction: *parts.iter().max().unwrap_or(&0) as f64
+            / parts.iter().sum::<usize>().max(1) as f64,
     }
 }
 
 /// What the voxels of a class say without their intensities.
-struct Shape {
+struct MaskGeometry {
     volume_mm3: f64,
     /// Index of the voxel, with fractions.
     center: Vector3<f64>,
@@ -115,8 +122,8 @@ struct Shape {
     faces_mm2: f64,
 }
 
-impl Shape {
-    fn of(mask: &Volume<bool>) -> Self {
+impl MaskGeometry {
+    fn new(mask: &Volume<bool>) -> Self {
         let voxels = mask.voxels();
         let axes: Matrix3<f64> = mask.grid().affine().fixed_view::<3, 3>(0, 0).into_owned();
         let face_mm2: [f64; 3] = std::array::from_fn(|axis| {
@@ -124,32 +131,32 @@ impl Shape {
         });
         let (mut count, mut sum, mut squares, mut faces_mm2) = (0.0, Vector3::zeros(), Matrix3::zeros(), 0.0);
         for voxel in inside(mask) {
-            let place = Vector3::from(voxel.map(|index| index as f64));
+            let position = Vector3::from(voxel.map(|index| index as f64));
             count += 1.0;
-            sum += place;
-            squares += place * place.transpose();
+            sum += position;
+            squares += position * position.transpose();
             for (axis, neighbor) in around(voxel, mask.grid().shape()) {
                 faces_mm2 += if neighbor.is_some_and(|index| voxels[index]) { 0.0 } else { face_mm2[axis] };
             }
         }
         let center = sum / count;
-        let spread = squares / count - center * center.transpose() + Matrix3::identity() / 12.0;
+        let covariance = squares / count - center * center.transpose() + Matrix3::identity() / 12.0;
         Self {
             volume_mm3: count * axes.determinant().abs(),
             center,
-            covariance: axes * spread * axes.transpose(),
+            covariance: axes * covariance * axes.transpose(),
             faces_mm2,
         }
     }
 
-    fn lengths_mm(&self) -> [f64; 3] {
+    fn axis_lengths_mm(&self) -> [f64; 3] {
         let mut lengths: [f64; 3] = SymmetricEigen::new(self.covariance).eigenvalues.map(box_edge).into();
         lengths.sort_by(|one, other| other.total_cmp(one));
         lengths
     }
 
     /// The faces of voxels overstate a curved surface: those of a ball have half as much again as the ball.
-    fn roughness(&self) -> f64 {
+    fn inverse_sphericity(&self) -> f64 {
         let radius = (self.volume_mm3 * 3.0 / (4.0 * std::f64::consts::PI)).cbrt();
         self.faces_mm2 / (1.5 * 4.0 * std::f64::consts::PI * radius.powi(2))
     }
@@ -170,7 +177,7 @@ struct Body {
 }
 
 impl Body {
-    fn of(channels: &[Volume<f32>], modality: Modality) -> Self {
+    fn new(channels: &[Volume<f32>], modality: Modality) -> Self {
         let first = &channels[0];
         let threshold = match modality {
             Modality::Ct => BODY_ABOVE_HU,
@@ -187,7 +194,7 @@ impl Body {
         Self { low: ends.map(|[low, _]| low), high: ends.map(|[_, high]| high), moments: moments.collect() }
     }
 
-    fn place(&self, voxel: [f64; 3]) -> [f64; 3] {
+    fn relative_position(&self, voxel: [f64; 3]) -> [f64; 3] {
         std::array::from_fn(|axis| {
             let length = self.high[axis] - self.low[axis];
             if length > 0.0 { ((voxel[axis] - self.low[axis]) / length).clamp(0.0, 1.0) } else { 0.5 }

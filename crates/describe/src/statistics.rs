@@ -1,6 +1,6 @@
 //! The measures of all classes over the cases of a data set: medians, and who is where beside whom.
 
-use super::measure::{Measures, measure};
+use super::measure::{ClassMeasures, measure_case};
 use crate::{Error, Result};
 use bipvl_data::{Case, Dataset, Modality};
 
@@ -9,7 +9,7 @@ const AGREEMENT: f64 = 0.75;
 
 /// What was measured in the cases of a data set.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Statistics {
+pub struct DatasetStatistics {
     /// What the volumes were taken with.
     pub modality: Modality,
     /// The names of the channels.
@@ -30,42 +30,42 @@ pub struct ClassStatistics {
     /// Its volume.
     pub volume_ml: f64,
     /// Along its principal axes, longest first: the edges of the box with the same second moments.
-    pub lengths_mm: [f64; 3],
+    pub axis_lengths_mm: [f64; 3],
     /// The same along x, y, z.
     pub extents_mm: [f64; 3],
     /// Where its center lies between the ends of the body along x, y, z: 0 is left, rear, low; 1 the contrary.
-    pub place: [f64; 3],
+    pub body_position: [f64; 3],
     /// Mean intensity, channel by channel; HU in CT.
     pub mean: Vec<f64>,
     /// By how many standard deviations of the body the mean is above the body's, channel by channel.
-    pub level: Vec<f64>,
+    pub z_score: Vec<f64>,
     /// Standard deviation of its intensities in the first channel.
-    pub spread: f64,
+    pub std: f64,
     /// The same as a share of that of the whole body.
-    pub relative_spread: f64,
+    pub relative_std: f64,
     /// By how much its mean is above that of the voxels around it, in the first channel.
     pub contrast: f64,
     /// The area of its outer faces over that of a ball of its volume.
-    pub roughness: f64,
+    pub inverse_sphericity: f64,
     /// The share of its voxels in its largest connected part.
-    pub largest_part: f64,
+    pub largest_component_fraction: f64,
     /// Where the other classes are, nearest first, as far as most cases agree.
-    pub offsets: Vec<Offset>,
+    pub neighbors: Vec<RelativePosition>,
 }
 
 /// Where a class is as seen from another.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Offset {
+pub struct RelativePosition {
     /// The other class, as an index.
-    pub from: usize,
+    pub reference: usize,
     /// The axis along which their centers are farthest apart: 0, 1, 2 for x, y, z.
     pub axis: usize,
     /// From the center of the other to the center of this along that axis.
-    pub mm: f64,
+    pub offset_mm: f64,
 }
 
-impl Statistics {
-    /// Measures at most `max_cases` cases with labels, evenly spaced in the list; `on_case` is told of each before it is read.
+impl DatasetStatistics {
+    /// ClassMeasures at most `max_cases` cases with labels, evenly spaced in the list; `on_case` is told of each before it is read.
     ///
     /// # Errors
     ///
@@ -77,10 +77,10 @@ impl Statistics {
             return Err(Error::content(&dataset.root, "cases with labels to measure", "none"));
         }
         let chosen = (0..num_cases).map(|index| labeled[index * labeled.len() / num_cases]);
-        let measured: Vec<Vec<Option<Measures>>> = chosen
+        let measured: Vec<Vec<Option<ClassMeasures>>> = chosen
             .map(|case| {
                 on_case(case);
-                measure(dataset, case)
+                measure_case(dataset, case)
             })
             .collect::<Result<_>>()?;
         let classes = dataset.classes.iter().enumerate();
@@ -90,35 +90,35 @@ impl Statistics {
 }
 
 impl ClassStatistics {
-    fn of(class: &str, index: usize, cases: &[Vec<Option<Measures>>]) -> Option<Self> {
-        let own: Vec<&Measures> = cases.iter().filter_map(|case| case[index].as_ref()).collect();
+    fn of(class: &str, index: usize, cases: &[Vec<Option<ClassMeasures>>]) -> Option<Self> {
+        let own: Vec<&ClassMeasures> = cases.iter().filter_map(|case| case[index].as_ref()).collect();
         if own.is_empty() {
             return None;
         }
-        let over = |value: &dyn Fn(&Measures) -> f64| median(own.iter().map(|one| value(one)).collect());
+        let over = |value: &dyn Fn(&ClassMeasures) -> f64| median(own.iter().map(|one| value(one)).collect());
         let num_channels = own[0].mean.len();
         Some(Self {
             class: class.to_owned(),
             num_cases: own.len(),
             volume_ml: over(&|one| one.volume_ml),
-            lengths_mm: std::array::from_fn(|axis| over(&|one| one.lengths_mm[axis])),
+            axis_lengths_mm: std::array::from_fn(|axis| over(&|one| one.axis_lengths_mm[axis])),
             extents_mm: std::array::from_fn(|axis| over(&|one| one.extents_mm[axis])),
-            place: std::array::from_fn(|axis| over(&|one| one.place[axis])),
+            body_position: std::array::from_fn(|axis| over(&|one| one.body_position[axis])),
             mean: (0..num_channels).map(|channel| over(&|one| one.mean[channel])).collect(),
-            level: (0..num_channels).map(|channel| over(&|one| one.level[channel])).collect(),
-            spread: over(&|one| one.spread),
-            relative_spread: over(&|one| one.relative_spread),
+            z_score: (0..num_channels).map(|channel| over(&|one| one.z_score[channel])).collect(),
+            std: over(&|one| one.std),
+            relative_std: over(&|one| one.relative_std),
             contrast: over(&|one| one.contrast),
-            roughness: over(&|one| one.roughness),
-            largest_part: over(&|one| one.largest_part),
-            offsets: offsets(index, cases),
+            inverse_sphericity: over(&|one| one.inverse_sphericity),
+            largest_component_fraction: over(&|one| one.largest_component_fraction),
+            neighbors: neighbors(index, cases),
         })
     }
 }
 
-fn offsets(index: usize, cases: &[Vec<Option<Measures>>]) -> Vec<Offset> {
+fn neighbors(index: usize, cases: &[Vec<Option<ClassMeasures>>]) -> Vec<RelativePosition> {
     let num_classes = cases.first().map_or(0, Vec::len);
-    let mut found: Vec<(f64, Offset)> = (0..num_classes)
+    let mut found: Vec<(f64, RelativePosition)> = (0..num_classes)
         .filter(|other| *other != index)
         .filter_map(|other| {
             let steps: Vec<[f64; 3]> = cases
@@ -136,7 +136,7 @@ fn offsets(index: usize, cases: &[Vec<Option<Measures>>]) -> Vec<Offset> {
 }
 
 /// The main direction of several steps and their median length, where most of them agree.
-fn offset(from: usize, steps: &[[f64; 3]]) -> Option<(f64, Offset)> {
+fn offset(from: usize, steps: &[[f64; 3]]) -> Option<(f64, RelativePosition)> {
     let along = |axis: usize| median(steps.iter().map(|step| step[axis]).collect());
     if steps.is_empty() {
         return None;
@@ -146,7 +146,7 @@ fn offset(from: usize, steps: &[[f64; 3]]) -> Option<(f64, Offset)> {
     let agree = steps.iter().filter(|step| step[axis] * middle[axis] > 0.0).count();
     let distance = middle.iter().map(|mm| mm * mm).sum::<f64>().sqrt();
     (agree as f64 >= AGREEMENT * steps.len() as f64 && middle[axis] != 0.0)
-        .then_some((distance, Offset { from, axis, mm: middle[axis] }))
+        .then_some((distance, RelativePosition { reference: from, axis, offset_mm: middle[axis] }))
 }
 
 /// The value in the middle, or the mean of the two there.
@@ -170,7 +170,7 @@ mod tests {
     fn a_direction_needs_three_cases_of_four() {
         let [left, right] = [[-5.0, 1.0, 0.0], [5.0, 1.0, 0.0]];
         let (distance, found) = offset(7, &[right, right, left, right]).unwrap();
-        assert_eq!(found, Offset { from: 7, axis: 0, mm: 5.0 });
+        assert_eq!(found, RelativePosition { reference: 7, axis: 0, offset_mm: 5.0 });
         assert!((distance - 26.0_f64.sqrt()).abs() < 1e-12);
         assert_eq!(offset(7, &[right, right, right, left, left]), None);
     }

@@ -12,7 +12,7 @@ use ndarray::{ArrayBase, Axis, Ix4, RawData};
 use serde::{Deserialize, Serialize};
 
 use super::constant_patch_cache::Logits;
-use bipvl_text::{ClassName, Side};
+use bipvl_text::{ClassName, Laterality};
 
 const AXES: [&str; 3] = ["x", "y", "z"];
 
@@ -113,7 +113,8 @@ pub fn mean(mut all: impl Iterator<Item = Logits>) -> Logits {
 
 /// Two classes that a flip along x turns into each other, the left one first: their names differ in the side alone.
 pub fn lateral_pair(classes: &[String]) -> Option<[&str; 2]> {
-    let mut lefts = classes.iter().filter(|class| ClassName::parse(class).side() == Some(Side::Left));
+    let mut lefts =
+        classes.iter().filter(|class| ClassName::parse(class).laterality() == Some(Laterality::Left));
     lefts.find_map(|left| {
         let name = ClassName::parse(left);
         let right = classes.iter().find(|class| name.is_contralateral_to(&ClassName::parse(class)))?;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use askama::Template;
 use bipvl_infer::probe::{PairedComparison, PerturbationRow, SensitivitySummary};
-use bipvl_text::variants::Kind;
+use bipvl_text::perturbations::Perturbation;
 
 use crate::{
     rows::{UNDEFINED, number},
@@ -13,7 +13,8 @@ use crate::{
 /// Below so many cases an interval made of them is too narrow to be trusted.
 const FEW_CASES: usize = 10;
 /// Texts that speak of nothing that is there.
-const WITHOUT_MEANING: [Kind; 3] = [Kind::Absent, Kind::Nonsense, Kind::Empty];
+const WITHOUT_MEANING: [Perturbation; 3] =
+    [Perturbation::AbsentOrgan, Perturbation::Pseudowords, Perturbation::Empty];
 
 /// A summary and what it is of.
 pub struct ProbeReport {
@@ -254,7 +255,12 @@ mod tests {
 
     use super::*;
 
-    fn row(variant: &str, kind: Kind, difference: Option<[f64; 3]>, texts: [&str; 2]) -> PerturbationRow {
+    fn row(
+        variant: &str,
+        kind: Perturbation,
+        difference: Option<[f64; 3]>,
+        texts: [&str; 2],
+    ) -> PerturbationRow {
         let difference = difference.map(|[mean, low, high]| Interval { mean, low, high, cases: 3 });
         let dice = PairedComparison { dice: Some(0.8), difference };
         let class =
@@ -262,8 +268,8 @@ mod tests {
         PerturbationRow {
             variant: variant.to_owned(),
             kind,
-            class: (kind == Kind::Absent).then(|| "a|b".to_owned()),
-            truncated_texts: usize::from(kind == Kind::Absent),
+            class: (kind == Perturbation::AbsentOrgan).then(|| "a|b".to_owned()),
+            truncated_texts: usize::from(kind == Perturbation::AbsentOrgan),
             mean: dice,
             changed_ml: 1.5,
             classes: [class("a|b", 12.25), class("<c>", 100.0)].into_iter().collect(),
@@ -273,10 +279,10 @@ mod tests {
 
     fn report() -> ProbeReport {
         let rows = vec![
-            row("as trained", Kind::AsTrained, None, ["one", "two"]),
-            row("shuffled", Kind::Shuffled, Some([-0.0001, -0.0004, 0.0002]), ["two", "one"]),
-            row("absent", Kind::Absent, Some([-0.25, -0.5, -0.125]), ["three", "two"]),
-            row("reworded", Kind::Paraphrase, Some([0.0125, 0.0061, 0.02]), ["one", "2"]),
+            row("as trained", Perturbation::Original, None, ["one", "two"]),
+            row("shuffled", Perturbation::Shuffle, Some([-0.0001, -0.0004, 0.0002]), ["two", "one"]),
+            row("absent", Perturbation::AbsentOrgan, Some([-0.25, -0.5, -0.125]), ["three", "two"]),
+            row("reworded", Perturbation::Paraphrase, Some([0.0125, 0.0061, 0.02]), ["one", "2"]),
         ];
         let skipped =
             vec![SkippedPerturbation { variant: "sides".to_owned(), reason: "nothing to swap".to_owned() }];

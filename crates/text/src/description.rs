@@ -1,14 +1,17 @@
-//! A class and its concepts; reads descriptions and builds the sentences.
+//! Class descriptions: titles, concepts, prompts, and the files that hold them.
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{fs, path::Path};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
-use super::Synonyms;
+use super::{
+    ClassName, Synonyms,
+    table::{is_table, read_csv},
+};
 use crate::{Error, Result};
 
-/// The five concepts of the paper, in its order; columns of a table that name one of them get its name.
+/// The five concepts of the paper, in its order.
 pub const PAPER_CONCEPTS: [&str; 5] = ["shape", "location", "appearance", "contour", "texture"];
 
 /// The descriptions of all classes, in the order of the network's classes.
@@ -20,93 +23,92 @@ pub struct Descriptions {
     pub classes: Vec<Description>,
 }
 
-/// All text of one class.
+/// The text of one class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
-    /// The name of the class.
+    /// The class name.
     #[serde(rename = "name")]
     pub class: String,
-    /// Class and modality in words, such as "Liver in a CT image".
+    /// Class and modality, such as `Liver in a CT image`.
     pub title: String,
-    /// What can be seen of the class, concept by concept.
+    /// The visible attributes of the class.
     #[serde(serialize_with = "write_concepts", deserialize_with = "read_concepts")]
     pub concepts: Vec<Concept>,
 }
 
-/// One visually observable attribute of a class.
+/// One visible attribute of a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Concept {
-    /// What the sentence is about, such as "shape".
+    /// The attribute, such as `shape`.
     pub name: String,
-    /// The sentence.
+    /// The sentence about it.
     pub sentence: String,
 }
 
 impl Descriptions {
-    /// Reads a TOML file of `[[class]]` tables or, by its extension, a CSV table in the form of the
-    /// paper's authors: a column `Title`, a column per concept, a row per class in label order.
+    /// Reads a TOML file of `[[class]]` tables or, with the extension `csv`, a table of the paper's authors: a column
+    /// `Title`, a column per concept, a row per class in label order.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, names no class, names one twice, leaves a text empty, or when the
-    /// classes do not all have the same concepts.
+    /// If the file cannot be read or parsed, describes no class or one class twice, has an empty text, or if the
+    /// classes have different concepts.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        Self::parse(&text, path)
+        Self::parse(&read_text(path)?, path)
     }
 
-    /// [`Descriptions::read`] of a text; `path` names it in messages, and its extension says its form.
+    /// Parses the content of a file as [`Descriptions::read`] does. `path` selects the format by its extension and is
+    /// named in errors.
     ///
     /// # Errors
     ///
     /// As [`Descriptions::read`].
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
-        let mut descriptions = Self::parse_draft(text, path)?;
+        let mut descriptions = Self::parse_unchecked(text, path)?;
         descriptions.check_texts(path)?;
-        descriptions.align_concepts(path)?;
+        let concepts = descriptions.common_concepts(path)?;
+        descriptions.align_concepts(path, &concepts)?;
         Ok(descriptions)
     }
 
-    /// Reads a file as [`Descriptions::read`] does, without a look at its texts: for whoever wants to know all that
-    /// is wrong with them.
+    /// Reads a file without checking its texts, for tools that report all faults at once.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or has another form.
-    pub fn read_draft(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        Self::parse_draft(&text, path)
+    /// If the file cannot be read or parsed.
+    pub fn read_unchecked(path: &Path) -> Result<Self> {
+        Self::parse_unchecked(&read_text(path)?, path)
     }
 
-    fn parse_draft(text: &str, path: &Path) -> Result<Self> {
-        if is_table(path) { read_csv(path, text) } else { read_toml(path, text, "a description of classes") }
+    fn parse_unchecked(text: &str, path: &Path) -> Result<Self> {
+        if is_table(path) { read_csv(path, text) } else { read_toml(path, text, "descriptions") }
     }
 
-    /// The descriptions in the order of a data set's classes, under the data set's names.
+    /// Reorders and renames the descriptions to match the classes of a data set.
     ///
-    /// Names are compared without regard to case. A table names its classes only loosely, so a table
-    /// with as many rows as there are classes is taken row by row where its names differ. `path` is the
-    /// file the descriptions came from.
+    /// Names are compared without regard to case, blanks and underscores. The rows of a CSV table, whose names come
+    /// from its titles, are taken in order if their names differ and their number matches. `path` is the file of the
+    /// descriptions, for errors.
     ///
     /// # Errors
     ///
-    /// When a class has no description or a description no class.
+    /// [`Error::MissingDescription`] or [`Error::UnknownClass`].
     pub fn for_classes(&self, path: &Path, classes: &[String]) -> Result<Self> {
-        let named = |name: &str| self.classes.iter().find(|known| is_same_name(&known.class, name));
-        let undescribed = classes.iter().find(|class| named(class).is_none());
-        let unused = self.classes.iter().find(|known| !classes.iter().any(|c| is_same_name(c, &known.class)));
-        let rows: Vec<&Description> = match (undescribed, unused) {
-            (None, None) => classes.iter().filter_map(|class| named(class)).collect(),
+        let find = |name: &str| self.classes.iter().find(|known| ClassName::collides(&known.class, name));
+        let missing = classes.iter().find(|class| find(class).is_none());
+        let unknown =
+            self.classes.iter().find(|known| !classes.iter().any(|c| ClassName::collides(c, &known.class)));
+        let rows: Vec<&Description> = match (missing, unknown) {
+            (None, None) => classes.iter().filter_map(|class| find(class)).collect(),
             _ if is_table(path) && self.classes.len() == classes.len() => self.classes.iter().collect(),
             (Some(class), _) => {
-                let known: Vec<&str> = self.classes.iter().map(|known| known.class.as_str()).collect();
-                let expected = format!("a description of the class \"{class}\"");
-                return Err(Error::content(path, expected, format!("only {}", known.join(", "))));
+                let (path, class) = (path.to_owned(), class.clone());
+                return Err(Error::MissingDescription { path, class, described: self.class_names() });
             }
             (None, Some(description)) => {
-                let expected = format!("descriptions of {} alone", classes.join(", "));
-                return Err(Error::content(path, expected, format!("one of \"{}\"", description.class)));
+                let (path, class) = (path.to_owned(), description.class.clone());
+                return Err(Error::UnknownClass { path, class, classes: classes.to_vec() });
             }
         };
         let renamed = rows.into_iter().zip(classes);
@@ -115,111 +117,144 @@ impl Descriptions {
         Ok(Self { classes })
     }
 
-    /// These descriptions with those of `others` in the place of the classes that they describe; what a name
-    /// means, `synonyms` says. The concepts of both may differ: segmentation reads each class as one text.
-    /// `path` is the file that `others` came from.
+    /// Replaces the descriptions of the classes that `overrides` describes, under any synonym. Concepts may differ,
+    /// because segmentation encodes each class as one prompt. `path` is the file of `overrides`, for errors.
     ///
     /// # Errors
     ///
-    /// When a description is of none of these classes, of several, or of one that another is of too.
-    pub fn replaced_by(&self, path: &Path, others: &Self, synonyms: &Synonyms) -> Result<Self> {
-        let classes: Vec<String> = self.classes.iter().map(|known| known.class.clone()).collect();
-        let mut replaced: Vec<Option<&Description>> = vec![None; classes.len()];
-        for other in &others.classes {
-            let found = synonyms.find_classes(&other.class, &classes);
-            let [place] = found[..] else {
-                let names: Vec<&str> = found.iter().map(|place| classes[*place].as_str()).collect();
-                let names = if names.is_empty() { "none".to_owned() } else { names.join(" and ") };
-                let expected = format!("one class for \"{}\" among {}", other.class, classes.join(", "));
-                return Err(Error::content(path, expected, names));
+    /// [`Error::UnknownClass`], [`Error::AmbiguousClass`] or [`Error::ConflictingDescriptions`].
+    pub fn override_with(&self, path: &Path, overrides: &Self, synonyms: &Synonyms) -> Result<Self> {
+        let classes = self.class_names();
+        let mut replacements: Vec<Option<&Description>> = vec![None; classes.len()];
+        for description in &overrides.classes {
+            let (path, class) = (path.to_owned(), description.class.clone());
+            let index = match synonyms.find_classes(&class, &classes)[..] {
+                [index] => index,
+                [] => return Err(Error::UnknownClass { path, class, classes }),
+                ref several => {
+                    let matches = several.iter().map(|index| classes[*index].clone()).collect();
+                    return Err(Error::AmbiguousClass { path, class, matches });
+                }
             };
-            if let Some(earlier) = replaced[place].replace(other) {
-                let expected = format!("one description of the class \"{}\"", classes[place]);
-                let found = format!("\"{}\" and \"{}\"", earlier.class, other.class);
-                return Err(Error::content(path, expected, found));
+            if let Some(earlier) = replacements[index].replace(description) {
+                let (first, second) = (earlier.class.clone(), class);
+                return Err(Error::ConflictingDescriptions {
+                    path,
+                    class: classes[index].clone(),
+                    first,
+                    second,
+                });
             }
         }
-        let chosen = self.classes.iter().zip(replaced).map(|(trained, other)| Description {
+        let pairs = self.classes.iter().zip(replacements);
+        let overridden = pairs.map(|(trained, replacement)| Description {
             class: trained.class.clone(),
-            ..other.unwrap_or(trained).clone()
+            ..replacement.unwrap_or(trained).clone()
         });
-        Ok(Self { classes: chosen.collect() })
+        Ok(Self { classes: overridden.collect() })
     }
 
-    /// These descriptions with what the file `path` says of some of the classes in one case in their place;
-    /// the file has the form that [`Descriptions::read`] reads, and the concepts are these.
+    /// Replaces the descriptions of the classes that the file of a single case describes. The file has the format of
+    /// [`Descriptions::read`] and the concepts of these descriptions.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, describes a class that is none of these, or has other concepts.
-    pub fn of_case(&self, path: &Path) -> Result<Self> {
-        let mut of_case = self.clone();
-        for own in Self::read(path)?.classes {
-            let Some(common) = of_case.classes.iter_mut().find(|c| is_same_name(&c.class, &own.class)) else {
-                let names: Vec<&str> = self.classes.iter().map(|common| common.class.as_str()).collect();
-                let expected = format!("descriptions of {} alone", names.join(", "));
-                return Err(Error::content(path, expected, format!("one of \"{}\"", own.class)));
+    /// If the file cannot be read or parsed, describes another class, or lacks or adds a concept.
+    pub fn with_case_overrides(&self, path: &Path) -> Result<Self> {
+        let concepts = self.common_concepts(path)?;
+        let mut overrides = Self::read_unchecked(path)?;
+        overrides.check_texts(path)?;
+        overrides.align_concepts(path, &concepts)?;
+        let mut overridden = self.clone();
+        for description in overrides.classes {
+            let mut known = overridden.classes.iter_mut();
+            let Some(class) = known.find(|c| ClassName::collides(&c.class, &description.class)) else {
+                let (path, class) = (path.to_owned(), description.class);
+                return Err(Error::UnknownClass { path, class, classes: self.class_names() });
             };
-            *common = Description { class: common.class.clone(), ..own };
+            *class = Description { class: class.class.clone(), ..description };
         }
-        of_case.align_concepts(path)?;
-        Ok(of_case)
+        Ok(overridden)
     }
 
-    /// As a TOML file, which [`Descriptions::read`] reads.
+    /// The content of a TOML file that [`Descriptions::read`] reads.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("descriptions have a TOML form")
     }
 
-    /// The whole text of each class, with one concept of one class left out.
-    pub fn full_texts_without(&self, class: usize, concept: usize) -> Vec<String> {
-        let text = |(place, description): (usize, &Description)| {
-            let mut description = description.clone();
-            if place == class {
-                description.concepts.remove(concept);
-            }
-            description.prompt()
-        };
-        self.classes.iter().enumerate().map(text).collect()
+    /// The names of all classes.
+    pub fn class_names(&self) -> Vec<String> {
+        self.classes.iter().map(|description| description.class.clone()).collect()
+    }
+
+    /// The prompt of each class.
+    pub fn prompts(&self) -> Vec<String> {
+        self.classes.iter().map(Description::prompt).collect()
+    }
+
+    /// The prompt of each class, with one concept of one class left out.
+    pub fn prompts_without_concept(&self, class: usize, concept: usize) -> Vec<String> {
+        let mut reduced = self.clone();
+        reduced.classes[class].concepts.remove(concept);
+        reduced.prompts()
     }
 
     fn check_texts(&self, path: &Path) -> Result<()> {
         if self.classes.is_empty() {
-            return Err(Error::content(path, "at least one class", "none"));
+            return Err(Error::NoClasses { path: path.to_owned() });
         }
-        let mut seen = HashSet::new();
-        for description in &self.classes {
-            let class = &description.class;
-            if !seen.insert(class.to_lowercase()) {
-                return Err(Error::content(path, "each class once", format!("\"{class}\" twice")));
+        for (index, Description { class, title, concepts }) in self.classes.iter().enumerate() {
+            if self.classes[..index].iter().any(|earlier| ClassName::collides(&earlier.class, class)) {
+                return Err(Error::DuplicateClass { path: path.to_owned(), class: class.clone() });
             }
-            let title = [("name", class), ("title", &description.title)];
-            let sentences = description.concepts.iter().map(|c| (c.name.as_str(), &c.sentence));
-            if let Some((key, _)) =
-                title.into_iter().chain(sentences).find(|(_, text)| text.trim().is_empty())
-            {
-                let expected = format!("a text for \"{key}\" of the class \"{class}\"");
-                return Err(Error::content(path, expected, "an empty one"));
+            let sentences = concepts.iter().map(|concept| (concept.name.as_str(), &concept.sentence));
+            let mut texts = [("name", class), ("title", title)].into_iter().chain(sentences);
+            if let Some((field, _)) = texts.find(|(_, text)| text.trim().is_empty()) {
+                let (path, field) = (path.to_owned(), field.to_owned());
+                return Err(Error::EmptyText { path, class: class.clone(), field });
             }
         }
         Ok(())
     }
 
-    /// Puts the concepts of every class into the order of the first.
-    fn align_concepts(&mut self, path: &Path) -> Result<()> {
-        let names: Vec<String> = self.classes[0].concepts.iter().map(|c| c.name.clone()).collect();
-        if names.is_empty() {
-            let expected = format!("concepts of the class \"{}\"", self.classes[0].class);
-            return Err(Error::content(path, expected, "none"));
+    /// The concepts that all classes should have, in the order of the first class: those of most classes, in a tie
+    /// those of the first class.
+    fn common_concepts(&self, path: &Path) -> Result<Vec<String>> {
+        let mut counts: IndexMap<&str, usize> = IndexMap::new();
+        for concept in self.classes.iter().flat_map(|class| &class.concepts) {
+            *counts.entry(&concept.name).or_default() += 1;
         }
+        let first = self.classes.first().map_or(&[][..], |class| &class.concepts);
+        let is_common = |name: &str, count: usize| {
+            let in_first = usize::from(first.iter().any(|concept| concept.name == name));
+            2 * count + in_first > self.classes.len()
+        };
+        let common = counts.iter().filter(|(name, count)| is_common(name, **count));
+        let mut common: Vec<String> = common.map(|(name, _)| (*name).to_owned()).collect();
+        if common.is_empty() {
+            common = first.iter().map(|concept| concept.name.clone()).collect();
+        }
+        if common.is_empty() {
+            let class = self.classes.first().map_or_else(String::new, |class| class.class.clone());
+            return Err(Error::NoConcepts { path: path.to_owned(), class });
+        }
+        Ok(common)
+    }
+
+    /// Sorts the concepts of every class into the order of `names`.
+    fn align_concepts(&mut self, path: &Path, names: &[String]) -> Result<()> {
         for Description { class, concepts, .. } in &mut self.classes {
-            if let Some(extra) = concepts.iter().find(|concept| !names.contains(&concept.name)) {
-                let expected = format!("the concepts {} of the class \"{class}\"", names.join(", "));
-                return Err(Error::content(path, expected, format!("also \"{}\"", extra.name)));
-            }
             if let Some(missing) = names.iter().find(|name| concepts.iter().all(|c| c.name != **name)) {
-                let expected = format!("the concept \"{missing}\" of the class \"{class}\"");
-                return Err(Error::content(path, expected, "none"));
+                let (class, concept) = (class.clone(), missing.clone());
+                return Err(Error::MissingConcept { path: path.to_owned(), class, concept });
+            }
+            if let Some(extra) = concepts.iter().find(|concept| !names.contains(&concept.name)) {
+                return Err(Error::UnknownConcept {
+                    path: path.to_owned(),
+                    class: class.clone(),
+                    concept: extra.name.clone(),
+                    concepts: names.to_vec(),
+                });
             }
             concepts.sort_by_key(|concept| names.iter().position(|name| *name == concept.name));
         }
@@ -228,14 +263,13 @@ impl Descriptions {
 }
 
 impl Description {
-    /// The text of the whole class: the title with a full stop, then every concept's sentence behind
-    /// the concept's name.
+    /// The whole text of the class: title, then each sentence after the name of its concept.
     pub fn prompt(&self) -> String {
         let concepts = self.concepts.iter().map(Concept::named_sentence);
         std::iter::once(format!("{}.", self.title)).chain(concepts).collect::<Vec<_>>().join(" ")
     }
 
-    /// The title, then every concept's sentence behind the concept's name.
+    /// The title, then each sentence after the name of its concept.
     pub fn sentences(&self) -> Vec<String> {
         let concepts = self.concepts.iter().map(Concept::named_sentence);
         std::iter::once(self.title.clone()).chain(concepts).collect()
@@ -243,64 +277,28 @@ impl Description {
 }
 
 impl Concept {
-    fn named_sentence(&self) -> String {
+    /// The sentence after the capitalized name: `Shape: A large wedge.`
+    pub fn named_sentence(&self) -> String {
         let mut letters = self.name.chars();
         let first = letters.next().map(char::to_uppercase).into_iter().flatten();
         format!("{}: {}", first.chain(letters).collect::<String>(), self.sentence)
     }
 }
 
-fn is_table(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+/// Reads a UTF-8 file.
+pub(super) fn read_text(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).map_err(|source| Error::io(path, source))?;
+    String::from_utf8(bytes)
+        .map_err(|error| Error::Encoding { path: path.to_owned(), offset: error.utf8_error().valid_up_to() })
 }
 
-fn is_same_name(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
-}
-
-/// Reads what a TOML file should hold; an error names the line.
-pub(super) fn read_toml<T: DeserializeOwned>(path: &Path, text: &str, expected: &str) -> Result<T> {
+/// Parses the content of a TOML file; errors name the line.
+pub(super) fn read_toml<T: DeserializeOwned>(path: &Path, text: &str, kind: &'static str) -> Result<T> {
+    let text = text.trim_start_matches('\u{feff}');
     toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-        Error::content(path, expected, format!("line {line}: {}", error.message()))
+        Error::Toml { path: path.to_owned(), line, kind, reason: error.message().to_owned() }
     })
-}
-
-fn read_csv(path: &Path, text: &str) -> Result<Descriptions> {
-    let malformed = |error: csv::Error| Error::content(path, "a table of descriptions", error.to_string());
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-    let names: Vec<String> = reader.headers().map_err(malformed)?.iter().map(concept_name).collect();
-    let Some(title) = names.iter().position(|name| name == "title") else {
-        return Err(Error::content(path, "a column \"Title\"", names.join(", ")));
-    };
-    let mut classes = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(malformed)?;
-        let columns = names.iter().zip(&record).filter(|(name, _)| !name.is_empty() && *name != "title");
-        classes.push(Description {
-            class: class_of_title(&record[title]),
-            title: record[title].to_owned(),
-            concepts: columns
-                .map(|(name, cell)| Concept { name: name.clone(), sentence: cell.to_owned() })
-                .collect(),
-        });
-    }
-    Ok(Descriptions { classes })
-}
-
-/// The concept a column is about: "Appearance/Density" is the appearance, "Internal Texture" the texture.
-fn concept_name(header: &str) -> String {
-    let header = header.trim_start_matches('\u{feff}').trim().to_lowercase();
-    let words: Vec<&str> = header.split(|letter: char| !letter.is_alphanumeric()).collect();
-    let known = PAPER_CONCEPTS.into_iter().find(|concept| words.contains(concept));
-    known.map_or(header.clone(), str::to_owned)
-}
-
-/// "Right Kidney in a CT Image" describes the right kidney.
-fn class_of_title(title: &str) -> String {
-    let title = title.to_lowercase();
-    let end = [" in a ", " in an "].into_iter().filter_map(|article| title.find(article)).min();
-    title[..end.unwrap_or(title.len())].trim().to_owned()
 }
 
 fn write_concepts<S: Serializer>(

@@ -1,26 +1,26 @@
-//! From class names to token ids.
+//! Class descriptions, text perturbations and BERT tokens.
 //!
-//! A class is described by a title and one sentence per concept ([`Description`]). The tokenizer turns
-//! the descriptions of all classes into one [`ClassText`], which is all the network sees of the text.
-//! [`CaseTexts`] knows which cases have a text of their own.
+//! A class has a title and one sentence per concept ([`Description`]). The [`Tokenizer`] encodes the descriptions of all
+//! classes as one [`ClassText`], the text input of the network; [`CaseTexts`] holds overrides for single cases.
+//! [`ClassName`] and [`Synonyms`] match names across spellings, languages and data sets.
 
-mod error;
-mod cases;
+mod ablation;
+mod case_texts;
 mod class_name;
 mod description;
-mod rewrite;
+mod error;
+pub mod perturbations;
 mod synonyms;
+mod table;
 mod tokenizer;
-pub mod variants;
 
-pub use cases::CaseTexts;
-pub use error::{Error, Result};
-
-pub use class_name::{ClassName, Side, words_of};
+pub use ablation::{TextAblation, permuted_across_cases};
+pub use case_texts::CaseTexts;
+pub use class_name::{ClassName, Laterality, normalized_words};
 pub use description::{Concept, Description, Descriptions, PAPER_CONCEPTS};
-pub use rewrite::{Rewrite, permuted_across_cases};
+pub use error::{Error, Result};
 pub use synonyms::Synonyms;
-pub use tokenizer::Tokenizer;
+pub use tokenizer::{Tokenizer, TruncatedClass};
 
 use ndarray::Array2;
 
@@ -29,20 +29,19 @@ use ndarray::Array2;
 pub struct Tokens {
     /// Token ids, `[sequences, tokens]`.
     pub ids: Array2<i64>,
-    /// True where a token is real, false where it is padding, `[sequences, tokens]`.
+    /// Attention mask, false at padding, `[sequences, tokens]`.
     pub mask: Array2<bool>,
 }
 
-/// The text of `K` classes with `M` sentences each: the title, then one sentence per concept; `S` of them one
-/// behind the other where the samples of a batch have different ones.
+/// Tokens of `K` classes with `M` sentences each (the title, then one per concept), for `S` texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassText {
-    /// The full text of each class, `[S · K, L]`.
+    /// The prompt of each class, `[S · K, L]`.
     pub full: Tokens,
-    /// Each sentence on its own, `[S · K · M, Ls]`: all sentences of the first class, then of the second.
+    /// The sentences one by one, `[S · K · M, Ls]`, class-major.
     pub concepts: Tokens,
-    /// `M`, the sentences per class, the title counted.
+    /// `M`, sentences per class including the title.
     pub num_concepts: usize,
-    /// `S`: 1, or the samples of a batch.
+    /// `S`: 1, or the number of samples if their texts differ.
     pub num_texts: usize,
 }

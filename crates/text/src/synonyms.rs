@@ -1,24 +1,24 @@
-//! One organ, many names: common, Latin, short, and those that data sets give their classes.
+//! Synonyms of organs: common, Latin and short names, and the class names of public data sets.
 
-use std::{collections::HashMap, fs, ops::RangeInclusive, path::Path};
+use std::{collections::HashMap, ops::RangeInclusive, path::Path};
 
 use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::{
-    class_name::{ClassName, Side},
-    description::read_toml,
+    class_name::{ClassName, Laterality, normalized_words},
+    description::{read_text, read_toml},
 };
 use crate::{Error, Result};
 
-const BUILT_IN: &str = include_str!("synonyms.toml");
+const BUILTIN: &str = include_str!("synonyms.toml");
 
-/// Which names mean the same organ.
+/// Maps names to organs.
 ///
 /// ```
 /// use bipvl::text::Synonyms;
 ///
-/// let synonyms = Synonyms::built_in();
+/// let synonyms = Synonyms::builtin();
 /// assert_eq!(synonyms.canonical("postcava"), Some("inferior vena cava"));
 /// assert_eq!(synonyms.canonical("kidney_left"), Some("left kidney"));
 /// assert_eq!(synonyms.canonical("Ren dexter"), Some("right kidney"));
@@ -26,19 +26,18 @@ const BUILT_IN: &str = include_str!("synonyms.toml");
 /// ```
 #[derive(Clone, Debug)]
 pub struct Synonyms {
-    /// By its names in plain form.
+    /// By normalized name.
     organs: HashMap<String, Organ>,
 }
 
-/// What one name means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Organ {
     name: String,
-    /// The names of the left and of the right one, where there are two.
+    /// The names of the left and the right organ of a pair.
     sides: Option<[String; 2]>,
 }
 
-/// The file: a name, then other names for the same.
+/// A synonym file: canonical names with their synonyms.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Table {
@@ -47,86 +46,86 @@ struct Table {
 }
 
 impl Synonyms {
-    /// The names that come with the program.
-    pub fn built_in() -> Self {
+    /// The built-in table.
+    pub fn builtin() -> Self {
         let mut synonyms = Self { organs: HashMap::new() };
         let path = Path::new("synonyms.toml");
-        let read = read_toml(path, BUILT_IN, "a table of names").and_then(|table| synonyms.add(path, table));
-        read.expect("a test reads the table");
+        let added = read_toml(path, BUILTIN, "synonyms").and_then(|table| synonyms.add(path, table));
+        added.expect("a test reads the table");
         synonyms
     }
 
-    /// The built-in names and, over them, those of a TOML file in the same form: tables `[single]` and
-    /// `[paired]`, each entry a name and a list of others (`"kidney" = ["nyre", "Niere"]`). An entry whose name
-    /// is known already adds to that organ.
+    /// The built-in table extended by a TOML file of the same form: tables `[single]` and `[paired]` whose entries are a
+    /// name and its synonyms (`"kidney" = ["nyre", "Niere"]`). A known name extends that organ; a synonym of the file
+    /// takes precedence over a built-in one.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, has another form, or gives one name to two organs.
+    /// If the file cannot be read or parsed, or [`Error::SynonymConflict`].
     pub fn with_file(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        let mut synonyms = Self::built_in();
-        synonyms.add(path, read_toml(path, &text, "a table of names")?)?;
+        let text = read_text(path)?;
+        let mut synonyms = Self::builtin();
+        synonyms.add(path, read_toml(path, &text, "synonyms")?)?;
         Ok(synonyms)
     }
 
-    /// The one name that stands for all names of an organ; `None` when no table knows it.
+    /// The canonical name of an organ; `None` for an unknown name.
     pub fn canonical(&self, name: &str) -> Option<&str> {
-        let plain = plain(name);
-        if let Some(organ) = self.find(&plain) {
+        let normalized = normalize(name);
+        if let Some(organ) = self.find(&normalized) {
             return Some(&organ.name);
         }
-        let name = ClassName::parse(&plain);
-        let [left, right] = self.find(&name.without_side())?.sides.as_ref()?;
-        Some(match name.side()? {
-            Side::Left => left,
-            Side::Right => right,
+        let name = ClassName::parse(&normalized);
+        let [left, right] = self.find(&name.without_laterality())?.sides.as_ref()?;
+        Some(match name.laterality()? {
+            Laterality::Left => left,
+            Laterality::Right => right,
         })
     }
 
-    /// The places among `classes` of those that `name` means: the class of that name; else those of the same
-    /// organ; else both sides of an organ whose side is not said.
+    /// The indices of the classes that `name` stands for: the class of that name, else those of the same organ, else
+    /// both sides of a paired organ named without a side.
     pub fn find_classes(&self, name: &str, classes: &[String]) -> Vec<usize> {
-        let places = |is_meant: &dyn Fn(&str) -> bool| -> Vec<usize> {
-            (0..classes.len()).filter(|place| is_meant(&classes[*place])).collect()
+        let indices = |matches: &dyn Fn(&str) -> bool| -> Vec<usize> {
+            (0..classes.len()).filter(|index| matches(&classes[*index])).collect()
         };
-        let wanted = plain(name);
-        let mut found = places(&|class| plain(class) == wanted);
+        let query = normalize(name);
+        let mut found = indices(&|class| normalize(class) == query);
         if found.is_empty() {
             let organ = self.canonical(name);
-            found = places(&|class| organ.is_some() && self.canonical(class) == organ);
+            found = indices(&|class| organ.is_some() && self.canonical(class) == organ);
         }
         if found.is_empty() {
-            let sides = self.find(&wanted).and_then(|organ| organ.sides.as_ref());
+            let sides = self.find(&query).and_then(|organ| organ.sides.as_ref());
             let is_side = |class: &str| {
                 sides.is_some_and(|sides| sides.iter().any(|side| self.canonical(class) == Some(side)))
             };
-            found = places(&is_side);
+            found = indices(&is_side);
         }
         found
     }
 
-    /// A plural that no table has is looked for without its last letter.
-    fn find(&self, plain: &str) -> Option<&Organ> {
-        self.organs.get(plain).or_else(|| self.organs.get(plain.strip_suffix('s')?))
+    /// An unknown plural is looked up as a singular.
+    fn find(&self, normalized: &str) -> Option<&Organ> {
+        self.organs.get(normalized).or_else(|| self.organs.get(normalized.strip_suffix('s')?))
     }
 
     fn add(&mut self, path: &Path, table: Table) -> Result<()> {
         let mut added: HashMap<String, Organ> = HashMap::new();
         let single = table.single.iter().map(|entry| (entry, false));
         let paired = table.paired.iter().map(|entry| (entry, true));
-        for ((name, others), is_paired) in single.chain(paired) {
+        for ((name, synonyms), is_paired) in single.chain(paired) {
             for number in numbers(name) {
                 let name = numbered(name, number);
-                let organ = self.known(&name).unwrap_or_else(|| Organ {
+                let organ = self.lookup(&name).unwrap_or_else(|| Organ {
                     sides: is_paired.then(|| [format!("left {name}"), format!("right {name}")]),
                     name: name.clone(),
                 });
-                for alias in others.iter().map(|other| numbered(other, number)).chain([name]) {
-                    let taken = added.insert(plain(&alias), organ.clone());
-                    if let Some(other) = taken.filter(|other| *other != organ) {
-                        let found = format!("it means \"{}\" and \"{}\"", other.name, organ.name);
-                        return Err(Error::content(path, format!("one organ for \"{alias}\""), found));
+                for synonym in synonyms.iter().map(|synonym| numbered(synonym, number)).chain([name]) {
+                    let previous = added.insert(normalize(&synonym), organ.clone());
+                    if let Some(other) = previous.filter(|other| *other != organ) {
+                        let (path, first, second) = (path.to_owned(), other.name, organ.name);
+                        return Err(Error::SynonymConflict { path, name: synonym, first, second });
                     }
                 }
             }
@@ -135,28 +134,28 @@ impl Synonyms {
         Ok(())
     }
 
-    fn known(&self, name: &str) -> Option<Organ> {
-        if let Some(organ) = self.find(&plain(name)) {
+    fn lookup(&self, name: &str) -> Option<Organ> {
+        if let Some(organ) = self.find(&normalize(name)) {
             return Some(organ.clone());
         }
         self.canonical(name).map(|name| Organ { name: name.to_owned(), sides: None })
     }
 }
 
-/// Lower-case words of letters and digits with one space between them, without the article.
-fn plain(name: &str) -> String {
-    let name = name.to_lowercase();
-    let words = name.split(|letter: char| !letter.is_alphanumeric());
-    words.filter(|word| !word.is_empty() && *word != "the").collect::<Vec<_>>().join(" ")
+/// Lower-case words of letters and digits joined by single spaces, without the article.
+fn normalize(name: &str) -> String {
+    let mut words = normalized_words(name);
+    words.retain(|word| word != "the");
+    words.join(" ")
 }
 
-/// The numbers of a name with `{1..12}` in it; one number that stands nowhere for any other name.
+/// The range of a name with a placeholder such as `{1..12}`; a single number for other names.
 fn numbers(name: &str) -> RangeInclusive<u8> {
     let last = name.split_once("{1..").and_then(|(_, rest)| rest.split_once('}')?.0.parse().ok());
     1..=last.unwrap_or(1)
 }
 
-/// The name with the number in the place of `{1..12}`.
+/// The name with the placeholder replaced by a number.
 fn numbered(name: &str, number: u8) -> String {
     match (name.split_once("{1.."), name.split_once('}')) {
         (Some((before, _)), Some((_, after))) => format!("{before}{number}{after}"),

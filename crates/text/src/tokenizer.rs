@@ -1,4 +1,4 @@
-//! BERT word pieces: text → ids and mask.
+//! BERT WordPiece tokenizer: text to token ids and attention mask.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -11,73 +11,84 @@ use tokenizers::{
     normalizers::BertNormalizer, pre_tokenizers::bert::BertPreTokenizer, processors::bert::BertProcessing,
 };
 
-use super::{ClassText, Description, Descriptions, Tokens};
+use super::{ClassText, Description, Descriptions, Tokens, description::read_text};
 use crate::{Error, Result};
 
-/// The positions of BERT.
+/// Position embeddings of BERT.
 const MAX_TOKENS: usize = 512;
 const PADDING: &str = "[PAD]";
 const UNKNOWN: &str = "[UNK]";
-const START: &str = "[CLS]";
-const END: &str = "[SEP]";
-const MASKED: &str = "[MASK]";
+const CLS: &str = "[CLS]";
+const SEP: &str = "[SEP]";
+const MASK: &str = "[MASK]";
 
-/// Splits text into the word pieces of BERT, `[CLS] … [SEP]`, and cuts what is too long.
+/// `[CLS]` and `[SEP]`.
+const SPECIAL_TOKENS: usize = 2;
+
+/// BERT WordPiece tokenizer: `[CLS] … [SEP]`, truncated to the maximum length.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     padding: i64,
 }
 
-/// How a vocabulary wants its text, from `tokenizer_config.json`.
+/// The part of `tokenizer_config.json` that a `vocab.txt` needs.
 #[derive(Default, Deserialize)]
-struct Casing {
+struct TokenizerConfig {
     do_lower_case: Option<bool>,
     strip_accents: Option<bool>,
 }
 
+/// A class whose prompt exceeds the maximum length of a tokenizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TruncatedClass<'a> {
+    /// The class name.
+    pub class: &'a str,
+    /// The length of the prompt in tokens.
+    pub tokens: usize,
+    /// The number of tokens that are read.
+    pub max_tokens: usize,
+}
+
 impl Tokenizer {
-    /// Reads a folder in the form of Hugging Face: `tokenizer.json`, else `vocab.txt` with an optional
-    /// `tokenizer_config.json`.
+    /// Reads a Hugging Face folder: `tokenizer.json`, else `vocab.txt` with an optional `tokenizer_config.json`.
     ///
-    /// A `vocab.txt` whose casing nobody states is lower-cased unless it has words with ASCII capitals: the
-    /// files of `Bio_ClinicalBERT` state nothing, and lower-casing would miss half of their words.
+    /// Without `do_lower_case`, a `vocab.txt` is lower-cased unless it has words with ASCII capitals: the files of
+    /// `Bio_ClinicalBERT` omit the key, and lower-casing would miss half of their words.
     ///
     /// # Errors
     ///
-    /// When neither file is there or readable, when a special token is missing, or when the tokenizer
-    /// is not one of BERT's.
+    /// If neither file is readable, a special token is missing, or the tokenizer is not BERT's.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let complete = folder.join("tokenizer.json");
         if complete.exists() {
             let text = fs::read(&complete).map_err(|source| Error::io(&complete, source))?;
-            let inner = tokenizers::Tokenizer::from_bytes(text)
-                .map_err(|error| Error::content(&complete, "a tokenizer", error.to_string()))?;
+            let inner = tokenizers::Tokenizer::from_bytes(text).map_err(|error| invalid(&complete, error))?;
             return Self::check(inner, &complete);
         }
         let vocabulary = folder.join("vocab.txt");
-        let text = fs::read_to_string(&vocabulary).map_err(|source| Error::io(&vocabulary, source))?;
-        let casing = Casing::read(&folder.join("tokenizer_config.json"))?;
+        let text = read_text(&vocabulary)?;
+        let config = TokenizerConfig::read(&folder.join("tokenizer_config.json"))?;
         let is_special = |piece: &str| piece.starts_with('[') && piece.ends_with(']');
         let is_cased = text
             .lines()
             .any(|piece| !is_special(piece) && piece.contains(|letter: char| letter.is_ascii_uppercase()));
-        let lower_case = casing.do_lower_case.unwrap_or(!is_cased);
+        let lower_case = config.do_lower_case.unwrap_or(!is_cased);
         Self::check(
-            from_vocabulary(&text, BertNormalizer::new(true, true, casing.strip_accents, lower_case)),
+            from_vocabulary(&text, BertNormalizer::new(true, true, config.strip_accents, lower_case)),
             &vocabulary,
         )
     }
 
-    /// A tokenizer that needs no file: its words are those of the descriptions, and any other word is
-    /// spelled letter by letter, so that no printable ASCII text is unknown. Lower-cased.
-    pub fn built_in(descriptions: &Descriptions) -> Self {
+    /// A lower-casing tokenizer whose vocabulary is the words of the descriptions. Other words are split into letters,
+    /// so no printable ASCII text becomes `[UNK]`.
+    pub fn from_descriptions(descriptions: &Descriptions) -> Self {
         let texts = descriptions.classes.iter().flat_map(Description::sentences);
-        let words: BTreeSet<String> = texts.flat_map(|text| words_of(&text)).collect();
+        let words: BTreeSet<String> = texts.flat_map(|text| pre_tokenize(&text)).collect();
         let letters: Vec<String> =
             ('!'..='~').filter(|letter| !letter.is_ascii_uppercase()).map(String::from).collect();
         let continued = letters.iter().filter(|letter| letter.chars().all(char::is_alphanumeric));
-        let mut pieces: Vec<String> = [PADDING, UNKNOWN, START, END, MASKED].map(String::from).into();
+        let mut pieces: Vec<String> = [PADDING, UNKNOWN, CLS, SEP, MASK].map(String::from).into();
         pieces.extend(letters.iter().cloned());
         pieces.extend(continued.map(|letter| format!("##{letter}")));
         pieces.extend(words.into_iter().filter(|word| !letters.contains(word)));
@@ -85,40 +96,39 @@ impl Tokenizer {
         Self::check(inner, Path::new("vocab.txt")).expect("the vocabulary begins with the special tokens")
     }
 
-    /// Cuts texts after this many tokens, `[CLS]` and `[SEP]` counted; 512 unless told otherwise.
+    /// Sets the maximum length in tokens, including `[CLS]` and `[SEP]`; 512 by default. Longer texts are truncated.
     #[must_use]
     pub fn with_max_tokens(mut self, max_tokens: usize) -> Self {
         self.inner
             .with_truncation(Some(TruncationParams { max_length: max_tokens, ..Default::default() }))
-            .expect("a stride of zero is shorter than any text");
+            .expect("a stride of zero is always valid");
         self
     }
 
-    /// How many word pieces there are; ids are smaller than this.
-    pub fn vocabulary_size(&self) -> usize {
+    /// Size of the vocabulary; all ids are smaller.
+    pub fn vocab_size(&self) -> usize {
         let ids = self.inner.get_vocab(true).into_values();
         ids.max().map_or(0, |id| id as usize + 1)
     }
 
-    /// Writes `tokenizer.json` into a folder, so that [`Tokenizer::from_folder`] gives the same ids.
-    /// The greatest length is not saved.
+    /// Writes `tokenizer.json` into a folder, to be read by [`Tokenizer::from_folder`]. The maximum length is not saved.
     ///
     /// # Errors
     ///
-    /// When the folder cannot be written to.
+    /// If the file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
         let path = folder.join("tokenizer.json");
         let mut inner = self.inner.clone();
-        inner.with_truncation(None).expect("no truncation is always possible");
-        let text = inner.to_string(false).expect("a tokenizer can always be written as text");
+        inner.with_truncation(None).expect("truncation can always be disabled");
+        let text = inner.to_string(false).expect("a tokenizer has a JSON form");
         Ok(atomic_write(&path, text.as_bytes())?)
     }
 
-    /// The ids of several texts, padded to the longest: ids and mask are `[texts, tokens]`.
+    /// Encodes texts, padded to the longest: ids and mask are `[texts, tokens]`.
     pub fn encode(&self, texts: &[String]) -> Tokens {
         let encode = |text: &String| {
             let encoding = self.inner.encode_fast(text.as_str(), true);
-            encoding.expect("word pieces know the unknown token").get_ids().to_vec()
+            encoding.expect("WordPiece has an unknown token").get_ids().to_vec()
         };
         let sequences: Vec<Vec<u32>> = texts.iter().map(encode).collect();
         let longest = sequences.iter().map(Vec::len).max().unwrap_or(0);
@@ -131,15 +141,38 @@ impl Tokenizer {
         }
     }
 
-    /// Whether a text is longer than what is read of it.
-    pub fn cuts(&self, text: &str) -> bool {
-        let encoding = self.inner.encode_fast(text, true).expect("word pieces know the unknown token");
-        !encoding.get_overflowing().is_empty()
+    /// The maximum length in tokens, including `[CLS]` and `[SEP]`.
+    pub fn max_tokens(&self) -> usize {
+        self.inner.get_truncation().map_or(usize::MAX, |truncation| truncation.max_length)
     }
 
-    /// The two token streams of the network: each class as one text, and sentence by sentence.
+    /// The length of a text in tokens before truncation, including `[CLS]` and `[SEP]`.
+    pub fn count_tokens(&self, text: &str) -> usize {
+        let encoding = self.inner.encode_fast(text, true).expect("WordPiece has an unknown token");
+        // Each overflowing part has special tokens of its own.
+        let overflow =
+            encoding.get_overflowing().iter().map(|part| part.len().saturating_sub(SPECIAL_TOKENS));
+        encoding.len() + overflow.sum::<usize>()
+    }
+
+    /// Whether a text is longer than the maximum length.
+    pub fn truncates(&self, text: &str) -> bool {
+        self.count_tokens(text) > self.max_tokens()
+    }
+
+    /// The classes whose prompt is truncated, with its length in tokens.
+    pub fn truncated_classes<'a>(&self, descriptions: &'a Descriptions) -> Vec<TruncatedClass<'a>> {
+        let lengths = descriptions.classes.iter().map(|description| TruncatedClass {
+            class: &description.class,
+            tokens: self.count_tokens(&description.prompt()),
+            max_tokens: self.max_tokens(),
+        });
+        lengths.filter(|class| class.tokens > class.max_tokens).collect()
+    }
+
+    /// Encodes the two text inputs of the network: the prompt of each class, and its sentences one by one.
     pub fn encode_classes(&self, descriptions: &Descriptions) -> ClassText {
-        let full: Vec<String> = descriptions.classes.iter().map(Description::prompt).collect();
+        let full = descriptions.prompts();
         let sentences: Vec<String> = descriptions.classes.iter().flat_map(Description::sentences).collect();
         ClassText {
             num_texts: 1,
@@ -151,58 +184,61 @@ impl Tokenizer {
 
     fn check(mut inner: tokenizers::Tokenizer, path: &Path) -> Result<Self> {
         if !matches!(inner.get_model(), ModelWrapper::WordPiece(_)) {
-            return Err(Error::content(path, "word pieces", "another kind of tokenizer"));
+            return Err(invalid(path, "its model is not WordPiece"));
         }
         if let Some(missing) =
-            [PADDING, UNKNOWN, START, END].iter().find(|token| inner.token_to_id(token).is_none())
+            [PADDING, UNKNOWN, CLS, SEP].iter().find(|token| inner.token_to_id(token).is_none())
         {
-            return Err(Error::content(path, format!("the token {missing}"), "none"));
+            return Err(Error::MissingSpecialToken { path: path.to_owned(), token: *missing });
         }
         inner.with_padding(None);
-        let special = [START, END].map(|token| inner.token_to_id(token));
+        let special = [CLS, SEP].map(|token| inner.token_to_id(token));
         let empty =
             inner.encode_fast("", true).map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default();
         if !empty.iter().copied().map(Some).eq(special) {
-            let found = format!("the ids {empty:?} for an empty one");
-            return Err(Error::content(path, "a text between [CLS] and [SEP]", found));
+            let reason = format!("an empty text becomes {empty:?} instead of [CLS] [SEP]");
+            return Err(invalid(path, reason));
         }
         let padding = i64::from(inner.token_to_id(PADDING).expect("checked above"));
         Ok(Self { inner, padding }.with_max_tokens(MAX_TOKENS))
     }
 }
 
-impl Casing {
+impl TokenizerConfig {
     fn read(path: &Path) -> Result<Self> {
         if !path.exists() {
             return Ok(Self::default());
         }
         let text = fs::read(path).map_err(|source| Error::io(path, source))?;
-        serde_json::from_slice(&text)
-            .map_err(|error| Error::content(path, "the settings of a tokenizer", error.to_string()))
+        serde_json::from_slice(&text).map_err(|error| invalid(path, error))
     }
 }
 
-/// The tokenizer of a `vocab.txt`: one piece per line, its id is the number of the line.
+fn invalid(path: &Path, reason: impl ToString) -> Error {
+    Error::InvalidTokenizer { path: path.to_owned(), reason: reason.to_string() }
+}
+
+/// The tokenizer of a `vocab.txt`: one token per line, whose id is the line number from 0.
 fn from_vocabulary(text: &str, normalizer: BertNormalizer) -> tokenizers::Tokenizer {
     let vocabulary = WordPiece::read_bytes(text.as_bytes()).expect("text in memory is readable");
     let model = WordPiece::builder().vocab(vocabulary).build().expect("no file is read");
     let mut tokenizer = tokenizers::Tokenizer::new(model);
     tokenizer.with_normalizer(Some(normalizer)).expect("no special token is normalized");
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
-    let special = [PADDING, UNKNOWN, START, END, MASKED].into_iter();
+    let special = [PADDING, UNKNOWN, CLS, SEP, MASK].into_iter();
     let known: Vec<AddedToken> = special
         .filter(|token| tokenizer.token_to_id(token).is_some())
         .map(|token| AddedToken::from(token, true))
         .collect();
     tokenizer.add_special_tokens(known).expect("the tokens are in the vocabulary");
-    if let (Some(start), Some(end)) = (tokenizer.token_to_id(START), tokenizer.token_to_id(END)) {
-        tokenizer.with_post_processor(Some(BertProcessing::new((END.into(), end), (START.into(), start))));
+    if let (Some(cls), Some(sep)) = (tokenizer.token_to_id(CLS), tokenizer.token_to_id(SEP)) {
+        tokenizer.with_post_processor(Some(BertProcessing::new((SEP.into(), sep), (CLS.into(), cls))));
     }
     tokenizer
 }
 
-/// The words BERT cuts a text into before it looks for pieces.
-fn words_of(text: &str) -> Vec<String> {
+/// The words of a text after BERT's pre-tokenization.
+fn pre_tokenize(text: &str) -> Vec<String> {
     let mut normalized = NormalizedString::from(text);
     BertNormalizer::default().normalize(&mut normalized).expect("any text can be normalized");
     let mut words = PreTokenizedString::from(normalized);

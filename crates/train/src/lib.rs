@@ -285,7 +285,7 @@ fn values(losses: &LossTerms, total: &Tensor<1>) -> LossValues {
 impl TrainSetup {
     /// The text of the cases that the samples are of.
     fn text(&self, samples: &[Sample], device: &Device) -> TextInput {
-        let text = self.texts.of_batch(samples.iter().map(|sample| sample.case.as_str()));
+        let text = self.texts.batch(samples.iter().map(|sample| sample.case.as_str()));
         self.config.loss.select_text(TextInput::new(&text, device))
     }
 

@@ -258,7 +258,7 @@ impl RunDir {
 
     /// How many of these texts are longer than what the network reads of them.
     pub fn count_truncated(&self, texts: &[String]) -> usize {
-        texts.iter().filter(|text| self.tokenizer.cuts(text)).count()
+        texts.iter().filter(|text| self.tokenizer.truncates(text)).count()
     }
 
     /// One predictor of several runs: the logits of a patch are the mean over their networks.
@@ -342,8 +342,8 @@ fn with_sizes(
     let tokenizer = tokenizer.unwrap_or_else(|| {
         let all = std::iter::once(descriptions).chain(of_cases);
         let classes = all.flat_map(|descriptions| descriptions.classes.clone()).collect();
-        let tokenizer = Tokenizer::built_in(&Descriptions { classes });
-        config.model.text.vocab_size = tokenizer.vocabulary_size();
+        let tokenizer = Tokenizer::from_descriptions(&Descriptions { classes });
+        config.model.text.vocab_size = tokenizer.vocab_size();
         tokenizer
     });
     Ok((config, tokenizer))
@@ -351,7 +351,7 @@ fn with_sizes(
 
 /// A tokenizer must not give ids beyond the embeddings.
 fn check_vocabulary(folder: &Path, vocab_size: usize, tokenizer: &Tokenizer) -> Result<()> {
-    let pieces = tokenizer.vocabulary_size();
+    let pieces = tokenizer.vocab_size();
     if pieces > vocab_size {
         let expected = format!("a tokenizer of at most {vocab_size} word pieces, as config.json says");
         return Err(Error::content(folder, expected, pieces.to_string()));

@@ -26,7 +26,7 @@ impl Validation {
 pub fn validate(model: BiPvlSeg, setup: &TrainSetup) -> Validation {
     let predictor = Predictor::new(PredictorInput {
         model,
-        text: &TextInput::new(&setup.texts.common, &setup.device),
+        text: &TextInput::new(&setup.texts.shared, &setup.device),
         preprocess: setup.preprocess.clone(),
         channels: setup.model.vision.channels,
         labeling: setup.labeling.clone(),
@@ -39,7 +39,7 @@ pub fn validate(model: BiPvlSeg, setup: &TrainSetup) -> Validation {
     for case in &setup.validation_cases {
         let own = setup
             .texts
-            .own
+            .per_case
             .get(case.id())
             .map(|text| predictor.with_prompts(std::slice::from_ref(&text.full)));
         let predictor = own.as_ref().unwrap_or(&predictor);

@@ -39,9 +39,9 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn new(exchange: FusionDirection) -> Self {
-        let tokenizer = Tokenizer::built_in(&descriptions());
+        let tokenizer = Tokenizer::from_descriptions(&descriptions());
         let mut config = narrow();
-        config.text.vocab_size = tokenizer.vocabulary_size();
+        config.text.vocab_size = tokenizer.vocab_size();
         config.fusion.direction = exchange;
         Self { config, tokenizer, device: Device::flex() }
     }

@@ -1,4 +1,4 @@
-//! Texts of single cases: where they come from, and what a batch makes of them.
+//! Per-case texts: files, overrides, and the text of a batch.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -33,21 +33,24 @@ const CLASSES: usize = 3;
 /// Case `a` has the data set's text; `b` and `c` have longer ones of their own.
 fn texts() -> CaseTexts {
     let own = [("b", class_text(11)), ("c", class_text(13))];
-    CaseTexts { common: class_text(9), own: HashMap::from(own.map(|(case, text)| (case.to_owned(), text))) }
+    CaseTexts {
+        shared: class_text(9),
+        per_case: HashMap::from(own.map(|(case, text)| (case.to_owned(), text))),
+    }
 }
 
 #[test]
-fn samples_that_share_a_text_share_its_encoding() {
+fn samples_with_the_same_text_share_its_encoding() {
     let texts = texts();
-    assert_eq!(texts.of_batch(["a", "other", "a"]), class_text(9));
-    assert_eq!(texts.of_batch(["c", "c"]), class_text(13));
+    assert_eq!(texts.batch(["a", "other", "a"]), class_text(9));
+    assert_eq!(texts.batch(["c", "c"]), class_text(13));
 }
 
 #[test]
 fn permuting_the_samples_permutes_their_texts() {
     let (texts, cases, order) = (texts(), ["a", "b", "c", "b"], [2, 0, 3, 1]);
-    let before = texts.of_batch(cases);
-    let after = texts.of_batch(order.map(|at: usize| cases[at]));
+    let before = texts.batch(cases);
+    let after = texts.batch(order.map(|at: usize| cases[at]));
     assert_eq!((before.num_texts, after.num_texts), (4, 4));
     let parts = [(&before.full, &after.full, CLASSES), (&before.concepts, &after.concepts, CLASSES * 4)];
     for (before, after, rows) in parts {
@@ -62,7 +65,7 @@ fn permuting_the_samples_permutes_their_texts() {
 }
 
 #[test]
-fn a_sample_is_seen_with_its_own_text_whatever_the_texts_of_others() {
+fn the_output_of_a_sample_does_not_depend_on_the_texts_of_others() {
     let device = Device::flex();
     let (texts, cases) = (texts(), ["b", "a", "c"]);
     let images = DropoutRng::new(2, 0).normal([cases.len(), 1, 32, 32, 32], &device);
@@ -71,13 +74,13 @@ fn a_sample_is_seen_with_its_own_text_whatever_the_texts_of_others() {
         config.fusion.block = form;
         let model: BiPvlSeg =
             config.init(HeadConfig::exclusive(CLASSES), [32; 3], &mut Initializer::new(1, &device));
-        let together = TextInput::new(&texts.of_batch(cases), &device);
+        let together = TextInput::new(&texts.batch(cases), &device);
         let together = model.forward(images.clone(), &together, None);
         let near =
             |one: Tensor<5>, other: Tensor<5>| (one - other).abs().max().into_scalar::<f32>() < TOLERANCE;
         for (at, case) in cases.into_iter().enumerate() {
             let image = images.clone().slice_dim(0, at..at + 1);
-            let alone = model.forward(image, &TextInput::new(texts.of(case), &device), None);
+            let alone = model.forward(image, &TextInput::new(texts.for_case(case), &device), None);
             assert!(near(alone.logits, together.logits.clone().slice_dim(0, at..at + 1)), "{form:?}, {case}");
             let concepts = together.concept_embedding.clone().unwrap().slice_dim(0, at..at + 1);
             assert!(
@@ -89,7 +92,7 @@ fn a_sample_is_seen_with_its_own_text_whatever_the_texts_of_others() {
 }
 
 #[test]
-fn another_text_gives_other_logits() {
+fn logits_depend_on_the_text() {
     let device = Device::flex();
     let model = narrow().init(HeadConfig::exclusive(CLASSES), [32; 3], &mut Initializer::new(1, &device));
     let image: Tensor<5> = DropoutRng::new(2, 0).normal([1, 1, 32, 32, 32], &device);
@@ -101,7 +104,7 @@ fn another_text_gives_other_logits() {
 }
 
 #[test]
-fn aligning_samples_with_equal_texts_costs_what_one_text_for_all_costs() {
+fn the_alignment_loss_of_equal_texts_equals_that_of_a_shared_text() {
     let device = Device::flex();
     let mut noise = DropoutRng::new(1, 0);
     let vision: Tensor<3> = noise.normal([2, 4, 8], &device);
@@ -123,7 +126,7 @@ fn aligning_samples_with_equal_texts_costs_what_one_text_for_all_costs() {
 }
 
 #[test]
-fn a_sample_says_which_case_it_was_cut_from() {
+fn a_sample_names_the_case_it_was_cropped_from() {
     let (folder, dataset) = drawn::dataset(4);
     let intensity = Intensity::ClipAndScale { a_min: 0.0, a_max: 2048.0 };
     let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: [4, 4, 4] };
@@ -167,7 +170,7 @@ fn class(name: &str, sentence: &str) -> String {
 }
 
 #[test]
-fn descriptions_of_a_case_lie_beside_its_folder_of_images() {
+fn case_descriptions_are_found_beside_the_image_folder() {
     let (folder, dataset) = drawn::dataset(2);
     assert_eq!(dataset.cases[0].descriptions_path(), None);
     write(folder.path(), "descriptionsTr/case_01.toml", &class("box", "Here."));
@@ -182,28 +185,31 @@ fn descriptions_of_a_case_lie_beside_its_folder_of_images() {
 }
 
 #[test]
-fn a_case_describes_some_classes_and_leaves_the_others_as_they_are() {
+fn case_descriptions_override_only_the_described_classes() {
     let folder = TempDir::new().unwrap();
     let file = |name: &str| folder.path().join(name);
     write(folder.path(), "all.toml", &(class("Box", "Anywhere.") + &class("plate", "Behind.")));
     write(folder.path(), "own.toml", &class("box", "On the left."));
     let common = Descriptions::read(&file("all.toml")).unwrap();
-    let own = common.of_case(&file("own.toml")).unwrap();
+    let own = common.with_case_overrides(&file("own.toml")).unwrap();
     let said = |all: &Descriptions, at: usize| all.classes[at].concepts[0].sentence.clone();
     assert_eq!((said(&own, 0), own.classes[0].class.as_str()), ("On the left.".to_owned(), "Box"));
     assert_eq!(own.classes[1], common.classes[1]);
 
-    let tokenizer = Tokenizer::built_in(&own);
+    let tokenizer = Tokenizer::from_descriptions(&own);
     let [common, own] = [common, own].map(|all| tokenizer.encode_classes(&all).full.ids);
     assert_ne!(common.row(0), own.row(0));
 
     let refused = |text: &str, words: &str| {
         write(folder.path(), "own.toml", text);
         let all = Descriptions::read(&file("all.toml")).unwrap();
-        let message = all.of_case(&file("own.toml")).unwrap_err().to_string();
+        let message = all.with_case_overrides(&file("own.toml")).unwrap_err().to_string();
         assert!(message.contains("own.toml") && message.contains(words), "{message}");
     };
-    refused(&class("bowl", "Here."), "found one of \"bowl\"");
-    refused(&class("box", "Here.").replace("location", "shape"), "the concept");
+    refused(&class("bowl", "Here."), "`bowl` is not a class, the classes are: Box, plate");
+    // The class of the file is named, not another one of the run.
+    refused(&class("box", "Here.").replace("location", "shape"), "class `box` lacks the concept `location`");
+    let extra = format!("{}shape = \"Thin.\"\n", class("plate", "Here."));
+    refused(&extra, "class `plate` has the concept `shape`, the others have only: location");
     refused("", "class");
 }

@@ -41,7 +41,7 @@ fn a_map_is_the_difference_of_two_predictions() {
     let without = scene.logits(&prepared.image, &[box_text, shorter]);
     let expected = (with - without).index_axis(Axis(0), 2).to_owned();
 
-    let texts = descriptions().full_texts_without(1, 0);
+    let texts = descriptions().prompts_without_concept(1, 0);
     let change = probe.occlude_concept(1, &[scene.tokenizer.encode(&texts)]);
     assert_eq!(change.logits.voxels(), &expected);
     assert!(expected.iter().any(|change| change.abs() > 1e-4), "the sentence changes the logits");
@@ -67,7 +67,7 @@ fn a_class_that_the_reference_lacks_has_no_inside() {
     let predictor = scene.predictor();
     let probe = probe_of(&predictor, &dataset.cases[0]).unwrap().unwrap();
     let change =
-        probe.occlude_concept(1, &[scene.tokenizer.encode(&descriptions().full_texts_without(1, 1))]);
+        probe.occlude_concept(1, &[scene.tokenizer.encode(&descriptions().prompts_without_concept(1, 1))]);
     assert!(change.inside.is_none() && change.outside.is_some_and(|mean| mean > 0.0));
 }
 

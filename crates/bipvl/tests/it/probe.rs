@@ -11,7 +11,7 @@ use bipvl::{
     },
     text::{
         Synonyms, Tokens,
-        variants::{KINDS, Options, Variants},
+        perturbations::{Perturbation, PerturbationContext, PerturbationSet},
     },
 };
 use bipvl_imaging::LabelMap;
@@ -35,7 +35,7 @@ const TOLERANCE: f32 = 1e-4;
 struct Scene {
     predictor: Predictor,
     labels: [Vec<u16>; 2],
-    variants: Variants,
+    variants: PerturbationSet,
     tokens: Vec<Tokens>,
 }
 
@@ -43,11 +43,11 @@ impl Scene {
     fn new() -> Self {
         let asked = Asked::new(FusionDirection::Bidirectional);
         let (predictor, tokenizer) = (asked.predictor(), asked.tokenizer);
-        let synonyms = Synonyms::built_in();
-        let kinds = KINDS.map(|(_, kind)| kind);
-        let options = Options { seed: 1, kinds: &kinds, paraphrases: &[], synonyms: &synonyms };
-        let variants = Variants::of(&descriptions(), &options);
-        let tokens = variants.made.iter().map(|variant| tokenizer.encode(&variant.texts)).collect();
+        let synonyms = Synonyms::builtin();
+        let kinds = Perturbation::ALL;
+        let options = PerturbationContext { seed: 1, kinds: &kinds, paraphrases: &[], synonyms: &synonyms };
+        let variants = PerturbationSet::new(&descriptions(), &options);
+        let tokens = variants.texts.iter().map(|variant| tokenizer.encode(&variant.texts)).collect();
         Self { predictor, labels: LABELS.map(|label| vec![label]), variants, tokens }
     }
 
@@ -56,7 +56,7 @@ impl Scene {
             predictor: &self.predictor,
             labels: &self.labels,
             relabel: &[],
-            variants: &self.variants.made,
+            variants: &self.variants.texts,
             tokens: &self.tokens,
             network: network.to_owned(),
         })
@@ -94,7 +94,7 @@ fn the_text_as_trained_gives_the_same_label_map_as_a_prediction() {
     let expected = scene.predict(&dataset.cases[0]);
     assert!(LABELS.iter().any(|label| count(&expected, *label) > 0), "something is found");
     let (answers, heard) = scene.ask("n", &dataset.cases[0], &folder.path().join("results.jsonl"));
-    assert_eq!((answers.len(), heard), (scene.variants.made.len(), scene.variants.made.len()));
+    assert_eq!((answers.len(), heard), (scene.variants.texts.len(), scene.variants.texts.len()));
     let trained = &answers[0];
     assert_eq!((trained.variant.as_str(), trained.changed_ml), ("as trained", 0.0));
     for (class, label) in LABELS.into_iter().enumerate() {
@@ -196,10 +196,10 @@ fn answer(changed_ml: f64, classes: [CaseMeasurement; 2]) -> PromptResult {
 /// the other text takes 0.25 from each.
 #[test]
 fn a_text_is_compared_with_the_trained_one_case_by_case() {
-    let kinds = [KINDS[9].1];
-    let synonyms = Synonyms::built_in();
-    let options = Options { seed: 1, kinds: &kinds, paraphrases: &[], synonyms: &synonyms };
-    let variants = Variants::of(&descriptions(), &options);
+    let kinds = [Perturbation::Empty];
+    let synonyms = Synonyms::builtin();
+    let options = PerturbationContext { seed: 1, kinds: &kinds, paraphrases: &[], synonyms: &synonyms };
+    let variants = PerturbationSet::new(&descriptions(), &options);
     let answers = [
         vec![
             answer(0.0, [found(Some(1.0), 3.0), found(Some(0.5), 1.0)]),

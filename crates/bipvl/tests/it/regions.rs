@@ -8,7 +8,7 @@ use bipvl::{
         Dataset, DatasetOverrides, DatasetReport, Intensity, LabelRemap, Labeling, PreprocessConfig, Regions,
         read_classes,
     },
-    describe::Statistics,
+    describe::DatasetStatistics,
     infer::{InferConfig, Predictor, PredictorInput},
     nn::{
         HeadConfig, ModelSize,
@@ -148,7 +148,7 @@ fn regions_are_counted_and_measured_as_unions_of_their_labels() {
     let twice = read(&[("all", &[2, 1]), ("again", &[1])], &[LabelRemap { from: 4, to: 1 }]);
     assert_eq!(counts(&twice).1, [(4, "all, again".to_owned(), 24)]);
 
-    let statistics = Statistics::measure(&nested, 1, |_| {}).unwrap();
+    let statistics = DatasetStatistics::measure(&nested, 1, |_| {}).unwrap();
     let volumes = statistics.classes.iter().map(|class| (class.as_ref().unwrap().volume_ml * 1000.0).round());
     assert_eq!(volumes.collect::<Vec<_>>(), [69.0, 45.0]);
 }

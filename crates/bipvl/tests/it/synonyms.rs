@@ -1,8 +1,8 @@
-//! Names of organs: those that data sets use, sides by rule, and a user's own.
+//! Synonyms: class names of public data sets, composed sides, user files, description overrides.
 
 use std::path::PathBuf;
 
-use bipvl::text::{Descriptions, Synonyms};
+use bipvl::text::{Descriptions, Error, Synonyms};
 use tempfile::TempDir;
 
 /// The classes of AMOS22 in the order of their labels, as its `dataset.json` spells them, and what they are.
@@ -63,8 +63,8 @@ fn write(folder: &TempDir, name: &str, text: &str) -> PathBuf {
 }
 
 #[test]
-fn the_classes_of_data_sets_are_known() {
-    let synonyms = Synonyms::built_in();
+fn class_names_of_public_data_sets_have_a_canonical_name() {
+    let synonyms = Synonyms::builtin();
     for (name, organ) in AMOS22.into_iter().chain(OTHERS) {
         assert_eq!(synonyms.canonical(name), Some(organ), "{name}");
         assert_eq!(synonyms.canonical(organ), Some(organ), "{organ}");
@@ -72,8 +72,8 @@ fn the_classes_of_data_sets_are_known() {
 }
 
 #[test]
-fn no_two_classes_of_one_data_set_are_the_same_organ() {
-    let synonyms = Synonyms::built_in();
+fn no_two_classes_of_a_data_set_share_an_organ() {
+    let synonyms = Synonyms::builtin();
     let classes = owned(&AMOS22.map(|(name, _)| name));
     for (place, class) in classes.iter().enumerate() {
         assert_eq!(synonyms.find_classes(class, &classes), [place], "{class}");
@@ -82,7 +82,7 @@ fn no_two_classes_of_one_data_set_are_the_same_organ() {
 
 #[test]
 fn sides_are_composed_in_any_order_and_language() {
-    let synonyms = Synonyms::built_in();
+    let synonyms = Synonyms::builtin();
     for name in ["left kidney", "Kidney, left", "kidney_L", "lt kidney", "ren sinister", "LK", "left kidneys"]
     {
         assert_eq!(synonyms.canonical(name), Some("left kidney"), "{name}");
@@ -94,8 +94,8 @@ fn sides_are_composed_in_any_order_and_language() {
 }
 
 #[test]
-fn a_name_without_a_side_means_both() {
-    let synonyms = Synonyms::built_in();
+fn a_paired_organ_without_a_side_matches_both() {
+    let synonyms = Synonyms::builtin();
     let classes = owned(&["spleen", "kidney_right", "left kidney", "Hepar"]);
     assert_eq!(synonyms.find_classes("kidneys", &classes), [1, 2]);
     assert_eq!(synonyms.find_classes("ren dexter", &classes), [1]);
@@ -106,13 +106,13 @@ fn a_name_without_a_side_means_both() {
 }
 
 #[test]
-fn unknown_classes_are_found_by_their_very_name() {
+fn unknown_organs_match_by_class_name() {
     let classes = owned(&["right twin", "Left Twin"]);
-    assert_eq!(Synonyms::built_in().find_classes("left_twin", &classes), [1]);
+    assert_eq!(Synonyms::builtin().find_classes("left_twin", &classes), [1]);
 }
 
 #[test]
-fn a_file_adds_names_and_is_refused_where_it_contradicts_itself() {
+fn a_user_file_extends_the_table_unless_it_contradicts_itself() {
     let folder = TempDir::new().unwrap();
     let names = "[single]\n\"liver\" = [\"Leber\"]\n\"left twin\" = [\"L2\"]\n[paired]\n\"ren\" = [\"Niere\"]\n\"gizmo\" = []\n";
     let synonyms = Synonyms::with_file(&write(&folder, "names.toml", names)).unwrap();
@@ -125,11 +125,11 @@ fn a_file_adds_names_and_is_refused_where_it_contradicts_itself() {
 
     let refusal = |text: &str| {
         let error = Synonyms::with_file(&write(&folder, "bad.toml", text)).unwrap_err().to_string();
-        assert!(error.contains("bad.toml: expected "), "{error}");
+        assert!(error.contains("bad.toml: "), "{error}");
         error
     };
     let twice = refusal("[single]\n\"a\" = [\"x\"]\n\"b\" = [\"X\"]\n");
-    assert!(twice.contains("one organ for \"X\"") && twice.contains("\"a\" and \"b\""), "{twice}");
+    assert!(twice.contains("`X` stands for both `a` and `b`"), "{twice}");
     assert!(refusal("[single]\n\"a\" = 3\n").contains("line 2"));
     assert!(refusal("[pairs]\n").contains("pairs"));
     assert!(
@@ -144,32 +144,33 @@ fn described(class: &str, concept: &str) -> String {
 }
 
 #[test]
-fn descriptions_replace_those_of_the_classes_they_name() {
+fn descriptions_override_those_of_matching_classes() {
     let folder = TempDir::new().unwrap();
     let read = |name: &str, text: &str| Descriptions::read(&write(&folder, name, text)).unwrap();
     let trained = read("trained.toml", &(described("kidney_left", "shape") + &described("liver", "shape")));
-    let synonyms = Synonyms::built_in();
+    let synonyms = Synonyms::builtin();
     let path = folder.path().join("new.toml");
 
     let part = read("new.toml", &described("Hepar", "texture"));
-    let replaced = trained.replaced_by(&path, &part, &synonyms).unwrap();
+    let replaced = trained.override_with(&path, &part, &synonyms).unwrap();
     assert_eq!(replaced.classes[0], trained.classes[0], "what is not described keeps its text");
     assert_eq!(replaced.classes[1].class, "liver");
     assert_eq!(replaced.classes[1].prompt(), "Title of Hepar. Texture: As Hepar is.");
 
-    let refusal =
-        |text: &str| trained.replaced_by(&path, &read("new.toml", text), &synonyms).unwrap_err().to_string();
+    let refusal = |text: &str| trained.override_with(&path, &read("new.toml", text), &synonyms).unwrap_err();
     let unknown = refusal(&described("spleen", "shape"));
     assert!(
-        unknown.contains("new.toml: expected one class for \"spleen\" among kidney_left, liver, found none"),
+        matches!(&unknown, Error::UnknownClass { class, classes, .. } if class == "spleen" && classes[1] == "liver"),
         "{unknown}"
     );
     let twice = refusal(&(described("hepar", "shape") + &described("liver", "shape")));
     assert!(
-        twice.contains("one description of the class \"liver\", found \"hepar\" and \"liver\""),
+        matches!(&twice, Error::ConflictingDescriptions { class, first, .. } if (&**class, &**first) == ("liver", "hepar")),
         "{twice}"
     );
     let pair = read("pair.toml", &(described("left kidney", "shape") + &described("right kidney", "shape")));
-    let both = pair.replaced_by(&path, &read("new.toml", &described("kidney", "shape")), &synonyms);
-    assert!(both.unwrap_err().to_string().contains("found left kidney and right kidney"));
+    let both = pair.override_with(&path, &read("new.toml", &described("kidney", "shape")), &synonyms);
+    assert!(
+        matches!(both, Err(Error::AmbiguousClass { matches, .. }) if matches == ["left kidney", "right kidney"])
+    );
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bipvl::{
     device::{DeviceKind, Precision},
     infer::{BlendMode, TestTimeMirroring},
-    text::variants::Kind,
+    text::perturbations::Perturbation,
 };
 use bipvl_metrics::Convention;
 use clap::{Args, ValueEnum, value_parser};
@@ -123,10 +123,10 @@ pub(crate) struct ProbeArgs {
     /// Use only the first N cases, by name.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     pub(crate) max_cases: Option<u32>,
-    /// Text perturbations to apply, comma-separated: names, paraphrase, typos, sides, dropped, shuffled, absent,
-    /// nonsense, empty [default: all].
+    /// Text perturbations to apply, comma-separated: class-names, paraphrase, typos, laterality-swap,
+    /// concept-dropout, shuffle, absent-organ, pseudowords, empty [default: all].
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
-    pub(crate) perturbations: Vec<Kind>,
+    pub(crate) perturbations: Vec<Perturbation>,
     /// Descriptions with the same meaning in other words (TOML or CSV), for all classes or some; repeatable.
     /// They count as paraphrases, in addition to the generated ones.
     #[arg(long, value_name = "FILE")]

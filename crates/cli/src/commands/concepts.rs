@@ -19,7 +19,7 @@ pub(super) fn concepts(
     let Some(case) = richest(cases, scores) else { return Ok(Concepts::Left("no case was judged")) };
     let data = &run.config.data;
     let descriptions = match run.case_descriptions_path(case) {
-        Some(file) => run.descriptions.of_case(&file)?,
+        Some(file) => run.descriptions.with_case_overrides(&file)?,
         None => run.descriptions.clone(),
     };
     let whole: Vec<String> = descriptions.classes.iter().map(Description::prompt).collect();
@@ -35,7 +35,7 @@ pub(super) fn concepts(
     let mut effects = Vec::with_capacity(sentences);
     for (class, description) in descriptions.classes.iter().enumerate() {
         for (place, concept) in description.concepts.iter().enumerate() {
-            let without = run.tokens(&descriptions.full_texts_without(class, place));
+            let without = run.tokens(&descriptions.prompts_without_concept(class, place));
             let change = probe.occlude_concept(class, &[without]);
             effects.push(Effect::new(class, &concept.name, &concept.sentence, &change));
             bar.inc(1);

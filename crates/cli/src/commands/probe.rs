@@ -10,7 +10,7 @@ use bipvl::{
     run::RunDir,
     text::{
         Descriptions, Synonyms,
-        variants::{KINDS, Kind, Options, Variants},
+        perturbations::{Perturbation, PerturbationContext, PerturbationSet},
     },
 };
 use bipvl_io::atomic_write;
@@ -88,9 +88,9 @@ fn cases(
 }
 
 /// The texts that the flags ask for.
-fn variants(args: &ProbeArgs, run: &RunDir, synonyms: &Synonyms) -> Result<Variants> {
-    let all = KINDS.map(|(_, kind)| kind);
-    let kinds: &[Kind] = if args.perturbations.is_empty() { &all } else { &args.perturbations };
+fn variants(args: &ProbeArgs, run: &RunDir, synonyms: &Synonyms) -> Result<PerturbationSet> {
+    let all = Perturbation::ALL;
+    let kinds: &[Perturbation] = if args.perturbations.is_empty() { &all } else { &args.perturbations };
     let mut paraphrases: Vec<(String, Descriptions)> = Vec::new();
     let mut names = HashSet::new();
     for file in &args.paraphrases {
@@ -102,8 +102,8 @@ fn variants(args: &ProbeArgs, run: &RunDir, synonyms: &Synonyms) -> Result<Varia
         wording::warn_of_cuts(run, file, &descriptions);
         paraphrases.push((name, descriptions));
     }
-    let options = Options { seed: args.seed, kinds, paraphrases: &paraphrases, synonyms };
-    Ok(Variants::of(&run.descriptions, &options))
+    let options = PerturbationContext { seed: args.seed, kinds, paraphrases: &paraphrases, synonyms };
+    Ok(PerturbationSet::new(&run.descriptions, &options))
 }
 
 /// The answers of all cases, `[cases][variants]`.
@@ -112,24 +112,24 @@ fn ask(
     predictor: &Predictor,
     (labels, relabel): (&[Vec<u16>], &[LabelRemap]),
     cases: &[Case],
-    variants: &Variants,
+    variants: &PerturbationSet,
     answers: &mut ResultCache,
 ) -> Result<Vec<Vec<bipvl::probe::PromptResult>>> {
-    let tokens: Vec<_> = variants.made.iter().map(|variant| run.tokens(&variant.texts)).collect();
+    let tokens: Vec<_> = variants.texts.iter().map(|variant| run.tokens(&variant.texts)).collect();
     let probe = TextSensitivity::new(TextSensitivityInput {
         predictor,
         labels,
         relabel,
-        variants: &variants.made,
+        variants: &variants.texts,
         tokens: &tokens,
         network: format!("{}{}", file_fingerprint(&run.best_checkpoint())?, run.config.to_toml()),
     });
-    let bar = progress::bar("probing", cases.len() * variants.made.len());
+    let bar = progress::bar("probing", cases.len() * variants.texts.len());
     let mut all = Vec::with_capacity(cases.len());
     for (place, case) in cases.iter().enumerate() {
         bar.set_message(case.id.clone());
         all.push(probe.evaluate(case, answers, &mut || bar.inc(1))?);
-        bar.set_position(((place + 1) * variants.made.len()) as u64);
+        bar.set_position(((place + 1) * variants.texts.len()) as u64);
     }
     bar.finish_and_clear();
     Ok(all)

@@ -143,7 +143,7 @@ pub(super) fn of_cases(
     if !files.is_empty() {
         tracing::info!("{} of {} cases have descriptions of their own", files.len(), dataset.cases.len());
     }
-    files.into_iter().map(|(case, file)| Ok((case, descriptions.of_case(&file)?))).collect()
+    files.into_iter().map(|(case, file)| Ok((case, descriptions.with_case_overrides(&file)?))).collect()
 }
 
 /// The configuration and the descriptions that the flags ask for.

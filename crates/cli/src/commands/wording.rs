@@ -10,13 +10,13 @@ use bipvl::{
 
 /// The names that mean the same organ: built in, and those of a file.
 pub(crate) fn synonyms(file: Option<&Path>) -> Result<Synonyms> {
-    Ok(file.map_or_else(|| Ok(Synonyms::built_in()), Synonyms::with_file)?)
+    Ok(file.map_or_else(|| Ok(Synonyms::builtin()), Synonyms::with_file)?)
 }
 
 /// The run's descriptions with those of a file in the place of the classes that it describes.
 pub(crate) fn replaced(run: &RunDir, file: &Path, synonyms: &Synonyms) -> Result<Descriptions> {
     let others = Descriptions::read(file)?;
-    Ok(run.descriptions.replaced_by(file, &others, synonyms)?)
+    Ok(run.descriptions.override_with(file, &others, synonyms)?)
 }
 
 /// Tells of texts that the network does not read to the end.

@@ -97,7 +97,7 @@ fn a_class_without_a_description_is_named() {
     let scene = Scene::new();
     scene.replace("descriptions.toml", "name = \"rod\"", "name = \"stick\"");
     scene.train("run", &[]).fails_saying(&[
-        "descriptions.toml: expected a description of the class \"rod\"",
+        "descriptions.toml: class `rod` is not described",
         "found only right twin, left twin, stick, ball",
     ]);
     assert!(!scene.path("run").exists());

@@ -33,7 +33,7 @@ fn a_case_may_have_descriptions_of_its_own() {
         .refuses_saying(&["--descriptions", "--case-descriptions"]);
     scene.write_text("others/new.toml", &OWN.replace("rod", "bar"));
     let with = |folder: &str| scene.bipvl(&[&predict[..], &["--case-descriptions", folder]].concat());
-    with("others").fails_saying(&["others/new.toml", "one of \"bar\""]);
+    with("others").fails_saying(&["others/new.toml: `bar` is not a class"]);
     with("data").fails_saying(&["data: expected a file named after a scan, found none"]);
 }
 

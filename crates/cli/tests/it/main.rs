@@ -5,7 +5,7 @@
 mod ablate;
 mod bad_input;
 mod bench;
-mod describing;
+mod describe;
 mod recipes;
 mod folds;
 mod case_texts;

@@ -60,7 +60,7 @@ fn descriptions_of_some_classes_replace_the_trained_ones() {
 
     scene.write_text("wrong.toml", &described("liver"));
     predict(&scene, "wrong", &["--descriptions", "wrong.toml"]).fails_saying(&[
-        "wrong.toml: expected one class for \"liver\" among right twin, left twin, rod, ball, found none",
+        "wrong.toml: `liver` is not a class, the classes are: right twin, left twin, rod, ball",
     ]);
 }
 
@@ -77,7 +77,7 @@ fn a_probe_compares_texts_and_goes_on_where_it_was_stopped() {
         "--paraphrases",
         "other.toml",
         "--perturbations",
-        "paraphrase,shuffled,empty",
+        "paraphrase,shuffle,empty",
     ];
     let outcome = scene.bipvl(&args).succeeds();
     assert_eq!(scene.names("run/probe"), ["results.jsonl", "probe.html", "probe.json", "probe.md"]);
@@ -127,7 +127,7 @@ fn a_probe_finds_the_classes_of_another_data_set_under_its_own_names() {
         "--out",
         "p",
         "--perturbations",
-        "names",
+        "class-names",
         "--max-cases",
         "1",
     ];
@@ -147,6 +147,6 @@ fn what_cannot_be_probed_is_told_of() {
     scene.bipvl(&probe).fails_saying(&["run: expected the folder of a run"]);
     scene
         .bipvl(&[&probe[..], &["--perturbations", "typo"]].concat())
-        .refuses_saying(&["expected one of as-trained, names, paraphrase", "found \"typo\""]);
+        .refuses_saying(&["unknown perturbation `typo`", "class-names, paraphrase"]);
     scene.bipvl(&[&probe[..], &["--max-cases", "0"]].concat()).refuses_saying(&["0 is not in 1.."]);
 }

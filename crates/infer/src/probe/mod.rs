@@ -18,7 +18,7 @@ use crate::Predictor;
 use crate::{Error, Result};
 use bipvl_data::{Case, LabelRemap, ensure_same_grid, file_fingerprint, read_reference};
 use bipvl_nn::EncodedText;
-use bipvl_text::{Tokens, variants::Variant};
+use bipvl_text::{Tokens, perturbations::PerturbedText};
 
 /// A network and the texts that it is asked with.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct TextSensitivity<'a> {
 /// One text for all classes.
 #[derive(Debug)]
 struct EncodedPrompts<'a> {
-    variant: &'a Variant,
+    variant: &'a PerturbedText,
     encoded: Vec<EncodedText>,
 }
 
@@ -47,7 +47,7 @@ pub struct TextSensitivityInput<'a> {
     /// Labels of references that count as others.
     pub relabel: &'a [LabelRemap],
     /// The text as trained, then others.
-    pub variants: &'a [Variant],
+    pub variants: &'a [PerturbedText],
     /// The tokens of each variant, `[classes, tokens]`.
     pub tokens: &'a [Tokens],
     /// All that an answer depends on besides text and case, such as the weights: when it changes, answers

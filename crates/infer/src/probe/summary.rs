@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::{CaseMeasurement, PromptResult};
-use bipvl_text::variants::{Kind, Variant, Variants};
+use bipvl_text::perturbations::{Perturbation, PerturbationSet, PerturbedText};
 
 /// All that a probe found, as it is written to JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub struct PerturbationRow {
     /// What was done to the text, in words.
     pub variant: String,
     /// What was done to the text.
-    pub kind: Kind,
+    pub kind: Perturbation,
     /// The class whose text alone was replaced.
     pub class: Option<String>,
     /// Texts that are longer than what the network reads of them.
@@ -79,13 +79,13 @@ impl SensitivitySummary {
     /// Compares the answers, `[cases][variants]`, with those to the first variant. `count_truncated` tells how many of
     /// the texts of a variant are too long.
     pub fn of(
-        variants: &Variants,
+        variants: &PerturbationSet,
         classes: &[String],
         answers: &[Vec<PromptResult>],
         bootstrap: Bootstrap,
         count_truncated: &dyn Fn(&[String]) -> usize,
     ) -> Self {
-        let row = |(place, variant): (usize, &Variant)| PerturbationRow {
+        let row = |(place, variant): (usize, &PerturbedText)| PerturbationRow {
             variant: variant.name.clone(),
             kind: variant.kind,
             class: variant.class.map(|class| classes[class].clone()),
@@ -103,7 +103,7 @@ impl SensitivitySummary {
         Self {
             cases: answers.len(),
             bootstrap,
-            rows: variants.made.iter().enumerate().map(row).collect(),
+            rows: variants.texts.iter().enumerate().map(row).collect(),
             skipped: skipped
                 .map(|(variant, reason)| SkippedPerturbation {
                     variant: variant.clone(),

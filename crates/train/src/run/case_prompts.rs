@@ -44,13 +44,14 @@ impl RunDir {
     ///
     /// When the file cannot be read or does not fit the descriptions of the run.
     pub fn case_text(&self, file: &Path) -> Result<ClassText> {
-        Ok(self.tokenizer.encode_classes(&self.descriptions.of_case(file)?))
+        Ok(self.tokenizer.encode_classes(&self.descriptions.with_case_overrides(file)?))
     }
 
     /// The texts of these cases.
     pub(super) fn texts<'a>(&self, cases: impl Iterator<Item = &'a Case>) -> Result<CaseTexts> {
         let with_files = cases.filter_map(|case| Some((case.id.clone(), self.case_descriptions_path(case)?)));
-        let own = with_files.map(|(id, file)| Ok((id, self.case_text(&file)?))).collect::<Result<_>>()?;
-        Ok(CaseTexts { common: self.tokenizer.encode_classes(&self.descriptions), own })
+        let per_case =
+            with_files.map(|(id, file)| Ok((id, self.case_text(&file)?))).collect::<Result<_>>()?;
+        Ok(CaseTexts { shared: self.tokenizer.encode_classes(&self.descriptions), per_case })
     }
 }

@@ -11,7 +11,7 @@ use bipvl::{
     config::Config,
     data::Dataset,
     nn::bifusion::FusionDirection,
-    text::{Descriptions, Rewrite, permuted_across_cases},
+    text::{Descriptions, TextAblation, permuted_across_cases},
     train::loss::{AlignmentLoss, LossWeighting},
 };
 
@@ -39,7 +39,7 @@ enum Change {
     VisionOnly,
     Alignment(AlignmentLoss),
     Weighting(LossWeighting),
-    Text(Rewrite),
+    Text(TextAblation),
     /// Per-case descriptions are permuted across cases.
     OtherCases,
     /// A pretrained text encoder; `None` for finished runs whose folder is not given again.
@@ -86,27 +86,27 @@ const BUILT_IN: [Ablation; 15] = [
     ablation("global-alignment", "alignment", "global", Change::Alignment(AlignmentLoss::Global)),
     ablation("local-alignment", "alignment", "local", Change::Alignment(AlignmentLoss::Local)),
     ablation("fixed-weights", "loss weighting", "fixed", Change::Weighting(LossWeighting::Fixed)),
-    ablation("names", "text", "class names only", Change::Text(Rewrite::Names)),
+    ablation("names", "text", "class names only", Change::Text(TextAblation::ClassNames)),
     ablation(
         "ambiguous",
         "text",
         "ambiguous: the same vague sentences for all",
-        Change::Text(Rewrite::Ambiguous),
+        Change::Text(TextAblation::Ambiguous),
     ),
     ablation(
         "misaligned",
         "text",
         "misaligned: the whole text of another class",
-        Change::Text(Rewrite::Misaligned),
+        Change::Text(TextAblation::Misaligned),
     ),
     ablation(
         "shuffled",
         "text",
         "shuffled: sentences of other classes below the titles",
-        Change::Text(Rewrite::Shuffled),
+        Change::Text(TextAblation::Shuffled),
     ),
     ablation("other-cases", "text", "the text of another case", Change::OtherCases),
-    ablation("report", "text", "free-form report sentences", Change::Text(Rewrite::Report)),
+    ablation("report", "text", "free-form report sentences", Change::Text(TextAblation::Report)),
 ];
 
 const fn ablation(
@@ -230,7 +230,7 @@ impl Ablation {
         let with_text = || dataset.cases.iter().filter(|case| case.descriptions_path().is_some()).count();
         match &self.change {
             Change::TextEncoder(None) => Some(format!("--encoder {}=DIR", self.name)),
-            Change::Text(Rewrite::Misaligned | Rewrite::Shuffled) if dataset.classes.len() < 2 => {
+            Change::Text(TextAblation::Misaligned | TextAblation::Shuffled) if dataset.classes.len() < 2 => {
                 Some("two classes".to_owned())
             }
             Change::OtherCases if with_text() < 2 => Some("two cases with per-case descriptions".to_owned()),

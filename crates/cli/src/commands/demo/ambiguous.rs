@@ -19,8 +19,8 @@ const BOTH_WAYS: usize = 4;
 /// Further bodies to learn from, there once. Their first organ is on the right, as if that were usual: the image
 /// then begins to tell sides apart, which nothing rewards while both are equally likely and no text is heeded.
 const ONCE: usize = 4;
-const DESCRIPTIONS: &str = include_str!("../../../../../descriptions/told.toml");
-const CONFIG: &str = include_str!("../../../../../configs/told.toml");
+const DESCRIPTIONS: &str = include_str!("../../../../../descriptions/ambiguous.toml");
+const CONFIG: &str = include_str!("../../../../../configs/ambiguous.toml");
 
 /// Learns from cases with texts of their own, then segments new cases twice.
 pub(super) fn run(args: &DemoArgs) -> Result<()> {

@@ -147,12 +147,12 @@ fn template(class: &str, dataset: &Dataset) -> Vec<Value> {
         }
         Modality::Mr => "MR; intensities are signal, so never speak of Hounsfield units or attenuation",
     };
-    let name = ClassName::parse(class).in_words();
+    let name = ClassName::parse(class).to_phrase();
     let others: Vec<String> = dataset
         .classes
         .iter()
         .filter(|other| *other != class)
-        .map(|other| ClassName::parse(other).in_words())
+        .map(|other| ClassName::parse(other).to_phrase())
         .collect();
     let system = "You are a radiologist who describes what is visible of a structure in a 3-D scan, for a program \
         that learns to find it. You answer with one JSON object and nothing else.";
@@ -198,7 +198,7 @@ fn description(class: &str, modality: Modality, content: &str) -> Result<Descrip
         None => bail!("expected the key \"{name}\", found none"),
     };
     let concepts = PAPER_CONCEPTS.iter().map(concept).collect::<Result<_>>()?;
-    let title = bipvl::describe::prompt_title(&ClassName::parse(class).in_words(), modality);
+    let title = bipvl::describe::prompt_title(&ClassName::parse(class).to_phrase(), modality);
     let description = Description { class: class.to_owned(), title, concepts };
     let findings = lint_class(&description, Some(modality));
     match findings.iter().find(|finding| finding.severity == Severity::Error) {

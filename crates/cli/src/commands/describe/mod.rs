@@ -8,7 +8,7 @@ use std::{cell::OnceCell, path::Path};
 use anyhow::{Context, Result, bail};
 use bipvl::{
     data::{Case, Dataset, Modality},
-    describe::{Finding, Severity, Statistics, known, lint, prompt_title},
+    describe::{DatasetStatistics, Finding, Severity, builtin_description, lint, prompt_title},
     text::{ClassName, Concept, Description, Descriptions, PAPER_CONCEPTS, Tokenizer},
 };
 use bipvl_io::atomic_write;
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<()> {
 #[expect(clippy::print_stdout, reason = "the findings are what the command is for")]
 fn lint_file(args: &LintArgs) -> Result<()> {
     let (file, data) = (&args.file, args.data.as_deref());
-    let descriptions = Descriptions::read_draft(file)?;
+    let descriptions = Descriptions::read_unchecked(file)?;
     let dataset = data.map(Dataset::open).transpose()?;
     let findings =
         findings(&descriptions, dataset.as_ref().map(|dataset| dataset.modality), args.tokenizer.as_deref())?;
@@ -123,7 +123,7 @@ fn head(dataset: &Dataset, sources: &[Option<String>]) -> String {
 /// A class of which no source tells: its name and title, and concepts without a sentence.
 fn gap(class: &str, modality: Modality) -> Description {
     let empty = |name: &str| Concept { name: name.to_owned(), sentence: String::new() };
-    let title = prompt_title(&ClassName::parse(class).in_words(), modality);
+    let title = prompt_title(&ClassName::parse(class).to_phrase(), modality);
     Description { class: class.to_owned(), title, concepts: PAPER_CONCEPTS.map(empty).into() }
 }
 
@@ -142,7 +142,7 @@ fn describe(dataset: &Dataset, args: &DescribeArgs) -> Result<Vec<(Description, 
             // Nobody else sets it.
             let _ = statistics.set(measure(dataset, args.cases as usize)?);
         }
-        let statistics: &Statistics = statistics.get().expect("it was set above");
+        let statistics: &DatasetStatistics = statistics.get().expect("it was set above");
         Ok(match statistics.describe(index) {
             Some(description) => (description, Some(format!("measures of {} cases", statistics.num_cases))),
             None => (gap(&dataset.classes[index], dataset.modality), None),
@@ -154,7 +154,7 @@ fn describe(dataset: &Dataset, args: &DescribeArgs) -> Result<Vec<(Description, 
             let description = endpoint.describe(class, dataset)?;
             return Ok((description, Some(format!("the model {}", endpoint.model()))));
         }
-        let knowledge = known(class, &dataset.name, dataset.modality)
+        let knowledge = builtin_description(class, &dataset.name, dataset.modality)
             .map(|description| (description, Some("built-in knowledge".to_owned())));
         match (source, knowledge) {
             (None | Some(DescribeSource::Builtin), Some(known)) => Ok(known),
@@ -167,7 +167,7 @@ fn describe(dataset: &Dataset, args: &DescribeArgs) -> Result<Vec<(Description, 
     dataset.classes.iter().enumerate().map(describe).collect()
 }
 
-fn measure(dataset: &Dataset, max_cases: usize) -> Result<Statistics> {
+fn measure(dataset: &Dataset, max_cases: usize) -> Result<DatasetStatistics> {
     let on_case = |case: &Case| tracing::info!("measuring {}", case.id);
-    Ok(Statistics::measure(dataset, max_cases, on_case)?)
+    Ok(DatasetStatistics::measure(dataset, max_cases, on_case)?)
 }

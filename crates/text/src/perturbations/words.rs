@@ -1,11 +1,11 @@
-//! Texts with other words: sides exchanged, words replaced by others of the same meaning.
+//! Perturbed words: exchanged laterality, and substitution by words of the same meaning.
 
-/// What may stand behind a side within one word.
-const ENDINGS: [&str; 4] = ["", "most", "ward", "wards"];
+/// Suffixes of side words: `leftmost`, `rightward`.
+const SUFFIXES: [&str; 4] = ["", "most", "ward", "wards"];
 
-/// Everyday words of anatomy, and what says the same in their place. Both begin with a vowel or neither, so that
-/// articles stay right; no word stands on both sides, so that replacing is done once.
-const SAME_MEANING: [(&str, &str); 49] = [
+/// Common words of descriptions and their substitutes. Both or neither start with a vowel, which keeps articles right;
+/// no substitute is itself a key, so one pass suffices.
+const SUBSTITUTES: [(&str, &str); 49] = [
     ("above", "over"),
     ("adjacent", "alongside"),
     ("beneath", "below"),
@@ -57,29 +57,29 @@ const SAME_MEANING: [(&str, &str); 49] = [
     ("wider", "broader"),
 ];
 
-/// The text with left and right exchanged; doing it twice gives the text back.
-pub fn swap_sides(text: &str) -> String {
+/// Exchanges left and right; an involution.
+pub fn swap_laterality(text: &str) -> String {
     map_words(text, |word| {
         let lower = word.to_lowercase();
         for (from, to) in [("left", "right"), ("right", "left")] {
-            if let Some(ending) = lower.strip_prefix(from).filter(|ending| ENDINGS.contains(ending)) {
-                return cased_as(word, &format!("{to}{ending}")).unwrap_or_else(|| word.to_owned());
+            if let Some(suffix) = lower.strip_prefix(from).filter(|suffix| SUFFIXES.contains(suffix)) {
+                return cased_as(word, &format!("{to}{suffix}")).unwrap_or_else(|| word.to_owned());
             }
         }
         word.to_owned()
     })
 }
 
-/// The text with everyday words replaced by others that say the same.
-pub fn reword(text: &str) -> String {
+/// Substitutes common words by words of the same meaning.
+pub fn paraphrase(text: &str) -> String {
     map_words(text, |word| {
         let lower = word.to_lowercase();
-        let other = SAME_MEANING.iter().find(|(from, _)| *from == lower);
+        let other = SUBSTITUTES.iter().find(|(from, _)| *from == lower);
         other.and_then(|(_, to)| cased_as(word, to)).unwrap_or_else(|| word.to_owned())
     })
 }
 
-/// Calls `f` with every run of letters and puts what it gives in its place; all else stays.
+/// Replaces every run of letters by the result of `f`.
 pub(super) fn map_words(text: &str, mut f: impl FnMut(&str) -> String) -> String {
     let mut mapped = String::with_capacity(text.len());
     let mut rest = text;
@@ -96,7 +96,7 @@ pub(super) fn map_words(text: &str, mut f: impl FnMut(&str) -> String) -> String
     mapped
 }
 
-/// `other` in lower case, with a capital, or in capitals, as `word` is; `None` when `word` is mixed.
+/// `other` in the case of `word`: lower, capitalized or upper; `None` if that is mixed.
 fn cased_as(word: &str, other: &str) -> Option<String> {
     if word == word.to_lowercase() {
         return Some(other.to_owned());
@@ -116,11 +116,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_words_leave_articles_right_and_are_replaced_once() {
+    fn substitutes_keep_articles_and_are_final() {
         let has_vowel = |word: &str| word.starts_with(['a', 'e', 'i', 'o', 'u']);
-        for (from, to) in SAME_MEANING {
+        for (from, to) in SUBSTITUTES {
             assert_eq!(has_vowel(from), has_vowel(to), "{from}, {to}");
-            assert_eq!(reword(to), to, "{from} becomes {to}, which must stay");
+            assert_eq!(paraphrase(to), to, "{to} is substituted again");
         }
     }
 }

@@ -1,112 +1,104 @@
-//! Other texts for a training, made of the descriptions by rule, to see what of a text helps.
+//! Text ablations for training: descriptions rewritten by rule, to measure which part of the text helps.
 //!
-//! A rewrite replaces the text of all classes before the network ever reads one, so that it learns with it. The
-//! names of the classes stay.
+//! An ablation replaces the text of all classes before training; class names are kept.
 
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Concept, Description, Descriptions};
 
-/// What is done to the descriptions.
+/// How the descriptions are degraded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rewrite {
-    /// Nothing.
-    Full,
-    /// The name of the class is all its text.
-    Names,
-    /// One vague sentence for each concept, the same for every class; the titles stay.
+pub enum TextAblation {
+    /// The class name is the whole text.
+    ClassNames,
+    /// One vague sentence per concept, equal for all classes; titles are kept.
     Ambiguous,
-    /// Each class has the whole text of the next one, the last that of the first.
+    /// Each class gets the whole text of the next class, cyclically.
     Misaligned,
-    /// The sentences of each concept are dealt anew among the classes; the titles stay.
+    /// The sentences of each concept are permuted among the classes; titles are kept.
     Shuffled,
-    /// All sentences of a class in one paragraph, as a report has them, without the names of the concepts.
+    /// All sentences in one paragraph without concept names, as in a radiology report.
     Report,
 }
 
-impl Rewrite {
-    /// The changed descriptions; what is drawn follows from `seed`. `None` where a single class has no other
-    /// whose text it could get.
+impl TextAblation {
+    /// The rewritten descriptions; random choices follow from `seed`. `None` if the ablation exchanges texts and there
+    /// is only one class.
     pub fn apply(self, descriptions: &Descriptions, seed: u64) -> Option<Descriptions> {
         let classes = &descriptions.classes;
-        let moves = matches!(self, Self::Misaligned | Self::Shuffled);
-        if moves && classes.len() < 2 {
+        let exchanges = matches!(self, Self::Misaligned | Self::Shuffled);
+        if exchanges && classes.len() < 2 {
             return None;
         }
-        let changed = match self {
-            Self::Full => classes.clone(),
-            Self::Names => classes.iter().map(named).collect(),
+        let classes = match self {
+            Self::ClassNames => classes.iter().map(name_only).collect(),
             Self::Ambiguous => classes.iter().map(ambiguous).collect(),
             Self::Misaligned => misaligned(classes),
             Self::Shuffled => shuffled(classes, seed),
             Self::Report => classes.iter().map(report).collect(),
         };
-        Some(Descriptions { classes: changed })
+        Some(Descriptions { classes })
     }
 }
 
-/// Each case with the descriptions of another, by id; none keeps its own. Which one it gets follows from `seed`.
-pub fn permuted_across_cases(of_cases: &[(String, Descriptions)], seed: u64) -> Vec<(String, Descriptions)> {
-    let order = derangement(of_cases.len(), &mut ChaCha8Rng::seed_from_u64(seed));
-    of_cases.iter().zip(order).map(|((case, _), from)| (case.clone(), of_cases[from].1.clone())).collect()
+/// Gives each case, by id, the descriptions of another case; none keeps its own. The permutation follows from `seed`.
+pub fn permuted_across_cases(per_case: &[(String, Descriptions)], seed: u64) -> Vec<(String, Descriptions)> {
+    let order = derangement(per_case.len(), &mut ChaCha8Rng::seed_from_u64(seed));
+    per_case.iter().zip(order).map(|((case, _), source)| (case.clone(), per_case[source].1.clone())).collect()
 }
 
-/// An order of so many things in which none keeps its place (of one thing there is none): one cycle through all,
-/// drawn after Sattolo (1986).
-pub(super) fn derangement(count: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
+/// A permutation without fixed points (a single element keeps its place): one random cycle, Sattolo (1986).
+pub(super) fn derangement(count: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     for last in (1..count).rev() {
-        order.swap(last, random.random_range(0..last));
+        order.swap(last, rng.random_range(0..last));
     }
     order
 }
 
-fn named(of: &Description) -> Description {
-    let name = of.class.clone();
+fn name_only(class: &Description) -> Description {
+    let name = class.class.clone();
     let concepts = vec![Concept { name: "name".to_owned(), sentence: name.clone() }];
     Description { class: name.clone(), title: name, concepts }
 }
 
-fn ambiguous(of: &Description) -> Description {
+fn ambiguous(class: &Description) -> Description {
     let vague = |concept: &Concept| Concept {
         sentence: format!("The {} differs from case to case.", concept.name),
         name: concept.name.clone(),
     };
-    Description { concepts: of.concepts.iter().map(vague).collect(), ..of.clone() }
+    Description { concepts: class.concepts.iter().map(vague).collect(), ..class.clone() }
 }
 
 fn misaligned(classes: &[Description]) -> Vec<Description> {
-    let others = classes.iter().cycle().skip(1);
-    classes
-        .iter()
-        .zip(others)
-        .map(|(of, other)| Description { class: of.class.clone(), ..other.clone() })
-        .collect()
+    let next = classes.iter().cycle().skip(1);
+    let pairs = classes.iter().zip(next);
+    pairs.map(|(class, next)| Description { class: class.class.clone(), ..next.clone() }).collect()
 }
 
-/// No concept keeps its order, whatever is drawn: an order that was drawn and is the old one is turned by one.
+/// A drawn identity permutation is rotated by one, so that no concept keeps its order.
 fn shuffled(classes: &[Description], seed: u64) -> Vec<Description> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut changed = classes.to_vec();
-    let unmoved: Vec<usize> = (0..classes.len()).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut shuffled = classes.to_vec();
+    let identity: Vec<usize> = (0..classes.len()).collect();
     for concept in 0..classes[0].concepts.len() {
-        let mut order = unmoved.clone();
-        order.shuffle(&mut random);
-        if order == unmoved {
+        let mut order = identity.clone();
+        order.shuffle(&mut rng);
+        if order == identity {
             order.rotate_left(1);
         }
-        for (class, from) in changed.iter_mut().zip(order) {
-            class.concepts[concept].sentence.clone_from(&classes[from].concepts[concept].sentence);
+        for (class, source) in shuffled.iter_mut().zip(order) {
+            class.concepts[concept].sentence.clone_from(&classes[source].concepts[concept].sentence);
         }
     }
-    changed
+    shuffled
 }
 
-fn report(of: &Description) -> Description {
-    let sentences: Vec<&str> = of.concepts.iter().map(|concept| concept.sentence.trim()).collect();
+fn report(class: &Description) -> Description {
+    let sentences: Vec<&str> = class.concepts.iter().map(|concept| concept.sentence.trim()).collect();
     let concepts = vec![Concept { name: "report".to_owned(), sentence: sentences.join(" ") }];
-    Description { concepts, ..of.clone() }
+    Description { concepts, ..class.clone() }
 }
 
 #[cfg(test)]
@@ -133,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn class_names_are_all_that_is_left() {
-        let names = Rewrite::Names.apply(&descriptions(3), 0).unwrap();
+    fn class_names_replace_the_whole_text() {
+        let names = TextAblation::ClassNames.apply(&descriptions(3), 0).unwrap();
         assert_eq!(names.classes[1].prompt(), "class 1. Name: class 1");
     }
 
     #[test]
-    fn ambiguous_sentences_do_not_tell_the_classes_apart() {
-        let vague = Rewrite::Ambiguous.apply(&descriptions(3), 0).unwrap();
+    fn ambiguous_sentences_are_equal_for_all_classes() {
+        let vague = TextAblation::Ambiguous.apply(&descriptions(3), 0).unwrap();
         for concept in 0..2 {
             assert_eq!(sentences(&vague, concept).into_iter().collect::<BTreeSet<_>>().len(), 1);
         }
@@ -148,10 +140,10 @@ mod tests {
     }
 
     #[test]
-    fn no_class_keeps_its_text_when_misaligned_and_none_is_lost() {
+    fn misalignment_permutes_the_texts_without_fixed_points() {
         for classes in 2..6 {
             let before = descriptions(classes);
-            let after = Rewrite::Misaligned.apply(&before, 0).unwrap();
+            let after = TextAblation::Misaligned.apply(&before, 0).unwrap();
             let texts = |of: &Descriptions| -> BTreeSet<String> {
                 of.classes.iter().map(Description::prompt).collect()
             };
@@ -161,28 +153,28 @@ mod tests {
                 assert_ne!(one.prompt(), other.prompt());
             }
         }
-        assert!(Rewrite::Misaligned.apply(&descriptions(1), 0).is_none());
+        assert!(TextAblation::Misaligned.apply(&descriptions(1), 0).is_none());
     }
 
     #[test]
-    fn shuffled_sentences_are_all_there_and_no_concept_has_its_old_order() {
+    fn shuffling_permutes_the_sentences_of_every_concept() {
         let before = descriptions(4);
         for seed in 0..40 {
-            let after = Rewrite::Shuffled.apply(&before, seed).unwrap();
+            let after = TextAblation::Shuffled.apply(&before, seed).unwrap();
             for concept in 0..2 {
                 let (mut moved, there) = (sentences(&after, concept), sentences(&before, concept));
                 assert_ne!(moved, there);
                 moved.sort();
                 assert_eq!(moved, there);
             }
-            assert_eq!(Rewrite::Shuffled.apply(&before, seed).unwrap(), after);
+            assert_eq!(TextAblation::Shuffled.apply(&before, seed).unwrap(), after);
         }
-        let [one, other] = [0, 1].map(|seed| Rewrite::Shuffled.apply(&before, seed));
+        let [one, other] = [0, 1].map(|seed| TextAblation::Shuffled.apply(&before, seed));
         assert_ne!(one, other);
     }
 
     #[test]
-    fn no_case_keeps_its_text_when_it_gets_that_of_another_and_none_is_lost() {
+    fn texts_are_permuted_across_cases_without_fixed_points() {
         for count in 2..7 {
             let cases: Vec<_> =
                 (0..count).map(|case| (format!("case {case}"), descriptions(case + 1))).collect();
@@ -198,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_keeps_its_place_in_a_derangement() {
+    fn a_derangement_has_no_fixed_point() {
         for seed in 0..50 {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             for count in 2..9 {
@@ -211,8 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_one_paragraph_without_the_names_of_concepts() {
-        let report = Rewrite::Report.apply(&descriptions(2), 0).unwrap();
+    fn a_report_is_one_paragraph_without_concept_names() {
+        let report = TextAblation::Report.apply(&descriptions(2), 0).unwrap();
         let expected = "Number 1 in a CT image. Report: The shape of number 1. The texture of number 1.";
         assert_eq!(report.classes[1].prompt(), expected);
     }

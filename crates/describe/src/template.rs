@@ -1,6 +1,6 @@
 //! Puts what was measured in words, by rules.
 
-use super::{ClassStatistics, Offset, Statistics, prompt_title};
+use super::{ClassStatistics, DatasetStatistics, RelativePosition, prompt_title};
 use bipvl_data::Modality;
 use bipvl_text::{ClassName, Concept, Description};
 
@@ -30,7 +30,7 @@ const MIXED: f64 = 0.4;
 /// Of other classes a location names.
 const MAX_RELATIONS: usize = 2;
 
-impl Statistics {
+impl DatasetStatistics {
     /// The description of a class in words; none where no measured case holds it.
     ///
     /// # Panics
@@ -47,13 +47,13 @@ impl Statistics {
         ];
         Some(Description {
             class: own.class.clone(),
-            title: prompt_title(&ClassName::parse(&own.class).in_words(), self.modality),
+            title: prompt_title(&ClassName::parse(&own.class).to_phrase(), self.modality),
             concepts: sentences.map(|(name, sentence)| Concept { name: name.to_owned(), sentence }).into(),
         })
     }
 
     fn location(&self, own: &ClassStatistics) -> String {
-        let [x, y, z] = own.place;
+        let [x, y, z] = own.body_position;
         let side = part(
             x,
             0.5 - OFF_CENTER,
@@ -67,19 +67,19 @@ impl Statistics {
             ["toward the back", "midway from back to front", "toward the front"],
         );
         let third = part(z, 1.0 / 3.0, 2.0 / 3.0, ["lower", "middle", "upper"]);
-        let relations = own.offsets.iter().take(MAX_RELATIONS).map(|offset| self.relation(offset));
+        let relations = own.neighbors.iter().take(MAX_RELATIONS).map(|position| self.relation(position));
         let relations: Vec<String> = relations.collect();
         let relations =
             if relations.is_empty() { String::new() } else { format!(", {}", relations.join(" and ")) };
         format!("{} lies in the {third} third of the scan, {side}, {depth}{relations}.", the(own))
     }
 
-    fn relation(&self, offset: &Offset) -> String {
+    fn relation(&self, position: &RelativePosition) -> String {
         let [behind, ahead] =
             [["to the left of", "to the right of"], ["behind", "in front of"], ["below", "above"]]
-                [offset.axis];
-        let direction = if offset.mm < 0.0 { behind } else { ahead };
-        let other = self.classes[offset.from].as_ref();
+                [position.axis];
+        let direction = if position.offset_mm < 0.0 { behind } else { ahead };
+        let other = self.classes[position.reference].as_ref();
         format!("{direction} {}", other.map_or_else(String::new, name))
     }
 
@@ -92,8 +92,7 @@ impl Statistics {
             Modality::Mr => ("brighter than", "darker than", "about as bright as"),
         };
         let difference = |other: &ClassStatistics| own.mean[0] - other.mean[0];
-        let is_similar =
-            |other: &ClassStatistics| difference(other).abs() < SIMILAR * own.spread.max(other.spread);
+        let is_similar = |other: &ClassStatistics| difference(other).abs() < SIMILAR * own.std.max(other.std);
         let nearest = |wanted: &dyn Fn(&ClassStatistics) -> bool| {
             let others = self.others(class).filter(|other| wanted(other));
             others.min_by(|one, other| difference(one).abs().total_cmp(&difference(other).abs()))
@@ -108,7 +107,7 @@ impl Statistics {
         }
         let level = match self.modality {
             Modality::Ct => format!("has a mean density of about {} HU", rounded(own.mean[0])),
-            Modality::Mr => format!("is {} the average of the scan", level_in_words(own.level[0])),
+            Modality::Mr => format!("is {} the average of the scan", level_in_words(own.z_score[0])),
         };
         let parts: Vec<String> = [level].into_iter().chain(clauses).collect();
         format!("{} {}.", the(own), parts.join(", "))
@@ -122,7 +121,7 @@ impl Statistics {
             ("dark", f64::NEG_INFINITY, -LEVEL),
         ];
         let clauses = groups.iter().filter_map(|(word, low, high)| {
-            let channels = self.channels.iter().zip(&own.level);
+            let channels = self.channels.iter().zip(&own.z_score);
             let names: Vec<&str> = channels
                 .filter(|(_, level)| *low <= **level && **level < *high)
                 .map(|(name, _)| name.as_str())
@@ -135,17 +134,18 @@ impl Statistics {
 
     fn contour(&self, own: &ClassStatistics) -> String {
         let outline = part(
-            own.roughness,
+            own.inverse_sphericity,
             SMOOTH,
             UNEVEN,
             ["a compact, smooth", "a slightly uneven", "a strongly uneven or branching"],
         );
-        let pieces = if own.largest_part >= ONE_PIECE { "in one piece" } else { "in several pieces" };
+        let pieces =
+            if own.largest_component_fraction >= ONE_PIECE { "in one piece" } else { "in several pieces" };
         let (more, less) = match self.modality {
             Modality::Ct => ("denser", "less dense"),
             Modality::Mr => ("brighter", "darker"),
         };
-        let strength = own.contrast.abs() / own.spread.max(f64::MIN_POSITIVE);
+        let strength = own.contrast.abs() / own.std.max(f64::MIN_POSITIVE);
         let comparison = if own.contrast > 0.0 { more } else { less };
         let surroundings = if strength < SIMILAR || own.contrast == 0.0 {
             "hardly different from its surroundings".to_owned()
@@ -157,17 +157,17 @@ impl Statistics {
     }
 
     fn texture(&self, class: usize, own: &ClassStatistics) -> String {
-        let word = part(own.relative_spread, EVEN, MIXED, ["even", "moderately mixed", "strongly mixed"]);
+        let word = part(own.relative_std, EVEN, MIXED, ["even", "moderately mixed", "strongly mixed"]);
         let amount = match self.modality {
-            Modality::Ct => format!("vary by about {} HU", rounded(own.spread)),
+            Modality::Ct => format!("vary by about {} HU", rounded(own.std)),
             Modality::Mr => {
-                format!("vary by {} percent as much as the scan", rounded(100.0 * own.relative_spread))
+                format!("vary by {} percent as much as the scan", rounded(100.0 * own.relative_std))
             }
         };
-        let below = self.others(class).filter(|other| other.spread < own.spread);
-        let below = below.max_by(|one, other| one.spread.total_cmp(&other.spread));
-        let above = self.others(class).filter(|other| other.spread > own.spread);
-        let above = above.min_by(|one, other| one.spread.total_cmp(&other.spread));
+        let below = self.others(class).filter(|other| other.std < own.std);
+        let below = below.max_by(|one, other| one.std.total_cmp(&other.std));
+        let above = self.others(class).filter(|other| other.std > own.std);
+        let above = above.min_by(|one, other| one.std.total_cmp(&other.std));
         let clauses = [("more", below), ("less", above)].map(|(word, other)| {
             other.map_or_else(String::new, |other| format!(", {word} than in {}", name(other)))
         });
@@ -181,7 +181,7 @@ impl Statistics {
 }
 
 fn shape(own: &ClassStatistics) -> String {
-    let [long, middle, short] = own.lengths_mm.map(|length| length.max(f64::MIN_POSITIVE));
+    let [long, middle, short] = own.axis_lengths_mm.map(|length| length.max(f64::MIN_POSITIVE));
     let largest = largest(own.extents_mm, |one, other| one > other);
     let smallest = self::largest(own.extents_mm, |one, other| one < other);
     let along = |axis: usize| ["from side to side", "from front to back", "from top to bottom"][axis];
@@ -227,11 +227,11 @@ fn level_in_words(level: f64) -> &'static str {
 }
 
 fn name(class: &ClassStatistics) -> String {
-    format!("the {}", ClassName::parse(&class.class).in_words())
+    format!("the {}", ClassName::parse(&class.class).to_phrase())
 }
 
 fn the(class: &ClassStatistics) -> String {
-    format!("The {}", ClassName::parse(&class.class).in_words())
+    format!("The {}", ClassName::parse(&class.class).to_phrase())
 }
 
 /// A number with about two digits that count.

@@ -1,8 +1,11 @@
-//! Other texts for trained classes: what each rule changes and what it leaves.
+//! Text perturbations: what each rule changes and what it keeps.
 
 use bipvl::text::{
     Concept, Description, Descriptions, Synonyms,
-    variants::{KINDS, Kind, Options, Variant, Variants, mistype, nonsense, reword, swap_sides},
+    perturbations::{
+        Perturbation, PerturbationContext, PerturbationSet, PerturbedText, add_typos, paraphrase,
+        pseudowords, swap_laterality,
+    },
 };
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -28,18 +31,21 @@ fn trained() -> Descriptions {
     }
 }
 
-fn variants_of(descriptions: &Descriptions, kinds: &[Kind], seed: u64) -> Variants {
-    let synonyms = Synonyms::built_in();
-    Variants::of(descriptions, &Options { seed, kinds, paraphrases: &[], synonyms: &synonyms })
+fn perturbed(descriptions: &Descriptions, kinds: &[Perturbation], seed: u64) -> PerturbationSet {
+    let synonyms = Synonyms::builtin();
+    PerturbationSet::new(
+        descriptions,
+        &PerturbationContext { seed, kinds, paraphrases: &[], synonyms: &synonyms },
+    )
 }
 
-fn all(descriptions: &Descriptions) -> Variants {
-    variants_of(descriptions, &KINDS.map(|(_, kind)| kind), 3)
+fn all(descriptions: &Descriptions) -> PerturbationSet {
+    perturbed(descriptions, &Perturbation::ALL, 3)
 }
 
-fn texts<'a>(variants: &'a Variants, name: &str) -> &'a [String] {
-    let is_named = |variant: &&Variant| variant.name == name;
-    &variants.made.iter().find(is_named).unwrap_or_else(|| panic!("no {name:?}")).texts
+fn texts<'a>(variants: &'a PerturbationSet, name: &str) -> &'a [String] {
+    let is_named = |variant: &&PerturbedText| variant.name == name;
+    &variants.texts.iter().find(is_named).unwrap_or_else(|| panic!("no {name:?}")).texts
 }
 
 fn differing(one: &str, other: &str) -> usize {
@@ -48,9 +54,9 @@ fn differing(one: &str, other: &str) -> usize {
 }
 
 #[test]
-fn every_variant_stands_once_and_the_trained_text_comes_first() {
+fn each_perturbation_is_listed_once_after_the_original_text() {
     let variants = all(&trained());
-    let names: Vec<&str> = variants.made.iter().map(|variant| variant.name.as_str()).collect();
+    let names: Vec<&str> = variants.texts.iter().map(|variant| variant.name.as_str()).collect();
     assert_eq!(
         names,
         [
@@ -74,12 +80,12 @@ fn every_variant_stands_once_and_the_trained_text_comes_first() {
     );
     assert!(variants.skipped.is_empty());
     let full: Vec<String> = trained().classes.iter().map(Description::prompt).collect();
-    assert_eq!(variants.made[0].texts, full);
-    assert!(variants.made.iter().all(|variant| variant.texts.len() == 3));
+    assert_eq!(variants.texts[0].texts, full);
+    assert!(variants.texts.iter().all(|variant| variant.texts.len() == 3));
 }
 
 #[test]
-fn each_rule_does_what_its_name_says() {
+fn each_rule_produces_the_expected_text() {
     let variants = all(&trained());
     assert_eq!(texts(&variants, "class names only")[2], "liver.");
     assert_eq!(
@@ -99,19 +105,19 @@ fn each_rule_does_what_its_name_says() {
         swapped[1],
         "The left kidney in a CT image. Shape: A smooth bean. Location: On the Left side."
     );
-    assert_eq!(swapped[2], variants.made[0].texts[2]);
+    assert_eq!(swapped[2], variants.texts[0].texts[2]);
     assert_eq!(texts(&variants, "empty text"), ["", "", ""]);
     let absent = texts(&variants, "urinary bladder in place of liver");
-    assert_eq!(absent[..2], variants.made[0].texts[..2]);
+    assert_eq!(absent[..2], variants.texts[0].texts[..2]);
     assert!(absent[2].starts_with("Urinary bladder in a CT image. Shape: "), "{}", absent[2]);
 }
 
 #[test]
-fn shuffled_texts_are_the_same_texts_with_none_in_its_place() {
+fn shuffling_permutes_the_texts_without_fixed_points() {
     for seed in 0..20 {
-        let variants = variants_of(&trained(), &[Kind::Shuffled], seed);
+        let variants = perturbed(&trained(), &[Perturbation::Shuffle], seed);
         let (before, after) =
-            (&variants.made[0].texts, texts(&variants, "whole texts exchanged between classes"));
+            (&variants.texts[0].texts, texts(&variants, "whole texts exchanged between classes"));
         assert!(before.iter().zip(after).all(|(before, after)| before != after));
         let sorted = |texts: &[String]| {
             let mut texts = texts.to_vec();
@@ -119,7 +125,7 @@ fn shuffled_texts_are_the_same_texts_with_none_in_its_place() {
             texts
         };
         assert_eq!(sorted(before), sorted(after));
-        // Under each title stand sentences of the same concepts, and each sentence is still there.
+        // Each title keeps sentences of the same concepts, and no sentence is lost.
         let mixed = texts(&variants, "sentences shuffled under the titles");
         let title = |text: &String| text.split_once(". ").unwrap().0.to_owned();
         assert!(before.iter().map(title).eq(mixed.iter().map(title)));
@@ -136,10 +142,10 @@ fn shuffled_texts_are_the_same_texts_with_none_in_its_place() {
 
 /// Three classes of a title and two sentences each: nine sentences, each long enough for three typos.
 #[test]
-fn every_sentence_has_as_many_wrong_letters_as_it_says() {
+fn every_sentence_gets_the_given_number_of_typos() {
     let variants = all(&trained());
     for (count, name) in [(1, "typos, 1 per sentence"), (3, "typos, 3 per sentence")] {
-        for (before, after) in variants.made[0].texts.iter().zip(texts(&variants, name)) {
+        for (before, after) in variants.texts[0].texts.iter().zip(texts(&variants, name)) {
             assert_eq!(differing(before, after), 3 * count, "{after}");
             assert!(after.contains(" Shape: ") && after.contains(" Location: "), "{after}");
         }
@@ -147,23 +153,23 @@ fn every_sentence_has_as_many_wrong_letters_as_it_says() {
 }
 
 #[test]
-fn a_seed_gives_its_texts_whatever_else_is_wanted() {
+fn texts_of_a_seed_do_not_depend_on_the_other_kinds() {
     let everything = all(&trained());
     for (kind, name) in [
-        (Kind::Typos, "typos, 3 per sentence"),
-        (Kind::Shuffled, "sentences shuffled under the titles"),
-        (Kind::Shuffled, "whole texts exchanged between classes"),
-        (Kind::Nonsense, "nonsense words"),
+        (Perturbation::Typos, "typos, 3 per sentence"),
+        (Perturbation::Shuffle, "sentences shuffled under the titles"),
+        (Perturbation::Shuffle, "whole texts exchanged between classes"),
+        (Perturbation::Pseudowords, "nonsense words"),
     ] {
-        let alone = variants_of(&trained(), &[kind], 3);
+        let alone = perturbed(&trained(), &[kind], 3);
         assert_eq!(texts(&alone, name), texts(&everything, name));
     }
-    let other = variants_of(&trained(), &[Kind::Nonsense], 4);
+    let other = perturbed(&trained(), &[Perturbation::Pseudowords], 4);
     assert_ne!(texts(&other, "nonsense words"), texts(&everything, "nonsense words"));
 }
 
 #[test]
-fn what_changes_nothing_is_skipped_with_its_reason() {
+fn perturbations_without_effect_are_skipped_with_a_reason() {
     let ball = Descriptions { classes: vec![description("ball", &[("form", "Spherical.")])] };
     let variants = all(&ball);
     let skipped: Vec<&str> = variants.skipped.iter().map(|(name, _)| name.as_str()).collect();
@@ -177,51 +183,55 @@ fn what_changes_nothing_is_skipped_with_its_reason() {
             "whole texts exchanged between classes"
         ]
     );
-    assert!(variants.skipped.iter().all(|(_, reason)| reason == "it leaves every text as it was trained"));
+    assert!(variants.skipped.iter().all(|(_, reason)| reason == "no text of any class changes"));
 }
 
 #[test]
-fn the_absent_organ_is_one_that_no_class_is() {
+fn the_absent_organ_matches_no_class() {
     let mut descriptions = trained();
     descriptions.classes.push(description("vesica urinaria", &[("shape", "A bag."), ("location", "Low.")]));
-    let variants = variants_of(&descriptions, &[Kind::Absent], 0);
-    assert_eq!(variants.made[1].name, "thyroid gland in place of left kidney");
-    assert_eq!(variants.made[1].class, Some(0));
+    let variants = perturbed(&descriptions, &[Perturbation::AbsentOrgan], 0);
+    assert_eq!(variants.texts[1].name, "thyroid gland in place of left kidney");
+    assert_eq!(variants.texts[1].class, Some(0));
     for (class, name) in [("thyroid", "skipped"), ("Kneecap, left", "skipped")] {
         descriptions.classes.push(description(class, &[("shape", name), ("location", name)]));
     }
-    let variants = variants_of(&descriptions, &[Kind::Absent], 0);
-    assert_eq!((variants.made.len(), variants.skipped[0].0.as_str()), (1, "absent organ"));
+    let variants = perturbed(&descriptions, &[Perturbation::AbsentOrgan], 0);
+    assert_eq!((variants.texts.len(), variants.skipped[0].0.as_str()), (1, "absent organ"));
 }
 
 #[test]
 fn sides_are_swapped_as_whole_words_with_their_capitals() {
     assert_eq!(
-        swap_sides("Left of the RIGHT, left-sided, rightmost and leftward; leftover, bright."),
+        swap_laterality("Left of the RIGHT, left-sided, rightmost and leftward; leftover, bright."),
         "Right of the LEFT, right-sided, leftmost and rightward; leftover, bright."
     );
 }
 
 #[test]
-fn other_words_keep_their_capitals() {
-    assert_eq!(reword("Smooth and SMALL, beside a long tube."), "Sleek and LITTLE, next to a lengthy pipe.");
+fn substituted_words_keep_their_case() {
+    assert_eq!(
+        paraphrase("Smooth and SMALL, beside a long tube."),
+        "Sleek and LITTLE, next to a lengthy pipe."
+    );
 }
 
 #[test]
-fn kinds_have_names_that_are_read_back() {
-    for (name, kind) in KINDS {
+fn perturbation_names_round_trip() {
+    for kind in Perturbation::ALL {
+        let name = kind.as_str();
         assert_eq!(name.parse(), Ok(kind));
         assert_eq!(kind.to_string(), name);
         assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{name}\""));
     }
-    let refusal = "typo".parse::<Kind>().unwrap_err();
-    assert!(refusal.starts_with("expected one of as-trained, names, ") && refusal.ends_with("\"typo\""));
+    let error = "typo".parse::<Perturbation>().unwrap_err();
+    assert!(error.starts_with("unknown perturbation `typo`, available: original, class-names, "), "{error}");
 }
 
 proptest! {
     #[test]
-    fn exactly_so_many_letters_are_mistyped(text in "[a-zA-Zäß0-9 ,.-]{0,60}", count in 0..8usize, seed: u64) {
-        let mistyped = mistype(&text, count, &mut ChaCha8Rng::seed_from_u64(seed));
+    fn exactly_count_letters_become_typos(text in "[a-zA-Zäß0-9 ,.-]{0,60}", count in 0..8usize, seed: u64) {
+        let mistyped = add_typos(&text, count, &mut ChaCha8Rng::seed_from_u64(seed));
         let letters = text.chars().filter(char::is_ascii_alphabetic).count();
         prop_assert_eq!(differing(&text, &mistyped), count.min(letters));
         let is_capital = |text: &str| text.chars().map(char::is_uppercase).collect::<Vec<_>>();
@@ -233,14 +243,14 @@ proptest! {
         words in prop::collection::vec("left|Right|LEFT|leftmost|RightWard|rIght|leftover|[a-zé]{1,6}|[ ,.-]{1,3}", 0..20)
     ) {
         let text = words.concat();
-        prop_assert_eq!(swap_sides(&swap_sides(&text)), text);
+        prop_assert_eq!(swap_laterality(&swap_laterality(&text)), text);
         let text = words.join(" ");
-        prop_assert_eq!(swap_sides(&swap_sides(&text)), text);
+        prop_assert_eq!(swap_laterality(&swap_laterality(&text)), text);
     }
 
     #[test]
-    fn nonsense_keeps_the_length_of_words_and_all_between_them(text in "[a-zA-Z0-9 ,.-]{0,60}", seed: u64) {
-        let other = nonsense(&text, &mut ChaCha8Rng::seed_from_u64(seed));
+    fn pseudowords_keep_word_lengths_and_separators(text in "[a-zA-Z0-9 ,.-]{0,60}", seed: u64) {
+        let other = pseudowords(&text, &mut ChaCha8Rng::seed_from_u64(seed));
         prop_assert_eq!(text.len(), other.len());
         let words = |text: &str| {
             text.split(|letter: char| !letter.is_alphabetic()).map(str::to_owned).collect::<Vec<_>>()

@@ -6,13 +6,13 @@ use serde::Deserialize;
 
 use super::prompt_title;
 use bipvl_data::Modality;
-use bipvl_text::{ClassName, Concept, Description, Side};
+use bipvl_text::{ClassName, Concept, Description, Laterality};
 
 /// The place in a location where the side is said.
 const WHERE: &str = "{where}";
 
 static STRUCTURES: LazyLock<Vec<Structure>> = LazyLock::new(|| {
-    let file: File = toml::from_str(include_str!("knowledge.toml")).expect("a test reads the file");
+    let file: File = toml::from_str(include_str!("builtin.toml")).expect("a test reads the file");
     file.structure
 });
 
@@ -52,8 +52,8 @@ struct Structure {
 ///
 /// `dataset` is the name of the data set, for a few names that mean something only there: `Anterior` is a
 /// part of the hippocampus where the data set's name says so.
-pub fn known(class: &str, dataset: &str, modality: Modality) -> Option<Description> {
-    let sides = [None, Some(Side::Left), Some(Side::Right)];
+pub fn builtin_description(class: &str, dataset: &str, modality: Modality) -> Option<Description> {
+    let sides = [None, Some(Laterality::Left), Some(Laterality::Right)];
     let (structure, side) = STRUCTURES
         .iter()
         .flat_map(|structure| sides.map(|side| (structure, side)))
@@ -63,14 +63,15 @@ pub fn known(class: &str, dataset: &str, modality: Modality) -> Option<Descripti
 
 impl Structure {
     /// Whether a class of this name is this structure on this side.
-    fn is_called(&self, class: &str, side: Option<Side>, dataset: &str) -> bool {
+    fn is_called(&self, class: &str, side: Option<Laterality>, dataset: &str) -> bool {
         let name = ClassName::parse(class);
-        let Some(side) = side else { return self.has_name(&name.key(), dataset) };
-        let letter = side.word().chars().take(1);
+        let Some(side) = side else { return self.has_name(&name.normalized(), dataset) };
+        let letter = side.as_str().chars().take(1);
         let is_short = |short: &String| {
             class.trim().to_lowercase() == letter.clone().chain(short.chars()).collect::<String>()
         };
-        let is_long = name.side() == Some(side) && self.has_name(&name.key_without_side(), dataset);
+        let is_long =
+            name.laterality() == Some(side) && self.has_name(&name.normalized_without_laterality(), dataset);
         self.sided && (is_long || self.short.iter().any(is_short))
     }
 
@@ -79,11 +80,11 @@ impl Structure {
         let is_there = self.loose_in.iter().any(|word| dataset.contains(word));
         let loose = self.loose.iter().filter(|_| is_there);
         let mut names = [&self.name].into_iter().chain(&self.synonyms).chain(loose);
-        names.any(|known| ClassName::parse(known).key() == key)
+        names.any(|known| ClassName::parse(known).normalized() == key)
     }
 
-    fn describe(&self, class: &str, side: Option<Side>, modality: Modality) -> Option<Description> {
-        let name = side.map_or(self.name.clone(), |side| format!("{} {}", side.word(), self.name));
+    fn describe(&self, class: &str, side: Option<Laterality>, modality: Modality) -> Option<Description> {
+        let name = side.map_or(self.name.clone(), |side| format!("{} {}", side.as_str(), self.name));
         let appearance = match modality {
             Modality::Ct => &self.ct,
             Modality::Mr => &self.mr,
@@ -105,10 +106,10 @@ impl Structure {
         })
     }
 
-    fn location(&self, side: Option<Side>) -> Option<String> {
+    fn location(&self, side: Option<Laterality>) -> Option<String> {
         let (own, place) = match side {
-            Some(Side::Left) => (&self.left, "on the left side"),
-            Some(Side::Right) => (&self.right, "on the right side"),
+            Some(Laterality::Left) => (&self.left, "on the left side"),
+            Some(Laterality::Right) => (&self.right, "on the right side"),
             None => (&self.both, "on both sides"),
         };
         own.clone().or_else(|| self.location.as_ref().map(|text| text.replace(WHERE, place)))
@@ -121,7 +122,7 @@ mod tests {
 
     use super::*;
     use crate::lint;
-    use bipvl_text::{Descriptions, words_of};
+    use bipvl_text::{Descriptions, normalized_words};
 
     const MODALITIES: [Modality; 2] = [Modality::Ct, Modality::Mr];
     /// Of a sentence; beside its name a concept should say something, and briefly.
@@ -129,12 +130,12 @@ mod tests {
 
     fn all(modality: Modality) -> Descriptions {
         let sides = |structure: &Structure| {
-            if structure.sided { vec![Some(Side::Left), Some(Side::Right)] } else { vec![None] }
+            if structure.sided { vec![Some(Laterality::Left), Some(Laterality::Right)] } else { vec![None] }
         };
         let described = |structure: &'static Structure| {
             sides(structure).into_iter().filter_map(move |side| {
-                let name =
-                    side.map_or(structure.name.clone(), |side| format!("{} {}", side.word(), structure.name));
+                let name = side
+                    .map_or(structure.name.clone(), |side| format!("{} {}", side.as_str(), structure.name));
                 structure.describe(&name, side, modality)
             })
         };
@@ -163,11 +164,15 @@ mod tests {
     #[test]
     fn no_text_of_a_sided_structure_names_the_other_side() {
         for structure in STRUCTURES.iter().filter(|structure| structure.sided) {
-            for side in [Side::Left, Side::Right] {
+            for side in [Laterality::Left, Laterality::Right] {
                 let Some(description) = structure.describe("", Some(side), Modality::Ct) else { continue };
-                let words = words_of(&description.prompt());
-                assert!(words.iter().any(|word| word == side.word()), "{}", description.title);
-                assert!(words.iter().all(|word| word != side.other().word()), "{}", description.prompt());
+                let words = normalized_words(&description.prompt());
+                assert!(words.iter().any(|word| word == side.as_str()), "{}", description.title);
+                assert!(
+                    words.iter().all(|word| word != side.opposite().as_str()),
+                    "{}",
+                    description.prompt()
+                );
             }
         }
     }
@@ -178,7 +183,7 @@ mod tests {
         for structure in STRUCTURES.iter() {
             let names = [&structure.name].into_iter().chain(&structure.synonyms).chain(&structure.loose);
             for name in names {
-                let other = seen.insert(ClassName::parse(name).key(), &structure.name);
+                let other = seen.insert(ClassName::parse(name).normalized(), &structure.name);
                 assert!(
                     other.is_none_or(|other| other == structure.name),
                     "{name}: {other:?} and {}",

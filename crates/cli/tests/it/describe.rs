@@ -71,7 +71,7 @@ fn a_class_of_which_nothing_is_known_is_a_gap_that_checks_and_trainings_refuse()
     let train = ["--descriptions", "new.toml", "--out", "run", "--config", "config.toml"];
     scene
         .bipvl(&[&["train", "--data", "data"], &train[..]].concat())
-        .fails_saying(&["new.toml: expected a text for \"shape\" of the class \"left_crumb\""]);
+        .fails_saying(&["new.toml: class `left_crumb`: the text of `shape` is empty"]);
 }
 
 #[test]
@@ -119,9 +119,9 @@ fn findings_are_printed_and_errors_fail() {
     let outcome = scene.bipvl(&["describe", "lint", "bad.toml", "--data", "data"]);
     assert!(outcome.stdout.contains("right twin, title: says MR, the data set is CT"), "{}", outcome.stdout);
     scene.describe(&["right twin", "left twin", "rod"]);
-    scene
-        .bipvl(&["describe", "lint", "descriptions.toml", "--data", "data"])
-        .fails_saying(&["descriptions.toml: expected a description of the class \"ball\""]);
+    scene.bipvl(&["describe", "lint", "descriptions.toml", "--data", "data"]).fails_saying(&[
+        "descriptions.toml: class `ball` is not described, only: right twin, left twin, rod",
+    ]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Word pieces: against the reference ids of the Python library, and the built-in vocabulary.
+//! Tokenizer: ids against the Python library, and vocabularies made of descriptions.
 
 use std::{fs, path::Path};
 
-use bipvl::text::{Concept, Description, Descriptions, Tokenizer};
+use bipvl::text::{Concept, Description, Descriptions, Tokenizer, TruncatedClass};
 use ndarray::s;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -38,13 +38,13 @@ fn descriptions() -> Descriptions {
 }
 
 #[test]
-fn cased_and_lower_cased_ids_are_those_of_the_reference() {
+fn cased_and_lower_cased_ids_match_the_reference() {
     let Some(data) = real_data("bert/cased-vocab") else { return };
     let folder = TempDir::new().unwrap();
     fs::copy(data.join("vocab_cased.txt"), folder.path().join("vocab.txt")).unwrap();
     let reference = data.join("tokenizer_reference.json");
     let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
-    assert_eq!(tokenizer.vocabulary_size(), 28_996);
+    assert_eq!(tokenizer.vocab_size(), 28_996);
     assert_reference(&tokenizer, &reference, |item| &item["cased"]["ids"]);
     fs::write(folder.path().join("tokenizer_config.json"), r#"{"do_lower_case": true, "other": 1}"#).unwrap();
     let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
@@ -52,10 +52,10 @@ fn cased_and_lower_cased_ids_are_those_of_the_reference() {
 }
 
 #[test]
-fn ids_of_a_complete_tokenizer_are_those_of_the_reference() {
+fn ids_of_a_tokenizer_json_match_the_reference() {
     let Some(data) = real_data("bert/minilm-l6") else { return };
     let tokenizer = Tokenizer::from_folder(&data).unwrap();
-    assert_eq!(tokenizer.vocabulary_size(), 30_522);
+    assert_eq!(tokenizer.vocab_size(), 30_522);
     assert_reference(&tokenizer, &data.join("reference.json"), |item| &item["input_ids"]);
     let folder = TempDir::new().unwrap();
     fs::copy(data.join("vocab.txt"), folder.path().join("vocab.txt")).unwrap();
@@ -64,18 +64,18 @@ fn ids_of_a_complete_tokenizer_are_those_of_the_reference() {
 }
 
 #[test]
-fn a_word_is_cut_into_the_longest_pieces() {
+fn a_word_is_split_into_the_longest_pieces() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\nkid\n##ney\n##neys\nk\n,\n")
         .unwrap();
     let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
     assert_eq!(ids_of(&tokenizer, "Kidney, kidneys liver"), [2, 4, 5, 8, 4, 6, 1, 3]);
-    assert_eq!(tokenizer.vocabulary_size(), 9);
+    assert_eq!(tokenizer.vocab_size(), 9);
 }
 
 #[test]
-fn texts_are_padded_to_the_longest_and_cut_at_the_limit() {
-    let tokenizer = Tokenizer::built_in(&descriptions());
+fn texts_are_padded_to_the_longest_and_truncated_at_the_limit() {
+    let tokenizer = Tokenizer::from_descriptions(&descriptions());
     let texts = ["liver".to_owned(), "large large large".to_owned()];
     let tokens = tokenizer.encode(&texts);
     assert_eq!(tokens.ids.dim(), (2, 5));
@@ -87,8 +87,8 @@ fn texts_are_padded_to_the_longest_and_cut_at_the_limit() {
 }
 
 #[test]
-fn the_built_in_vocabulary_knows_its_words_and_spells_the_others() {
-    let tokenizer = Tokenizer::built_in(&descriptions());
+fn a_vocabulary_of_descriptions_splits_other_words_into_letters() {
+    let tokenizer = Tokenizer::from_descriptions(&descriptions());
     let unknown = ids_of(&tokenizer, "肝")[1];
     assert_eq!(ids_of(&tokenizer, "Wedge-shaped liver").len(), 2 + 4);
     assert_eq!(ids_of(&tokenizer, "zebra").len(), 2 + 5);
@@ -98,20 +98,20 @@ fn the_built_in_vocabulary_knows_its_words_and_spells_the_others() {
 }
 
 #[test]
-fn a_saved_tokenizer_gives_the_same_ids() {
+fn a_saved_tokenizer_encodes_the_same_ids() {
     let folder = TempDir::new().unwrap();
-    let tokenizer = Tokenizer::built_in(&descriptions());
+    let tokenizer = Tokenizer::from_descriptions(&descriptions());
     tokenizer.save(folder.path()).unwrap();
     let read = Tokenizer::from_folder(folder.path()).unwrap();
-    assert_eq!(read.vocabulary_size(), tokenizer.vocabulary_size());
+    assert_eq!(read.vocab_size(), tokenizer.vocab_size());
     assert_eq!(read.encode_classes(&descriptions()), tokenizer.encode_classes(&descriptions()));
     let text = "Another text, [SEP] of Zebras: 12 µm";
     assert_eq!(ids_of(&read, text), ids_of(&tokenizer, text));
 }
 
 #[test]
-fn sentences_of_a_class_lie_next_to_each_other() {
-    let tokenizer = Tokenizer::built_in(&descriptions());
+fn sentences_are_encoded_class_by_class() {
+    let tokenizer = Tokenizer::from_descriptions(&descriptions());
     let text = tokenizer.encode_classes(&descriptions());
     assert_eq!((text.num_concepts, text.full.ids.nrows(), text.concepts.ids.nrows()), (3, 2, 6));
     for (row, sentence) in descriptions().classes.iter().flat_map(Description::sentences).enumerate() {
@@ -123,7 +123,7 @@ fn sentences_of_a_class_lie_next_to_each_other() {
 }
 
 #[test]
-fn folders_without_a_tokenizer_are_refused_by_name() {
+fn folders_without_a_usable_tokenizer_are_errors() {
     let refusal = |files: &[(&str, &str)]| {
         let folder = TempDir::new().unwrap();
         for (name, text) in files {
@@ -133,8 +133,27 @@ fn folders_without_a_tokenizer_are_refused_by_name() {
     };
     assert!(refusal(&[]).contains("vocab.txt"));
     assert!(refusal(&[("vocab.txt", "[PAD]\n[UNK]\n[CLS]\na")]).contains("[SEP]"));
-    assert!(refusal(&[("tokenizer.json", "{}")]).contains("tokenizer.json: expected a tokenizer"));
+    assert!(refusal(&[("tokenizer.json", "{}")]).contains("tokenizer.json: unsupported tokenizer"));
     let words = "[PAD]\n[UNK]\n[CLS]\n[SEP]";
     let message = refusal(&[("vocab.txt", words), ("tokenizer_config.json", "[")]);
     assert!(message.contains("tokenizer_config.json"), "{message}");
+}
+
+#[test]
+fn truncated_classes_are_listed_with_their_length() {
+    let mut descriptions = descriptions();
+    let tokenizer = Tokenizer::from_descriptions(&descriptions).with_max_tokens(24);
+    let lengths: Vec<usize> = descriptions
+        .prompts()
+        .iter()
+        .map(|prompt| tokenizer.clone().with_max_tokens(9999).count_tokens(prompt))
+        .collect();
+    // [CLS] liver in a ct image . shape : large , wedge - shaped . location : large , wedge - shaped . [SEP]
+    assert_eq!(lengths[0], 24);
+    assert!(!tokenizer.truncates(&descriptions.classes[0].prompt()));
+    descriptions.classes[0].concepts[0].sentence += &" large".repeat(1000);
+    assert_eq!(tokenizer.count_tokens(&descriptions.classes[0].prompt()), 1024);
+    let truncated = tokenizer.truncated_classes(&descriptions);
+    assert_eq!(truncated[0], TruncatedClass { class: "Liver", tokens: 1024, max_tokens: 24 });
+    assert_eq!(truncated.len(), 2, "the aorta has {} tokens", lengths[1]);
 }
