@@ -84,7 +84,6 @@ pub fn lint(
     modality: Option<Modality>,
     tokenizer: Option<&Tokenizer>,
 ) -> Vec<Finding> {
-    let tokenizer = tokenizer.map(|tokenizer| tokenizer.clone().with_max_tokens(usize::MAX));
     let mut concepts: Vec<&str> = Vec::new();
     for concept in descriptions.classes.iter().flat_map(|class| &class.concepts) {
         if !concepts.contains(&concept.name.as_str()) {
@@ -97,7 +96,7 @@ pub fn lint(
             findings.push(error(class, Some(missing), "missing, though other classes have it"));
         }
         findings.extend(lint_class(class, modality));
-        findings.extend(too_long(class, tokenizer.as_ref()));
+        findings.extend(too_long(class, tokenizer));
         for other in &descriptions.classes[..index] {
             findings.extend(repetitions(class, other));
         }
@@ -208,7 +207,7 @@ fn modality_of_title(title: &str) -> Option<Modality> {
 fn too_long(class: &Description, tokenizer: Option<&Tokenizer>) -> Option<Finding> {
     let text = class.prompt();
     let (count, how) = match tokenizer {
-        Some(tokenizer) => (tokenizer.encode(&[text]).ids.ncols(), "counted by the vocabulary"),
+        Some(tokenizer) => (tokenizer.count_tokens(&text), "counted by the vocabulary"),
         None => (estimated_tokens(&text), "estimated without a vocabulary"),
     };
     let message = || format!("{count} tokens ({how}), at most {MAX_TOKENS} are read; shorten its sentences");

@@ -7,8 +7,8 @@ use ndarray::Array2;
 use serde::Deserialize;
 use tokenizers::{
     AddedToken, ModelWrapper, NormalizedString, Normalizer, OffsetReferential, OffsetType,
-    PreTokenizedString, PreTokenizer, TruncationParams, models::wordpiece::WordPiece,
-    normalizers::BertNormalizer, pre_tokenizers::bert::BertPreTokenizer, processors::bert::BertProcessing,
+    PreTokenizedString, PreTokenizer, models::wordpiece::WordPiece, normalizers::BertNormalizer,
+    pre_tokenizers::bert::BertPreTokenizer, processors::bert::BertProcessing,
 };
 
 use super::{ClassText, Description, Descriptions, Tokens, description::read_text};
@@ -28,8 +28,11 @@ const SPECIAL_TOKENS: usize = 2;
 /// BERT WordPiece tokenizer: `[CLS] … [SEP]`, truncated to the maximum length.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
+    /// Neither pads nor truncates.
     inner: tokenizers::Tokenizer,
     padding: i64,
+    separator: u32,
+    max_tokens: usize,
 }
 
 /// The part of `tokenizer_config.json` that a `vocab.txt` needs.
@@ -99,9 +102,7 @@ impl Tokenizer {
     /// Sets the maximum length in tokens, including `[CLS]` and `[SEP]`; 512 by default. Longer texts are truncated.
     #[must_use]
     pub fn with_max_tokens(mut self, max_tokens: usize) -> Self {
-        self.inner
-            .with_truncation(Some(TruncationParams { max_length: max_tokens, ..Default::default() }))
-            .expect("a stride of zero is always valid");
+        self.max_tokens = max_tokens.max(SPECIAL_TOKENS);
         self
     }
 
@@ -118,17 +119,19 @@ impl Tokenizer {
     /// If the file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
         let path = folder.join("tokenizer.json");
-        let mut inner = self.inner.clone();
-        inner.with_truncation(None).expect("truncation can always be disabled");
-        let text = inner.to_string(false).expect("a tokenizer has a JSON form");
+        let text = self.inner.to_string(false).expect("a tokenizer has a JSON form");
         Ok(atomic_write(&path, text.as_bytes())?)
     }
 
     /// Encodes texts, padded to the longest: ids and mask are `[texts, tokens]`.
     pub fn encode(&self, texts: &[String]) -> Tokens {
         let encode = |text: &String| {
-            let encoding = self.inner.encode_fast(text.as_str(), true);
-            encoding.expect("WordPiece has an unknown token").get_ids().to_vec()
+            let mut ids = self.encode_whole(text);
+            if ids.len() > self.max_tokens {
+                ids.truncate(self.max_tokens - 1);
+                ids.push(self.separator);
+            }
+            ids
         };
         let sequences: Vec<Vec<u32>> = texts.iter().map(encode).collect();
         let longest = sequences.iter().map(Vec::len).max().unwrap_or(0);
@@ -143,16 +146,12 @@ impl Tokenizer {
 
     /// The maximum length in tokens, including `[CLS]` and `[SEP]`.
     pub fn max_tokens(&self) -> usize {
-        self.inner.get_truncation().map_or(usize::MAX, |truncation| truncation.max_length)
+        self.max_tokens
     }
 
     /// The length of a text in tokens before truncation, including `[CLS]` and `[SEP]`.
     pub fn count_tokens(&self, text: &str) -> usize {
-        let encoding = self.inner.encode_fast(text, true).expect("WordPiece has an unknown token");
-        // Each overflowing part has special tokens of its own.
-        let overflow =
-            encoding.get_overflowing().iter().map(|part| part.len().saturating_sub(SPECIAL_TOKENS));
-        encoding.len() + overflow.sum::<usize>()
+        self.encode_whole(text).len()
     }
 
     /// Whether a text is longer than the maximum length.
@@ -182,6 +181,11 @@ impl Tokenizer {
         }
     }
 
+    fn encode_whole(&self, text: &str) -> Vec<u32> {
+        let encoding = self.inner.encode_fast(text, true).expect("WordPiece has an unknown token");
+        encoding.get_ids().to_vec()
+    }
+
     fn check(mut inner: tokenizers::Tokenizer, path: &Path) -> Result<Self> {
         if !matches!(inner.get_model(), ModelWrapper::WordPiece(_)) {
             return Err(invalid(path, "its model is not WordPiece"));
@@ -192,6 +196,7 @@ impl Tokenizer {
             return Err(Error::MissingSpecialToken { path: path.to_owned(), token: *missing });
         }
         inner.with_padding(None);
+        inner.with_truncation(None).expect("truncation can always be disabled");
         let special = [CLS, SEP].map(|token| inner.token_to_id(token));
         let empty =
             inner.encode_fast("", true).map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default();
@@ -200,7 +205,8 @@ impl Tokenizer {
             return Err(invalid(path, reason));
         }
         let padding = i64::from(inner.token_to_id(PADDING).expect("checked above"));
-        Ok(Self { inner, padding }.with_max_tokens(MAX_TOKENS))
+        let separator = inner.token_to_id(SEP).expect("checked above");
+        Ok(Self { inner, padding, separator, max_tokens: MAX_TOKENS })
     }
 }
 

@@ -117,8 +117,8 @@ fn faulty_descriptions_are_typed_errors() {
     assert!(matches!(twice, Error::DuplicateClass { .. }));
     let empty = error("empty.toml", &TWO_CLASSES.replace("Round.", " "), &["shape", "ball", "empty"]);
     assert!(matches!(empty, Error::EmptyText { field, .. } if field == "shape"));
-    error("key.toml", &TWO_CLASSES.replace("name = \"rod\"", "nam = \"rod\""), &["line 9", "nam"]);
-    error("kind.toml", &TWO_CLASSES.replace("\"Long.\"", "1"), &["line 13"]);
+    error("key.toml", &TWO_CLASSES.replace("name = \"rod\"", "nam = \"rod\""), &["line 10", "nam"]);
+    error("kind.toml", &TWO_CLASSES.replace("\"Long.\"", "1"), &["line 14"]);
     let title = error("title.csv", &TABLE.replace("Title", "Name"), &["`Title`", "Name, Shape"]);
     assert!(matches!(title, Error::NoTitleColumn { columns, .. } if columns.len() == 6));
     assert!(matches!(error("short.csv", "Title,Shape\nLiver in a CT Image\n", &[]), Error::Csv { .. }));
