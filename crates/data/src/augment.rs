@@ -1,5 +1,5 @@
-//! Random flips, rotations, scalings and intensities: parameters drawn first, then applied to image and
-//! labels alike while the patch is cut.
+//! Data augmentation: random flips, rotation, scaling and intensity changes, sampled first, then applied to image and
+//! labels while the patch is cropped.
 
 use std::{f64::consts::PI, path::Path};
 
@@ -11,25 +11,25 @@ use serde::{Deserialize, Serialize};
 use super::{CachedCase, Sample};
 use crate::{Error, Result};
 
-/// How much patches are varied; the default is the paper's.
+/// Data augmentation; the defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AugmentConfig {
-    /// How often a patch is mirrored, per axis. Zero unless asked for: the descriptions tell right from left.
+    /// Probability of a flip, per axis. 0 by default, because descriptions distinguish left and right.
     pub flip_probability: [f64; 3],
-    /// How often a patch is rotated and scaled.
+    /// Probability of rotation and scaling.
     pub affine_probability: f64,
-    /// The greatest angle about each axis, in radians.
+    /// Largest rotation about each axis in either direction, in radians.
     pub rotation_range_rad: [f64; 3],
-    /// Each axis is scaled by 1 ± up to this.
+    /// Each axis is scaled by a factor in 1 ± this.
     pub scale_range: f64,
-    /// How often intensities are multiplied.
+    /// Probability of scaling intensities (MONAI `RandScaleIntensity`).
     pub intensity_scale_probability: f64,
-    /// Prepared intensities are multiplied by 1 ± up to this.
+    /// Preprocessed intensities are multiplied by a factor in 1 ± this.
     pub intensity_scale_range: f64,
-    /// How often intensities are shifted.
+    /// Probability of shifting intensities (MONAI `RandShiftIntensity`).
     pub intensity_shift_probability: f64,
-    /// Prepared intensities are shifted by ± up to this.
+    /// Preprocessed intensities are shifted by ± up to this.
     pub intensity_shift_range: f64,
 }
 
@@ -49,7 +49,7 @@ impl Default for AugmentConfig {
 }
 
 impl AugmentConfig {
-    /// No variation at all.
+    /// No augmentation.
     pub fn none() -> Self {
         Self {
             flip_probability: [0.0; 3],
@@ -60,38 +60,42 @@ impl AugmentConfig {
         }
     }
 
-    /// Checks the numbers that were read from the file `path`.
+    /// Checks the values; `path` is the configuration, for messages.
     ///
     /// # Errors
     ///
-    /// When a probability is not one, or a range is negative or would turn a patch inside out.
+    /// When a probability is not in 0..=1, a range is negative or not finite, or scaling could reach 0.
     pub fn check(&self, path: &Path) -> Result<()> {
-        let [x, y, z] = self.flip_probability;
-        let others =
-            [self.affine_probability, self.intensity_scale_probability, self.intensity_shift_probability];
-        let improbable = [x, y, z].into_iter().chain(others).find(|share| !(0.0..=1.0).contains(share));
-        if let Some(share) = improbable {
-            return Err(Error::content(path, "probabilities from 0 to 1", share.to_string()));
+        let invalid = |key: &str, expected: &str, found: f64| {
+            Err(Error::invalid_value(path, format!("train.augment.{key}"), expected, found))
+        };
+        let probabilities = self.flip_probability.map(|p| ("flip_probability", p)).into_iter().chain([
+            ("affine_probability", self.affine_probability),
+            ("intensity_scale_probability", self.intensity_scale_probability),
+            ("intensity_shift_probability", self.intensity_shift_probability),
+        ]);
+        for (key, probability) in probabilities {
+            if !(0.0..=1.0).contains(&probability) {
+                return invalid(key, "a probability from 0 to 1", probability);
+            }
         }
         if !(0.0..1.0).contains(&self.scale_range) {
-            return Err(Error::content(
-                path,
-                "augment.scale_range from 0 to below 1",
-                self.scale_range.to_string(),
-            ));
+            return invalid("scale_range", "at least 0 and below 1", self.scale_range);
         }
-        let ranges = self
-            .rotation_range_rad
-            .into_iter()
-            .chain([self.intensity_scale_range, self.intensity_shift_range]);
-        match ranges.into_iter().find(|range| !(range.is_finite() && *range >= 0.0)) {
-            Some(range) => Err(Error::content(path, "ranges of zero or more", range.to_string())),
-            None => Ok(()),
+        let ranges = self.rotation_range_rad.map(|angle| ("rotation_range_rad", angle)).into_iter().chain([
+            ("intensity_scale_range", self.intensity_scale_range),
+            ("intensity_shift_range", self.intensity_shift_range),
+        ]);
+        for (key, range) in ranges {
+            if !(range.is_finite() && range >= 0.0) {
+                return invalid(key, "at least 0", range);
+            }
         }
+        Ok(())
     }
 }
 
-/// One variation of a patch, drawn.
+/// Sampled augmentation parameters of one patch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Augmentation {
     /// Offset from the center in the patch → offset in the case, in voxels.
@@ -101,33 +105,33 @@ pub struct Augmentation {
 }
 
 impl Augmentation {
-    /// Draws the parameters; the number of draws does not depend on what they turn out to be.
+    /// Samples parameters; the number of random draws does not depend on their values.
     pub fn sample(config: &AugmentConfig, rng: &mut impl Rng) -> Self {
-        let mut sometimes = |probability: f64, greatest: f64| {
-            let (happens, share) = (rng.random_bool(probability), rng.random_range(-1.0..=1.0));
-            if happens { share * greatest } else { 0.0 }
+        let mut sometimes = |probability: f64, range: f64| {
+            let (is_applied, factor) = (rng.random_bool(probability), rng.random_range(-1.0..=1.0));
+            if is_applied { factor * range } else { 0.0 }
         };
         let gain = 1.0 + sometimes(config.intensity_scale_probability, config.intensity_scale_range);
         let shift = sometimes(config.intensity_shift_probability, config.intensity_shift_range);
         let is_affine = f64::from(u8::from(rng.random_bool(config.affine_probability)));
-        let mut within = |greatest: f64| is_affine * greatest * rng.random_range(-1.0..=1.0);
+        let mut within = |range: f64| is_affine * range * rng.random_range(-1.0..=1.0);
         let angles = config.rotation_range_rad.map(&mut within);
         let scales = Vector3::from_fn(|_, _| 1.0 + within(config.scale_range));
-        let signs = config.flip_probability.map(|share| if rng.random_bool(share) { -1.0 } else { 1.0 });
+        let signs = config.flip_probability.map(|p| if rng.random_bool(p) { -1.0 } else { 1.0 });
         let rotation = Rotation3::from_euler_angles(angles[0], angles[1], angles[2]);
         let linear =
             rotation.matrix() * Matrix3::from_diagonal(&scales) * Matrix3::from_diagonal(&signs.into());
         Self { linear, gain: gain as f32, shift: shift as f32 }
     }
 
-    /// Cuts the patch of `shape` voxels that begins at voxel `start` out of a case, varied: turned about
-    /// its center, linear for intensities and nearest for labels. Voxels beyond the patch come from the
-    /// case; only beyond the case is it mirrored.
+    /// Crops and augments the patch of `shape` voxels at `start`: transformed about its center, with linear
+    /// interpolation of intensities and nearest-neighbor of labels. Voxels beyond the patch come from the case; the
+    /// case is mirrored at its borders.
     ///
     /// # Panics
     ///
     /// When the patch does not lie inside the case.
-    pub fn cut(&self, case: &CachedCase, start: [usize; 3], shape: [usize; 3]) -> Sample {
+    pub fn crop(&self, case: &CachedCase, start: [usize; 3], shape: [usize; 3]) -> Sample {
         let mut sample = if self.linear == Matrix3::identity() {
             case.crop(start, shape)
         } else {
@@ -141,7 +145,7 @@ impl Augmentation {
         let case_shape = case.grid().shape();
         let half = Vector3::from_fn(|axis, _| (shape[axis] as f64 - 1.0) / 2.0);
         let center = Vector3::from_fn(|axis, _| start[axis] as f64 + half[axis]);
-        // What the turned patch reaches, cut off at the case; mirrored voxels lie inside this box as well.
+        // The bounding box of the transformed patch within the case; mirrored voxels are inside it as well.
         let reach = self.linear.abs() * half;
         let inside = |voxel: f64, axis: usize| voxel.clamp(0.0, case_shape[axis] as f64 - 1.0) as usize;
         let first: [usize; 3] =
@@ -162,7 +166,7 @@ impl Augmentation {
                 image[[channel, x, y, z]] = linear(&voxels, position);
             }
         }
-        Sample { case: source.case, image, labels }
+        Sample { case_id: source.case_id, image, labels }
     }
 }
 

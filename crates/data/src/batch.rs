@@ -1,4 +1,4 @@
-//! The only place where voxels become tensors for training.
+//! Batches: samples as tensors on a device.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -7,14 +7,14 @@ use super::Sample;
 /// Several samples of one shape, on a device.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Prepared intensities, `[batch, channels, x, y, z]`.
+    /// Preprocessed intensities, `[batch, channels, x, y, z]`.
     pub image: Tensor<5>,
-    /// Class indices, `[batch, x, y, z]`, as in [`Sample`].
+    /// Channel indices, `[batch, x, y, z]`, as in [`Sample`].
     pub labels: Tensor<4, Int>,
 }
 
 impl Batch {
-    /// Puts the samples one behind the other.
+    /// Stacks samples.
     ///
     /// # Panics
     ///
@@ -44,11 +44,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_keeps_every_voxel_in_its_place() {
+    fn a_batch_keeps_the_position_of_every_voxel() {
         let image =
             Array4::from_shape_fn((2, 3, 4, 5), |(c, x, y, z)| (c * 1000 + x * 100 + y * 10 + z) as f32);
         let labels = Array3::from_shape_fn((3, 4, 5), |(x, y, z)| (x + y + z) as u8);
-        let sample = |image, labels| Sample { case: "a".to_owned(), image, labels };
+        let sample = |image, labels| Sample { case_id: "a".to_owned(), image, labels };
         let first = sample(image.clone(), labels.clone());
         let second = sample(image + 5000.0, labels + 100);
         let batch = Batch::new(&[first, second], &Device::default());

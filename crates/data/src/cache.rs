@@ -1,4 +1,4 @@
-//! Prepared cases on disk, mapped into memory: one file per case, reused while nothing it was made of changes.
+//! The cache of preprocessed cases: one memory-mapped file per case, reused while its inputs do not change.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use bipvl_imaging::{Affine, Grid};
+use bipvl_imaging::{Affine, Grid, LabelSchema};
 use bipvl_kernels::map_file;
 use half::{
     f16,
@@ -24,11 +24,11 @@ use sha2::{Digest, Sha256};
 use super::{Case, ClassLocations, Dataset, PreprocessConfig, Sample};
 use crate::{Error, Result};
 
-/// Counts up when the files change in form or cases are prepared otherwise, so that old files are not reused.
-const VERSION: &str = "1";
+/// Increased when the file format or the preprocessing changes, which invalidates old files.
+const VERSION: &str = "2";
 const FINGERPRINT: &str = "fingerprint";
 
-/// A prepared case in a file that is mapped into memory; patches are read without the rest.
+/// A preprocessed case in a memory-mapped file; a patch is read without the rest.
 #[derive(Debug)]
 pub struct CachedCase {
     id: String,
@@ -40,18 +40,18 @@ pub struct CachedCase {
     labels: Range<usize>,
 }
 
-/// Prepares the cases that `folder` does not hold yet, several at a time, and opens all of them, in the
-/// order of `cases`. After each case `progress` hears how many are done.
+/// Preprocesses the cases that are not cached in `folder`, in parallel, and opens all, in the order of `cases`.
+/// `progress` is called after each case with the number of finished ones.
 ///
-/// A stored case is reused when the recipe, the classes, and name, length and time of change of its input
-/// files are the same.
+/// A cached case is reused if the preprocessing, the label schema, and name, size and modification time of its files
+/// are the same.
 ///
 /// # Errors
 ///
 /// When the folder cannot be written to, or a case cannot be prepared.
 pub fn build_cache(
     folder: &Path,
-    recipe: &PreprocessConfig,
+    preprocess: &PreprocessConfig,
     dataset: &Dataset,
     cases: &[Case],
     progress: &(dyn Fn(usize) + Sync),
@@ -60,11 +60,11 @@ pub fn build_cache(
     let done = AtomicUsize::new(0);
     let open_or_build = |case: &Case| {
         let path = folder.join(format!("{}.safetensors", case.id));
-        let fingerprint = fingerprint(recipe, dataset, case)?;
+        let fingerprint = fingerprint(preprocess, dataset, case)?;
         let cached = match CachedCase::open(&path, &case.id) {
             Ok((cached, stored)) if stored == fingerprint => cached,
             _ => {
-                build(&path, recipe, dataset, case, &fingerprint)?;
+                build(&path, preprocess, dataset, case, &fingerprint)?;
                 CachedCase::open(&path, &case.id)?.0
             }
         };
@@ -74,32 +74,46 @@ pub fn build_cache(
     cases.par_iter().map(open_or_build).collect()
 }
 
+/// The names of classes without a voxel in any of the cases.
+pub fn classes_without_voxels(cases: &[CachedCase], schema: &LabelSchema) -> Vec<String> {
+    let indices = schema.to_channel_indices();
+    let has_class = |labels: &[u16], case: &CachedCase| {
+        labels.iter().any(|label| {
+            let voxels = case.class_locations.by_class().get(usize::from(*label));
+            voxels.is_some_and(|voxels| !voxels.is_empty())
+        })
+    };
+    let missing =
+        indices.classes().iter().filter(|class| !cases.iter().any(|case| has_class(&class.labels, case)));
+    missing.map(|class| class.name.clone()).collect()
+}
+
 impl CachedCase {
     /// The case's id.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Where the prepared voxels are.
+    /// The grid after preprocessing.
     pub fn grid(&self) -> &Grid {
         &self.grid
     }
 
-    /// How many channels the image has.
+    /// Channels of the image.
     pub fn num_channels(&self) -> usize {
         self.num_channels
     }
 
-    /// The voxels to center patches on.
+    /// Voxels to center patches on, by class.
     pub fn class_locations(&self) -> &ClassLocations {
         &self.class_locations
     }
 
-    /// Reads the box of `shape` voxels that begins at voxel `start`.
+    /// Reads the box of `shape` voxels at `start`.
     ///
     /// # Panics
     ///
-    /// When the box does not lie inside the case.
+    /// When the box is not inside the case.
     pub fn crop(&self, start: [usize; 3], shape: [usize; 3]) -> Sample {
         let size = self.grid.shape();
         let is_inside = (0..3).all(|axis| start[axis] + shape[axis] <= size[axis]);
@@ -126,13 +140,13 @@ impl CachedCase {
                 row.copy_from_slice(bytes);
             },
         );
-        Sample { case: self.id.clone(), image, labels }
+        Sample { case_id: self.id.clone(), image, labels }
     }
 
-    /// Opens a stored case; the text is the fingerprint of what it was made of.
+    /// Opens a cached case; the string is the fingerprint of its inputs.
     fn open(path: &Path, id: &str) -> Result<(Self, String)> {
         let map = map_file(path).map_err(|source| Error::io(path, source))?;
-        let malformed = |found: String| Error::content(path, "a prepared case", found);
+        let malformed = |reason: String| Error::InvalidCache { path: path.to_owned(), reason };
         let (_, header) = SafeTensors::read_metadata(&map).map_err(|error| malformed(error.to_string()))?;
         let stored = header.metadata().as_ref().and_then(|texts| texts.get(FINGERPRINT));
         let stored = stored.ok_or_else(|| malformed("no fingerprint".to_owned()))?.clone();
@@ -156,11 +170,11 @@ impl CachedCase {
             by_class.push(numbers(list.data(), u32::from_le_bytes));
         }
         if by_class.is_empty() || by_class.iter().flatten().any(|voxel| *voxel as usize >= x * y * z) {
-            return Err(malformed("no lists of its voxels".to_owned()));
+            return Err(malformed("no valid class locations".to_owned()));
         }
         let affine = Affine::from_row_slice(&numbers(affine.data(), f64::from_le_bytes));
-        let (image, labels) = (place_in(&map, image.data()), place_in(&map, labels.data()));
-        let class_locations = ClassLocations::from_stored([x, y, z], by_class);
+        let (image, labels) = (range_in(&map, image.data()), range_in(&map, labels.data()));
+        let class_locations = ClassLocations::from_indices([x, y, z], by_class);
         let grid = Grid::new([x, y, z], affine);
         Ok((Self { id: id.to_owned(), grid, num_channels, class_locations, image, labels, map }, stored))
     }
@@ -168,13 +182,13 @@ impl CachedCase {
 
 fn build(
     path: &Path,
-    recipe: &PreprocessConfig,
+    preprocess: &PreprocessConfig,
     dataset: &Dataset,
     case: &Case,
     fingerprint: &str,
 ) -> Result<()> {
-    let (prepared, labels) = recipe.prepare_case(dataset, case)?;
-    let locations = ClassLocations::from_case(&prepared.image, &labels, dataset.labels.len());
+    let (prepared, labels) = preprocess.prepare_case(dataset, case)?;
+    let locations = ClassLocations::from_case(&prepared.image, &labels, dataset.label_schema.labels().len());
     let image: Vec<u8> =
         prepared.image.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
     let affine: Vec<u8> =
@@ -202,23 +216,25 @@ fn build(
     })
 }
 
-/// What a prepared case is made of, in 64 letters.
-fn fingerprint(recipe: &PreprocessConfig, dataset: &Dataset, case: &Case) -> Result<String> {
+/// The hash of everything that a preprocessed case depends on.
+fn fingerprint(preprocess: &PreprocessConfig, dataset: &Dataset, case: &Case) -> Result<String> {
     let mut hash = Sha256::new();
-    let recipe = serde_json::to_string(recipe).expect("a recipe can always be written as text");
-    let Dataset { labels, relabel, channels, .. } = dataset;
-    hash.update(format!("{VERSION}\n{recipe}\n{labels:?} {relabel:?}\n{}\n", channels.len()));
+    let preprocess =
+        serde_json::to_string(preprocess).expect("a configuration can always be written as JSON");
+    let schema = &dataset.label_schema;
+    let labels = (schema.labels(), schema.ignore(), schema.remap());
+    hash.update(format!("{VERSION}\n{preprocess}\n{labels:?}\n{}\n", dataset.channels.len()));
     for path in case.images.iter().chain(&case.labels) {
         hash.update(file_fingerprint(path)?);
     }
     Ok(format!("{:x}", hash.finalize()))
 }
 
-/// Name, length and time of change of a file: when they are as they were, so is the content.
+/// Name, size and modification time of a file, by which changes are detected.
 ///
 /// # Errors
 ///
-/// When the file is not there.
+/// When the file does not exist.
 pub fn file_fingerprint(path: &Path) -> Result<String> {
     let refused = |source| Error::io(path, source);
     let metadata = fs::metadata(path).map_err(refused)?;
@@ -227,11 +243,11 @@ pub fn file_fingerprint(path: &Path) -> Result<String> {
 }
 
 fn list_name(class: usize) -> String {
-    format!("voxels_{class}")
+    format!("class_locations_{class}")
 }
 
-/// Where in the map a part of it lies.
-fn place_in(map: &[u8], part: &[u8]) -> Range<usize> {
+/// The byte range of a slice of the map.
+fn range_in(map: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr() as usize - map.as_ptr() as usize;
     start..start + part.len()
 }

@@ -1,5 +1,5 @@
-//! Where a single case says of its classes what the data set does not: `descriptionsTr/CASE.toml` beside
-//! `imagesTr`, and so for any folder whose name begins with `images`.
+//! Descriptions of single cases: `descriptionsTr/CASE.toml` beside `imagesTr`, and so for any folder whose name begins
+//! with `images`.
 
 use std::{
     fs,
@@ -13,34 +13,34 @@ const IMAGES: &str = "images";
 const DESCRIPTIONS: &str = "descriptions";
 const EXTENSION: &str = "toml";
 
-/// The file with the case's own descriptions, if there is one; `image` is one of the case's files.
+/// The file with descriptions of one case, if it exists; `image` is one of the case's files.
 pub fn case_descriptions_path(image: &Path, id: &str) -> Option<PathBuf> {
     let image = absolute(image).ok()?;
     let folder = image.parent()?;
-    let part = folder.file_name()?.to_str()?.strip_prefix(IMAGES)?;
-    let file = folder.with_file_name(format!("{DESCRIPTIONS}{part}")).join(format!("{id}.{EXTENSION}"));
+    let suffix = folder.file_name()?.to_str()?.strip_prefix(IMAGES)?;
+    let file = folder.with_file_name(format!("{DESCRIPTIONS}{suffix}")).join(format!("{id}.{EXTENSION}"));
     file.is_file().then_some(file)
 }
 
 impl Case {
-    /// The file with the case's own descriptions, if there is one.
+    /// The file with descriptions of this case, if it exists.
     pub fn descriptions_path(&self) -> Option<PathBuf> {
         case_descriptions_path(self.images.first()?, &self.id)
     }
 }
 
-/// Whether every file of descriptions belongs to a case; one that does not would be overlooked.
+/// Checks that every file of descriptions belongs to a case: a misnamed one would be ignored.
 pub(super) fn check(root: &Path, cases: &[Case]) -> Result<()> {
     let folder = root.join(format!("{DESCRIPTIONS}Tr"));
     if !folder.is_dir() {
         return Ok(());
     }
     for entry in fs::read_dir(&folder).map_err(|source| Error::io(&folder, source))? {
-        let file = entry.map_err(|source| Error::io(&folder, source))?.path();
-        let id = file.file_stem().unwrap_or_default().to_string_lossy();
-        let is_toml = file.extension().is_some_and(|extension| extension == EXTENSION);
+        let path = entry.map_err(|source| Error::io(&folder, source))?.path();
+        let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let is_toml = path.extension().is_some_and(|extension| extension == EXTENSION);
         if is_toml && !id.starts_with('.') && cases.iter().all(|case| case.id != id) {
-            return Err(Error::content(&file, "descriptions named after a case", format!("no case {id}")));
+            return Err(Error::UnmatchedDescriptions { path, id });
         }
     }
     Ok(())

@@ -5,115 +5,73 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bipvl_imaging::{LabelMap, read_labels};
+use bipvl_imaging::{LabelMap, LabelRemap, LabelSchema, LabelSchemaSpec, apply_remap, read_labels};
 use serde::{Deserialize, Serialize};
 
-use super::{Labeling, Layout, Regions, case_descriptions, check_regions, regions::labels_of};
+use super::{Layout, case_descriptions};
 use crate::{Error, Result};
-
-/// The places of labels in their list are stored in a byte, and 0 is background.
-const MAX_LABELS: usize = 255;
 
 /// A folder of cases with one set of classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
     /// The folder.
     pub root: PathBuf,
-    /// How files are arranged in it.
+    /// The arrangement of its files.
     pub layout: Layout,
-    /// The data set's name for itself, else the folder's.
+    /// The name in the manifest, else the folder's.
     pub name: String,
-    /// What the volumes were taken with.
+    /// The imaging modality.
     pub modality: Modality,
     /// The names of the channels, in order.
     pub channels: Vec<String>,
-    /// The names of the classes in the order of the network.
-    pub classes: Vec<String>,
-    /// The labels in the files; a class index is 1 + the position here. Each is one class, but for regions.
-    pub labels: Vec<u16>,
-    /// The labels of each class where classes overlap; none where they exclude each other.
-    pub regions: Regions,
-    /// The classes as the folder itself has them, whatever a configuration calls them.
-    pub source_classes: SourceClasses,
-    /// Labels of the files that count as others.
-    pub relabel: Vec<LabelRemap>,
+    /// The classes to train and predict.
+    pub label_schema: LabelSchema,
+    /// The classes as the folder defines them, before a configuration overrides them.
+    pub source_schema: LabelSchema,
     /// The cases to train and validate on, sorted by id.
     pub cases: Vec<Case>,
-    /// Cases that the data set itself puts aside for the test, sorted by id.
+    /// The test cases of the data set itself, sorted by id.
     pub test: Vec<Case>,
+    /// Images without labels, where the layout pairs files by name.
+    pub unlabeled: Vec<PathBuf>,
+    /// Files in the folders of images and labels that belong to no case.
+    pub skipped: Vec<PathBuf>,
 }
 
-/// Classes as the folder of a data set has them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SourceClasses {
-    /// Names in the order of the labels.
-    pub names: Vec<String>,
-    /// The label of each.
-    pub labels: Vec<u16>,
-}
-
-/// One volume, with or without its labels.
+/// One patient's images, with or without labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// The file's name without channel and extension.
+    /// The file name without channel number and ending, or what tells it apart in the path.
     pub id: String,
     /// One file with all channels, or one file per channel.
     pub images: Vec<PathBuf>,
-    /// The reference, where there is one.
+    /// The label map of the reference, where there is one.
     pub labels: Option<PathBuf>,
 }
 
-/// What a volume was taken with.
+/// Imaging modality (DICOM attribute 0008,0060).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Modality {
     /// Computed tomography; intensities are Hounsfield units.
     Ct,
-    /// Magnetic resonance; intensities have no unit.
+    /// Magnetic resonance, or anything else; intensities have no unit.
     Mr,
 }
 
-/// A label of the files that counts as another: of a second part of a class, or a slip of the annotators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LabelRemap {
-    /// The label in the files.
-    pub from: u16,
-    /// The label of a class, or 0 for background.
-    pub to: u16,
-}
-
-/// What a configuration says of its data set; what it leaves open is read from the folder.
+/// What a configuration changes of a data set; the rest is read from the folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct DatasetOverrides {
-    /// Which cases, where a folder holds both; else what the volumes were taken with.
+    /// The modality, which also chooses the cases where a folder holds both.
     pub modality: Option<Modality>,
-    /// The names of the classes, with `labels`.
-    pub classes: Option<Vec<String>>,
-    /// The label of each class in the files, with `classes`.
-    pub labels: Option<Vec<u16>>,
-    /// Sets of labels that are the classes instead, where these overlap.
-    pub regions: Regions,
-    /// Labels of the files that count as others.
-    pub relabel: Vec<LabelRemap>,
-}
-
-impl DatasetOverrides {
-    /// Whether the regions fit together, before it is known which labels the files hold.
-    ///
-    /// # Errors
-    ///
-    /// As [`check_regions`]; `path` is named.
-    pub fn check(&self, path: &Path) -> Result<()> {
-        check_regions(path, &self.regions, &labels_of(&self.regions))
-    }
+    /// Other classes, or labels that count as others.
+    pub label_schema: LabelSchemaSpec,
 }
 
 impl Dataset {
-    /// Reads a folder in the layout in which a data set is downloaded; [`Layout`] lists those that are known.
-    /// Descriptions of a single case lie in `descriptionsTr` ([`Case::descriptions`]).
+    /// Reads a folder in one of the public [`Layout`]s. Descriptions of single cases are in `descriptionsTr`
+    /// ([`Case::descriptions_path`]).
     ///
     /// # Errors
     ///
@@ -122,102 +80,118 @@ impl Dataset {
         Self::read(root, &DatasetOverrides::default())
     }
 
-    /// Reads a folder as a configuration wants it.
+    /// Reads a folder with the overrides of a configuration.
     ///
     /// # Errors
     ///
-    /// When no layout fits, a file that describes the data set is malformed, classes and labels do not fit
-    /// together, there is no case, or a case lacks a file.
-    pub fn read(root: &Path, wanted: &DatasetOverrides) -> Result<Self> {
-        let dataset = Self::list(root, wanted)?;
-        let index = dataset.layout.index(root);
-        if dataset.cases.is_empty() {
-            return Err(Error::content(&index, "at least one case", "none"));
-        }
+    /// When the layout is unknown, the manifest or the label schema is invalid, there is no case, or a file of a
+    /// case is missing.
+    pub fn read(root: &Path, overrides: &DatasetOverrides) -> Result<Self> {
+        let dataset = Self::list(root, overrides)?;
+        dataset.ensure_cases()?;
         case_descriptions::check(root, &dataset.cases)?;
-        match &dataset.missing()[..] {
-            [] => Ok(dataset),
-            [file, others @ ..] => {
-                let found = match others.len() {
-                    0 => "no such file".to_owned(),
-                    count => format!("no such file, and {count} more are missing"),
-                };
-                Err(Error::content(&index, format!("the file {}", file.display()), found))
-            }
-        }
+        dataset.ensure_files()?;
+        Ok(dataset)
     }
 
-    /// Lists what should be in the folder, without looking whether it is.
+    /// Lists the cases without checking that their files exist.
     ///
     /// # Errors
     ///
-    /// As [`Dataset::read`], but for missing files and no cases.
-    pub fn list(root: &Path, wanted: &DatasetOverrides) -> Result<Self> {
+    /// As [`Dataset::read`], except for missing files and no cases.
+    pub fn list(root: &Path, overrides: &DatasetOverrides) -> Result<Self> {
         let layout = Layout::detect(root)?;
-        let listing = layout.list(root, wanted.modality)?;
-        let index = layout.index(root);
-        let source_classes = SourceClasses { names: listing.classes, labels: listing.labels };
-        let (classes, labels, regions) = match (&wanted.classes, &wanted.labels) {
-            (_, labels) if !wanted.regions.is_empty() => {
-                let names = wanted.regions.keys().cloned().collect();
-                let labels = labels.as_ref().unwrap_or(&source_classes.labels);
-                (names, labels.clone(), wanted.regions.clone())
-            }
-            (Some(classes), Some(labels)) => (classes.clone(), labels.clone(), Regions::new()),
-            (None, None) => (source_classes.names.clone(), source_classes.labels.clone(), listing.regions),
-            _ => {
-                let expected = "data.classes and data.labels in the configuration, or neither";
-                return Err(Error::content(root, expected, "one of them"));
-            }
-        };
-        if regions.is_empty() {
-            check_classes(&index, &classes, &labels)?;
-        } else {
-            check_labels(&index, &labels)?;
-            check_regions(&index, &regions, &labels)?;
-        }
-        check_relabel(&index, &wanted.relabel, &labels)?;
+        let index = layout.list(root, overrides.modality)?;
+        let manifest = layout.manifest_path(root);
+        let source_schema = index.label_schema;
+        let label_schema = overrides.label_schema.clone().resolve(&source_schema);
         let folder_name = || root.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self {
             root: root.to_owned(),
             layout,
-            name: listing.name.unwrap_or_else(folder_name),
-            modality: wanted.modality.unwrap_or(listing.modality),
-            channels: listing.channels,
-            classes,
-            labels,
-            regions,
-            source_classes,
-            relabel: wanted.relabel.clone(),
-            cases: sorted(&index, listing.cases)?,
-            test: sorted(&index, listing.test)?,
+            name: index.name.unwrap_or_else(folder_name),
+            modality: overrides.modality.unwrap_or(index.modality),
+            channels: index.channels,
+            label_schema: label_schema.map_err(Error::label_schema(&manifest))?,
+            source_schema,
+            cases: sorted(&manifest, index.cases)?,
+            test: sorted(&manifest, index.test)?,
+            unlabeled: index.unlabeled,
+            skipped: index.skipped,
         })
     }
 
-    /// How the labels in the files stand for the classes.
-    pub fn labeling(&self) -> Labeling {
-        Labeling::of(&self.labels, &self.regions)
-    }
-
-    /// Files that a case names and that are not there.
-    pub fn missing(&self) -> Vec<&Path> {
+    /// Files of cases that do not exist.
+    pub fn missing_files(&self) -> Vec<&Path> {
         let files =
             self.cases.iter().chain(&self.test).flat_map(|case| case.images.iter().chain(&case.labels));
         files.map(PathBuf::as_path).filter(|file| !file.is_file()).collect()
     }
+
+    /// Checks that there is a case.
+    ///
+    /// # Errors
+    ///
+    /// When there is none; the message says which files there are instead.
+    pub fn ensure_cases(&self) -> Result<()> {
+        if !self.cases.is_empty() {
+            return Ok(());
+        }
+        let mut endings: BTreeMap<String, usize> = BTreeMap::new();
+        for file in self.skipped.iter().chain(&self.unlabeled) {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let ending = name.find('.').map_or("no ending", |dot| &name[dot..]);
+            *endings.entry(ending.to_owned()).or_default() += 1;
+        }
+        let files: Vec<String> =
+            endings.iter().map(|(ending, count)| format!("{count} × {ending}")).collect();
+        let hint =
+            if files.is_empty() { String::new() } else { format!("; there are files {}", files.join(", ")) };
+        Err(Error::NoCases { path: self.layout.manifest_path(&self.root), hint })
+    }
+
+    /// Checks that the files of all cases exist.
+    ///
+    /// # Errors
+    ///
+    /// When one does not.
+    pub fn ensure_files(&self) -> Result<()> {
+        let missing = self.missing_files();
+        let Some(first) = missing.first() else { return Ok(()) };
+        let (path, listed) = (self.layout.manifest_path(&self.root), first.to_path_buf());
+        match with_channel_number(first) {
+            Some(found) => Err(Error::ListedWithoutChannel { path, listed, found }),
+            None => Err(Error::MissingFiles { manifest: path, first: listed, count: missing.len() }),
+        }
+    }
 }
 
 impl Case {
-    /// Cases of one patient share what stands before `_frame` in their ids: the two phases of ACDC.
+    /// The patient: the id up to `_frame`, which the two phases of a patient of ACDC share. A split keeps the cases
+    /// of a patient together.
     pub fn patient(&self) -> &str {
         self.id.split_once("_frame").map_or(&self.id, |(patient, _)| patient)
     }
 }
 
 impl Modality {
-    /// A channel that calls itself CT is one; everything else is magnetic resonance.
-    pub(super) fn of(channels: &[String]) -> Self {
-        let is_ct = |name: &String| name.contains("CT") || name.eq_ignore_ascii_case("ct");
+    /// CT if a channel name contains CT as a word (any case; also CTA, CBCT, or spelled out), else MR.
+    pub fn from_channels<S: AsRef<str>>(channels: &[S]) -> Self {
+        let is_ct = |channel: &S| {
+            let name = channel.as_ref().to_lowercase();
+            let words: Vec<&str> = name
+                .split(|letter: char| !letter.is_alphanumeric())
+                .filter(|word| !word.is_empty())
+                .collect();
+            let is_abbreviation = |word: &&str| {
+                matches!(
+                    word.trim_end_matches(|letter: char| letter.is_ascii_digit()),
+                    "ct" | "cta" | "cbct" | "cect" | "ncct"
+                )
+            };
+            words.iter().any(is_abbreviation)
+                || words.array_windows().any(|pair| *pair == ["computed", "tomography"])
+        };
         if channels.iter().any(is_ct) { Self::Ct } else { Self::Mr }
     }
 
@@ -230,77 +204,29 @@ impl Modality {
     }
 }
 
-/// Reads the reference of a case; labels count as what `relabel` says.
+/// Reads a label map and replaces the labels that count as others.
 ///
 /// # Errors
 ///
-/// When the file is no label map.
-pub fn read_reference(path: &Path, relabel: &[LabelRemap]) -> Result<LabelMap> {
+/// When the file is not a label map.
+pub fn read_reference(path: &Path, remap: &[LabelRemap]) -> Result<LabelMap> {
     let mut labels = read_labels(path)?;
-    if !relabel.is_empty() {
-        let counts_as: BTreeMap<u16, u16> = relabel.iter().map(|rule| (rule.from, rule.to)).collect();
-        labels.voxels_mut().mapv_inplace(|label| counts_as.get(&label).copied().unwrap_or(label));
-    }
+    apply_remap(remap, &mut labels);
     Ok(labels)
 }
 
-/// Whether every class has a name and a label of its own.
-pub(super) fn check_classes(path: &Path, classes: &[String], labels: &[u16]) -> Result<()> {
-    let wrong = |expected: &str, found: String| Err(Error::content(path, expected, found));
-    check_labels(path, labels)?;
-    if classes.len() != labels.len() {
-        return wrong("a label for every class", format!("{} for {}", labels.len(), classes.len()));
-    }
-    match twice(classes) {
-        Some(name) => wrong("another name for every class", format!("\"{name}\" twice")),
-        None => Ok(()),
-    }
-}
-
-/// Whether there are labels besides that of the background, each once, and no more than a byte can tell apart.
-pub(super) fn check_labels(path: &Path, labels: &[u16]) -> Result<()> {
-    let wrong = |expected: &str, found: String| Err(Error::content(path, expected, found));
-    if labels.is_empty() || labels.len() > MAX_LABELS {
-        let expected = format!("from 1 to {MAX_LABELS} labels of classes");
-        return wrong(&expected, labels.len().to_string());
-    }
-    if labels.contains(&0) {
-        return wrong("labels of classes from 1 on", "0, the background".to_owned());
-    }
-    match twice(labels) {
-        Some(label) => wrong("another label for every class", format!("{label} twice")),
-        None => Ok(()),
-    }
-}
-
-/// Whether every relabeled label is no class and counts as one, or as background.
-fn check_relabel(path: &Path, relabel: &[LabelRemap], labels: &[u16]) -> Result<()> {
-    let wrong = |expected: &str, found: u16| Err(Error::content(path, expected, found.to_string()));
-    let from: Vec<u16> = relabel.iter().map(|rule| rule.from).collect();
-    if let Some(label) = twice(&from) {
-        return wrong("each label relabeled once", *label);
-    }
-    for LabelRemap { from, to } in relabel {
-        if *from == 0 || labels.contains(from) {
-            return wrong("labels to relabel that are no class's and not 0", *from);
-        }
-        if *to != 0 && !labels.contains(to) {
-            return wrong(&format!("that {from} counts as a class's label or 0"), *to);
-        }
-    }
-    Ok(())
+/// The existing file `NAME_0000.ending` in the place of `NAME.ending`.
+fn with_channel_number(file: &Path) -> Option<PathBuf> {
+    let name = file.file_name()?.to_str()?;
+    let (stem, ending) = bipvl_imaging::formats::strip_ending(Path::new(name))?;
+    let found = file.with_file_name(format!("{stem}_0000{ending}"));
+    found.is_file().then_some(found)
 }
 
 fn sorted(path: &Path, mut cases: Vec<Case>) -> Result<Vec<Case>> {
     cases.sort_by(|one, other| one.id.cmp(&other.id));
     match cases.array_windows().find(|[one, other]| one.id == other.id) {
-        Some([case, _]) => Err(Error::content(path, "each case once", format!("\"{}\" twice", case.id))),
+        Some([case, _]) => Err(Error::DuplicateCase { path: path.to_owned(), id: case.id.clone() }),
         None => Ok(cases),
     }
-}
-
-fn twice<T: Ord>(values: &[T]) -> Option<&T> {
-    let mut sorted: Vec<&T> = values.iter().collect();
-    sorted.sort();
-    sorted.array_windows().find(|[one, other]| one == other).map(|[one, _]| *one)
 }

@@ -1,4 +1,4 @@
-//! Cuts the patches of coming steps in the background; what a step gets depends on seed and step alone.
+//! Prefetches training samples in background threads; the samples of a step depend on seed and step alone.
 
 use std::{
     panic::resume_unwind,
@@ -14,30 +14,30 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{AugmentConfig, Augmentation, CachedCase, Sample};
 
-/// How many finished steps a worker may be ahead of the consumer.
+/// Finished steps that a worker may be ahead of the consumer.
 pub const PREFETCH_STEPS: usize = 2;
 
-/// Which patches a loader cuts, and how many threads it takes.
+/// Settings of a [`Loader`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoaderConfig {
-    /// The patch of the network, in voxels.
+    /// Patch size in voxels.
     pub patch_size: [usize; 3],
     /// Samples per step.
     pub batch_size: usize,
-    /// Threads; they never change the samples.
+    /// Threads; the samples do not depend on their number.
     pub workers: usize,
-    /// What all choices follow from.
+    /// Random seed.
     pub seed: u64,
-    /// The share of patches centered on a class.
+    /// Fraction of patches centered on foreground.
     pub oversample_foreground: f64,
-    /// How patches are varied.
+    /// Data augmentation.
     pub augment: AugmentConfig,
 }
 
-/// An endless iterator of steps and their samples, in order.
+/// An endless iterator over steps and their samples, in order.
 ///
-/// Samples go through the cases epoch by epoch, each in an order of its own. Dropping the loader ends its
-/// threads. A worker that panics makes the loader panic with the same message.
+/// Every epoch visits all cases in a new random order. Dropping the loader ends its threads. A panic of a worker is
+/// propagated.
 #[derive(Debug)]
 pub struct Loader {
     next_step: usize,
@@ -77,7 +77,7 @@ impl Iterator for Loader {
         let Ok(samples) = self.results[worker].recv() else {
             match self.threads.swap_remove(worker).join() {
                 Err(message) => resume_unwind(message),
-                Ok(()) => unreachable!("a worker ends only when nobody listens"),
+                Ok(()) => unreachable!("a worker ends only when its receiver is dropped"),
             }
         };
         self.next_step += 1;
@@ -89,7 +89,7 @@ impl Drop for Loader {
     fn drop(&mut self) {
         self.results.clear();
         for thread in self.threads.drain(..) {
-            // A panic of a worker whose samples nobody asked for is of no interest.
+            // The panic of a worker whose samples were not requested is irrelevant.
             let _ = thread.join();
         }
     }
@@ -114,10 +114,10 @@ fn sample(cases: &[CachedCase], config: &LoaderConfig, step: usize, index: usize
     let mut rng = generator(config.seed, [step as u64, index as u64, 1]);
     let start =
         case.class_locations().sample_patch_origin(config.patch_size, config.oversample_foreground, &mut rng);
-    Augmentation::sample(&config.augment, &mut rng).cut(case, start, config.patch_size)
+    Augmentation::sample(&config.augment, &mut rng).crop(case, start, config.patch_size)
 }
 
-/// The case of the `position`-th sample of the run: every epoch goes through all cases in its own order.
+/// The case of the `position`-th sample of the run.
 fn case_at(position: usize, num_cases: usize, seed: u64) -> usize {
     let epoch = position / num_cases;
     let mut order: Vec<usize> = (0..num_cases).collect();
@@ -125,10 +125,10 @@ fn case_at(position: usize, num_cases: usize, seed: u64) -> usize {
     order[position % num_cases]
 }
 
-/// A generator of its own for every place in the run.
-fn generator(seed: u64, place: [u64; 3]) -> impl Rng {
+/// An independent generator for every position in the run.
+fn generator(seed: u64, position: [u64; 3]) -> impl Rng {
     let mut bytes = [0; 32];
-    for (chunk, number) in bytes.chunks_exact_mut(8).zip([seed, place[0], place[1], place[2]]) {
+    for (chunk, number) in bytes.chunks_exact_mut(8).zip([seed, position[0], position[1], position[2]]) {
         chunk.copy_from_slice(&number.to_le_bytes());
     }
     ChaCha8Rng::from_seed(bytes)

@@ -1,9 +1,10 @@
-//! Orientation, spacing, intensities, crop: the one recipe for training and prediction.
+//! Preprocessing for training and inference: orientation, spacing, intensities, crop, padding.
 
 use std::path::{Path, PathBuf};
 
 use bipvl_imaging::{
-    BoundingBox, Grid, LabelMap, PaddingMode, Volume, crop_or_pad, into_ras, read, resample, resample_labels,
+    BoundingBox, Grid, LabelMap, LabelSchema, Orientation, PaddingMode, Volume, crop_or_pad, into_ras, read,
+    reorient_like, resample, resample_labels,
 };
 use ndarray::{Array3, Array4, Axis};
 use serde::{Deserialize, Serialize};
@@ -11,27 +12,24 @@ use serde::{Deserialize, Serialize};
 use super::{Case, Dataset, Modality, read_reference};
 use crate::{Error, Result};
 
-/// How the voxels of a case are prepared; saved with the weights, so that prediction cannot drift from
-/// training.
-///
-/// The order is orientation → spacing → intensity → crop → padding. Orientation comes before spacing, so
-/// that the third number of `spacing` is the distance of axial slices however the file is stored.
+/// Preprocessing of a case, in the order orientation (RAS), spacing, intensities, crop, padding. Saved with the
+/// weights, and identical in training and inference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PreprocessConfig {
-    /// Millimeters per voxel along x, y, z; absent, the file's own spacing stays.
+    /// Millimeters per voxel along x, y, z (RAS) after resampling; absent, the spacing of the file is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spacing: Option<[f64; 3]>,
-    /// What is done to the intensities.
+    /// Intensity normalization.
     pub intensity: Intensity,
-    /// Whether to keep only the box around the voxels where a prepared channel is not zero. For a window
-    /// that is everything above its low end; for z-scores it is every voxel that was not zero before.
+    /// Whether to crop to the bounding box of voxels that are not zero in a normalized channel: those above `a_min`,
+    /// or for z-scores those that were not zero before.
     pub crop_foreground: bool,
-    /// The patch of the network; smaller volumes are padded with zeros on both sides to this shape.
+    /// Patch size of the network; smaller volumes are zero-padded on both sides to it.
     pub patch_size: [usize; 3],
 }
 
-/// What is done to the intensities, channel by channel.
+/// Intensity normalization, per channel.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Intensity {
@@ -42,23 +40,23 @@ pub enum Intensity {
         /// The intensity mapped to 1.
         a_max: f32,
     },
-    /// Subtracts the mean and divides by the population standard deviation of the voxels that are not
-    /// zero; zeros stay zero, and a standard deviation of zero counts as one.
+    /// Subtracts the mean and divides by the population standard deviation of the voxels that are not zero (MONAI
+    /// `NormalizeIntensity` with `nonzero`); zeros are kept, and a standard deviation of 0 counts as 1.
     ZScore,
 }
 
-/// A case as the network sees it.
+/// A case after preprocessing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreprocessedCase {
-    /// Prepared intensities, `[channels, x, y, z]`.
+    /// Normalized intensities, `[channels, x, y, z]`.
     pub image: Array4<f32>,
-    /// Where the prepared voxels are, in RAS; resampling from here to the file's own grid is the way back.
+    /// The grid of the image, in RAS; resampling from it to the grid of the file inverts the preprocessing.
     pub grid: Grid,
 }
 
 impl PreprocessConfig {
-    /// The paper's recipe for abdominal CT (1.5 × 1.5 × 2 mm, −175 to 250 HU), or z-scores on the file's
-    /// own spacing for magnetic resonance.
+    /// The paper's preprocessing of abdominal CT (1.5 × 1.5 × 2 mm, −175 to 250 HU), or z-scores at the spacing of the
+    /// file for magnetic resonance.
     pub fn for_modality(modality: Modality, patch_size: [usize; 3]) -> Self {
         let (spacing, intensity) = match modality {
             Modality::Ct => (Some([1.5, 1.5, 2.0]), Intensity::ClipAndScale { a_min: -175.0, a_max: 250.0 }),
@@ -67,38 +65,49 @@ impl PreprocessConfig {
         Self { spacing, intensity, crop_foreground: true, patch_size }
     }
 
-    /// Checks the numbers that were read from the file `path`.
+    /// Checks the values; `path` is the configuration, for messages.
     ///
     /// # Errors
     ///
-    /// When a spacing is not above zero, the window is empty, or the patch is.
+    /// When a spacing is not positive, `a_min` is not below `a_max`, or the patch is empty.
     pub fn check(&self, path: &Path) -> Result<()> {
         let is_length = |length: &f64| length.is_finite() && *length > 0.0;
         if let Some(spacing) = self.spacing.filter(|spacing| !spacing.iter().all(is_length)) {
-            return Err(Error::content(path, "a spacing above zero", format!("{spacing:?}")));
+            return Err(Error::invalid_value(path, "preprocess.spacing", "above 0", format!("{spacing:?}")));
         }
         if let Intensity::ClipAndScale { a_min, a_max } = self.intensity
             && !(a_min.is_finite() && a_max.is_finite() && a_min < a_max)
         {
-            return Err(Error::content(
-                path,
-                "clip_and_scale with a_min below a_max",
-                format!("{a_min} and {a_max}"),
-            ));
+            let (key, found) = ("preprocess.intensity.clip_and_scale", format!("{a_min} and {a_max}"));
+            return Err(Error::invalid_value(path, key, "a_min below a_max, both finite", found));
         }
         if self.patch_size.contains(&0) {
-            return Err(Error::content(
+            let found = format!("{:?}", self.patch_size);
+            return Err(Error::invalid_value(
                 path,
-                "a patch of at least one voxel",
-                format!("{:?}", self.patch_size),
+                "preprocess.patch_size",
+                "at least one voxel per axis",
+                found,
             ));
         }
         Ok(())
     }
 
-    /// Prepares the channels of one case, which share a grid.
+    /// Checks that an image on `grid` is not too large after resampling; `path` is the image, for messages.
     ///
-    /// It takes them away, so that no more of them is in memory than it needs.
+    /// # Errors
+    ///
+    /// When it is, which is mostly due to a wrong unit of the spacing in the file.
+    pub fn ensure_size(&self, path: &Path, grid: &Grid) -> Result<()> {
+        let Some(spacing) = self.spacing else { return Ok(()) };
+        let along_own_axes = Orientation::of(grid).world_axes().map(|axis| spacing[axis]);
+        match grid.checked_resampled_to(along_own_axes) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(Error::TooLarge { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Preprocesses the channels of one case, which share a grid; by value, which bounds the memory.
     ///
     /// # Panics
     ///
@@ -123,36 +132,22 @@ impl PreprocessConfig {
         PreprocessedCase { image, grid }
     }
 
-    /// Reads and prepares a case of a data set; the labels become class indices on the prepared grid,
-    /// background where the volume was padded.
+    /// Reads and preprocesses a case of a data set; the labels become channel indices on the new grid (see
+    /// [`remap_labels`]), background where the volume was padded.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read or is not there, the number of channels is not the data set's, the files
-    /// of the case have different grids, or a label belongs to no class.
+    /// When a file cannot be read, the number of channels is not that of the data set, the files of the case are on
+    /// different grids, a label is unknown, or the case would be too large.
     pub fn prepare_case(&self, dataset: &Dataset, case: &Case) -> Result<(PreprocessedCase, Array3<u8>)> {
         let channels = read_channels(&case.images)?;
-        let file = &case.images[0];
-        if channels.len() != dataset.channels.len() {
-            let expected = format!("{} channels ({})", dataset.channels.len(), dataset.channels.join(", "));
-            return Err(Error::content(file, expected, channels.len().to_string()));
-        }
-        let Some(path) = &case.labels else {
-            return Err(Error::content(file, "labels to learn from", "none"));
-        };
-        let labels = read_reference(path, &dataset.relabel)?;
-        ensure_same_grid((path, labels.grid()), (file, channels[0].grid()))?;
-        let unknown = labels.voxels().iter().find(|label| **label != 0 && !dataset.labels.contains(label));
-        if let Some(label) = unknown {
-            return Err(Error::content(
-                path,
-                format!("labels among 0 and {:?}", dataset.labels),
-                label.to_string(),
-            ));
-        }
+        let grid = channels[0].grid().clone();
+        ensure_channel_count(case, channels.len(), &dataset.channels)?;
+        self.ensure_size(&case.images[0], &grid)?;
+        let labels = read_case_labels(case, &grid, &dataset.label_schema)?;
         let prepared = self.prepare(channels);
-        let classes = remap_labels(&labels, &dataset.labels, &prepared.grid);
-        Ok((prepared, classes))
+        let indices = remap_labels(&labels, &dataset.label_schema, &prepared.grid);
+        Ok((prepared, indices))
     }
 
     fn prepare_channel(&self, channel: Volume<f32>) -> Volume<f32> {
@@ -176,13 +171,47 @@ impl PreprocessConfig {
 pub fn read_channels(images: &[PathBuf]) -> Result<Vec<Volume<f32>>> {
     let mut channels: Vec<Volume<f32>> = Vec::new();
     for path in images {
-        let volumes = read(path)?.channels;
-        if let (Some(first), Some(other)) = (channels.first(), volumes.first()) {
-            ensure_same_grid((path, other.grid()), (&images[0], first.grid()))?;
+        let image = read(path)?.channels;
+        if let (Some(first), Some(other)) = (channels.first(), image.first()) {
+            ensure_same_grid(path, other.grid(), &images[0], first.grid())?;
         }
-        channels.extend(volumes);
+        channels.extend(image);
     }
     Ok(channels)
+}
+
+/// Reads the labels of a case on the grid of its images, with labels replaced as the schema remaps them. A label map
+/// with another axis order or direction is reoriented, which is lossless.
+///
+/// # Errors
+///
+/// When the case has no labels, the file is not a label map or on another grid, or a label is unknown.
+pub fn read_case_labels(case: &Case, grid: &Grid, schema: &LabelSchema) -> Result<LabelMap> {
+    let image = &case.images[0];
+    let path = case.labels.as_ref().ok_or_else(|| Error::NoReference { path: image.clone() })?;
+    let mut labels = read_reference(path, schema.remap())?;
+    if let Err(mismatch) = labels.grid().ensure_matches(grid) {
+        labels = reorient_like(&labels, grid).map_err(|_| Error::GridMismatch {
+            path: path.clone(),
+            reference: image.clone(),
+            source: mismatch,
+        })?;
+    }
+    if let Some(label) = labels.voxels().iter().find(|label| !schema.contains(**label)) {
+        let voxels = labels.voxels().iter().filter(|other| *other == label).count();
+        let (path, known) = (path.clone(), schema.labels().to_vec());
+        return Err(Error::UnknownLabel { path, label: *label, voxels, known });
+    }
+    Ok(labels)
+}
+
+/// Checks the number of channels of a case.
+pub(super) fn ensure_channel_count(case: &Case, found: usize, names: &[String]) -> Result<()> {
+    if found == names.len() {
+        return Ok(());
+    }
+    let path = case.images[0].clone();
+    Err(Error::ChannelCount { path, found, expected: names.len(), names: names.to_vec() })
 }
 
 impl Intensity {
@@ -211,7 +240,7 @@ fn mean_std(voxels: &Array3<f32>) -> (f64, f64) {
     (mean, if variance > 0.0 { variance.sqrt() } else { 1.0 })
 }
 
-/// The box around the voxels where any channel is not zero; none where all are.
+/// The bounding box of the voxels where any channel is not zero; `None` if there are none.
 fn foreground(channels: &[Volume<f32>]) -> Option<BoundingBox> {
     let mut mask = channels[0].map(|intensity| *intensity != 0.0);
     for channel in &channels[1..] {
@@ -221,28 +250,22 @@ fn foreground(channels: &[Volume<f32>]) -> Option<BoundingBox> {
     BoundingBox::of_mask(&mask)
 }
 
-/// The labels as class indices on another grid: 1 for the first of `known`, 0 beyond the labels and for others.
-pub fn remap_labels(labels: &LabelMap, known: &[u16], grid: &Grid) -> Array3<u8> {
-    let placed = resample_labels(labels, grid, PaddingMode::Constant(0));
-    placed
-        .voxels()
-        .mapv(|label| known.iter().position(|one| *one == label).map_or(0, |class| class as u8 + 1))
+/// Resamples labels to `grid` (nearest neighbor) as channel indices: 1 + the position in [`LabelSchema::labels`],
+/// [`IGNORE_INDEX`](bipvl_imaging::IGNORE_INDEX) for the ignore label, 0 for other labels and outside of the volume.
+pub fn remap_labels(labels: &LabelMap, schema: &LabelSchema, grid: &Grid) -> Array3<u8> {
+    let resampled = resample_labels(labels, grid, PaddingMode::Constant(0));
+    resampled.voxels().mapv(|label| schema.channel_index(label))
 }
 
-/// Whether a file has the grid of another of its case.
-pub fn ensure_same_grid((path, grid): (&Path, &Grid), (first, expected): (&Path, &Grid)) -> Result<()> {
-    if grid.approx_eq(expected) {
-        return Ok(());
-    }
-    let expected = format!("the grid of {} ({})", first.display(), describe(expected));
-    Err(Error::content(path, expected, describe(grid)))
-}
-
-fn describe(grid: &Grid) -> String {
-    let [x, y, z] = grid.shape();
-    let [origin_x, origin_y, origin_z] = grid.voxel_to_world([0.0; 3]);
-    let [dx, dy, dz] = grid.spacing();
-    format!(
-        "{x} × {y} × {z} voxels of {dx:.3} × {dy:.3} × {dz:.3} mm from ({origin_x:.2}, {origin_y:.2}, {origin_z:.2})"
-    )
+/// Checks that a file is on the grid of another one of its case.
+///
+/// # Errors
+///
+/// When it is not.
+pub fn ensure_same_grid(path: &Path, grid: &Grid, reference: &Path, expected: &Grid) -> Result<()> {
+    grid.ensure_matches(expected).map_err(|source| Error::GridMismatch {
+        path: path.to_owned(),
+        reference: reference.to_owned(),
+        source,
+    })
 }

@@ -1,7 +1,8 @@
-//! Which cases train, which validate and which test: by folds, by number, or by name.
+//! Training, validation and test cases: by folds, by number, or by name.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
+use bipvl_io::atomic_write;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -9,91 +10,168 @@ use serde::{Deserialize, Serialize};
 use super::{Case, Dataset};
 use crate::{Error, Result};
 
-/// The parts of a split.
+/// The cases of a data set by their purpose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Split {
-    /// The cases to train on.
+    /// Training cases.
     pub train: Vec<Case>,
-    /// The cases to validate on.
+    /// Validation cases, by which checkpoints are chosen.
     pub val: Vec<Case>,
-    /// The cases that nothing is chosen by; there may be none.
+    /// Test cases, by which nothing is chosen; there may be none.
     pub test: Vec<Case>,
 }
 
-/// Which cases are put aside; by default none but those of the fold that validates.
+/// The ids of the cases of a split, as a run records them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitIds {
+    /// Training cases.
+    pub train: Vec<String>,
+    /// Validation cases.
+    pub val: Vec<String>,
+    /// Test cases.
+    pub test: Vec<String>,
+}
+
+/// Held-out cases; by default those of the validation fold only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SplitConfig {
-    /// Cases that validate, instead of a fold.
+    /// Validation cases, instead of a fold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val: Option<SplitSize>,
-    /// Cases that test, beside those that the data set itself puts aside.
+    /// Test cases, besides those of the data set itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<SplitSize>,
 }
 
-/// A part of the cases.
+/// A number of cases, or their ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SplitSize {
-    /// So many, drawn by the seed of all splits; of patients with several cases none is cut in two.
+    /// At least so many, drawn with the seed of all splits; all cases of a patient or none.
     Count(usize),
-    /// These.
+    /// The cases with these ids.
     Cases(Vec<String>),
 }
 
-/// Which fold validates.
+/// A validation fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fold {
-    /// From 0 on.
+    /// The index, from 0.
     pub index: usize,
-    /// How many there are.
+    /// The number of folds.
     pub count: usize,
 }
 
 impl Split {
-    /// Splits the labeled cases of a data set: first those that test, of the others those that validate,
-    /// and the rest trains. `path` is the configuration, for messages.
+    /// Splits the labeled cases of a data set: first the test cases, then the validation cases; the rest is for
+    /// training. `path` is the configuration, for messages.
     ///
     /// # Errors
     ///
-    /// When a case that is named is not there, or a part would be empty.
+    /// When there is no case of a given id, a part would be empty, or there are fewer patients than folds.
     pub fn new(dataset: &Dataset, config: &SplitConfig, fold: Fold, seed: u64, path: &Path) -> Result<Self> {
         let mut rest: Vec<Case> =
             dataset.cases.iter().filter(|case| case.labels.is_some()).cloned().collect();
         let mut test = dataset.test.clone();
-        if let Some(part) = &config.test {
-            test.extend(part.take("test", &mut rest, seed, path)?);
+        if let Some(size) = &config.test {
+            test.extend(size.take("data.split.test", &mut rest, seed, path)?);
             test.sort_by(|one, other| one.id.cmp(&other.id));
         }
-        if let Some(part) = &config.val {
-            let val = part.take("val", &mut rest, seed, path)?;
+        if let Some(size) = &config.val {
+            let val = size.take("data.split.val", &mut rest, seed, path)?;
             return Ok(Self { train: rest, val, test });
         }
         let patients = patients(&rest).len();
         if patients < fold.count {
-            let expected = format!("at least {} cases with labels, one for each fold", fold.count);
-            return Err(Error::content(&dataset.root, expected, patients.to_string()));
+            let (path, cases, folds) = (dataset.root.clone(), rest.len(), fold.count);
+            return Err(Error::TooFewPatients { path, patients, cases, folds });
         }
         Ok(Self { test, ..self::fold(&rest, fold.index, fold.count, seed) })
     }
 
-    /// The cases that the finished run is judged by: those that test, or those that validate if none do.
+    /// The cases to evaluate the final model on: the test cases, or the validation cases if there are none.
     pub fn evaluation_cases(&self) -> &[Case] {
         if self.test.is_empty() { &self.val } else { &self.test }
+    }
+
+    /// The ids of the cases.
+    pub fn ids(&self) -> SplitIds {
+        let ids = |cases: &[Case]| cases.iter().map(|case| case.id.clone()).collect();
+        SplitIds { train: ids(&self.train), val: ids(&self.val), test: ids(&self.test) }
+    }
+
+    /// Checks that the split is the recorded one; `path` is the record, for messages.
+    ///
+    /// # Errors
+    ///
+    /// When a case was added, removed, or moved to another part.
+    pub fn ensure_matches(&self, recorded: &SplitIds, path: &Path) -> Result<()> {
+        let (before, after) = (recorded.by_case(), self.ids().by_case());
+        let names = |ids: Vec<&str>| ids.iter().map(|id| format!("{id:?}")).collect::<Vec<_>>().join(", ");
+        let only_in = |one: &BTreeMap<String, &str>, other: &BTreeMap<String, &str>| {
+            names(one.keys().filter(|id| !other.contains_key(*id)).map(String::as_str).collect())
+        };
+        let moved = after.iter().filter_map(|(id, part)| {
+            let old = before.get(id).filter(|old| *old != part)?;
+            Some(format!("{id:?} moved from {old} to {part}"))
+        });
+        let mut differences: Vec<String> = moved.collect();
+        for (ids, change) in [(only_in(&after, &before), "added"), (only_in(&before, &after), "removed")] {
+            if !ids.is_empty() {
+                differences.push(format!("{ids} {change}"));
+            }
+        }
+        match differences.is_empty() {
+            true => Ok(()),
+            false => Err(Error::SplitChanged { path: path.to_owned(), difference: differences.join("; ") }),
+        }
+    }
+}
+
+impl SplitIds {
+    /// Reads a recorded split (JSON).
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or is malformed.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        serde_json::from_str(&text).map_err(|error| Error::Syntax {
+            path: path.to_owned(),
+            syntax: "split",
+            reason: error.to_string(),
+        })
+    }
+
+    /// Records the split (JSON).
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).expect("ids can always be written as JSON");
+        Ok(atomic_write(path, text.as_bytes())?)
+    }
+
+    /// The part of each case.
+    fn by_case(&self) -> BTreeMap<String, &'static str> {
+        let parts = [(&self.train, "train"), (&self.val, "val"), (&self.test, "test")];
+        parts.into_iter().flat_map(|(ids, part)| ids.iter().map(move |id| (id.clone(), part))).collect()
     }
 }
 
 impl SplitSize {
-    /// Takes the part out of `cases`, and leaves some there.
+    /// Removes the cases from `cases`, which must not become empty.
     fn take(&self, key: &str, cases: &mut Vec<Case>, seed: u64, path: &Path) -> Result<Vec<Case>> {
-        let all = cases.len();
+        let available = cases.len();
+        let (path, key) = (path.to_owned(), key.to_owned());
         let chosen = match self {
             Self::Count(count) => draw(cases, *count, seed),
             Self::Cases(ids) => {
                 if let Some(id) = ids.iter().find(|id| cases.iter().all(|case| case.id != **id)) {
-                    let expected = format!("data.split.{key} among the labeled cases that are left");
-                    return Err(Error::content(path, expected, format!("\"{id}\"")));
+                    return Err(Error::UnknownSplitCase { path, key, id: id.clone() });
                 }
                 ids.clone()
             }
@@ -101,17 +179,15 @@ impl SplitSize {
         let (taken, left): (Vec<Case>, Vec<Case>) =
             cases.drain(..).partition(|case| chosen.contains(&case.id));
         if taken.is_empty() || left.is_empty() {
-            let expected = format!("data.split.{key} of at least one case and not all {all} that are left");
-            return Err(Error::content(path, expected, taken.len().to_string()));
+            return Err(Error::SplitSize { path, key, taken: taken.len(), available });
         }
         *cases = left;
         Ok(taken)
     }
 }
 
-/// Fold `index` of `num_folds`: the patients are sorted by id and shuffled by the seed; after that the cases
-/// of the `i`-th are for validation when `i % num_folds == index`, else for training. Both parts are sorted by
-/// id.
+/// Fold `index` of `num_folds`: patients are sorted by id and shuffled with the seed; the cases of the `i`-th patient
+/// are for validation if `i % num_folds == index`, else for training. Both parts are sorted by id.
 ///
 /// # Panics
 ///
@@ -119,17 +195,17 @@ impl SplitSize {
 pub fn fold(cases: &[Case], index: usize, num_folds: usize, seed: u64) -> Split {
     assert!(index < num_folds, "there is no fold {index} of {num_folds}");
     let shuffled = shuffled_patients(cases, seed);
-    let validates = |case: &Case| {
+    let is_validation = |case: &Case| {
         let position = shuffled.iter().position(|patient| patient == case.patient());
         position.is_some_and(|position| position % num_folds == index)
     };
     let mut cases = cases.to_vec();
     cases.sort_by(|one, other| one.id.cmp(&other.id));
-    let (val, train) = cases.into_iter().partition(validates);
+    let (val, train) = cases.into_iter().partition(is_validation);
     Split { train, val, test: Vec::new() }
 }
 
-/// The ids of at least `count` cases, of as few patients as the shuffled order allows.
+/// The ids of at least `count` cases: all of the first patients in shuffled order.
 fn draw(cases: &[Case], count: usize, seed: u64) -> Vec<String> {
     let mut drawn = Vec::new();
     for patient in shuffled_patients(cases, seed) {

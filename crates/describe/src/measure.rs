@@ -55,7 +55,7 @@ pub(super) fn measure_case(dataset: &Dataset, case: &Case) -> Result<Vec<Option<
     let Some(path) = &case.labels else {
         return Err(Error::content(&case.images[0], "labels to measure", "none"));
     };
-    let labels = read_reference(path, &dataset.relabel)?;
+    let labels = read_reference(path, dataset.label_schema.remap())?;
     if !labels.grid().approx_eq(channels[0].grid()) {
         let expected = format!("the grid of {}", case.images[0].display());
         return Err(Error::content(path, expected, "another one"));
@@ -77,7 +77,7 @@ pub(super) fn measure_case(dataset: &Dataset, case: &Case) -> Result<Vec<Option<
 
 /// The labels that belong to each class.
 fn labels_of_classes(dataset: &Dataset) -> Vec<Vec<u16>> {
-    dataset.labeling().classes().into_iter().map(<[u16]>::to_vec).collect()
+    dataset.label_schema.label_sets().into_iter().map(<[u16]>::to_vec).collect()
 }
 
 /// ClassMeasures what a mask shows of the channels. All were cut out of the volume at the voxel `start`.

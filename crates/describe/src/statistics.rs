@@ -83,8 +83,9 @@ impl DatasetStatistics {
                 measure_case(dataset, case)
             })
             .collect::<Result<_>>()?;
-        let classes = dataset.classes.iter().enumerate();
-        let classes = classes.map(|(index, class)| ClassStatistics::of(class, index, &measured)).collect();
+        let classes = dataset.label_schema.classes().iter().enumerate();
+        let classes =
+            classes.map(|(index, class)| ClassStatistics::of(&class.name, index, &measured)).collect();
         Ok(Self { modality: dataset.modality, channels: dataset.channels.clone(), num_cases, classes })
     }
 }

@@ -24,7 +24,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::ArrayView4;
 use serde::{Deserialize, Serialize};
 
-use bipvl_data::{Labeling, PreprocessConfig, PreprocessedCase, read_channels};
+use bipvl_data::{LabelSchema, PreprocessConfig, PreprocessedCase, read_channels};
 
 use bipvl_nn::{BiPvlSeg, EncodedText, TextInput, TokenBatch};
 use bipvl_text::Tokens;
@@ -88,7 +88,7 @@ pub struct Predictor {
     texts: Vec<EncodedText>,
     preprocess: PreprocessConfig,
     channels: usize,
-    labeling: Labeling,
+    label_schema: LabelSchema,
     window: SlidingWindow,
     mirroring: TestTimeMirroring,
     keep_largest_component: bool,
@@ -108,7 +108,7 @@ pub struct PredictorInput<'a> {
     /// Input channels of a case.
     pub channels: usize,
     /// The labels that the classes have in the label maps to make.
-    pub labeling: Labeling,
+    pub label_schema: LabelSchema,
     /// How a volume is covered.
     pub config: InferConfig,
     /// Where the model is.
@@ -118,7 +118,7 @@ pub struct PredictorInput<'a> {
 impl Predictor {
     /// Of one network.
     pub fn new(input: PredictorInput) -> Self {
-        let PredictorInput { model, text, preprocess, channels, labeling, config, device } = input;
+        let PredictorInput { model, text, preprocess, channels, label_schema, config, device } = input;
         let InferConfig {
             overlap,
             blend_mode,
@@ -133,7 +133,7 @@ impl Predictor {
             texts,
             preprocess,
             channels,
-            labeling,
+            label_schema,
             window,
             mirroring: tta_mirror_axes,
             keep_largest_component,
@@ -158,14 +158,14 @@ impl Predictor {
         Self { texts: self.encode(full), ..self.clone() }
     }
 
-    /// The same predictor that writes these labels, one for each class ([`Labeling::writing`]).
+    /// The same predictor that writes these labels, one for each class ([`LabelSchema::with_output_labels`]).
     ///
     /// # Panics
     ///
     /// When there are more or fewer labels than classes.
     #[must_use]
     pub fn with_output_labels(self, labels: Vec<u16>) -> Self {
-        Self { labeling: self.labeling.writing(&labels), ..self }
+        Self { label_schema: self.label_schema.clone().with_output_labels(&labels), ..self }
     }
 
     /// Another text for [`Predictor::segment_with_prompts`], `[classes, tokens]` as the tokenizer of each network cuts it.
@@ -250,8 +250,8 @@ impl Predictor {
         target_grid: &Grid,
         progress: &mut dyn FnMut(InferenceProgress),
     ) -> LabelMap {
-        let coverage = self.window.plan(grid.shape(), self.labeling.outputs());
-        let mut resampler = LabelResampler::new(grid, target_grid, &self.labeling);
+        let coverage = self.window.plan(grid.shape(), self.label_schema.num_logit_channels());
+        let mut resampler = LabelResampler::new(grid, target_grid, &self.label_schema);
         let mut cache = ConstantPatchCache::new(|patch| self.segment_patch(texts, patch));
         let mut state = InferenceProgress { total: coverage.patches(), ..InferenceProgress::default() };
         let segment = |patch: ArrayView4<f32>| {
@@ -302,7 +302,7 @@ impl Predictor {
         let data = TensorData::new(values, [1, channels, x, y, z]);
         let logits = model.segment(Tensor::from_data(data, &self.device), text);
         let [_, outputs, ..] = logits.dims();
-        assert_eq!(outputs, self.labeling.outputs(), "the network is one for these classes");
+        assert_eq!(outputs, self.label_schema.num_logit_channels(), "the network is one for these classes");
         let values = logits.into_data().try_to_vec().expect("logits are float32");
         Logits::from_shape_vec((outputs, x, y, z), values).expect("one logit per voxel and output")
     }

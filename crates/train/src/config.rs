@@ -5,7 +5,6 @@ mod validate;
 use std::{fs, path::Path};
 
 use bipvl_metrics::ClassLabels;
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -15,8 +14,8 @@ use crate::{
     optimizer::AdamWConfig,
 };
 use bipvl_data::{
-    AugmentConfig, Dataset, DatasetOverrides, LabelRemap, Labeling, Modality, PreprocessConfig, Regions,
-    SourceClasses, SplitConfig, check_regions,
+    AugmentConfig, Dataset, DatasetOverrides, LabelSchema, LabelSchemaSpec, Modality, PreprocessConfig,
+    SplitConfig,
 };
 use bipvl_infer::InferConfig;
 use bipvl_nn::{BiPvlSegConfig, HeadConfig, MODEL_SIZES, ModelSize};
@@ -54,62 +53,34 @@ pub struct DataConfig {
     pub modality: Modality,
     /// Channel names in order.
     pub channels: Vec<String>,
-    /// Class names in the order of their labels, or of the regions.
-    pub classes: Vec<String>,
-    /// The labels in files but the background's: each is one class, but for regions.
-    pub labels: Vec<u16>,
-    /// Labels in files that count as others.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub relabel: Vec<LabelRemap>,
-    /// Which cases are put aside.
+    /// Classes, their labels, and how they are predicted.
+    pub label_schema: LabelSchema,
+    /// Validation and test cases.
     #[serde(default)]
     pub split: SplitConfig,
-    /// Where classes overlap: the labels of each, the one that it writes first. A class that holds another comes
-    /// before it.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub regions: Regions,
-    /// The classes as the folder had them when the run began, where the configuration has others.
+    /// The classes as the data set defined them when the run was created, if the configuration has others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_classes: Option<SourceClasses>,
+    pub source_schema: Option<LabelSchema>,
 }
 
 impl DataConfig {
-    /// How to read the folder again; the names of regions are those of the classes.
+    /// The overrides with which the data set is read again.
     pub fn dataset_overrides(&self) -> DatasetOverrides {
-        DatasetOverrides {
-            modality: Some(self.modality),
-            classes: self.regions.is_empty().then(|| self.classes.clone()),
-            labels: Some(self.labels.clone()),
-            regions: self.regions.clone(),
-            relabel: self.relabel.clone(),
-        }
+        let labels = self.label_schema.is_overlapping().then(|| self.label_schema.labels().to_vec());
+        let label_schema = LabelSchemaSpec { labels, ..self.label_schema.clone().into() };
+        DatasetOverrides { modality: Some(self.modality), label_schema }
     }
 
-    /// How the labels in files stand for the classes.
-    pub fn labeling(&self) -> Labeling {
-        Labeling::of(&self.labels, &self.regions)
-    }
-
-    /// How many channels a network needs for the classes.
-    pub fn head_config(&self) -> HeadConfig {
-        HeadConfig { num_classes: self.classes.len(), out_channels: self.labeling().outputs() }
-    }
-
-    /// The labels that each class is scored by.
+    /// The classes to score.
     pub fn class_labels(&self) -> Vec<ClassLabels> {
-        let labeling = self.labeling();
-        let named = self.classes.iter().cloned().zip(labeling.classes());
-        named.map(|(name, labels)| ClassLabels { name, labels: labels.to_vec() }).collect()
+        let classes = self.label_schema.classes().iter();
+        classes.map(|class| ClassLabels { name: class.name.clone(), labels: class.labels.clone() }).collect()
     }
 
-    fn check(&self, path: &Path) -> Result<()> {
-        check_regions(path, &self.regions, &self.labels)?;
-        if !self.regions.is_empty() && !self.regions.keys().eq(&self.classes) {
-            let names: Vec<&str> = self.regions.keys().map(String::as_str).collect();
-            let expected = format!("data.classes of {names:?}");
-            return Err(Error::content(path, expected, format!("{:?}", self.classes)));
-        }
-        Ok(())
+    /// The number of channels that a network needs for the classes.
+    pub fn head_config(&self) -> HeadConfig {
+        let schema = &self.label_schema;
+        HeadConfig { num_classes: schema.num_classes(), out_channels: schema.num_logit_channels() }
     }
 }
 
@@ -123,12 +94,9 @@ impl Config {
                 fold: "0/5".to_owned(),
                 modality: dataset.modality,
                 channels: dataset.channels.clone(),
-                classes: dataset.classes.clone(),
-                labels: dataset.labels.clone(),
-                relabel: dataset.relabel.clone(),
+                label_schema: dataset.label_schema.clone(),
                 split: SplitConfig::default(),
-                regions: dataset.regions.clone(),
-                source_classes: renamed(dataset),
+                source_schema: overridden(&dataset.label_schema, dataset),
             },
             preprocess: PreprocessConfig::for_modality(dataset.modality, size.patch()),
             model: size.config(dataset.channels.len()),
@@ -155,18 +123,20 @@ impl Config {
     /// When it has unknown keys, or its values do not fit together.
     pub fn from_user_text(text: &str, path: &Path, dataset: &Dataset) -> Result<Self> {
         let invalid = |error| Error::content(path, "a configuration", what_is_wrong(&error, text));
-        let user: Table = toml::from_str(text).map_err(invalid)?;
+        let mut user: Table = toml::from_str(text).map_err(invalid)?;
         let name = user.get("model_size").and_then(Value::as_str).unwrap_or("tiny");
         let size = name.parse().map_err(|_: String| {
             Error::content(path, format!("a model_size of {}", MODEL_SIZES.join(", ")), format!("\"{name}\""))
         })?;
-        let names_classes = user.get("data").is_some_and(|data| data.get("classes").is_some());
-        let defaults = Table::try_from(Self::new(size, dataset)).expect("the defaults are valid TOML");
-        let merged = merge(defaults, user);
-        let mut config: Self = Value::Table(merged).try_into().map_err(invalid)?;
-        if !config.data.regions.is_empty() && !names_classes {
-            config.data.classes = config.data.regions.keys().cloned().collect();
+        let mut defaults = Self::new(size, dataset);
+        if let Some(schema) = label_schema(&mut user).map_err(invalid)? {
+            let resolved = schema.resolve(&dataset.source_schema);
+            let schema = resolved.map_err(bipvl_data::Error::label_schema(path))?;
+            defaults.data.source_schema = overridden(&schema, dataset);
+            defaults.data.label_schema = schema;
         }
+        let defaults = Table::try_from(defaults).expect("the defaults are valid TOML");
+        let config: Self = Value::Table(merge(defaults, user)).try_into().map_err(invalid)?;
         config.check(path)?;
         Ok(config)
     }
@@ -184,7 +154,6 @@ impl Config {
         }
         let user: User = toml::from_str(text)
             .map_err(|error| Error::content(path, "a configuration", what_is_wrong(&error, text)))?;
-        user.data.check(path)?;
         Ok(user.data)
     }
 
@@ -244,11 +213,15 @@ impl Config {
     }
 }
 
-/// The classes of the folder, where they are called otherwise or are others.
-fn renamed(dataset: &Dataset) -> Option<SourceClasses> {
-    let Dataset { classes, labels, source_classes, .. } = dataset;
-    let is_same = (classes, labels) == (&source_classes.names, &source_classes.labels);
-    (!is_same).then(|| source_classes.clone())
+/// The classes that the data set defines, if a configuration overrides them.
+fn overridden(schema: &LabelSchema, dataset: &Dataset) -> Option<LabelSchema> {
+    (*schema != dataset.source_schema).then(|| dataset.source_schema.clone())
+}
+
+/// Takes the label schema out of a user's configuration.
+fn label_schema(user: &mut Table) -> std::result::Result<Option<LabelSchemaSpec>, toml::de::Error> {
+    let data = user.get_mut("data").and_then(Value::as_table_mut);
+    data.and_then(|data| data.remove("label_schema")).map(Value::try_into).transpose()
 }
 
 /// The paper's values for `paper`; for the smaller networks, which learn in minutes, a higher rate.
@@ -289,12 +262,11 @@ fn what_is_wrong(error: &toml::de::Error, text: &str) -> String {
     }
 }
 
-/// Values of `user` over those of `defaults`, table by table; tables that mean something as a whole (the form of
-/// the intensities, the regions) are replaced whole.
+/// Values of `user` over those of `defaults`, table by table; the intensity normalization, an enum, is replaced as a whole.
 fn merge(mut defaults: Table, user: Table) -> Table {
     for (key, value) in user {
         match (defaults.remove(&key), value) {
-            (Some(Value::Table(old)), Value::Table(new)) if key != "intensity" && key != "regions" => {
+            (Some(Value::Table(old)), Value::Table(new)) if key != "intensity" => {
                 defaults.insert(key, Value::Table(merge(old, new)));
             }
             (_, new) => {

@@ -29,7 +29,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use bipvl_data::{
-    AugmentConfig, Batch, CachedCase, Labeling, Loader, LoaderConfig, PreprocessConfig, Sample,
+    AugmentConfig, Batch, CachedCase, LabelSchema, Loader, LoaderConfig, PreprocessConfig, Sample,
 };
 use gradient_accumulation::GradientAccumulator;
 
@@ -123,7 +123,7 @@ pub struct TrainSetup {
     /// Class names.
     pub classes: Vec<String>,
     /// The labels that the classes have in prepared cases.
-    pub labeling: Labeling,
+    pub label_schema: LabelSchema,
     /// The classes' texts, those of single cases among them.
     pub texts: CaseTexts,
     /// Published weights to begin with.
@@ -247,7 +247,8 @@ fn training_step(
     let device = setup.autodiff();
     let batch = Batch::new(samples, &device);
     let output = module.model.forward(batch.image, &setup.text(samples, &device), Some(noise));
-    let losses = LossTerms::compute(&output, batch.labels, &setup.labeling, &setup.config.loss, Some(noise));
+    let losses =
+        LossTerms::compute(&output, batch.labels, &setup.label_schema, &setup.config.loss, Some(noise));
     let total = module.loss_weights.total(&losses, setup.config.loss.weighting);
     let loss = values(&losses, &total);
     // Nothing of the graph but what `total` holds on to may live on through the backward pass.
@@ -285,7 +286,7 @@ fn values(losses: &LossTerms, total: &Tensor<1>) -> LossValues {
 impl TrainSetup {
     /// The text of the cases that the samples are of.
     fn text(&self, samples: &[Sample], device: &Device) -> TextInput {
-        let text = self.texts.batch(samples.iter().map(|sample| sample.case.as_str()));
+        let text = self.texts.batch(samples.iter().map(|sample| sample.case_id.as_str()));
         self.config.loss.select_text(TextInput::new(&text, device))
     }
 
@@ -295,7 +296,10 @@ impl TrainSetup {
     }
 
     fn module(&self, mut init: Initializer) -> TrainModule {
-        let channels = HeadConfig { num_classes: self.classes.len(), out_channels: self.labeling.outputs() };
+        let channels = HeadConfig {
+            num_classes: self.classes.len(),
+            out_channels: self.label_schema.num_logit_channels(),
+        };
         let model = self.model.init(channels, self.preprocess.patch_size, &mut init);
         TrainModule { model, loss_weights: LossWeights::new(&init) }
     }

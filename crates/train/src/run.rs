@@ -20,7 +20,7 @@ use burn::tensor::Device;
 use crate::config::{Config, SPLIT_SEED};
 use crate::{Error, Result};
 use crate::{TrainSetup, checkpoint::load_model};
-use bipvl_data::{Dataset, Fold, Labeling, SourceClasses, Split, build_cache};
+use bipvl_data::{Dataset, Fold, LabelSchema, Split, build_cache};
 use bipvl_infer::{InferConfig, Predictor, PredictorInput};
 use bipvl_nn::{
     BiPvlSeg, TextInput,
@@ -169,27 +169,20 @@ impl RunDir {
     pub fn split(&self, dataset: &Dataset) -> Result<Split> {
         let data = &self.config.data;
         let refuse = |expected: String, found: String| {
-            Err(Error::content(&dataset.layout.index(&dataset.root), expected, found))
+            Err(Error::content(&dataset.layout.manifest_path(&dataset.root), expected, found))
         };
-        let is_same = (&dataset.classes, &dataset.labels, &dataset.regions)
-            == (&data.classes, &data.labels, &data.regions);
-        if !is_same {
-            let told = |classes: &[String], labeling: Labeling| {
-                format!("classes {classes:?} with labels {:?}", labeling.classes())
-            };
-            let expected = format!("the run's {}", told(&data.classes, data.labeling()));
-            return refuse(expected, told(&dataset.classes, dataset.labeling()));
-        }
-        // The data set was read under the run's names, which would hide that its own have changed.
-        let (names, labels) = match &data.source_classes {
-            Some(SourceClasses { names, labels }) => (names, labels),
-            None => (&data.classes, &data.labels),
-        };
-        let found = &dataset.source_classes;
-        if (names, labels) != (&found.names, &found.labels) {
-            let expected =
-                format!("the classes {names:?} with labels {labels:?} that it had as the run began");
-            return refuse(expected, format!("{:?} with {:?}", found.names, found.labels));
+        // The data set was read with the run's classes, which would hide a change of its own.
+        let recorded = data.source_schema.as_ref().unwrap_or(&data.label_schema);
+        for (recorded, found) in
+            [(&data.label_schema, &dataset.label_schema), (recorded, &dataset.source_schema)]
+        {
+            if recorded != found {
+                let classes = |schema: &LabelSchema| {
+                    format!("classes {:?} with labels {:?}", schema.names(), schema.label_sets())
+                };
+                let expected = format!("the {} that it had as the run began", classes(recorded));
+                return refuse(expected, classes(found));
+            }
         }
         let path = self.path("config.toml");
         let (index, count) = self.config.fold(&path)?;
@@ -220,8 +213,8 @@ impl RunDir {
             model,
             preprocess,
             infer,
-            labeling: data.labeling().prepared(&data.labels),
-            classes: data.classes,
+            label_schema: data.label_schema.to_channel_indices(),
+            classes: data.label_schema.names(),
             imported: options.imported,
             training_cases: Arc::new(training_cases),
             validation_cases,
@@ -245,7 +238,7 @@ impl RunDir {
             text: &self.text(device),
             preprocess: self.config.preprocess.clone(),
             channels: data.channels.len(),
-            labeling: data.labeling(),
+            label_schema: data.label_schema.clone(),
             config: infer,
             device: device.clone(),
         }))
@@ -285,8 +278,7 @@ impl RunDir {
         let (ours, theirs) = (&self.config, &other.config);
         let differs = [
             ("data.channels", ours.data.channels == theirs.data.channels),
-            ("data.classes", ours.data.classes == theirs.data.classes),
-            ("data.labels and data.regions", ours.data.labeling() == theirs.data.labeling()),
+            ("data.label_schema", ours.data.label_schema == theirs.data.label_schema),
             ("preprocess", ours.preprocess == theirs.preprocess),
         ];
         match differs.into_iter().find(|(_, is_same)| !is_same) {

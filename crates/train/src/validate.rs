@@ -29,12 +29,12 @@ pub fn validate(model: BiPvlSeg, setup: &TrainSetup) -> Validation {
         text: &TextInput::new(&setup.texts.shared, &setup.device),
         preprocess: setup.preprocess.clone(),
         channels: setup.model.vision.channels,
-        labeling: setup.labeling.clone(),
+        label_schema: setup.label_schema.clone(),
         // Quick: flips are for prediction.
         config: InferConfig { tta_mirror_axes: TestTimeMirroring::default(), ..setup.infer },
         device: setup.device.clone(),
     });
-    let classes = setup.labeling.classes();
+    let classes = setup.label_schema.label_sets();
     let mut sums = vec![(0.0, 0usize); classes.len()];
     for case in &setup.validation_cases {
         let own = setup

@@ -1,7 +1,7 @@
 //! An untrained network of two classes in words, which tests ask.
 
 use bipvl::{
-    data::{Intensity, Labeling, PreprocessConfig},
+    data::{Intensity, LabelSchema, PreprocessConfig},
     infer::{InferConfig, Predictor, PredictorInput},
     nn::{
         BiPvlSeg, BiPvlSegConfig, HeadConfig, TextInput, TokenBatch, bifusion::FusionDirection,
@@ -61,7 +61,7 @@ impl Asked {
                 patch_size: PATCH,
             },
             channels: 1,
-            labeling: Labeling::Exclusive(LABELS.to_vec()),
+            label_schema: LabelSchema::from_labels(&LABELS).unwrap(),
             config: InferConfig::default(),
             device: self.device.clone(),
         })

@@ -44,7 +44,7 @@ fn draw(config: &AugmentConfig, seed: u64) -> Augmentation {
 #[test]
 fn no_variation_is_the_plain_crop() {
     let (_folder, case) = case();
-    let sample = draw(&AugmentConfig::none(), 1).cut(&case, [2, 3, 1], [6, 5, 4]);
+    let sample = draw(&AugmentConfig::none(), 1).crop(&case, [2, 3, 1], [6, 5, 4]);
     assert_eq!(sample, case.crop([2, 3, 1], [6, 5, 4]));
 }
 
@@ -55,7 +55,7 @@ fn a_flip_reverses_its_axis_exactly() {
     for axis in 0..3 {
         let mut flip_probability = [0.0; 3];
         flip_probability[axis] = 1.0;
-        let flipped = draw(&AugmentConfig { flip_probability, ..AugmentConfig::none() }, 1).cut(
+        let flipped = draw(&AugmentConfig { flip_probability, ..AugmentConfig::none() }, 1).crop(
             &case,
             [2, 3, 1],
             [6, 5, 4],
@@ -76,7 +76,7 @@ fn intensities_are_multiplied_then_shifted_and_labels_stay() {
         ..AugmentConfig::none()
     };
     let crop = case.crop([0; 3], drawn::SHAPE);
-    let sample = draw(&config, 3).cut(&case, [0; 3], drawn::SHAPE);
+    let sample = draw(&config, 3).crop(&case, [0; 3], drawn::SHAPE);
     assert_eq!(sample.labels, crop.labels);
     let (first, last) = ([0, 0, 0, 0], [0, 11, 9, 7]);
     let gain = (sample.image[last] - sample.image[first]) / (crop.image[last] - crop.image[first]);
@@ -101,7 +101,7 @@ fn a_ramp_turned_is_the_ramp_at_the_turned_places() {
     // a turned patch is linear again: second differences vanish and the center stays.
     let (start, shape) = ([4, 3, 2], [3, 3, 3]);
     for seed in 0..20 {
-        let sample = draw(&config, seed).cut(&case, start, shape);
+        let sample = draw(&config, seed).crop(&case, start, shape);
         let row: ArrayView1<f32> = sample.image.slice(s![0, .., 1, 1]);
         // Values below one half are rounded to 2⁻¹² in float16.
         assert!((row[0] - 2.0 * row[1] + row[2]).abs() < 1e-3, "{row:?}");
@@ -123,7 +123,7 @@ fn image_and_labels_are_taken_from_the_same_places() {
     let config = AugmentConfig { affine_probability: 1.0, ..config };
     let mut seen = [0; 3];
     for seed in 0..20 {
-        let sample = draw(&config, seed).cut(&case, [2, 2, 1], [8, 7, 5]);
+        let sample = draw(&config, seed).crop(&case, [2, 2, 1], [8, 7, 5]);
         for ((x, y, z), label) in sample.labels.indexed_iter() {
             let place: [f32; 3] = std::array::from_fn(|axis| sample.image[[axis, x, y, z]] * PLACES);
             // Places of float16 cannot tell which voxel is nearer when they lie halfway.
@@ -172,7 +172,7 @@ fn beyond_the_case_its_voxels_are_mirrored() {
             intensity_shift_probability: 0.0,
             ..config.clone()
         };
-        let sample = draw(&config, seed).cut(&case, [0; 3], drawn::SHAPE);
+        let sample = draw(&config, seed).crop(&case, [0; 3], drawn::SHAPE);
         assert!(
             sample.image.iter().all(|v| (low..=high).contains(v)),
             "mirrored voxels are voxels of the case"

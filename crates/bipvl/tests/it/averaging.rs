@@ -1,7 +1,7 @@
 //! Means over flips, members and batches: what they must give, whatever the network says.
 
 use bipvl::{
-    data::{Intensity, Labeling, PreprocessConfig},
+    data::{Intensity, LabelSchema, PreprocessConfig},
     infer::{InferConfig, Predictor, PredictorInput, TestTimeMirroring},
     nn::{BiPvlSeg, HeadConfig, init::Initializer},
     train::{
@@ -24,8 +24,8 @@ const LABELS: [u16; 3] = [1, 2, 3];
 /// Of the largest gradient of a tensor: float32 in another order of summation, where much cancels.
 const TOLERANCE: f32 = 1e-3;
 
-fn labeling() -> Labeling {
-    Labeling::Exclusive(LABELS.to_vec())
+fn label_schema() -> LabelSchema {
+    LabelSchema::from_labels(&LABELS).unwrap()
 }
 
 fn network(seed: u64) -> BiPvlSeg {
@@ -40,7 +40,7 @@ fn predictor(mirror: &str) -> Predictor {
         text: &text(&device),
         preprocess: PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: SHAPE },
         channels: 1,
-        labeling: labeling(),
+        label_schema: label_schema(),
         config: InferConfig {
             tta_mirror_axes: mirror.parse::<TestTimeMirroring>().unwrap(),
             ..InferConfig::default()
@@ -121,7 +121,7 @@ fn gradients_of_two_batches_are_those_of_one_larger_batch() {
         let image = image.clone().slice([samples.clone(), 0..1, 0..32, 0..32, 0..32]);
         let labels = labels.clone().slice([samples, 0..32, 0..32, 0..32]);
         let output = model.forward(image, &text, None);
-        let losses = LossTerms::compute(&output, labels, &labeling(), &LossConfig::default(), None);
+        let losses = LossTerms::compute(&output, labels, &label_schema(), &LossConfig::default(), None);
         let total = weights.total(&losses, LossWeighting::OfficialCode);
         let value = total.clone().into_scalar::<f32>();
         let loss = LossValues { total: value, segmentation: 0.0, class_embedding: 0.0, alignment: 0.0 };

@@ -143,16 +143,16 @@ fn a_sample_names_the_case_it_was_cropped_from() {
     };
     for sample in Loader::new(Arc::clone(&cases), config.clone(), 0).take(4).flat_map(|(_, samples)| samples)
     {
-        let case: usize = sample.case.strip_prefix("case_").unwrap().parse().unwrap();
+        let case: usize = sample.case_id.strip_prefix("case_").unwrap().parse().unwrap();
         let first = drawn::intensities(case)[[0, 0, 0]];
-        assert!((sample.image[[0, 0, 0, 0]] * 2048.0 - first).abs() < 1.0, "{}", sample.case);
+        assert!((sample.image[[0, 0, 0, 0]] * 2048.0 - first).abs() < 1.0, "{}", sample.case_id);
     }
     // Turned patches are cut in another way.
     let config = LoaderConfig { augment: AugmentConfig::default(), ..config };
     let ids: BTreeSet<String> = Loader::new(cases, config, 0)
         .take(4)
         .flat_map(|(_, samples)| samples)
-        .map(|sample| sample.case)
+        .map(|sample| sample.case_id)
         .collect();
     assert_eq!(ids, dataset.cases.iter().map(|case| case.id.clone()).collect());
 }

@@ -1,7 +1,7 @@
 //! What a sentence does to the logits of its class: against two predictions of their own.
 
 use bipvl::{
-    data::{Case, Dataset, Labeling},
+    data::{Case, Dataset, LabelSchema},
     infer::Predictor,
     infer::Result,
     nn::bifusion::FusionDirection,
@@ -18,7 +18,7 @@ use crate::{
 const ROUNDING: f64 = 1e-6;
 
 fn probe_of<'a>(predictor: &'a Predictor, case: &Case) -> Result<Option<ConceptOcclusion<'a>>> {
-    ConceptOcclusion::new(predictor, case, (&LABELS, &Labeling::Exclusive(LABELS.to_vec()), &[]))
+    ConceptOcclusion::new(predictor, case, &LabelSchema::from_labels(&LABELS).unwrap())
 }
 
 fn drawn() -> (tempfile::TempDir, Dataset) {

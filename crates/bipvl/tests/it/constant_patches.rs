@@ -1,7 +1,7 @@
 //! Patches of one constant share a pass through the real network, and not a bit changes.
 
 use bipvl::{
-    data::{Intensity, Labeling, PreprocessConfig},
+    data::{Intensity, LabelSchema, PreprocessConfig},
     infer::{
         BlendMode, ConstantPatchCache, InferConfig, InferenceProgress, Logits, Predictor, PredictorInput,
         SlidingWindow,
@@ -42,7 +42,7 @@ fn predict(skip_constant_patches: bool) -> (LabelMap, InferenceProgress) {
         text: &text(&device),
         preprocess: preprocess(),
         channels: 1,
-        labeling: Labeling::Exclusive(LABELS.to_vec()),
+        label_schema: LabelSchema::from_labels(&LABELS).unwrap(),
         config: InferConfig { overlap: 0.25, skip_constant_patches, ..InferConfig::default() },
         device,
     });

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use bipvl::data::{Case, Dataset, Modality, fold};
+use bipvl::data::{Case, Dataset, LabelSchema, Modality, fold};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -56,8 +56,8 @@ fn a_decathlon_folder_is_listed_in_label_order_and_by_id() {
     let dataset = open(&decathlon(), &DECATHLON_FILES).unwrap();
     assert_eq!((dataset.name.as_str(), dataset.modality), ("Organs", Modality::Ct));
     assert_eq!(
-        (dataset.classes, dataset.labels),
-        (vec!["spleen".to_owned(), "liver".to_owned()], vec![2, 10])
+        (dataset.label_schema.names(), dataset.label_schema.labels()),
+        (vec!["spleen".to_owned(), "liver".to_owned()], &[2, 10][..])
     );
     let ids: Vec<&str> = dataset.cases.iter().map(|case| case.id.as_str()).collect();
     assert_eq!(ids, ["a", "b"]);
@@ -71,7 +71,8 @@ fn an_nnunet_folder_has_one_file_per_channel() {
         (dataset.modality, dataset.channels),
         (Modality::Mr, vec!["FLAIR".to_owned(), "T1w".to_owned()])
     );
-    assert_eq!((dataset.classes, dataset.labels), (vec!["core".to_owned(), "edema".to_owned()], vec![1, 2]));
+    assert_eq!(dataset.label_schema, LabelSchema::exclusive([("core", 1), ("edema", 2)]).unwrap());
+    assert_eq!(dataset.skipped, [dataset.root.join("labelsTr/notes.txt")]);
     let [case] = &dataset.cases[..] else { panic!("one case") };
     assert_eq!(case.id, "p_1");
     assert_eq!(case.images[1], dataset.root.join("imagesTr/p_1_0001.nii.gz"));
@@ -93,27 +94,42 @@ fn faulty_data_sets_are_refused_by_name() {
     refused(decathlon(), &DECATHLON_FILES[1..], &["dataset.json", "imagesTr/a.nii.gz"]);
     refused(nnunet(), &[&NNUNET_FILES[..1], &NNUNET_FILES[2..]].concat(), &["p_1_0001.nii.gz"]);
     refused(nnunet(), &[], &["labelsTr"]);
-    refused(nnunet(), &["labelsTr/notes.txt"], &["at least one case"]);
-    refused(json!({}), &[], &["\"labels\""]);
-    refused(with(decathlon(), "labels", json!({"0": "background"})), &DECATHLON_FILES, &["classes"]);
-    refused(with(decathlon(), "labels", json!({"x": "liver"})), &DECATHLON_FILES, &["found x"]);
-    refused(with(decathlon(), "labels", json!({"1": "a", "2": "a"})), &DECATHLON_FILES, &["\"a\" twice"]);
-    refused(with(decathlon(), "labels", json!([])), &DECATHLON_FILES, &["an object under \"labels\""]);
-    refused(with(decathlon(), "training", json!(["a.nii.gz"])), &DECATHLON_FILES, &["\"image\""]);
-    refused(with(decathlon(), "modality", json!({"1": "CT"})), &DECATHLON_FILES, &["\"modality\""]);
-    refused(with(nnunet(), "labels", json!({"whole": [1, 2]})), &NNUNET_FILES, &["\"regions_class_order\""]);
-    refused(with(nnunet(), "labels", json!({"whole": [1]})), &NNUNET_FILES, &["\"whole\"", "[1]"]);
-    refused(with(nnunet(), "labels", json!({"one": 1, "same": 1})), &NNUNET_FILES, &["1 twice"]);
+    refused(nnunet(), &["labelsTr/notes.txt"], &["no case found; there are files 1 × .txt"]);
+    refused(json!({}), &[], &["missing key `modality`"]);
+    refused(with(decathlon(), "labels", json!({"0": "background"})), &DECATHLON_FILES, &["no class"]);
+    refused(
+        with(decathlon(), "labels", json!({"x": "liver"})),
+        &DECATHLON_FILES,
+        &["`labels` must be", "not x"],
+    );
+    refused(with(decathlon(), "labels", json!({"1": "a", "2": "a"})), &DECATHLON_FILES, &["\"a\" and \"a\""]);
+    refused(with(decathlon(), "labels", json!([])), &DECATHLON_FILES, &["`labels` must be an object"]);
+    refused(
+        with(decathlon(), "training", json!(["a.nii.gz"])),
+        &DECATHLON_FILES,
+        &["`training` must be cases with `image`"],
+    );
+    refused(with(decathlon(), "modality", json!({"1": "CT"})), &DECATHLON_FILES, &["`modality` must be"]);
+    refused(
+        with(nnunet(), "labels", json!({"whole": [1, 2]})),
+        &NNUNET_FILES,
+        &["`regions_class_order` must be"],
+    );
+    refused(
+        with(nnunet(), "labels", json!({"one": 1, "same": 1})),
+        &NNUNET_FILES,
+        &["label 1 is that of two classes"],
+    );
 }
 
 #[test]
 fn a_folder_without_a_description_is_named() {
     let folder = TempDir::new().unwrap();
     let message = Dataset::open(folder.path()).unwrap_err().to_string();
-    assert!(message.contains("found a folder without them"), "{message}");
+    assert!(message.contains("no known data set layout"), "{message}");
     fs::write(folder.path().join("dataset.json"), "{").unwrap();
     let message = Dataset::open(folder.path()).unwrap_err().to_string();
-    assert!(message.contains("expected JSON"), "{message}");
+    assert!(message.contains("dataset.json: invalid JSON"), "{message}");
 }
 
 fn cases(count: usize) -> Vec<Case> {
@@ -161,5 +177,5 @@ fn the_hippocampus_set_is_listed() {
         (dataset.name.as_str(), dataset.modality, dataset.cases.len()),
         ("Hippocampus", Modality::Mr, 200)
     );
-    assert_eq!(dataset.classes, ["Anterior", "Posterior"]);
+    assert_eq!(dataset.label_schema.names(), ["Anterior", "Posterior"]);
 }

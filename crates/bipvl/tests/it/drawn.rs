@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use bipvl::data::Dataset;
+use bipvl::data::{Dataset, LabelSchema};
 use bipvl_imaging::{Grid, LabelMap, Volume};
 use ndarray::Array3;
 use tempfile::TempDir;
@@ -63,4 +63,11 @@ pub(crate) fn dataset(num_cases: usize) -> (TempDir, Dataset) {
     let folder = TempDir::new().unwrap();
     let dataset = decathlon(folder.path(), num_cases);
     (folder, dataset)
+}
+
+/// Overlapping classes named by their position.
+pub(crate) fn overlapping(regions: &[&[u16]]) -> LabelSchema {
+    let named =
+        regions.iter().enumerate().map(|(index, labels)| (format!("region {index}"), labels.to_vec()));
+    LabelSchema::overlapping(named).unwrap()
 }

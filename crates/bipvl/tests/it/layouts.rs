@@ -2,9 +2,7 @@
 
 use std::{fs, path::Path};
 
-use bipvl::data::{
-    Dataset, DatasetOverrides, DatasetReport, LabelRemap, Layout, Modality, PreprocessConfig, Regions,
-};
+use bipvl::data::{Dataset, DatasetOverrides, DatasetReport, Layout, Modality, PreprocessConfig};
 use bipvl_imaging::{Grid, LabelMap, reorient};
 use ndarray::Array3;
 use serde_json::{Value, json};
@@ -77,11 +75,11 @@ fn amos22_has_ct_below_five_hundred_and_mr_from_there() {
     refused(folder.path(), &DatasetOverrides::default(), &["data.modality", "CT and MR"]);
     let only_ct = amos(&["0001"], &[]);
     assert_eq!(Dataset::open(only_ct.path()).unwrap().modality, Modality::Ct);
-    refused(only_ct.path(), &of(Modality::Mr), &["at least one case"]);
+    refused(only_ct.path(), &of(Modality::Mr), &["no case found"]);
 }
 
 #[test]
-fn mmwhs_pairs_images_with_labels_and_tells_what_lacks_either() {
+fn mmwhs_pairs_images_with_labels_and_reports_missing_counterparts() {
     let files = [
         "ct_train/ct_train_1001_image.nii.gz",
         "ct_train/ct_train_1001_label.nii.gz",
@@ -96,11 +94,12 @@ fn mmwhs_pairs_images_with_labels_and_tells_what_lacks_either() {
     assert_eq!(ids(&dataset.cases), ["ct_train_1001", "ct_train_1002"]);
     assert_eq!(dataset.cases[1].labels, Some(folder.path().join(files[3])));
     // As the data set's description has them, but in the order of the paper's texts.
-    assert_eq!(dataset.labels, [500, 600, 420, 550, 205, 820, 850]);
-    assert_eq!(dataset.classes[2], "left atrium");
+    assert_eq!(dataset.label_schema.labels(), [500, 600, 420, 550, 205, 820, 850]);
+    assert_eq!(dataset.label_schema.names()[2], "left atrium");
+    assert_eq!(dataset.skipped, [folder.path().join("ct_train/readme.txt")]);
     write(folder.path(), "ct_train/ct_train_1003_label.nii.gz", "");
     refused(folder.path(), &DatasetOverrides::default(), &["ct_train_1003_image.nii.gz", "no such file"]);
-    refused(folder.path(), &of(Modality::Mr), &["at least one case"]);
+    refused(folder.path(), &of(Modality::Mr), &["no case found"]);
     write(folder.path(), "mr_train/mr_train_1001_image.nii.gz", "");
     refused(folder.path(), &DatasetOverrides::default(), &["data.modality"]);
 }
@@ -114,7 +113,7 @@ fn acdc_takes_the_frames_that_info_cfg_names() {
     let folder = folder(&files.each_ref().map(String::as_str));
     refused(folder.path(), &DatasetOverrides::default(), &["patient007/Info.cfg"]);
     write(folder.path(), &format!("{own}/Info.cfg"), "ED: 1\nES: ten\n");
-    refused(folder.path(), &DatasetOverrides::default(), &["Info.cfg", "\"ES\"", "found ten"]);
+    refused(folder.path(), &DatasetOverrides::default(), &["Info.cfg", "`ES`", "not ten"]);
     write(folder.path(), &format!("{own}/Info.cfg"), "ED: 1\r\nES: 10\r\nGroup: NOR\r\n");
     write(folder.path(), &format!("{own}/patient007_4d.nii.gz"), "");
     write(folder.path(), "testing/patient101/Info.cfg", "ED: 1\nES: 14\n");
@@ -133,77 +132,70 @@ fn acdc_takes_the_frames_that_info_cfg_names() {
     );
 }
 
+fn with_classes(spec: &str) -> DatasetOverrides {
+    DatasetOverrides { label_schema: toml::from_str(spec).unwrap(), ..DatasetOverrides::default() }
+}
+
 #[test]
-fn classes_and_labels_that_a_configuration_gives_must_fit_together() {
+fn classes_and_labels_of_a_configuration_must_be_consistent() {
     let (folder, dataset) = drawn::dataset(1);
-    let owned = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
-    let wanted = |classes, labels: Option<&[u16]>, relabel: &[[u16; 2]]| DatasetOverrides {
-        modality: None,
-        classes,
-        labels: labels.map(<[u16]>::to_vec),
-        regions: Regions::new(),
-        relabel: relabel.iter().map(|[from, to]| LabelRemap { from: *from, to: *to }).collect(),
-    };
-    let read = Dataset::read(folder.path(), &wanted(owned(&["plate"]), Some(&[4]), &[[1, 0]])).unwrap();
-    assert_eq!((read.classes, read.labels, read.cases), (vec!["plate".to_owned()], vec![4], dataset.cases));
-    let refuse = |wanted: &DatasetOverrides, words: &[&str]| refused(folder.path(), wanted, words);
-    refuse(&wanted(owned(&["plate"]), None, &[]), &["data.classes and data.labels"]);
-    refuse(&wanted(owned(&["a"]), Some(&[1, 4]), &[]), &["a label for every class", "found 2 for 1"]);
-    refuse(&wanted(owned(&["a", "b"]), Some(&[1, 1]), &[]), &["1 twice"]);
-    refuse(&wanted(owned(&["a", "a"]), Some(&[1, 2]), &[]), &["\"a\" twice"]);
-    refuse(&wanted(owned(&["a"]), Some(&[0]), &[]), &["from 1 on"]);
-    refuse(&wanted(None, None, &[[1, 4]]), &["that are no class's and not 0, found 1"]);
-    refuse(&wanted(None, None, &[[7, 5]]), &["7 counts as a class's label or 0, found 5"]);
-    refuse(&wanted(None, None, &[[7, 4], [7, 0]]), &["relabeled once, found 7"]);
+    let overrides = with_classes("classes = { plate = 4 }\nremap = [{ from = 1, to = 0 }]");
+    let read = Dataset::read(folder.path(), &overrides).unwrap();
+    assert_eq!((read.label_schema.names(), read.label_schema.labels()), (vec!["plate".to_owned()], &[4][..]));
+    assert_eq!((read.source_schema, read.cases), (dataset.label_schema, dataset.cases));
+    for (spec, words) in [
+        ("classes = { a = 1, b = 1 }", "label 1 is that of two classes"),
+        ("classes = { a = 0 }", "label 0 is reserved"),
+        ("remap = [{ from = 1, to = 4 }]", "label 1 cannot be remapped"),
+        ("remap = [{ from = 7, to = 5 }]", "label 7 is remapped to 5, which is neither 0 nor"),
+        ("remap = [{ from = 7, to = 4 }, { from = 7, to = 0 }]", "label 7 is remapped twice"),
+    ] {
+        refused(folder.path(), &with_classes(spec), &["dataset.json: ", words]);
+    }
 }
 
 #[test]
 fn several_labels_become_one_class() {
     let (folder, dataset) = drawn::dataset(1);
-    let wanted = DatasetOverrides {
-        classes: Some(vec!["both".to_owned()]),
-        labels: Some(vec![4]),
-        relabel: vec![LabelRemap { from: 1, to: 4 }],
-        ..DatasetOverrides::default()
-    };
-    let merged = Dataset::read(folder.path(), &wanted).unwrap();
+    let overrides = with_classes("classes = { both = 4 }\nremap = [{ from = 1, to = 4 }]");
+    let merged = Dataset::read(folder.path(), &overrides).unwrap();
     let recipe =
         PreprocessConfig { patch_size: [8; 3], ..PreprocessConfig::for_modality(Modality::Mr, [8; 3]) };
     let (_, labels) = recipe.prepare_case(&merged, &merged.cases[0]).unwrap();
     // Both boxes, counted by hand: 3 × 3 × 5 and 3 × 4 × 2 voxels.
     assert_eq!(labels.iter().filter(|label| **label == 1).count(), 45 + 24);
     assert!(labels.iter().all(|label| *label <= 1));
-    // A label that nobody speaks of is still an error.
+    // An undefined label is still an error.
     let stray = LabelMap::new(drawn::labels() * 3, Grid::with_spacing(drawn::SHAPE, [1.0; 3]));
     bipvl_imaging::write(dataset.cases[0].labels.as_ref().unwrap(), &stray).unwrap();
     let message = recipe.prepare_case(&merged, &merged.cases[0]).unwrap_err().to_string();
-    assert!(message.contains("labels among 0 and [4], found 3"), "{message}");
+    assert!(message.contains("label 3 (45 voxels) is not defined; defined are 0 and [4]"), "{message}");
 }
 
 #[test]
 fn the_hippocampus_set_is_sound() {
     let Some(data) = real_data("msd-hippocampus") else { return };
-    let check = DatasetReport::new(&Dataset::open(&data).unwrap(), &|_| ());
-    assert_eq!(check.num_errors(), 0, "{check:?}");
+    let report = DatasetReport::new(&Dataset::open(&data).unwrap(), None, &|_| ());
+    assert_eq!(report.num_errors(), 0, "{report:?}");
     // As the note beside the data says, measured with other programs: shapes, spacing, mean voxels of a class.
-    assert_eq!(check.shape, Some([[31, 42], [40, 59], [26, 47]]));
-    assert_eq!(check.spacing_mm, Some([[1.0; 2]; 3]));
-    let means: Vec<u64> = check.classes[1..].iter().map(|class| (class.voxels + 100) / 200).collect();
+    assert_eq!(report.shape, Some([[31, 42], [40, 59], [26, 47]]));
+    assert_eq!(report.spacing_mm, Some([[1.0; 2]; 3]));
+    let means: Vec<u64> = report.classes[1..].iter().map(|class| (class.voxels + 100) / 200).collect();
     assert_eq!(means, [1712, 1584]);
-    assert!(check.classes.iter().all(|class| class.cases == 200));
+    assert!(report.classes.iter().all(|class| class.cases == 200));
 }
 
 #[test]
-fn spacing_and_shape_are_told_along_the_body() {
+fn spacing_and_shape_are_reported_in_ras() {
     let (_folder, dataset) = drawn::dataset(2);
     let grid = Grid::with_spacing([4, 5, 6], [1.0, 2.0, 3.0]);
     let turned = reorient(&LabelMap::new(Array3::zeros([4, 5, 6]), grid), "IPL".parse().unwrap());
     assert_eq!(turned.grid().shape(), [6, 5, 4]);
     bipvl_imaging::write(dataset.cases[1].labels.as_ref().unwrap(), &turned).unwrap();
     bipvl_imaging::write(&dataset.cases[1].images[0], &turned.map(|_| 1.0)).unwrap();
-    let check = DatasetReport::new(&dataset, &|_| ());
-    assert_eq!(check.num_errors(), 0, "{check:?}");
-    assert_eq!(check.orientations, [("IPL".to_owned(), 1), ("RAS".to_owned(), 1)].into());
-    assert_eq!(check.shape, Some([[4, 12], [5, 10], [6, 8]]));
-    assert_eq!(check.spacing_mm, Some([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]]));
+    let report = DatasetReport::new(&dataset, None, &|_| ());
+    assert_eq!(report.num_errors(), 0, "{report:?}");
+    assert_eq!(report.orientations, [("IPL".to_owned(), 1), ("RAS".to_owned(), 1)].into());
+    assert_eq!(report.shape, Some([[4, 12], [5, 10], [6, 8]]));
+    assert_eq!(report.spacing_mm, Some([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]]));
 }

@@ -1,7 +1,7 @@
 //! A narrow network learns one phantom by heart.
 
 use bipvl::{
-    data::Labeling,
+    data::LabelSchema,
     nn::{
         HeadConfig,
         init::{DropoutRng, Initializer},
@@ -30,14 +30,15 @@ fn learn(seed: u64) -> Vec<f32> {
     let labels = Tensor::<4, Int>::from_data(TensorData::new(labels, [1, 32, 32, 32]), &device);
     let mut init = Initializer::new(seed, &device);
     let mut model = narrow().init(HeadConfig::exclusive(3), [32; 3], &mut init);
-    let labeling = Labeling::Exclusive(vec![1, 2, 3]);
+    let label_schema = LabelSchema::from_labels(&[1, 2, 3]).unwrap();
     let (config, weights) = (LossConfig::default(), LossWeights::new(&init));
     let (text, mut optimizer) = (text(&device), AdamW::new(AdamWConfig::default()));
     (0..STEPS)
         .map(|step| {
             let mut noise = DropoutRng::new(seed, step);
             let output = model.forward(image.clone(), &text, Some(&mut noise));
-            let losses = LossTerms::compute(&output, labels.clone(), &labeling, &config, Some(&mut noise));
+            let losses =
+                LossTerms::compute(&output, labels.clone(), &label_schema, &config, Some(&mut noise));
             let gradients = weights.total(&losses, config.weighting).backward();
             model = optimizer.step(model.clone(), gradients, 3e-3);
             losses.segmentation.into_scalar()

@@ -1,7 +1,7 @@
 //! Every loss, in every form, and their weighted sum against PyTorch and MONAI: values and gradients.
 
 use bipvl::{
-    data::Labeling,
+    data::LabelSchema,
     nn::Output,
     train::loss::{
         ConceptWeights, HardNegatives, LossConfig, LossTerms, LossWeighting, LossWeights,
@@ -92,8 +92,8 @@ fn every_form_of_the_alignment_equals_pytorch() {
 fn compare_total(mode: &str, config: LossConfig) {
     let (reference, output) = (reference("losses"), output());
     let weights = LossWeights { log_sigma: Param::from_tensor(made("log_sigma", [3], &device())) };
-    let labeling = Labeling::Exclusive((1..=CLASSES as u16).collect());
-    let losses = LossTerms::compute(&output, labels(), &labeling, &config, None);
+    let label_schema = LabelSchema::from_labels(&(1..=CLASSES as u16).collect::<Vec<_>>()).unwrap();
+    let losses = LossTerms::compute(&output, labels(), &label_schema, &config, None);
     let total = weights.total(&losses, config.weighting);
     assert_near(total.clone(), &reference, &format!("total.{mode}.value"), TOLERANCE);
     let gradients = total.backward();

@@ -1,7 +1,7 @@
 //! The whole network: sizes, shapes, batches, gradients.
 
 use bipvl::{
-    data::Labeling,
+    data::LabelSchema,
     nn::{
         BiPvlSeg, BiPvlSegConfig, BottleneckInput, HeadConfig, ModelSize, SwinVersion, TextInput,
         bifusion::{FusionBlockKind, FusionDirection, TextResidual},
@@ -223,16 +223,16 @@ impl burn::module::ModuleVisitor for WithoutGradient<'_> {
 }
 
 /// Names of the tensors that a backward pass from these losses does not reach.
-fn without_gradient(config: &BiPvlSegConfig, labeling: &Labeling, loss: LossConfig) -> Vec<String> {
+fn without_gradient(config: &BiPvlSegConfig, label_schema: &LabelSchema, loss: LossConfig) -> Vec<String> {
     let device = Device::flex().autodiff();
     let patch = [64, 32, 32];
-    let channels = HeadConfig { num_classes: CLASSES, out_channels: labeling.outputs() };
+    let channels = HeadConfig { num_classes: CLASSES, out_channels: label_schema.num_logit_channels() };
     let model = config.init(channels, patch, &mut Initializer::new(1, &device));
     let text = text(&device);
     let weights = LossWeights::new(&Initializer::new(0, &device));
     let labels = Tensor::<1, Int>::arange(0..64 * 32 * 32, &device).div_scalar(7).remainder_scalar(4);
     let output = model.forward(image([1, 1, 64, 32, 32], &device), &text, None);
-    let losses = LossTerms::compute(&output, labels.reshape([1, 64, 32, 32]), labeling, &loss, None);
+    let losses = LossTerms::compute(&output, labels.reshape([1, 64, 32, 32]), label_schema, &loss, None);
     let gradients = weights.total(&losses, LossWeighting::OfficialCode).backward();
 
     let mut visitor = WithoutGradient { gradients: &gradients, path: Vec::new(), found: Vec::new() };
@@ -246,13 +246,13 @@ fn expect_that_every_tensor_learns(config: &BiPvlSegConfig) {
 }
 
 /// Each class is one label.
-fn exclusive() -> Labeling {
-    Labeling::Exclusive(vec![1, 2, 3])
+fn exclusive() -> LabelSchema {
+    LabelSchema::from_labels(&[1, 2, 3]).unwrap()
 }
 
 #[test]
 fn every_tensor_learns_from_regions() {
-    let nested = Labeling::Overlapping(vec![vec![1, 2, 3], vec![2, 3], vec![3]]);
+    let nested = crate::drawn::overlapping(&[&[1, 2, 3], &[2, 3], &[3]]);
     // Codes are those of the classes, of which there are as many as channels here.
     let mut config = narrow();
     config.fusion.class_scale = true;

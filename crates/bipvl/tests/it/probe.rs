@@ -55,7 +55,7 @@ impl Scene {
         TextSensitivity::new(TextSensitivityInput {
             predictor: &self.predictor,
             labels: &self.labels,
-            relabel: &[],
+            remap: &[],
             variants: &self.variants.texts,
             tokens: &self.tokens,
             network: network.to_owned(),

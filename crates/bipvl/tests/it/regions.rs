@@ -5,8 +5,7 @@ use std::fs;
 use bipvl::{
     config::Config,
     data::{
-        Dataset, DatasetOverrides, DatasetReport, Intensity, LabelRemap, Labeling, PreprocessConfig, Regions,
-        read_classes,
+        Dataset, DatasetOverrides, DatasetReport, Intensity, LabelSchema, PreprocessConfig, read_label_schema,
     },
     describe::DatasetStatistics,
     infer::{InferConfig, Predictor, PredictorInput},
@@ -20,7 +19,7 @@ use bipvl::{
     },
 };
 use bipvl_imaging::phantom::{self, REGIONS};
-use bipvl_metrics::{ClassLabels, overlaps};
+use bipvl_metrics::overlaps;
 use burn::{
     module::Module,
     tensor::{Device, Int, Tensor, TensorData},
@@ -55,66 +54,59 @@ fn configured(dataset: &Dataset, text: &str) -> Result<Config, String> {
     Config::from_user_file(&path, dataset).map_err(|error| error.to_string())
 }
 
-fn class(name: &str, labels: &[u16]) -> ClassLabels {
-    ClassLabels { name: name.to_owned(), labels: labels.to_vec() }
+type Regions<'a> = &'a [(&'a str, &'a [u16])];
+
+fn regions(of: Regions) -> LabelSchema {
+    LabelSchema::overlapping(of.iter().map(|(name, labels)| (*name, labels.to_vec()))).unwrap()
 }
 
-fn regions(of: &[(&str, &[u16])]) -> Regions {
-    of.iter().map(|(name, labels)| ((*name).to_owned(), labels.to_vec())).collect()
+/// The data set with other classes.
+fn overridden(folder: &TempDir, spec: &str) -> Result<Dataset, String> {
+    let label_schema = toml::from_str(spec).unwrap();
+    let overrides = DatasetOverrides { label_schema, ..DatasetOverrides::default() };
+    Dataset::read(folder.path(), &overrides).map_err(|error| error.to_string())
 }
 
-const BOX_IN_ALL: &str = "[data.regions]\nall = [4, 1]\nbox = [1]\n";
+const BOX_IN_ALL: &str = "[data.label_schema.regions]\nall = [4, 1]\nbox = [1]\n";
 
 #[test]
 fn a_configuration_makes_regions_of_plain_labels_and_keeps_them() {
     let (_folder, dataset) = changed(|text| text);
     let dataset = dataset.unwrap();
     let config = configured(&dataset, BOX_IN_ALL).unwrap();
-    assert_eq!(config.data.classes, ["all", "box"]);
-    assert_eq!(config.data.labels, [1, 4]);
-    let labeling = config.data.labeling();
-    assert_eq!(labeling, Labeling::Overlapping(vec![vec![4, 1], vec![1]]));
-    assert_eq!(labeling.prepared(&config.data.labels), Labeling::Overlapping(vec![vec![2, 1], vec![1]]));
-    assert_eq!(config.data.class_labels(), [class("all", &[4, 1]), class("box", &[1])]);
+    let expected = regions(&[("all", &[4, 1]), ("box", &[1])]);
+    assert_eq!((&config.data.label_schema, expected.labels()), (&expected, &[1, 4][..]));
+    assert_eq!(expected.to_channel_indices().label_sets(), [&[2, 1][..], &[1]]);
 
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("config.toml");
     fs::write(&path, config.to_toml()).unwrap();
     let read = Config::read(&path).unwrap();
-    assert!(read == config && read.data.regions.keys().eq(["all", "box"]));
+    assert_eq!(read, config);
     let again = Dataset::read(&dataset.root, &read.data.dataset_overrides()).unwrap();
-    assert_eq!((&again.classes, &again.labels), (&config.data.classes, &config.data.labels));
-    assert_eq!(again.labeling(), labeling);
-    assert_eq!(read_classes(&path).unwrap(), config.data.class_labels());
+    assert_eq!((&again.label_schema, &again.source_schema), (&expected, &dataset.label_schema));
+    assert_eq!(read_label_schema(&path).unwrap(), expected);
 }
 
 #[test]
 fn regions_that_do_not_fit_the_labels_are_refused_by_the_name_of_the_file() {
-    let (_folder, dataset) = changed(|text| text);
+    let (folder, dataset) = changed(|text| text);
     let dataset = dataset.unwrap();
     for (text, words) in [
-        ("[data.regions]\nbox = [1]\nall = [4, 1]\n", "the region \"all\" before \"box\""),
-        ("[data.regions]\nall = [1, 4]\nbox = [1]\n", "the label 4 first in the region \"all\""),
-        ("[data.regions]\nall = [1, 2]\n", "labels of the region \"all\" among [1, 4]"),
-        ("[data.regions]\nall = 1\n", "a configuration"),
-        (
-            "[data]\nclasses = [\"whole\"]\nregions = { all = [1] }\n",
-            "data.classes of [\"all\"], found [\"whole\"]",
-        ),
+        ("regions = { box = [1], all = [4, 1] }", "region \"all\" must be listed before \"box\""),
+        ("regions = { all = [1, 4], box = [1] }", "region \"all\" must list label 4 first"),
+        ("regions = { all = [1, 2] }", "region \"all\" has the labels [1, 2]; it needs labels among [1, 4]"),
+        ("regions = { all = 1 }", "a configuration"),
+        ("classes = { whole = 1 }\nregions = { all = [1] }", "both classes and regions"),
     ] {
-        let message = configured(&dataset, text).unwrap_err();
-        assert!(message.contains("config.toml: expected ") && message.contains(words), "{message}");
+        let message = configured(&dataset, &format!("[data.label_schema]\n{text}\n")).unwrap_err();
+        assert!(message.contains("config.toml: ") && message.contains(words), "{message}");
     }
-    for (labels, words) in
-        [(vec![1, 1], "1 twice"), (vec![0, 1], "found 0"), ((1..=256).collect(), "found 256")]
-    {
-        let wanted = DatasetOverrides {
-            labels: Some(labels),
-            regions: regions(&[("box", &[1])]),
-            ..DatasetOverrides::default()
-        };
-        let message = Dataset::read(&dataset.root, &wanted).unwrap_err().to_string();
-        assert!(message.contains("dataset.json: expected ") && message.contains(words), "{message}");
+    let many = (1..=256).map(|label| label.to_string()).collect::<Vec<_>>().join(", ");
+    for (labels, words) in [("1, 1", "label 1 is"), ("0, 1", "label 0 is"), (&many, "256 labels")] {
+        let message =
+            overridden(&folder, &format!("regions = {{ box = [1] }}\nlabels = [{labels}]")).unwrap_err();
+        assert!(message.contains("dataset.json: ") && message.contains(words), "{message}");
     }
 }
 
@@ -122,31 +114,24 @@ fn regions_that_do_not_fit_the_labels_are_refused_by_the_name_of_the_file() {
 fn regions_are_counted_and_measured_as_unions_of_their_labels() {
     // A box of 3 · 3 · 5 voxels with label 1 and a plate of 3 · 4 · 2 with label 4, of 1 mm each.
     let (folder, _) = drawn::dataset(1);
-    let read = |of: &[(&str, &[u16])], relabel: &[LabelRemap]| {
-        let labels = Some(if relabel.is_empty() { vec![1, 4] } else { vec![1, 2] });
-        let wanted = DatasetOverrides {
-            labels,
-            regions: regions(of),
-            relabel: relabel.to_vec(),
-            ..DatasetOverrides::default()
-        };
-        Dataset::read(folder.path(), &wanted).unwrap()
-    };
     let counts = |dataset: &Dataset| {
-        let check = DatasetReport::new(dataset, &|_| ());
-        assert_eq!(check.num_errors(), 0, "{check:?}");
+        let report = DatasetReport::new(dataset, None, &|_| ());
+        assert_eq!(report.num_errors(), 0, "{report:?}");
         let classes =
-            check.classes[1..].iter().map(|class| (class.labels.clone(), class.voxels, class.cases));
-        let others =
-            check.relabeled.iter().map(|other| (other.label, other.counts_as.clone().unwrap(), other.voxels));
+            report.classes[1..].iter().map(|class| (class.labels.clone(), class.voxels, class.cases));
+        let others = report
+            .remapped_labels
+            .iter()
+            .map(|other| (other.label, other.counts_as.clone().unwrap(), other.voxels));
         (classes.collect::<Vec<_>>(), others.collect::<Vec<_>>())
     };
-    let nested = read(&[("all", &[4, 1]), ("box", &[1])], &[]);
+    let nested = overridden(&folder, "regions = { all = [4, 1], box = [1] }").unwrap();
     assert_eq!(counts(&nested), (vec![(vec![4, 1], 69, 1), (vec![1], 45, 1)], vec![]));
     let left_out = (1, "background".to_owned(), 45);
-    assert_eq!(counts(&read(&[("plate", &[4])], &[])), (vec![(vec![4], 24, 1)], vec![left_out]));
-    let twice = read(&[("all", &[2, 1]), ("again", &[1])], &[LabelRemap { from: 4, to: 1 }]);
-    assert_eq!(counts(&twice).1, [(4, "all, again".to_owned(), 24)]);
+    let plate = overridden(&folder, "regions = { plate = [4] }").unwrap();
+    assert_eq!(counts(&plate), (vec![(vec![4], 24, 1)], vec![left_out]));
+    let twice = "regions = { all = [2, 1], again = [1] }\nlabels = [1, 2]\nremap = [{ from = 4, to = 1 }]";
+    assert_eq!(counts(&overridden(&folder, twice).unwrap()).1, [(4, "all, again".to_owned(), 24)]);
 
     let statistics = DatasetStatistics::measure(&nested, 1, |_| {}).unwrap();
     let volumes = statistics.classes.iter().map(|class| (class.as_ref().unwrap().volume_ml * 1000.0).round());
@@ -157,8 +142,7 @@ fn regions_are_counted_and_measured_as_unions_of_their_labels() {
 fn without_regions_a_configuration_says_nothing_of_them() {
     let (_folder, dataset) = changed(|text| text);
     let config = Config::new(ModelSize::Tiny, &dataset.unwrap());
-    assert_eq!(config.data.labeling(), Labeling::Exclusive(vec![1, 4]));
-    assert_eq!(config.data.class_labels(), [class("box", &[1]), class("plate", &[4])]);
+    assert_eq!(config.data.label_schema, LabelSchema::exclusive([("box", 1), ("plate", 4)]).unwrap());
     assert!(!config.to_toml().contains("regions"));
 }
 
@@ -180,13 +164,10 @@ fn an_nnunet_folder_brings_its_regions_and_a_configuration_replaces_them() {
     };
     let folder = nnunet("[4, 1]");
     let dataset = Dataset::open(folder.path()).unwrap();
-    assert_eq!(
-        (&dataset.classes[..], &dataset.labels[..]),
-        (&["whole".to_owned(), "box".to_owned()][..], &[1, 4][..])
-    );
-    let expected = [class("whole", &[4, 1]), class("box", &[1])];
-    assert_eq!(Config::new(ModelSize::Tiny, &dataset).data.class_labels(), expected);
-    assert_eq!(read_classes(&folder.path().join("dataset.json")).unwrap(), expected);
+    let expected = regions(&[("whole", &[4, 1]), ("box", &[1])]);
+    assert_eq!(dataset.label_schema, expected);
+    assert_eq!(Config::new(ModelSize::Tiny, &dataset).data.label_schema, expected);
+    assert_eq!(read_label_schema(&folder.path().join("dataset.json")).unwrap(), expected);
     // The labels stay those of the files: 0 around a box of 1 and a plate of 2, its place in the list.
     let preprocess = PreprocessConfig {
         spacing: None,
@@ -197,13 +178,10 @@ fn an_nnunet_folder_brings_its_regions_and_a_configuration_replaces_them() {
     let (_, labels) = preprocess.prepare_case(&dataset, &dataset.cases[0]).unwrap();
     assert_eq!(labels, drawn::labels().mapv(|label| if label == 4 { 2 } else { label as u8 }));
 
-    let config = configured(&dataset, "[data.regions]\nplate = [4]\n").unwrap();
-    assert_eq!(config.data.class_labels(), [class("plate", &[4])]);
+    let config = configured(&dataset, "[data.label_schema.regions]\nplate = [4]\n").unwrap();
+    assert_eq!(config.data.label_schema.names(), ["plate"]);
     let message = Dataset::open(nnunet("[1, 1]").path()).unwrap_err().to_string();
-    assert!(
-        message.contains("dataset.json: expected the label 4 first in the region \"whole\""),
-        "{message}"
-    );
+    assert!(message.contains("dataset.json: region \"whole\" must list label 4 first"), "{message}");
 }
 
 #[test]
@@ -222,18 +200,19 @@ fn a_narrow_network_learns_a_ball_in_a_ball_in_a_ball() {
     let labels: Vec<i32> = phantom.labels.voxels().iter().copied().map(i32::from).collect();
     let labels = Tensor::<4, Int>::from_data(TensorData::new(labels, [1, 32, 32, 32]), &device);
 
-    let labeling = Labeling::Overlapping(REGIONS.map(|(_, labels)| labels.to_vec()).to_vec());
+    let label_schema =
+        LabelSchema::overlapping(REGIONS.map(|(name, labels)| (name, labels.to_vec()))).unwrap();
     let mut init = Initializer::new(7, &device);
     let mut config = narrow();
     config.vision.channels = 2;
-    let channels = HeadConfig { num_classes: REGIONS.len(), out_channels: labeling.outputs() };
+    let channels = HeadConfig { num_classes: REGIONS.len(), out_channels: label_schema.num_logit_channels() };
     let mut model = config.init(channels, SHAPE, &mut init);
     let (losses, weights) = (LossConfig::default(), LossWeights::new(&init));
     let (texts, mut optimizer) = (text(&device), AdamW::new(AdamWConfig::default()));
     for step in 0..STEPS {
         let mut noise = DropoutRng::new(7, step);
         let output = model.forward(image.clone(), &texts, Some(&mut noise));
-        let all = LossTerms::compute(&output, labels.clone(), &labeling, &losses, Some(&mut noise));
+        let all = LossTerms::compute(&output, labels.clone(), &label_schema, &losses, Some(&mut noise));
         let gradients = weights.total(&all, losses.weighting).backward();
         model = optimizer.step(model, gradients, 5e-3);
     }
@@ -243,13 +222,13 @@ fn a_narrow_network_learns_a_ball_in_a_ball_in_a_ball() {
         text: &text(&Device::flex()),
         preprocess,
         channels: 2,
-        labeling: labeling.clone(),
+        label_schema: label_schema.clone(),
         config: InferConfig::default(),
         device: Device::flex(),
     });
     let prediction = predictor.predict(phantom.channels.to_vec(), &mut |_| ());
     for ((name, _), overlap) in
-        REGIONS.iter().zip(overlaps(&prediction, &phantom.labels, &labeling.classes()))
+        REGIONS.iter().zip(overlaps(&prediction, &phantom.labels, &label_schema.label_sets()))
     {
         let dice = overlap.dice().unwrap();
         assert!(dice > DICE, "{name}: {dice}, {overlap:?}");

@@ -97,7 +97,7 @@ proptest! {
 }
 
 #[test]
-fn parts_that_cannot_be_are_refused() {
+fn impossible_parts_are_refused() {
     let dataset = with((0..6).map(|number| case(&format!("a_{number}"))).collect(), Vec::new());
     let refused = |val: Option<SplitSize>, test: Option<SplitSize>, words: &[&str]| {
         let message = split(&dataset, &SplitConfig { val, test }).unwrap_err();
@@ -107,7 +107,14 @@ fn parts_that_cannot_be_are_refused() {
     };
     refused(Some(named(&["a_9"])), None, &["config.toml", "data.split.val", "\"a_9\""]);
     refused(Some(named(&["a_1"])), Some(named(&["a_1"])), &["data.split.val", "\"a_1\""]);
-    refused(Some(SplitSize::Count(6)), None, &["data.split.val", "not all 6", "found 6"]);
-    refused(None, Some(SplitSize::Count(0)), &["data.split.test of at least one", "found 0"]);
-    refused(None, Some(SplitSize::Count(3)), &["at least 5 cases with labels, one for each fold", "found 3"]);
+    refused(Some(SplitSize::Count(6)), None, &["data.split.val", "takes 6 of the 6 labeled cases"]);
+    refused(None, Some(SplitSize::Count(0)), &["data.split.test takes 0 of"]);
+    let frames = with(["a_frame1", "a_frame2", "b_frame1"].map(case).into(), Vec::new());
+    let message = split(&frames, &SplitConfig::default()).unwrap_err();
+    assert!(message.contains("only 2 patients (3 labeled cases; ids that agree up to `_frame`"), "{message}");
+    refused(
+        None,
+        Some(SplitSize::Count(3)),
+        &["only 3 labeled cases for 5 folds; at most 3 are possible, as in fold 0/3"],
+    );
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bipvl::{
-    data::Labeling,
+    data::LabelSchema,
     nn::{
         BiPvlSegConfig, BottleneckInput, HeadConfig, PatchMerging, SwinVersion, TextConfig, TextInput,
         VisionConfig,
@@ -171,10 +171,10 @@ fn assert_as_pytorch(device: &Device) {
     let mut module = module(device);
     let mut optimizer = AdamW::new(AdamWConfig { epsilon: EPSILON, ..AdamWConfig::default() });
     let config = LossConfig::default();
-    let labeling = Labeling::Exclusive((1..=CLASSES as u16).collect());
+    let label_schema = LabelSchema::from_labels(&(1..=CLASSES as u16).collect::<Vec<_>>()).unwrap();
     for step in 1..=STEPS {
         let output = module.model.forward(image.clone(), &text, None);
-        let losses = LossTerms::compute(&output, labels.clone(), &labeling, &config, None);
+        let losses = LossTerms::compute(&output, labels.clone(), &label_schema, &config, None);
         let total = module.loss_weights.total(&losses, config.weighting);
         let LossTerms { segmentation, class_embedding, alignment } = losses;
         let all = vec![segmentation, class_embedding, alignment.unwrap(), total.clone()];

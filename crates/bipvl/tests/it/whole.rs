@@ -1,7 +1,7 @@
 //! Prediction as a textbook has it: all logits of a volume at once. The witness of what goes slab by slab.
 
 use bipvl::{
-    data::Labeling,
+    data::LabelSchema,
     infer::{Logits, SlidingWindow},
 };
 use bipvl_imaging::{Grid, LabelMap, PaddingMode, Volume, resample};
@@ -67,15 +67,22 @@ pub(crate) fn cover(
 }
 
 /// Resamples the whole logits channel by channel and decides.
-pub(crate) fn restore(logits: &Array4<f32>, grid: &Grid, onto: &Grid, labeling: &Labeling) -> LabelMap {
+pub(crate) fn restore(
+    logits: &Array4<f32>,
+    grid: &Grid,
+    onto: &Grid,
+    label_schema: &LabelSchema,
+) -> LabelMap {
     let placed = |channel: usize, outside: f32| {
         let volume = Volume::new(logits.index_axis(Axis(0), channel).to_owned(), grid.clone());
         let is_same = grid.approx_eq(onto);
         if is_same { volume } else { resample(&volume, onto, PaddingMode::Constant(outside)) }.into_voxels()
     };
-    match labeling {
-        Labeling::Exclusive(labels) => first_best(placed, labels, onto),
-        Labeling::Overlapping(regions) => last_likely(placed, regions, onto),
+    let labels: Vec<u16> = label_schema.classes().iter().map(|class| class.output_label).collect();
+    if label_schema.is_overlapping() {
+        last_likely(placed, &labels, onto)
+    } else {
+        first_best(placed, &labels, onto)
     }
 }
 
@@ -95,13 +102,13 @@ fn first_best(placed: impl Fn(usize, f32) -> Array3<f32>, labels: &[u16], onto: 
     Volume::new(decided, onto.clone())
 }
 
-/// The first label of the last region with a probability of at least ½.
-fn last_likely(placed: impl Fn(usize, f32) -> Array3<f32>, regions: &[Vec<u16>], onto: &Grid) -> LabelMap {
+/// The label of the last class with a probability of at least ½.
+fn last_likely(placed: impl Fn(usize, f32) -> Array3<f32>, labels: &[u16], onto: &Grid) -> LabelMap {
     let mut decided = Array3::<u16>::zeros(onto.shape());
-    for (channel, region) in regions.iter().enumerate() {
+    for (channel, label) in labels.iter().enumerate() {
         Zip::from(&mut decided).and(&placed(channel, f32::MIN)).for_each(|decided, logit| {
             if *logit >= 0.0 {
-                *decided = region[0];
+                *decided = *label;
             }
         });
     }

@@ -24,9 +24,7 @@ pub(super) fn concepts(
     };
     let whole: Vec<String> = descriptions.classes.iter().map(Description::prompt).collect();
     let predictor = predictor.with_prompts(&[run.tokens(&whole)]);
-    let Some(probe) =
-        ConceptOcclusion::new(&predictor, case, (&data.labels, &data.labeling(), &data.relabel))?
-    else {
+    let Some(probe) = ConceptOcclusion::new(&predictor, case, &data.label_schema)? else {
         let reason = "in this run no text reaches the logits, so that no sentence can change them";
         return Ok(Concepts::Left(reason));
     };

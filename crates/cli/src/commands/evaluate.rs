@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bipvl::data::{LabelRemap, read_classes, read_reference};
+use bipvl::data::{LabelClass, LabelRemap, read_label_schema, read_reference};
 use bipvl_imaging::read_labels;
 use bipvl_io::atomic_write;
 use bipvl_metrics::{ClassLabels, MetricConfig, Scores, score_case};
@@ -18,13 +18,13 @@ use crate::{args::EvaluateArgs, progress};
 
 /// Scores every case of the reference folder, writes the scores and prints their table.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
-    let settings =
-        MetricConfig { convention: args.convention, tolerance_mm: args.tolerance_mm, ignore_label: None };
     if args.tolerance_mm.is_nan() || args.tolerance_mm < 0.0 {
         bail!("--tolerance-mm: expected at least 0, found {}", args.tolerance_mm);
     }
     let pairs = pairs(&args.pred, &args.reference)?;
-    let classes = classes(args, &pairs)?;
+    let (classes, ignore_label) = classes(args, &pairs)?;
+    let settings =
+        MetricConfig { convention: args.convention, tolerance_mm: args.tolerance_mm, ignore_label };
     let scores = score(&pairs, &classes, &[], &settings)?;
     write_scores(&args.json, &scores)?;
     let names: Vec<String> = classes.into_iter().map(|class| class.name).collect();
@@ -39,11 +39,11 @@ pub(crate) struct Pair {
     pub(crate) reference: PathBuf,
 }
 
-/// Scores pairs of files; labels of the references count as what `relabel` says.
+/// Scores pairs of files; labels of the references are remapped by `remap`.
 pub(crate) fn score(
     pairs: &[Pair],
     classes: &[ClassLabels],
-    relabel: &[LabelRemap],
+    remap: &[LabelRemap],
     settings: &MetricConfig,
 ) -> Result<Scores> {
     let bar = progress::bar("scoring", pairs.len());
@@ -51,7 +51,7 @@ pub(crate) fn score(
     for pair in pairs {
         bar.set_message(pair.case.clone());
         let (prediction, reference) =
-            (read_labels(&pair.prediction)?, read_reference(&pair.reference, relabel)?);
+            (read_labels(&pair.prediction)?, read_reference(&pair.reference, remap)?);
         let scores = score_case(&pair.case, &prediction, &reference, classes, settings)
             .with_context(|| format!("{} against {}", pair.prediction.display(), pair.reference.display()))?;
         cases.push(scores);
@@ -108,11 +108,14 @@ fn label_maps(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 }
 
 /// Classes of a `dataset.json` or of a configuration, or the numbers of all labels that occur.
-fn classes(args: &EvaluateArgs, pairs: &[Pair]) -> Result<Vec<ClassLabels>> {
+fn classes(args: &EvaluateArgs, pairs: &[Pair]) -> Result<(Vec<ClassLabels>, Option<u16>)> {
     let beside = args.reference.parent().map(|folder| folder.join("dataset.json"));
     let file = args.dataset.clone().or_else(|| beside.filter(|path| path.exists()));
     if let Some(file) = file {
-        return Ok(read_classes(&file)?);
+        let schema = read_label_schema(&file)?;
+        let class =
+            |class: &LabelClass| ClassLabels { name: class.name.clone(), labels: class.labels.clone() };
+        return Ok((schema.classes().iter().map(class).collect(), schema.ignore()));
     }
     let mut labels = BTreeSet::new();
     for pair in pairs {
@@ -121,5 +124,5 @@ fn classes(args: &EvaluateArgs, pairs: &[Pair]) -> Result<Vec<ClassLabels>> {
         }
     }
     let class = |label: u16| ClassLabels { name: label.to_string(), labels: vec![label] };
-    Ok(labels.into_iter().map(class).collect())
+    Ok((labels.into_iter().map(class).collect(), None))
 }

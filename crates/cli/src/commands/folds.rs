@@ -79,7 +79,7 @@ fn begin_all(args: &TrainArgs, dataset: &Dataset, count: usize) -> Result<Folds>
             args.out.display()
         );
     }
-    let imported = imported(args, dataset.labeling().outputs())?;
+    let imported = imported(args, dataset.label_schema.num_logit_channels())?;
     let (text_encoder, weights) = (args.pretrained_text_encoder.clone(), args.pretrained_backbone.clone());
     let folds = Folds { count, text_encoder, weights };
     // The folds differ only in which of them validates.
@@ -130,7 +130,7 @@ impl Fold {
         let Folds { text_encoder, weights, .. } = folds.clone();
         let first =
             TrainArgs { pretrained_text_encoder: text_encoder, pretrained_backbone: weights, ..args.clone() };
-        let outputs = dataset.labeling().outputs();
+        let outputs = dataset.label_schema.num_logit_channels();
         let imported = if goes_on { Vec::new() } else { imported(&first, outputs)? };
         learn(goes_on, run, dataset, split, options(imported, left, device))
     }
@@ -146,11 +146,12 @@ impl Fold {
 /// Scores of all cases, and of each fold, as JSON, Markdown and HTML.
 fn summarize(args: &TrainArgs, folds: &[Fold]) -> Result<()> {
     let config = &folds[0].run.config;
-    let (labels, classes) = (config.data.class_labels(), &config.data.classes);
+    let (labels, classes) = (config.data.class_labels(), &config.data.label_schema.names());
     let pairs = folds.iter().flat_map(|fold| fold.split.val.iter().map(|case| fold.pair(case)));
     let pairs = pairs.collect::<Result<Vec<Pair>>>()?;
-    let settings = MetricConfig::default();
-    let scores = score(&pairs, &labels, &config.data.relabel, &settings)?;
+    let ignore_label = config.data.label_schema.ignore();
+    let settings = MetricConfig { ignore_label, ..MetricConfig::default() };
+    let scores = score(&pairs, &labels, config.data.label_schema.remap(), &settings)?;
     let by_fold = FoldScores::new(&settings, &scores, folds.iter().map(|fold| fold.split.val.len()));
 
     let path = |name: &str| args.out.join(name);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use bipvl::{
     config::Config,
-    data::Labeling,
+    data::LabelSchema,
     nn::{BiPvlSegConfig, HeadConfig, ModelSize, init::Initializer, weights::state_dict},
     run::RunDir,
     text::Descriptions,
@@ -54,18 +54,22 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
 fn of_run(run: RunDir) -> Info {
     let (config, descriptions) = (run.config, run.descriptions);
     let Config { model_size, data, model, preprocess, .. } = &config;
-    let info = count(model_size, model, &data.labeling(), preprocess.patch_size);
+    let info = count(model_size, model, &data.label_schema, preprocess.patch_size);
     Info { config: Some(config), descriptions: Some(descriptions), ..info }
 }
 
 fn of_model_size(model_size: ModelSize) -> Info {
-    let labeling = Labeling::Exclusive((1..=EXAMPLE_CLASSES).collect());
-    count(&model_size.to_string(), &model_size.config(1), &labeling, model_size.patch())
+    let label_schema = LabelSchema::from_labels(&(1..=EXAMPLE_CLASSES).collect::<Vec<_>>())
+        .expect("labels from 1 on, each once");
+    count(&model_size.to_string(), &model_size.config(1), &label_schema, model_size.patch())
 }
 
 /// Counts the parameters of each module of a network.
-fn count(model_size: &str, config: &BiPvlSegConfig, labeling: &Labeling, patch: [usize; 3]) -> Info {
-    let head = HeadConfig { num_classes: labeling.classes().len(), out_channels: labeling.outputs() };
+fn count(model_size: &str, config: &BiPvlSegConfig, label_schema: &LabelSchema, patch: [usize; 3]) -> Info {
+    let head = HeadConfig {
+        num_classes: label_schema.num_classes(),
+        out_channels: label_schema.num_logit_channels(),
+    };
     let model = config.init(head, patch, &mut Initializer::zeros(&Device::flex()));
     let mut parameters = IndexMap::new();
     for (name, weights) in state_dict(&model) {

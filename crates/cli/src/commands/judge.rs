@@ -40,10 +40,11 @@ pub(crate) fn judge(
     let predictor = run.predictor(run.config.infer, device)?;
     let pairs = segment(run, &predictor, cases)?;
     let classes = run.config.data.class_labels();
-    let relabel = &run.config.data.relabel;
-    let scores = score(&pairs, &classes, relabel, &MetricConfig::default())?;
+    let schema = &run.config.data.label_schema;
+    let config = MetricConfig { ignore_label: schema.ignore(), ..MetricConfig::default() };
+    let scores = score(&pairs, &classes, schema.remap(), &config)?;
     write_scores(&run.path("scores.json"), &scores)?;
-    let table = table::markdown(&scores, &run.config.data.classes);
+    let table = table::markdown(&scores, &run.config.data.label_schema.names());
     atomic_write(&run.path("scores.md"), table.as_bytes())?;
     let history = History::read(&run.path("log.jsonl"))?;
     let mut rows: Vec<(String, String)> =
@@ -57,7 +58,7 @@ pub(crate) fn judge(
     let report = Report {
         title: format!("{}: {} cases that did not train", run.config.data.name, cases.len()),
         settings: rows,
-        classes: run.config.data.classes.clone(),
+        classes: run.config.data.label_schema.names(),
         overlays: draw_worst(run, cases, &pairs, &scores, &classes)?,
         concepts: Some(concepts(run, &predictor, cases, &scores)?),
         scores: scores.clone(),
@@ -65,7 +66,7 @@ pub(crate) fn judge(
     };
     report.write_pictures(&run.folder)?;
     report.write(&run.path("report.html"))?;
-    print_table(&scores, &run.config.data.classes);
+    print_table(&scores, &run.config.data.label_schema.names());
     tracing::info!("report in {}", run.path("report.html").display());
     Ok(())
 }
@@ -120,11 +121,11 @@ pub(super) fn draw_worst(
     };
     let mut order: Vec<usize> = (0..cases.len()).collect();
     order.sort_by(|one, other| mean(*one).total_cmp(&mean(*other)));
-    let relabel = &run.config.data.relabel;
+    let remap = run.config.data.label_schema.remap();
     let draw = |index: usize| {
         let image = read_channels(&cases[index].images)?.swap_remove(0);
         let (prediction, reference) =
-            (read_labels(&pairs[index].prediction)?, read_reference(&pairs[index].reference, relabel)?);
+            (read_labels(&pairs[index].prediction)?, read_reference(&pairs[index].reference, remap)?);
         let (image, prediction, reference) = (&image, &prediction, &reference);
         Overlay::draw(&OverlayCase { case: &cases[index].id, image, prediction, reference, classes })
     };

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
 fn guided(args: &PredictArgs, runs: &[RunDir], mut predictor: Predictor) -> Result<Predictor> {
     let synonyms = wording::synonyms(args.synonyms.as_deref())?;
     let (run, data) = (&runs[0], &runs[0].config.data);
-    let classes = &data.classes;
+    let classes = &data.label_schema.names();
     if let Some(file) = &args.descriptions {
         let descriptions = wording::replaced(run, file, &synonyms)?;
         let texts: Vec<String> = descriptions.classes.iter().map(Description::prompt).collect();
@@ -96,7 +96,7 @@ fn guided(args: &PredictArgs, runs: &[RunDir], mut predictor: Predictor) -> Resu
                 );
             }
             for place in found {
-                labels[place] = data.labeling().classes()[place][0];
+                labels[place] = data.label_schema.classes()[place].output_label;
             }
         }
         let wanted = classes.iter().zip(&labels).filter(|(_, label)| **label != BACKGROUND);

@@ -42,11 +42,17 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     let folder = args.out.clone().unwrap_or_else(|| run.path("probe"));
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut answers = ResultCache::open(&folder.join("results.jsonl"))?;
-    let answers = ask(&run, &predictor, (&labels, &dataset.relabel), &cases, &variants, &mut answers)?;
+    let answers =
+        ask(&run, &predictor, (&labels, dataset.label_schema.remap()), &cases, &variants, &mut answers)?;
     let bootstrap = Bootstrap::with_seed(args.seed);
     let count_truncated = |texts: &[String]| run.count_truncated(texts);
-    let summary =
-        SensitivitySummary::of(&variants, &run.config.data.classes, &answers, bootstrap, &count_truncated);
+    let summary = SensitivitySummary::of(
+        &variants,
+        &run.config.data.label_schema.names(),
+        &answers,
+        bootstrap,
+        &count_truncated,
+    );
 
     let title = format!("{}: what the text does", dataset.name);
     let report = ProbeReport { title, summary, has_class_codes: run.config.model.fusion.class_scale };
@@ -66,20 +72,20 @@ fn cases(
     dataset: &Dataset,
     synonyms: &Synonyms,
 ) -> Result<(Vec<Case>, Vec<Vec<u16>>)> {
-    let labeling = dataset.labeling();
-    let own = labeling.classes();
+    let label_schema = &dataset.label_schema;
+    let own = label_schema.label_sets();
     if which == CasesArg::Val {
         return Ok((run.split(dataset)?.val, own.into_iter().map(<[u16]>::to_vec).collect()));
     }
-    let labels = |class: &String| match synonyms.find_classes(class, &dataset.classes)[..] {
+    let labels = |class: &String| match synonyms.find_classes(class, &dataset.label_schema.names())[..] {
         [place] => Ok(own[place].to_vec()),
         _ => bail!(
             "{}: expected one class for the run's \"{class}\", found {}",
             dataset.root.join("dataset.json").display(),
-            dataset.classes.join(", ")
+            dataset.label_schema.names().join(", ")
         ),
     };
-    let labels = run.config.data.classes.iter().map(labels).collect::<Result<_>>()?;
+    let labels = run.config.data.label_schema.names().iter().map(labels).collect::<Result<_>>()?;
     let cases: Vec<Case> = dataset.cases.iter().filter(|case| case.labels.is_some()).cloned().collect();
     if cases.is_empty() {
         bail!("{}: expected cases with labels, found none", dataset.root.display());
@@ -110,7 +116,7 @@ fn variants(args: &ProbeArgs, run: &RunDir, synonyms: &Synonyms) -> Result<Pertu
 fn ask(
     run: &RunDir,
     predictor: &Predictor,
-    (labels, relabel): (&[Vec<u16>], &[LabelRemap]),
+    (labels, remap): (&[Vec<u16>], &[LabelRemap]),
     cases: &[Case],
     variants: &PerturbationSet,
     answers: &mut ResultCache,
@@ -119,7 +125,7 @@ fn ask(
     let probe = TextSensitivity::new(TextSensitivityInput {
         predictor,
         labels,
-        relabel,
+        remap,
         variants: &variants.texts,
         tokens: &tokens,
         network: format!("{}{}", file_fingerprint(&run.best_checkpoint())?, run.config.to_toml()),

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let device = open_device(args)?;
     let time_budget = time_budget(args.max_minutes)?;
     let dataset = Dataset::read(&args.data, &wanted(args)?)?;
-    let imported = imported(args, dataset.labeling().outputs())?;
+    let imported = imported(args, dataset.label_schema.num_logit_channels())?;
     let run = if args.resume {
         RunDir::open(&args.out)?
     } else {
@@ -149,8 +149,8 @@ pub(super) fn of_cases(
 /// The configuration and the descriptions that the flags ask for.
 pub(super) fn plan(args: &TrainArgs, dataset: &Dataset) -> Result<(Config, Descriptions)> {
     let descriptions = match (&args.descriptions, args.recipe) {
-        (Some(file), _) => Descriptions::read(file)?.for_classes(file, &dataset.classes)?,
-        (None, Some(recipe)) => recipe.describe(&dataset.classes)?,
+        (Some(file), _) => Descriptions::read(file)?.for_classes(file, &dataset.label_schema.names())?,
+        (None, Some(recipe)) => recipe.describe(&dataset.label_schema.names())?,
         (None, None) => bail!("--descriptions: expected a file, found none"),
     };
     let mut config = match (args.recipe, &args.config) {

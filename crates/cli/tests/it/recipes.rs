@@ -121,7 +121,7 @@ fn amos22_holds_two_recipes() {
     assert_eq!(ct["spacing_mm"].to_string(), "[[3.0,3.0],[3.5,3.5],[4.0,4.0]]");
     for (recipe, case) in [("amos22-ct", "amos_0042"), ("amos22-mr", "amos_0518")] {
         let config = learns(&scene, "amos22", recipe, "data.split.val = 2");
-        assert_eq!(config["data"]["classes"][7].as_str(), Some("aorta"));
+        assert_eq!(config["data"]["label_schema"]["classes"]["aorta"].as_integer(), Some(8));
         assert_eq!(judged(&scene, recipe), [case]);
     }
 }
@@ -132,8 +132,8 @@ fn mmwhs_is_split_by_name_and_its_stray_label_counts_as_left_atrium() {
     layouts::mmwhs(&scene);
     let [ct, mr] = &check(&scene, "mmwhs")[..] else { panic!("one report for each modality") };
     assert_eq!((split(ct), split(mr)), ([2, 2, 4], [2, 2, 4]));
-    assert_eq!(ct["relabeled"].as_array().unwrap().len(), 0);
-    let stray = &mr["relabeled"][0];
+    assert_eq!(ct["remapped_labels"].as_array().unwrap().len(), 0);
+    let stray = &mr["remapped_labels"][0];
     assert_eq!((&stray["label"], &stray["counts_as"]), (&421.into(), &"left atrium".into()));
     assert_eq!(
         (&stray["voxels"], stray["cases"].to_string()),
@@ -144,8 +144,8 @@ fn mmwhs_is_split_by_name_and_its_stray_label_counts_as_left_atrium() {
     for modality in ["ct", "mr"] {
         let recipe = format!("mmwhs-{modality}");
         let config = learns(&scene, "mmwhs", &recipe, "");
-        let labels: Vec<i64> =
-            config["data"]["labels"].as_array().unwrap().iter().filter_map(Toml::as_integer).collect();
+        let classes = config["data"]["label_schema"]["classes"].as_table().unwrap();
+        let labels: Vec<i64> = classes.values().filter_map(Toml::as_integer).collect();
         // The order of the paper's descriptions: LV, RV, LA, RA, myocardium, aorta, pulmonary artery.
         assert_eq!(labels, [500, 600, 420, 550, 205, 820, 850]);
         let test = [1001, 1002, 1016, 1018].map(|number| format!("{modality}_train_{number}"));
@@ -230,7 +230,7 @@ fn every_configuration_is_built_in() {
     for name in names.into_iter().filter(|name| name != "ambiguous") {
         // The folder is not there, which is said only once the name is known.
         let args = ["train", "--data", "none", "--recipe", &name, "--out", "run"];
-        empty().bipvl(&args).fails_saying(&["none: expected the folder of a data set"]);
+        empty().bipvl(&args).fails_saying(&["none: no such folder"]);
     }
 }
 
@@ -244,12 +244,12 @@ fn everything_wrong_with_a_folder_is_told_at_once() {
         "5 to train",
         "4 train, 1 validate, 0 test",
         "RAS in 5",
-        "no fault found",
+        "no error found",
         "DESCRIPTIONS.toml",
     ] {
         assert!(sound.contains(part), "{part:?} is not in\n{sound}");
     }
-    assert!(!sound.contains("no case holds"), "{sound}");
+    assert!(!sound.contains("no case has"), "{sound}");
 
     let labels = |voxel: u16, spacing: f64| {
         let grid = bipvl_imaging::Grid::with_spacing(layouts::SHAPE, [spacing; 3]);
@@ -263,14 +263,14 @@ fn everything_wrong_with_a_folder_is_told_at_once() {
     let outcome = scene.bipvl(&["data", "check", "Sound"]);
     for part in [
         "missing: Sound/imagesTr/Sound_000.nii",
-        "Sound/labelsTr/Sound_001.nii: expected the grid of Sound/imagesTr/Sound_001.nii",
+        "Sound/labelsTr/Sound_001.nii: not on the grid of Sound/imagesTr/Sound_001.nii",
         "Sound/imagesTr/Sound_002.nii: expected a NIfTI-1 file",
-        "Sound/labelsTr/Sound_003.nii: expected the grid of",
-        "label 77 belongs to no class: 5760 voxels in Sound_000",
+        "Sound/labelsTr/Sound_003.nii: not on the grid of",
+        "label 77 is that of no class: 5760 voxels in Sound_000",
     ] {
         assert!(outcome.stdout.contains(part), "{part:?} is not in\n{}", outcome.stdout);
     }
-    outcome.fails_saying(&["Sound: expected a data set to train on, found 5 faults"]);
+    outcome.fails_saying(&["Sound: 5 errors found"]);
 }
 
 #[test]
@@ -281,9 +281,9 @@ fn a_folder_that_lacks_the_cases_of_a_split_is_told_of() {
         std::fs::remove_file(scene.path(&format!("mmwhs/mr_train/mr_train_1018_{kind}.nii.gz"))).unwrap();
     }
     let outcome = scene.bipvl(&["data", "check", "mmwhs"]);
-    let say = "configs/mmwhs-mr.toml: expected data.split.test among the labeled cases that are left, found \"mr_train_1018\"";
+    let say = "configs/mmwhs-mr.toml: data.split.test names \"mr_train_1018\"";
     assert!(outcome.stdout.contains(say), "{}", outcome.stdout);
-    outcome.fails_saying(&["mmwhs: expected a data set to train on, found 1 fault in it"]);
+    outcome.fails_saying(&["mmwhs: 1 error found"]);
 }
 
 #[test]
@@ -292,16 +292,16 @@ fn a_class_that_no_case_holds_is_told_of() {
     layouts::decathlon(&scene, "Sparse", &["MRI"], &["background", "ball", "rod"], 5);
     scene.replace("Sparse/dataset.json", "\"2\":\"rod\"", "\"2\":\"rod\",\"3\":\"cone\"");
     let outcome = scene.bipvl(&["data", "check", "Sparse"]).succeeds();
-    assert!(outcome.stdout.contains("no case holds cone"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("no case has cone"), "{}", outcome.stdout);
 }
 
 #[test]
 fn a_folder_of_no_known_layout_is_refused() {
     let scene = empty();
     scene.write_text("folder/notes.txt", "");
-    let say = ["folder: expected the folder of a data set, with dataset.json", "ct_train", "training (ACDC)"];
+    let say = ["folder: no known data set layout; it needs dataset.json", "ct_train", "training (ACDC)"];
     scene.bipvl(&["data", "check", "folder"]).fails_saying(&say);
-    scene.bipvl(&["data", "check", "nowhere"]).fails_saying(&["nowhere: ", "found no such folder"]);
+    scene.bipvl(&["data", "check", "nowhere"]).fails_saying(&["nowhere: no such folder"]);
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_configuration_says_how_to_read_a_folder() {
     layouts::decathlon(&scene, "my set", &["MRI"], &["background", "head", "tail"], 5);
     scene.write_text(
         "configs/whole.toml",
-        "[data]\nclasses = [\"whole\"]\nlabels = [1]\nrelabel = [{ from = 2, to = 1 }]\n",
+        "[data.label_schema]\nclasses = { whole = 1 }\nremap = [{ from = 2, to = 1 }]\n",
     );
     scene.write_text("descriptions/whole.toml", "");
     let outcome = scene.bipvl(&["data", "check", "my set", "--config", "configs/whole.toml"]).succeeds();
@@ -321,7 +321,7 @@ fn a_configuration_says_how_to_read_a_folder() {
     {
         assert!(outcome.stdout.contains(part), "{part:?} is not in\n{}", outcome.stdout);
     }
-    scene.write_text("configs/whole.toml", "[data]\nrelabel = [{ from = 2, to = 1 }]\n");
+    scene.write_text("configs/whole.toml", "[data.label_schema]\nremap = [{ from = 2, to = 1 }]\n");
     let outcome = scene.bipvl(&["data", "check", "my set", "--config", "configs/whole.toml"]);
-    outcome.fails_saying(&["expected labels to relabel that are no class's and not 0, found 2"]);
+    outcome.fails_saying(&["label 2 cannot be remapped"]);
 }

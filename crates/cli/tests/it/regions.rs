@@ -136,7 +136,7 @@ fn a_probe_measures_regions_as_unions_of_their_labels() {
 fn a_configuration_makes_regions_of_a_data_set_with_plain_labels() {
     let scene = scene(r#""labels": {"background": 0, "edema": 1, "other": 2, "enhancing": 3}"#);
     let config = scene.text("config.toml");
-    let regions = "[data.regions]\nwhole = [1, 2, 3]\ncore = [2, 3]\nseed = [3]\n";
+    let regions = "[data.label_schema.regions]\nwhole = [1, 2, 3]\ncore = [2, 3]\nseed = [3]\n";
     scene.write_text("config.toml", &format!("{config}\n{regions}"));
     scene.train("run", &["--steps", "2"]).succeeds();
     scene.resume("run").succeeds();
@@ -153,7 +153,7 @@ fn a_configuration_makes_regions_of_a_data_set_with_plain_labels() {
     let scores = scene.json("table/vision-only/seed-42/scores.json");
     assert!(REGIONS.iter().all(|(name, _)| scores["mean"][name].is_object()), "{scores}");
 
-    let inner_first = "[data.regions]\nseed = [3]\ncore = [2, 3]\nwhole = [1, 2, 3]\n";
+    let inner_first = "[data.label_schema.regions]\nseed = [3]\ncore = [2, 3]\nwhole = [1, 2, 3]\n";
     scene.write_text("config.toml", &format!("{config}\n{inner_first}"));
-    scene.train("other", &[]).fails_saying(&["config.toml: expected the region \"core\" before \"seed\""]);
+    scene.train("other", &[]).fails_saying(&["config.toml: region \"core\" must be listed before \"seed\""]);
 }

@@ -107,7 +107,8 @@ fn names_that_the_configuration_gives_stand_and_those_of_the_folder_may_not_chan
     let labels: Vec<u16> = phantom::CLASSES.iter().map(|(_, label)| *label).collect();
     let names = phantom::CLASSES.map(|(name, _)| if name == "rod" { "bar" } else { name });
     scene.describe(&names);
-    let config = format!("{CONFIG}\n[data]\nclasses = {names:?}\nlabels = {labels:?}\n");
+    let classes = names.iter().zip(labels).map(|(name, label)| format!("{name:?} = {label}\n"));
+    let config = format!("{CONFIG}\n[data.label_schema.classes]\n{}", classes.collect::<String>());
     scene.write_text("config.toml", &config);
     scene.train("run", &["--max-minutes", "1e-9"]).succeeds();
     scene.resume("run").succeeds();

@@ -199,8 +199,8 @@ fn names_are_read_from_the_file_that_was_given() {
     evaluate("names.json").succeeds();
     assert_keys(&scene.json("scores.json")["mean"], &["left one"]);
     scene.write_text("names.txt", "left one");
-    evaluate("names.txt").fails_saying(&["names.txt: expected JSON, found "]);
-    evaluate("config.toml").fails_saying(&["config.toml: expected data.regions, or data.classes"]);
+    evaluate("names.txt").fails_saying(&["names.txt: invalid JSON: "]);
+    evaluate("config.toml").fails_saying(&["config.toml: invalid configuration with data.label_schema"]);
 }
 
 #[test]

@@ -1,19 +1,19 @@
-//! ACDC (Bernard et al., IEEE TMI 37:2514): a folder for each patient; `Info.cfg` says which two frames of the
-//! beating heart, end-diastole and end-systole, have labels.
+//! ACDC (Bernard et al., IEEE TMI 37:2514): a folder per patient; `Info.cfg` names the two labeled frames, end-diastole
+//! and end-systole.
 
 use std::{fs, path::Path};
 
-use super::{Case, DatasetIndex, Regions, names, owned, volume};
-use crate::Modality;
-use crate::{Error, Result};
+use bipvl_imaging::LabelSchema;
 
-/// The folder of the patients to train on.
+use super::{Case, DatasetIndex, folders, image_file, owned};
+use crate::{Error, Modality, Result};
+
+/// The folder of the training patients.
 pub(super) const TRAINING: &str = "training";
-/// The folder of the patients to test on; the first release had no labels there.
+/// The folder of the test patients; in the first release they have no labels.
 const TESTING: &str = "testing";
-/// In the order of the labels 1, 2, 3.
-const CLASSES: [&str; 3] = ["right ventricle", "left ventricular myocardium", "left ventricle"];
-const LABELS: [u16; 3] = [1, 2, 3];
+const CLASSES: [(&str, u16); 3] =
+    [("right ventricle", 1), ("left ventricular myocardium", 2), ("left ventricle", 3)];
 
 pub(super) fn list(root: &Path) -> Result<DatasetIndex> {
     let testing = root.join(TESTING);
@@ -23,38 +23,36 @@ pub(super) fn list(root: &Path) -> Result<DatasetIndex> {
         name: Some("ACDC".to_owned()),
         modality: Modality::Mr,
         channels: owned(&["cine MR"]),
-        classes: owned(&CLASSES),
-        labels: LABELS.to_vec(),
-        regions: Regions::new(),
+        label_schema: LabelSchema::exclusive(CLASSES).map_err(Error::label_schema(root))?,
         cases: cases(&root.join(TRAINING))?,
         test,
+        unlabeled: Vec::new(),
+        skipped: Vec::new(),
     })
 }
 
 /// Both labeled frames of every patient.
 fn cases(folder: &Path) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
-    for patient in names(folder)?.into_iter().filter(|name| folder.join(name).is_dir()) {
+    for patient in folders(folder)? {
         let own = folder.join(&patient);
         for frame in frames(&own.join("Info.cfg"))? {
             let id = format!("{patient}_frame{frame:02}");
-            let labels = Some(volume(&own, &format!("{id}_gt")));
-            cases.push(Case { images: vec![volume(&own, &id)], labels, id });
+            let labels = Some(image_file(&own, &format!("{id}_gt")));
+            cases.push(Case { images: vec![image_file(&own, &id)], labels, id });
         }
     }
     Ok(cases)
 }
 
-/// The numbers of the frames at end-diastole and end-systole.
+/// The numbers of the end-diastolic and the end-systolic frame.
 fn frames(info: &Path) -> Result<[u32; 2]> {
     let text = fs::read_to_string(info).map_err(|source| Error::io(info, source))?;
     let frame = |key: &str| {
         let mut pairs = text.lines().filter_map(|line| line.split_once(':'));
         let value = pairs.find(|(name, _)| name.trim() == key).map(|(_, value)| value.trim());
-        let number = value.and_then(|value| value.parse().ok());
-        number.ok_or_else(|| {
-            Error::content(info, format!("the number of a frame as \"{key}\""), value.unwrap_or("none"))
-        })
+        let value = value.ok_or_else(|| Error::MissingKey { path: info.to_owned(), key: key.to_owned() })?;
+        value.parse().map_err(|_| Error::invalid_value(info, key, "the number of a frame", value))
     };
     Ok([frame("ED")?, frame("ES")?])
 }

@@ -2,22 +2,20 @@
 
 use std::path::Path;
 
-use super::{DatasetIndex, Regions, dataset_json::DatasetJson};
-use crate::Modality;
-use crate::Result;
+use super::{DatasetIndex, dataset_json::DatasetJson};
+use crate::{Modality, Result};
 
 pub(super) fn list(root: &Path) -> Result<DatasetIndex> {
-    let about = DatasetJson::read(&root.join("dataset.json"))?;
-    let (classes, labels) = about.single_classes()?;
-    let channels = about.channels("modality")?;
+    let manifest = DatasetJson::read(&root.join("dataset.json"))?;
+    let channels = manifest.channels("modality")?;
     Ok(DatasetIndex {
-        name: about.name(),
-        modality: Modality::of(&channels),
+        name: manifest.name(),
+        modality: Modality::from_channels(&channels),
         channels,
-        classes,
-        labels,
-        regions: Regions::new(),
-        cases: about.pairs("training")?,
+        label_schema: manifest.label_schema()?,
+        cases: manifest.pairs("training")?,
         test: Vec::new(),
+        unlabeled: Vec::new(),
+        skipped: Vec::new(),
     })
 }

@@ -1,4 +1,4 @@
-//! How the files of a data set are arranged where it is downloaded; one file per layout.
+//! The arrangements of files in which public data sets are downloaded; one file per layout.
 
 mod acdc;
 mod amos22;
@@ -13,13 +13,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bipvl_imaging::{
+    LabelSchema,
+    formats::{ENDINGS, strip_ending},
+};
 use serde::Serialize;
 
-use super::{Case, Modality, Regions};
+use super::{Case, Modality};
 use crate::{Error, Result};
 pub(super) use dataset_json::DatasetJson;
 
-/// How the files of a data set are arranged.
+/// The ending of a file that does not exist, for messages.
+const USUAL_ENDING: &str = ".nii.gz";
+
+/// The arrangement of the files of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
@@ -27,39 +34,48 @@ pub enum Layout {
     Decathlon,
     /// nnU-Net version 2: a `dataset.json` with `channel_names` and `file_ending`, one file per channel.
     Nnunet,
-    /// AMOS22: as the Decathlon, CT and MR in one folder, and a labeled list for the test.
+    /// AMOS22: as the Decathlon, with CT and MR in one folder and a labeled list of validation cases, used as test.
     Amos22,
     /// MM-WHS: the folders `ct_train` and `mr_train` of `*_image` and `*_label` files.
     Mmwhs,
-    /// ACDC: a folder for each patient, with `Info.cfg` and two labeled frames.
+    /// ACDC: a folder per patient, with `Info.cfg` and two labeled frames.
     Acdc,
 }
 
-/// What a folder holds, before a configuration has its say; files are named, not looked for.
+/// What a layout lists, before a configuration overrides it; files need not exist.
 pub(super) struct DatasetIndex {
     pub(super) name: Option<String>,
     pub(super) modality: Modality,
     pub(super) channels: Vec<String>,
-    pub(super) classes: Vec<String>,
-    pub(super) labels: Vec<u16>,
-    pub(super) regions: Regions,
+    pub(super) label_schema: LabelSchema,
     pub(super) cases: Vec<Case>,
     pub(super) test: Vec<Case>,
+    /// Images without labels.
+    pub(super) unlabeled: Vec<PathBuf>,
+    /// Files that belong to no case.
+    pub(super) skipped: Vec<PathBuf>,
 }
 
 impl Layout {
-    /// The layout of a folder, seen from what is in it.
+    /// The layout of a folder.
     ///
     /// # Errors
     ///
-    /// When no layout fits.
+    /// When it is none of the known ones.
     pub fn detect(root: &Path) -> Result<Self> {
+        let path = root.to_owned();
+        if !root.exists() {
+            return Err(Error::NoFolder { path });
+        }
+        if !root.is_dir() {
+            return Err(Error::NotAFolder { path });
+        }
         let json = root.join("dataset.json");
         if json.is_file() {
-            let about = DatasetJson::read(&json)?;
-            return Ok(if about.has("channel_names") {
+            let manifest = DatasetJson::read(&json)?;
+            return Ok(if manifest.has("channel_names") {
                 Self::Nnunet
-            } else if amos22::is_described_by(&about) {
+            } else if amos22::is_described_by(&manifest) {
                 Self::Amos22
             } else {
                 Self::Decathlon
@@ -71,14 +87,11 @@ impl Layout {
         if root.join(acdc::TRAINING).is_dir() {
             return Ok(Self::Acdc);
         }
-        let expected = "the folder of a data set, with dataset.json in it (Decathlon, nnU-Net, AMOS22), \
-                        or ct_train or mr_train (MM-WHS), or training (ACDC)";
-        let found = if root.is_dir() { "a folder without them" } else { "no such folder" };
-        Err(Error::content(root, expected, found))
+        Err(Error::UnknownLayout { path })
     }
 
     /// The file that describes the data set, or the folder where there is none.
-    pub fn index(self, root: &Path) -> PathBuf {
+    pub fn manifest_path(self, root: &Path) -> PathBuf {
         match self {
             Self::Decathlon | Self::Nnunet | Self::Amos22 => root.join("dataset.json"),
             Self::Mmwhs | Self::Acdc => root.to_owned(),
@@ -109,35 +122,38 @@ impl Display for Layout {
     }
 }
 
-/// The modality asked for, else the only one that the folder holds.
-fn choose(root: &Path, wanted: Option<Modality>, held: &[Modality]) -> Result<Modality> {
-    match (wanted, held) {
+/// The requested modality, else the only one of the folder.
+fn choose(root: &Path, requested: Option<Modality>, available: &[Modality]) -> Result<Modality> {
+    match (requested, available) {
         (Some(modality), _) | (None, &[modality]) => Ok(modality),
-        _ => {
-            let expected =
-                "a modality to choose in the configuration (data.modality), since it holds CT and MR";
-            Err(Error::content(root, expected, "none"))
-        }
+        _ => Err(Error::ModalityRequired { path: root.to_owned(), available: available.to_vec() }),
     }
 }
 
-/// Names in a folder, sorted, hidden ones left out.
-fn names(folder: &Path) -> Result<Vec<String>> {
+/// The names of the folders in a folder, sorted; hidden ones are left out.
+fn folders(folder: &Path) -> Result<Vec<String>> {
     let io = |source| Error::io(folder, source);
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(io)? {
-        names.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
+        let entry = entry.map_err(io)?;
+        if entry.path().is_dir() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
     }
     names.retain(|name| !name.starts_with('.'));
     names.sort();
     Ok(names)
 }
 
-/// `stem.nii.gz`, or `stem.nii` where only that is there.
-fn volume(folder: &Path, stem: &str) -> PathBuf {
-    let plain = folder.join(format!("{stem}.nii"));
-    let packed = folder.join(format!("{stem}.nii.gz"));
-    if plain.is_file() && !packed.is_file() { plain } else { packed }
+/// The image `stem` with the first ending of an image format that exists, else with the usual one.
+fn image_file(folder: &Path, stem: &str) -> PathBuf {
+    let candidates = || ENDINGS.iter().map(|(ending, _)| folder.join(format!("{stem}{ending}")));
+    let in_any_case = || {
+        let files = super::case_files::files_in(folder).unwrap_or_default();
+        files.into_iter().find(|file| strip_ending(file).is_some_and(|(found, _)| found == stem))
+    };
+    let found = candidates().find(|file| file.is_file()).or_else(in_any_case);
+    found.unwrap_or_else(|| folder.join(format!("{stem}{USUAL_ENDING}")))
 }
 
 fn owned(names: &[&str]) -> Vec<String> {

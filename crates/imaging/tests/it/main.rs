@@ -10,6 +10,7 @@ mod orient;
 mod resample;
 mod crop;
 mod components;
+mod label_schema;
 mod phantom;
 mod real_scans;
 mod preprocessing_reference;

@@ -13,7 +13,7 @@ use ndarray::{Array3, ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 
 use super::rolling_buffer::LogitSlab;
-use bipvl_data::Labeling;
+use bipvl_data::LabelSchema;
 
 /// Receives logits on one grid, slab by slab, and decides labels on another.
 #[derive(Debug)]
@@ -32,13 +32,13 @@ enum Resampling {
 
 impl<'a> LabelResampler<'a> {
     /// From logits on `grid` to labels on the grid `target_grid`.
-    pub fn new(grid: &Grid, target_grid: &Grid, labeling: &'a Labeling) -> Self {
+    pub fn new(grid: &Grid, target_grid: &Grid, label_schema: &'a LabelSchema) -> Self {
         let resampling = if grid.approx_eq(target_grid) {
             Resampling::Identity
         } else {
             Resampling::Interpolated(GridMapping::new(grid, target_grid))
         };
-        let decision = DecisionRule { labeling, written: labeling.written() };
+        let decision = DecisionRule { label_schema, written: label_schema.channel_labels() };
         Self {
             resampling,
             decision,
@@ -83,7 +83,7 @@ fn decide_in_place(decided: ArrayViewMut3<u16>, decision: &DecisionRule, slab: &
 /// Asks the channels of the logits one after the other.
 #[derive(Debug)]
 struct DecisionRule<'a> {
-    labeling: &'a Labeling,
+    label_schema: &'a LabelSchema,
     /// The label that each channel writes.
     written: Vec<u16>,
 }
@@ -104,7 +104,7 @@ impl ArgmaxLine {
     fn update(&mut self, decision: &DecisionRule, channel: usize, logits: impl Iterator<Item = f32>) {
         let label = decision.written[channel];
         for ((best, decided), logit) in self.logits.iter_mut().zip(&mut self.labels).zip(logits) {
-            let takes = decision.labeling.takes(label, logit, *best);
+            let takes = decision.label_schema.overrides(label, logit, *best);
             *best = if takes { logit } else { *best };
             *decided = if takes { label } else { *decided };
         }

@@ -75,7 +75,7 @@ fn label([x, y, z]: [LinearWeight; 3], decision: &DecisionRule, slab: &LogitSlab
     let (mut best, mut decided) = (f32::NEG_INFINITY, 0);
     for (channel, label) in decision.written.iter().enumerate() {
         let logit = logit(channel);
-        if decision.labeling.takes(*label, logit, best) {
+        if decision.label_schema.overrides(*label, logit, best) {
             (best, decided) = (logit, *label);
         }
     }

@@ -6,8 +6,7 @@ use ndarray::{Array3, Array4, Axis, s};
 use crate::{Error, Result};
 use crate::{Logits, Predictor};
 use bipvl_data::{
-    Case, LabelRemap, Labeling, PreprocessedCase, densest_patch_origin, ensure_same_grid, read_reference,
-    remap_labels,
+    Case, LabelSchema, PreprocessedCase, densest_patch_origin, ensure_same_grid, read_reference, remap_labels,
 };
 use bipvl_text::Tokens;
 
@@ -17,7 +16,7 @@ pub struct ConceptOcclusion<'a> {
     predictor: &'a Predictor,
     patch: Array4<f32>,
     whole: Logits,
-    labeling: Labeling,
+    label_schema: LabelSchema,
     /// Prepared intensities of the first channel, in RAS.
     pub image: Volume<f32>,
     /// Where the reference has each class, on the grid of the image.
@@ -37,39 +36,34 @@ pub struct ConceptAttribution {
 
 impl<'a> ConceptOcclusion<'a> {
     /// Reads and prepares a case and segments its fullest patch under the predictor's own text; one patch bounds
-    /// time and memory, however large the case. `labels` are all that references have, `labeling` says how they stand
-    /// for classes, `relabel` which count as others. `None` where no text reaches the logits.
+    /// time and memory, however large the case. `label_schema` is that of the references. `None` where no text reaches the logits.
     ///
     /// # Errors
     ///
     /// When a file of the case cannot be read or the case has no reference.
-    pub fn new(
-        predictor: &'a Predictor,
-        case: &Case,
-        (labels, labeling, relabel): (&[u16], &Labeling, &[LabelRemap]),
-    ) -> Result<Option<Self>> {
+    pub fn new(predictor: &'a Predictor, case: &Case, label_schema: &LabelSchema) -> Result<Option<Self>> {
         if !predictor.uses_text() {
             return Ok(None);
         }
         let file = &case.images[0];
         let path = case.labels.as_ref().ok_or_else(|| Error::content(file, "a reference", "none"))?;
         let (PreprocessedCase { image, grid }, target_grid) = predictor.prepare_files(&case.images)?;
-        let reference = read_reference(path, relabel)?;
-        ensure_same_grid((path, reference.grid()), (file, &target_grid))?;
-        let places = remap_labels(&reference, labels, &grid);
+        let reference = read_reference(path, label_schema.remap())?;
+        ensure_same_grid(path, reference.grid(), file, &target_grid)?;
+        let places = remap_labels(&reference, label_schema, &grid);
         let start = densest_patch_origin(&places, predictor.patch());
         let [x, y, z] = std::array::from_fn(|axis| start[axis]..start[axis] + predictor.patch()[axis]);
         let patch = image.slice(s![.., x, y, z]).to_owned();
         let bounds = BoundingBox { start: start.map(|first| first as isize), shape: predictor.patch() };
         let places = crop_or_pad(&Volume::new(places.mapv(u16::from), grid.clone()), &bounds, 0);
-        let prepared = labeling.prepared(labels);
+        let prepared = label_schema.to_channel_indices();
         let of_class = |labels: &&[u16]| places.map(|place| labels.contains(place));
         Ok(Some(Self {
             predictor,
             whole: predictor.segment_patch(predictor.texts(), patch.view()),
-            labeling: labeling.clone(),
+            label_schema: label_schema.clone(),
             image: Volume::new(patch.index_axis(Axis(0), 0).to_owned(), grid.cropped(&bounds)),
-            references: prepared.classes().iter().map(of_class).collect(),
+            references: prepared.label_sets().iter().map(of_class).collect(),
             patch,
         }))
     }
@@ -78,7 +72,7 @@ impl<'a> ConceptOcclusion<'a> {
     /// tokenizer of each network cuts it, `[classes, tokens]`.
     pub fn occlude_concept(&self, class: usize, without: &[Tokens]) -> ConceptAttribution {
         let without = self.predictor.segment_patch(&self.predictor.encode(without), self.patch.view());
-        let channel = self.labeling.channel(class);
+        let channel = self.label_schema.channel(class);
         let channel = |logits: &Logits| logits.index_axis(Axis(0), channel).to_owned();
         let logits: Array3<f32> = channel(&self.whole) - channel(&without);
         let mean_where = |is_inside: bool| {

@@ -25,7 +25,7 @@ use bipvl_text::{Tokens, perturbations::PerturbedText};
 pub struct TextSensitivity<'a> {
     predictor: &'a Predictor,
     labels: &'a [Vec<u16>],
-    relabel: &'a [LabelRemap],
+    remap: &'a [LabelRemap],
     prompts: Vec<EncodedPrompts<'a>>,
     network: String,
 }
@@ -45,7 +45,7 @@ pub struct TextSensitivityInput<'a> {
     /// The labels of each class in references: one, or those of a region.
     pub labels: &'a [Vec<u16>],
     /// Labels of references that count as others.
-    pub relabel: &'a [LabelRemap],
+    pub remap: &'a [LabelRemap],
     /// The text as trained, then others.
     pub variants: &'a [PerturbedText],
     /// The tokens of each variant, `[classes, tokens]`.
@@ -58,13 +58,13 @@ pub struct TextSensitivityInput<'a> {
 impl<'a> TextSensitivity<'a> {
     /// Encodes all texts.
     pub fn new(input: TextSensitivityInput<'a>) -> Self {
-        let TextSensitivityInput { predictor, labels, relabel, variants, tokens, network } = input;
+        let TextSensitivityInput { predictor, labels, remap, variants, tokens, network } = input;
         let texts = variants.iter().zip(tokens);
         let encode = |(variant, tokens)| EncodedPrompts {
             variant,
             encoded: predictor.encode(std::slice::from_ref(tokens)),
         };
-        Self { predictor, labels, relabel, prompts: texts.map(encode).collect(), network }
+        Self { predictor, labels, remap, prompts: texts.map(encode).collect(), network }
     }
 
     /// The answer to each text about one case: those that `answers` knows, and else what a segmentation gives,
@@ -97,8 +97,8 @@ impl<'a> TextSensitivity<'a> {
         let image = &case.images[0];
         let (prepared, target_grid) = self.predictor.prepare_files(&case.images)?;
         let path = case.labels.as_ref().ok_or_else(|| Error::content(image, "a reference", "none"))?;
-        let reference = read_reference(path, self.relabel)?;
-        ensure_same_grid((path, reference.grid()), (image, &target_grid))?;
+        let reference = read_reference(path, self.remap)?;
+        ensure_same_grid(path, reference.grid(), image, &target_grid)?;
         let segment = |text| {
             self.predictor.segment_with_prompts(
                 text,

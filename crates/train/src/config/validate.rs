@@ -17,7 +17,6 @@ impl Config {
     pub fn check(&self, path: &Path) -> Result<()> {
         let refuse = |expected: String, found: String| Err(Error::content(path, expected, found));
         self.fold(path)?;
-        self.data.check(path)?;
         self.preprocess.check(path)?;
         self.train.augment.check(path)?;
         if !(0.0..=1.0).contains(&self.train.oversample_foreground) {
@@ -76,7 +75,7 @@ impl Config {
     ///
     /// When it may not; `path` is named.
     pub fn validate_mirroring(&self, mirror: TestTimeMirroring, path: &Path) -> Result<()> {
-        match lateral_pair(&self.data.classes) {
+        match lateral_pair(&self.data.label_schema.names()) {
             Some([one, other]) if mirror.contains(0) && self.train.augment.flip_probability[0] == 0.0 => {
                 let expected = format!(
                     "no mirroring along x, which turns \"{one}\" into \"{other}\"; y and z may be mirrored"
@@ -94,7 +93,7 @@ impl Config {
     ///
     /// When they overlap; `path` is named.
     pub fn validate_keep_largest_component(&self, is_kept: bool, path: &Path) -> Result<()> {
-        if is_kept && !self.data.regions.is_empty() {
+        if is_kept && self.data.label_schema.is_overlapping() {
             let expected = "classes that exclude each other, to keep the largest component of each";
             return Err(Error::content(path, expected, "regions that overlap"));
         }

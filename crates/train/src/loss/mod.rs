@@ -15,7 +15,8 @@ pub use alignment::{AlignmentLoss, ConceptWeights, HardNegatives};
 
 use segmentation::masks;
 
-use bipvl_data::Labeling;
+use bipvl_data::LabelSchema;
+use bipvl_imaging::ClassRelation;
 use bipvl_nn::{
     Output, TextInput,
     init::{DropoutRng, Initializer},
@@ -72,27 +73,34 @@ pub struct LossTerms {
 }
 
 impl LossTerms {
-    /// All three for one batch; `labels` are `[batch, x, y, z]`, and `labeling` says what they are of.
+    /// All three for one batch; `labels` are channel indices `[batch, x, y, z]` of a `label_schema` of such.
     pub fn compute(
         output: &Output,
         labels: Tensor<4, Int>,
-        labeling: &Labeling,
+        label_schema: &LabelSchema,
         config: &LossConfig,
         noise: Option<&mut DropoutRng>,
     ) -> Self {
         let (logits, embedding) = (output.logits.clone(), output.class_embedding.clone());
-        assert_eq!(logits.dims()[1], labeling.outputs(), "the logits are those of the classes");
+        assert_eq!(
+            logits.dims()[1],
+            label_schema.num_logit_channels(),
+            "the logits are those of the classes"
+        );
         let deep_supervision_loss = |loss: &dyn Fn(Tensor<5>, Tensor<4, Int>) -> Tensor<1>| {
             deep_supervision::deep_supervision_loss(logits.clone(), &output.aux_logits, labels, loss)
         };
-        let (segmentation, class_embedding) = match labeling {
-            Labeling::Exclusive(_) => (
+        let (segmentation, class_embedding) = match label_schema.relation() {
+            ClassRelation::Exclusive => (
                 deep_supervision_loss(&segmentation::dice_and_cross_entropy),
                 class_embedding::supervision(embedding, logits),
             ),
-            Labeling::Overlapping(regions) => (
+            ClassRelation::Overlapping => (
                 deep_supervision_loss(&|logits, labels| {
-                    segmentation::dice_and_binary_cross_entropy(logits, masks(labels, regions))
+                    segmentation::dice_and_binary_cross_entropy(
+                        logits,
+                        masks(labels, &label_schema.label_sets()),
+                    )
                 }),
                 class_embedding::supervision_of_each(embedding, logits),
             ),

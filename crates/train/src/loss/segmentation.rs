@@ -58,9 +58,9 @@ pub(super) fn binary_cross_entropy<const D: usize>(logits: Tensor<D>, target: Te
 }
 
 /// `[batch, x, y, z]` → `[batch, regions, x, y, z]`, 1 where a voxel has one of the region's labels, else 0.
-pub(super) fn masks(labels: Tensor<4, Int>, regions: &[Vec<u16>]) -> Tensor<5> {
+pub(super) fn masks(labels: Tensor<4, Int>, regions: &[&[u16]]) -> Tensor<5> {
     let of_label = |label: &u16| labels.clone().equal_scalar(i64::from(*label)).float();
-    let mask = |region: &Vec<u16>| {
+    let mask = |region: &&[u16]| {
         region.iter().map(of_label).reduce(|one, other| one + other).expect("a region has labels")
     };
     Tensor::stack(regions.iter().map(mask).collect(), 1)
@@ -104,7 +104,7 @@ mod tests {
 
     /// Four labels in equal parts: the first region holds three of them, the second one.
     fn nested(device: &Device) -> Tensor<5> {
-        masks(labels(device), &[vec![1, 2, 3], vec![3]])
+        masks(labels(device), &[&[1, 2, 3], &[3]])
     }
 
     #[test]

@@ -122,7 +122,7 @@ fn train_in_process(args: &AblateArgs, job: &Job) -> Result<()> {
     let budget = time_budget(args.max_minutes)?;
     let flags = job.train_args(args, Some(job.seed));
     let dataset = Dataset::read(&args.data, &wanted(&flags)?)?;
-    let imported = imported(&flags, dataset.labeling().outputs())?;
+    let imported = imported(&flags, dataset.label_schema.num_logit_channels())?;
     // The memory budget is fitted to the full method, so that rows differ in one component only.
     let Outset { config, descriptions, of_cases: own } = Outset::new(&flags, &dataset, &[])?;
     let texts = job.row.texts(Texts { common: descriptions, of_cases: own.clone() }, job.seed);

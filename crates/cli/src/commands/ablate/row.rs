@@ -230,7 +230,9 @@ impl Ablation {
         let with_text = || dataset.cases.iter().filter(|case| case.descriptions_path().is_some()).count();
         match &self.change {
             Change::TextEncoder(None) => Some(format!("--encoder {}=DIR", self.name)),
-            Change::Text(TextAblation::Misaligned | TextAblation::Shuffled) if dataset.classes.len() < 2 => {
+            Change::Text(TextAblation::Misaligned | TextAblation::Shuffled)
+                if dataset.label_schema.num_classes() < 2 =>
+            {
                 Some("two classes".to_owned())
             }
             Change::OtherCases if with_text() < 2 => Some("two cases with per-case descriptions".to_owned()),

@@ -133,7 +133,7 @@ impl FinishedRun {
         }
         let text = fs::read_to_string(&scores).with_context(|| scores.display().to_string())?;
         let scores = serde_json::from_str(&text).with_context(|| scores.display().to_string())?;
-        Ok(Some(Self { scores, classes: config.data.classes, cost: Cost::read(&cost)? }))
+        Ok(Some(Self { scores, classes: config.data.label_schema.names(), cost: Cost::read(&cost)? }))
     }
 
     /// Mean Dice over classes of each case, where defined.

@@ -62,7 +62,7 @@ fn predictor(inputs: &Inputs, fixture: &Fixture) -> Result<Predictor> {
         text: &fixture.text(&device),
         preprocess: PreprocessConfig::for_modality(Modality::Ct, fixture.patch),
         channels: 1,
-        labeling: fixture.labeling(),
+        label_schema: fixture.label_schema(),
         config: InferConfig { overlap: OVERLAP, blend_mode: BlendMode::Gaussian, ..InferConfig::default() },
         device,
     }))

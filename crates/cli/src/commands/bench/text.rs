@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use bipvl::{
-    data::Labeling,
+    data::LabelSchema,
     nn::{
         BiPvlSeg, BiPvlSegConfig, BottleneckInput, EncodedText, HeadConfig, ModelSize, PatchMerging,
         TextInput,
@@ -89,8 +89,9 @@ impl Fixture {
     }
 
     /// One label per class.
-    pub(super) fn labeling(&self) -> Labeling {
-        Labeling::Exclusive((1..=self.classes as u16).collect())
+    pub(super) fn label_schema(&self) -> LabelSchema {
+        LabelSchema::from_labels(&(1..=self.classes as u16).collect::<Vec<_>>())
+            .expect("labels from 1 on, each once")
     }
 
     pub(super) fn network(&self, inputs: &Inputs, device: &Device) -> Result<BiPvlSeg> {
@@ -168,7 +169,7 @@ pub(super) struct Training {
     text: TextInput,
     image: Tensor<5>,
     labels: Tensor<4, Int>,
-    labeling: Labeling,
+    label_schema: LabelSchema,
     losses: LossTerms,
 }
 
@@ -185,7 +186,7 @@ impl Training {
             text: fixture.text(&device),
             image: fixture.image(inputs, &device)?,
             labels: labels([fixture.batch, x, y, z], fixture.classes + 1, &device),
-            labeling: fixture.labeling(),
+            label_schema: fixture.label_schema(),
             losses: LossTerms::default(),
         })
     }
@@ -196,7 +197,7 @@ impl Workload for Training {
         let config = LossConfig::default();
         let state = self.state.take().context("a network to train")?;
         let output = state.model.forward(self.image.clone(), &self.text, None);
-        let losses = AllLosses::compute(&output, self.labels.clone(), &self.labeling, &config, None);
+        let losses = AllLosses::compute(&output, self.labels.clone(), &self.label_schema, &config, None);
         let total = state.loss_weights.total(&losses, config.weighting);
         self.losses.push(&total);
         // Free the parts of the graph that `total` does not reference before the backward pass.

@@ -149,7 +149,8 @@ fn template(class: &str, dataset: &Dataset) -> Vec<Value> {
     };
     let name = ClassName::parse(class).to_phrase();
     let others: Vec<String> = dataset
-        .classes
+        .label_schema
+        .names()
         .iter()
         .filter(|other| *other != class)
         .map(|other| ClassName::parse(other).to_phrase())
@@ -216,6 +217,8 @@ mod tests {
         thread::JoinHandle,
     };
 
+    use bipvl::data::LabelSchema;
+
     use super::*;
 
     /// A server on this machine that gives one answer after the other, and then what it was asked.
@@ -257,22 +260,19 @@ mod tests {
     }
 
     fn dataset() -> Dataset {
+        let classes = LabelSchema::exclusive([("kidney_right", 1), ("liver", 2)]).unwrap();
         Dataset {
             root: PathBuf::from("data"),
             layout: bipvl::data::Layout::Decathlon,
             name: "Organs".to_owned(),
             modality: Modality::Ct,
             channels: vec!["CT".to_owned()],
-            classes: ["kidney_right", "liver"].map(str::to_owned).into(),
-            labels: vec![1, 2],
-            regions: bipvl::data::Regions::new(),
-            source_classes: bipvl::data::SourceClasses {
-                names: ["kidney_right", "liver"].map(str::to_owned).into(),
-                labels: vec![1, 2],
-            },
-            relabel: Vec::new(),
+            label_schema: classes.clone(),
+            source_schema: classes,
             cases: Vec::new(),
             test: Vec::new(),
+            unlabeled: Vec::new(),
+            skipped: Vec::new(),
         }
     }
 

@@ -39,7 +39,7 @@ fn lint_file(args: &LintArgs) -> Result<()> {
     }
     fail_on_errors(file, &findings)?;
     if let Some(dataset) = &dataset {
-        descriptions.for_classes(file, &dataset.classes)?;
+        descriptions.for_classes(file, &dataset.label_schema.names())?;
     }
     // What a training would refuse and the linter let pass is refused here too.
     let count = Descriptions::read(file)?.classes.len();
@@ -71,11 +71,12 @@ fn write(data: &Path, out: &Path, args: &DescribeArgs) -> Result<()> {
     let dataset = Dataset::open(data)?;
     let (described, sources): (Vec<_>, Vec<_>) = describe(&dataset, args)?.into_iter().unzip();
     let gaps: Vec<&str> = dataset
-        .classes
+        .label_schema
+        .classes()
         .iter()
         .zip(&sources)
         .filter(|(_, it)| it.is_none())
-        .map(|(class, _)| &**class)
+        .map(|(class, _)| class.name.as_str())
         .collect();
     let descriptions = Descriptions { classes: described };
     let head = head(&dataset, &sources);
@@ -106,8 +107,9 @@ fn head(dataset: &Dataset, sources: &[Option<String>]) -> String {
             continue;
         }
         named.push(source);
-        let classes = dataset.classes.iter().zip(sources).filter(|(_, other)| *other == source);
-        let classes: Vec<&str> = classes.map(|(class, _)| class.as_str()).collect();
+        let classes =
+            dataset.label_schema.classes().iter().zip(sources).filter(|(_, other)| *other == source);
+        let classes: Vec<&str> = classes.map(|(class, _)| class.name.as_str()).collect();
         let classes = classes.join(", ");
         lines.push(match source {
             Some(source) => format!("# From {source}: {classes}."),
@@ -145,7 +147,7 @@ fn describe(dataset: &Dataset, args: &DescribeArgs) -> Result<Vec<(Description, 
         let statistics: &DatasetStatistics = statistics.get().expect("it was set above");
         Ok(match statistics.describe(index) {
             Some(description) => (description, Some(format!("measures of {} cases", statistics.num_cases))),
-            None => (gap(&dataset.classes[index], dataset.modality), None),
+            None => (gap(&dataset.label_schema.names()[index], dataset.modality), None),
         })
     };
     let describe = |(index, class): (usize, &String)| {
@@ -164,7 +166,7 @@ fn describe(dataset: &Dataset, args: &DescribeArgs) -> Result<Vec<(Description, 
             _ => measured(index),
         }
     };
-    dataset.classes.iter().enumerate().map(describe).collect()
+    dataset.label_schema.names().iter().enumerate().map(describe).collect()
 }
 
 fn measure(dataset: &Dataset, max_cases: usize) -> Result<DatasetStatistics> {
