@@ -110,8 +110,11 @@ impl Grid {
     /// When a spacing is not positive, or the new grid has more than [`MAX_VOXELS`] voxels.
     pub fn checked_resampled_to(&self, spacing: [f64; 3]) -> Result<Self, InvalidResampling> {
         let error = |shape| InvalidResampling { from: self.spacing(), to: spacing, shape };
-        if !spacing.iter().all(|&mm| mm.is_finite() && mm > 0.0) {
-            return Err(error(self.shape));
+        // No axis of the new grid is longer than all axes of this one together.
+        let extent: f64 = self.spacing().iter().zip(self.shape).map(|(mm, length)| mm * length as f64).sum();
+        let is_valid = |&mm: &f64| mm.is_finite() && mm > 0.0 && extent / mm < MAX_VOXELS as f64;
+        if !spacing.iter().all(is_valid) {
+            return Err(error(spacing.map(|mm| (extent / mm) as usize)));
         }
         let grid = self.resampled_to(spacing);
         if grid.num_voxels().is_none_or(|count| count > MAX_VOXELS) {
@@ -167,7 +170,7 @@ pub struct InvalidResampling {
     pub from: [f64; 3],
     /// Requested spacing in mm.
     pub to: [f64; 3],
-    /// Shape of the result; of the source if the requested spacing is not positive.
+    /// Shape of the result, or an upper bound of it.
     pub shape: [usize; 3],
 }
 

@@ -46,10 +46,10 @@ pub mod phantom;
 
 pub use components::{ConnectedComponents, Connectivity, connected_components, keep_largest_component};
 pub use crop::{BoundingBox, crop_or_pad};
-pub use error::{Error, Result};
+pub use error::{DecompressionError, Error, Result};
 pub use formats::{
-    Compression, Format, Header, Image, NiftiForms, Voxel, WriteOptions, probe, read, read_labels, write,
-    write_with,
+    Compression, Format, Header, Image, NiftiForms, Source, Voxel, VoxelType, WriteOptions, probe, read,
+    read_labels, write, write_with,
 };
 pub use grid::{Affine, Grid, GridMismatch, InvalidResampling, MAX_VOXELS};
 pub use grid_mapping::{GridMapping, LinearWeight};

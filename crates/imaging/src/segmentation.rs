@@ -19,6 +19,7 @@ pub struct Segmentation {
 
 /// The voxels of a [`Segmentation`].
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there is one per image")]
 pub enum SegmentationVoxels {
     /// Exclusive classes; a voxel has the label of its segment, or 0.
     Labels(LabelMap),

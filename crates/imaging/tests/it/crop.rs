@@ -24,7 +24,7 @@ fn a_box_reaching_beyond_both_ends_is_padded_there() {
 #[test]
 fn a_box_far_outside_holds_only_the_fill_value() {
     for start in [[-9, 0, 0], [0, 9, 0], [-9, 9, 9]] {
-        let away = crop_or_pad(&numbered([3, 3, 3]), &BoundingBox { start, shape: [2, 2, 2] }, -1);
+        let away = crop_or_pad(numbered([3, 3, 3]), &BoundingBox { start, shape: [2, 2, 2] }, -1);
         assert!(away.voxels().iter().all(|&value| value == -1));
     }
 }

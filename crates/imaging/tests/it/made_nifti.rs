@@ -15,6 +15,7 @@ pub(crate) struct MadeHeader {
     pub(crate) voxel_offset: f32,
     pub(crate) slope: f32,
     pub(crate) intercept: f32,
+    pub(crate) units: u8,
     pub(crate) qform_code: i16,
     pub(crate) sform_code: i16,
     /// b, c, d, then the origin.
@@ -36,6 +37,7 @@ impl MadeHeader {
             voxel_offset: 352.0,
             slope: 1.0,
             intercept: 0.0,
+            units: 2,
             qform_code: 0,
             sform_code: 1,
             quaternion: [0.0; 6],
@@ -72,6 +74,7 @@ impl MadeHeader {
         put(108, &self.voxel_offset.to_le_bytes());
         put(112, &self.slope.to_le_bytes());
         put(116, &self.intercept.to_le_bytes());
+        put(123, &[self.units]);
         put(252, &self.qform_code.to_le_bytes());
         put(254, &self.sform_code.to_le_bytes());
         for (index, part) in self.quaternion.iter().enumerate() {

@@ -4,6 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod made_nifti;
+mod formats_damaged;
+mod formats_reference;
+mod formats_write;
+mod grid;
 mod nifti_read;
 mod nifti_write;
 mod orient;

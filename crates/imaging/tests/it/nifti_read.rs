@@ -163,11 +163,11 @@ fn a_quaternion_too_long_is_refused() {
 #[test]
 fn an_affine_that_places_nothing_is_refused() {
     let rows = [[0.0; 4]; 3];
-    assert_refused(&MadeHeader { rows, ..MadeHeader::u8() }.bytes(&COUNT), "inverted");
+    assert_refused(&MadeHeader { rows, ..MadeHeader::u8() }.bytes(&COUNT), "invertible");
     let rows = [[f32::NAN; 4]; 3];
-    assert_refused(&MadeHeader { rows, ..MadeHeader::u8() }.bytes(&COUNT), "inverted");
+    assert_refused(&MadeHeader { rows, ..MadeHeader::u8() }.bytes(&COUNT), "invertible");
     let pixdim = [1.0, f32::INFINITY, 1.0, 1.0];
-    assert_refused(&MadeHeader { pixdim, ..half_turn() }.bytes(&COUNT), "inverted");
+    assert_refused(&MadeHeader { pixdim, ..half_turn() }.bytes(&COUNT), "invertible");
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_fourth_axis_gives_one_volume_each() {
     assert_eq!([volumes[0].voxels()[[2, 1, 0]], volumes[1].voxels()[[0, 0, 0]]], [5.0, 6.0]);
     assert_eq!(volumes[0].grid(), volumes[1].grid());
     let message = bipvl_imaging::read_labels(&MadeFile::new("case.nii", &two).path).unwrap_err().to_string();
-    assert!(message.contains("2 volumes"), "{message}");
+    assert!(message.contains("this file has 2"), "{message}");
 }
 
 #[test]
@@ -248,14 +248,14 @@ fn too_few_too_many_or_empty_axes_are_refused() {
 }
 
 #[test]
-fn absurd_sizes_are_refused_before_memory_is_asked_for() {
+fn absurd_sizes_are_refused_before_memory_is_allocated() {
     let dim = [7, 32767, 32767, 32767, 32767, 1, 1, 1];
-    assert_refused(&MadeHeader { dim, ..MadeHeader::new(64, 64) }.bytes(&COUNT), "bytes of voxels");
+    assert_refused(&MadeHeader { dim, ..MadeHeader::new(64, 64) }.bytes(&COUNT), "more than");
 }
 
 #[test]
 fn too_few_voxels_are_refused() {
-    assert_refused(&MadeHeader::u8().bytes(&COUNT[..11]), "expected 12 bytes of voxels, found 11");
+    assert_refused(&MadeHeader::u8().bytes(&COUNT[..11]), "11 of 12 bytes of voxels");
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn bytes_after_the_voxels_are_ignored() {
 }
 
 #[test]
-fn gzip_is_known_by_content_not_by_name() {
+fn gzip_is_detected_by_content() {
     let bytes = MadeHeader::u8().bytes(&COUNT);
     for (name, content) in
         [("a.nii", &bytes), ("a.nii.gz", &bytes), ("a.nii", &gzipped(&bytes)), ("a.nii.gz", &gzipped(&bytes))]
@@ -288,31 +288,64 @@ fn gzip_of_several_members_is_read_to_the_end() {
 #[test]
 fn damaged_gzip_is_refused() {
     let packed = gzipped(&MadeHeader::u8().bytes(&COUNT));
-    assert_refused(&packed[..packed.len() / 2], "truncated gzip");
-    assert_refused(&packed[..packed.len() - 1], "truncated gzip");
+    assert_refused(&packed[..packed.len() / 2], "truncated or damaged");
+    assert_refused(&packed[..packed.len() - 1], "truncated or damaged");
     assert_refused(&[packed.clone(), b"tail".to_vec()].concat(), "not gzip");
     let mut changed = packed;
     let middle = changed.len() / 2;
     changed[middle] ^= 0xff;
-    assert_refused(&changed, "gzip");
+    assert_refused(&changed, "truncated or damaged");
 }
 
 #[test]
-fn other_formats_are_refused_by_name() {
+fn other_headers_are_refused() {
     let nifti_2 = MadeHeader { header_bytes: 540, ..MadeHeader::u8() };
-    assert_refused(&nifti_2.bytes(&COUNT), "NIfTI-2");
-    assert_refused(&MadeHeader { is_big_endian: true, ..nifti_2 }.bytes(&COUNT), "NIfTI-2");
+    assert_refused(&nifti_2.bytes(&[0; 200]), "magic");
+    assert_refused(&MadeHeader { is_big_endian: true, ..nifti_2 }.bytes(&[0; 200]), "magic");
     assert_refused(&MadeHeader { magic: *b"n+3\0", ..MadeHeader::u8() }.bytes(&COUNT), "magic");
-    assert_refused(&MadeHeader { magic: *b"ni1\0", ..MadeHeader::u8() }.bytes(&COUNT), "pair");
-    assert_refused(&MadeHeader { header_bytes: 349, ..MadeHeader::u8() }.bytes(&COUNT), "349");
-    assert_refused(b"PNG", "3 bytes");
-    assert_refused(b"", "0 bytes");
+    assert_refused(&MadeHeader { magic: [0; 4], ..MadeHeader::u8() }.bytes(&COUNT), "not ANALYZE 7.5");
+    assert_refused(
+        &MadeHeader { magic: *b"ni1\0", ..MadeHeader::u8() }.bytes(&COUNT),
+        "case.img does not exist",
+    );
+    assert_refused(&MadeHeader { header_bytes: 349, ..MadeHeader::u8() }.bytes(&COUNT), "sizeof_hdr is 349");
+    assert_refused(&MadeHeader::u8().bytes(&COUNT)[..347], "truncated NIfTI header");
+    assert_refused(b"PNG", "unknown image format");
+    assert_refused(b"", "unknown image format");
+}
+
+/// D23: with a spacing of 0 mm every distance would be wrong; nibabel gives a singular affine.
+#[test]
+fn a_spacing_of_zero_is_refused_where_it_places_the_voxels() {
+    let pixdim = [1.0, 2.0, 3.0, 0.0];
+    assert_refused(&MadeHeader { pixdim, ..half_turn() }.bytes(&COUNT), "spacing of axis 2 is 0 mm");
+    let plain = MadeHeader { pixdim, sform_code: 0, ..MadeHeader::u8() };
+    assert_refused(&plain.bytes(&COUNT), "spacing of axis 2 is 0 mm");
+    read_affine(&MadeHeader { pixdim, ..MadeHeader::u8() });
+}
+
+/// D49: 4 mm are 4000 micrometers or 0.004 meters.
+#[test]
+fn units_become_millimeters() {
+    for (units, length) in [(0, 4.0), (2, 4.0), (3, 4000.0), (1, 0.004), (2 + 8, 4.0), (3 + 16, 4000.0)] {
+        let rows = [[length, 0.0, 0.0, -length], [0.0, length, 0.0, 0.0], [0.0, 0.0, length, 0.0]];
+        let sform = MadeHeader { units, rows, ..MadeHeader::u8() };
+        let [pixdim, origin] = [[1.0, length, length, length], [-length, 0.0, 0.0, 0.0]];
+        let quaternion = [0.0, 0.0, 0.0, origin[0], 0.0, 0.0];
+        let qform =
+            MadeHeader { units, pixdim, quaternion, qform_code: 1, sform_code: 0, ..MadeHeader::u8() };
+        for header in [sform, qform] {
+            let affine = read_affine(&header);
+            assert_diagonal(&affine, [4.0; 3]);
+            assert!((affine[(0, 3)] + 4.0).abs() < QFORM_TOLERANCE, "{affine}");
+        }
+    }
 }
 
 #[test]
 fn types_that_are_no_intensities_are_refused() {
-    assert_refused(&MadeHeader::new(128, 24).bytes(&[0; 36]), "Rgb24");
-    assert_refused(&MadeHeader::new(32, 64).bytes(&[0; 96]), "Complex64");
+    assert_refused(&MadeHeader::new(128, 24).bytes(&[0; 36]), "RGB24");
+    assert_refused(&MadeHeader::new(32, 64).bytes(&[0; 96]), "complex64");
     assert_refused(&MadeHeader::new(7, 8).bytes(&COUNT), "code 7");
     assert_refused(&MadeHeader::new(2, 16).bytes(&[0; 24]), "16 bits");
 }
@@ -322,9 +355,9 @@ fn voxels_that_are_not_finite_are_counted() {
     let mut values = COUNT.map(f32::from);
     (values[3], values[7]) = (f32::NAN, f32::INFINITY);
     let voxels = values.map(f32::to_le_bytes);
-    assert_refused(&MadeHeader::new(16, 32).bytes(voxels.as_flattened()), "in 2 of 12 voxels");
+    assert_refused(&MadeHeader::new(16, 32).bytes(voxels.as_flattened()), "2 of 12 intensities");
     let too_large = [1e300_f64; 12].map(f64::to_le_bytes);
-    assert_refused(&MadeHeader::new(64, 64).bytes(too_large.as_flattened()), "in 12 of 12 voxels");
+    assert_refused(&MadeHeader::new(64, 64).bytes(too_large.as_flattened()), "12 of 12 intensities");
 }
 
 #[test]
@@ -338,10 +371,10 @@ fn labels_must_be_whole_and_fit() {
     };
     let one = |label: f32| std::array::from_fn(|index| if index == 1 { label } else { 0.0 });
     assert_eq!(read(one(65535.0), 1.0), Ok(65535));
-    assert_eq!(read(one(30.0), 0.1), Ok(3), "a slope is a float32 and may miss the whole number a little");
-    assert!(read(one(65536.0), 1.0).unwrap_err().contains("in 1 of 12 voxels"));
-    assert!(read(one(-1.0), 1.0).unwrap_err().contains("the first -1"));
-    assert!(read(one(1.5), 1.0).unwrap_err().contains("the first 1.5"));
+    assert_eq!(read(one(30.0), 0.1), Ok(3), "a slope is a float32 and may miss the integer a little");
+    assert!(read(one(65536.0), 1.0).unwrap_err().contains("1 of 12 labels"));
+    assert!(read(one(-1.0), 1.0).unwrap_err().contains("the first is -1"));
+    assert!(read(one(1.5), 1.0).unwrap_err().contains("the first is 1.5"));
     assert!(read(one(f32::NAN), 1.0).unwrap_err().contains("NaN"));
 }
 

@@ -79,7 +79,7 @@ fn what_cannot_be_written_is_refused_and_leaves_nothing() {
         assert!(message.contains(name), "{message}");
     };
     let on = |shape: [usize; 3], affine| Volume::new(Array3::zeros(shape), Grid::new(shape, affine));
-    refused("labels.nrrd", &labels_up_to(9));
+    refused("labels.png", &labels_up_to(9));
     refused("nowhere/labels.nii", &labels_up_to(9));
     refused("empty.nii", &on([3, 0, 2], Affine::identity()));
     refused("long.nii", &on([32768, 1, 1], Affine::identity()));

@@ -1,166 +1,183 @@
-//! The guard: a header is refused here unless the `nifti` crate and we both read it right.
+//! The fields of NIfTI-1 and NIfTI-2 headers that matter here.
 
 use std::path::Path;
 
-use nifti::{NiftiHeader, NiftiType};
+use super::{HEADER_BYTES, NiftiForms};
+use crate::formats::{Format, voxels::ByteOrder};
+use crate::{Error, Result};
 
-use crate::{Affine, Error, Grid, Result};
+/// Bytes of a NIfTI-2 header.
+const HEADER_BYTES_2: i32 = 540;
+/// Bytes before the voxels of a NIfTI-2 file without extensions.
+pub(super) const VOXEL_OFFSET_2: usize = 544;
+/// Where the magic bytes are.
+const MAGIC: usize = 344;
+const MAGIC_2: usize = 4;
 
-/// Bytes of a NIfTI-1 header.
-pub(super) const HEADER_BYTES: usize = 348;
-/// Bytes before the voxels of a file without extensions: the header and four bytes of flags.
-pub(super) const VOXEL_OFFSET: usize = 352;
-
-/// `sizeof_hdr` of the successor format.
-const NIFTI_2_HEADER_BYTES: i32 = 540;
-/// The format stores the lengths of axes as signed 16-bit integers.
-pub(super) const MAX_LENGTH: usize = i16::MAX as usize;
-/// The squares of a unit quaternion's parts may sum to this much more than 1: three float32 steps, less
-/// a little, since the `nifti` crate panics at three.
-const QUATERNION_ROUNDING: f64 = 3e-7;
-
-/// What a sound header says.
-pub(super) struct Header {
-    /// With its values made sane, for the `nifti` crate.
-    pub(super) raw: NiftiHeader,
-    pub(super) grid: Grid,
-    pub(super) volume_count: usize,
-    pub(super) datatype: NiftiType,
-    pub(super) voxel_offset: usize,
-    /// Intensity = stored value × slope + intercept.
+/// Header fields in the types of NIfTI-2.
+pub(super) struct RawHeader {
+    pub(super) byte_order: ByteOrder,
+    pub(super) header_bytes: i32,
+    /// Whether the voxels are in an `.img` file.
+    pub(super) is_pair: bool,
+    pub(super) dim: [i64; 8],
+    pub(super) datatype: i16,
+    pub(super) bitpix: i16,
+    pub(super) voxel_offset: f64,
     pub(super) slope: f64,
     pub(super) intercept: f64,
+    units: i32,
+    codes: [i16; 2],
+    pixdim: [f64; 4],
+    quaternion: [f64; 3],
+    qoffset: [f64; 3],
+    srow: [[f64; 4]; 3],
 }
 
-impl Header {
-    /// Reads and checks the header at the beginning of `bytes`, which came from `path`.
+/// Whether the magic bytes or the header size are those of NIfTI (or ANALYZE).
+pub(in crate::formats) fn is_nifti(head: &[u8]) -> bool {
+    let magic = |at: usize| head.get(at..at + 3).unwrap_or_default();
+    let size = head.first_chunk().map(|size| [i32::from_le_bytes(*size), i32::from_be_bytes(*size)]);
+    size.is_some_and(|sizes| sizes.contains(&HEADER_BYTES) || sizes.contains(&HEADER_BYTES_2))
+        || [b"n+1", b"ni1"].contains(&magic(MAGIC).first_chunk().unwrap_or(b"   "))
+}
+
+impl RawHeader {
     pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let mut raw = parse_raw(path, bytes)?;
-        let (shape, volume_count) = shape(path, &raw)?;
-        let datatype = datatype(path, &raw)?;
-        let voxel_offset = voxel_offset(path, raw.vox_offset)?;
-        let (slope, intercept) = scaling(path, &raw)?;
-        let grid = Grid::new(shape, affine(path, &mut raw)?);
-        Ok(Self { raw, grid, volume_count, datatype, voxel_offset, slope, intercept })
+        let truncated = || Error::TruncatedHeader { path: path.to_owned(), format: Format::Nifti };
+        let size = bytes.first_chunk().ok_or_else(truncated)?;
+        let little = i32::from_le_bytes(*size);
+        let big = i32::from_be_bytes(*size);
+        let (byte_order, size) = match (little, big) {
+            (HEADER_BYTES | HEADER_BYTES_2, _) => (ByteOrder::Little, little),
+            (_, HEADER_BYTES | HEADER_BYTES_2) => (ByteOrder::Big, big),
+            _ => return Err(Format::Nifti.invalid(path, "sizeof_hdr", little.to_string(), "348 or 540")),
+        };
+        let header = bytes.get(..size as usize).ok_or_else(truncated)?;
+        let fields = Fields { bytes: header, byte_order };
+        let (at, magics) = if size == HEADER_BYTES {
+            (MAGIC, [&b"n+1\0"[..], b"ni1\0"])
+        } else {
+            (MAGIC_2, [&b"n+2\0"[..], b"ni2\0"])
+        };
+        let magic = &header[at..at + 4];
+        if !magics.contains(&magic) {
+            let value = format!("\"{}\"", magic.escape_ascii());
+            return Err(Format::Nifti.invalid(
+                path,
+                "magic",
+                value,
+                "n+1, ni1, n+2 or ni2 (not ANALYZE 7.5)",
+            ));
+        }
+        let is_pair = magic == magics[1];
+        Ok(if size == HEADER_BYTES {
+            Self::version_1(&fields, is_pair)
+        } else {
+            Self::version_2(&fields, is_pair)
+        })
     }
 
-    /// Bytes of all voxels, or as many as a computer can count.
-    pub(super) fn voxel_bytes(&self) -> usize {
-        let lengths = self.grid.shape().into_iter().chain([self.volume_count, self.datatype.size_of()]);
-        lengths.fold(1, usize::saturating_mul)
+    fn version_1(fields: &Fields<'_>, is_pair: bool) -> Self {
+        Self {
+            byte_order: fields.byte_order,
+            header_bytes: HEADER_BYTES,
+            is_pair,
+            dim: Fields::array(40, 2, |at| i64::from(fields.i16(at))),
+            datatype: fields.i16(70),
+            bitpix: fields.i16(72),
+            voxel_offset: fields.f32(108),
+            slope: fields.f32(112),
+            intercept: fields.f32(116),
+            units: i32::from(fields.bytes[123]),
+            codes: [fields.i16(252), fields.i16(254)],
+            pixdim: Fields::array(76, 4, |at| fields.f32(at)),
+            quaternion: Fields::array(256, 4, |at| fields.f32(at)),
+            qoffset: Fields::array(268, 4, |at| fields.f32(at)),
+            srow: Fields::array(280, 16, |at| Fields::array(at, 4, |at| fields.f32(at))),
+        }
+    }
+
+    fn version_2(fields: &Fields<'_>, is_pair: bool) -> Self {
+        Self {
+            byte_order: fields.byte_order,
+            header_bytes: HEADER_BYTES_2,
+            is_pair,
+            dim: Fields::array(16, 8, |at| fields.i64(at)),
+            datatype: fields.i16(12),
+            bitpix: fields.i16(14),
+            voxel_offset: fields.i64(168) as f64,
+            slope: fields.f64(176),
+            intercept: fields.f64(184),
+            units: fields.i32(500),
+            codes: [344, 348].map(|at| fields.i32(at).clamp(0, i32::from(i16::MAX)) as i16),
+            pixdim: Fields::array(104, 8, |at| fields.f64(at)),
+            quaternion: Fields::array(352, 8, |at| fields.f64(at)),
+            qoffset: Fields::array(376, 8, |at| fields.f64(at)),
+            srow: Fields::array(400, 32, |at| Fields::array(at, 8, |at| fields.f64(at))),
+        }
+    }
+
+    /// qform and sform with lengths in mm; unknown units are taken for mm.
+    pub(super) fn forms(&self) -> NiftiForms {
+        const METER: i32 = 1;
+        const MICROMETER: i32 = 3;
+        let mm = match self.units & 7 {
+            METER => 1e3,
+            MICROMETER => 1e-3,
+            _ => 1.0,
+        };
+        let [qfac, spacing @ ..] = self.pixdim;
+        let [dx, dy, dz] = spacing.map(|length| length * mm);
+        NiftiForms {
+            qform_code: self.codes[0].max(0),
+            sform_code: self.codes[1].max(0),
+            pixdim: [if qfac < 0.0 { -1.0 } else { 1.0 }, dx, dy, dz],
+            quaternion: self.quaternion,
+            qoffset: self.qoffset.map(|length| length * mm),
+            srow: self.srow.map(|row| row.map(|length| length * mm)),
+        }
     }
 }
 
-/// Refuses an affine that places no grid: not finite or not invertible.
-pub(super) fn check_affine(path: &Path, affine: &Affine) -> Result<()> {
-    if affine.iter().all(|value| value.is_finite()) && affine.try_inverse().is_some() {
-        return Ok(());
-    }
-    let rows: Vec<[f64; 4]> = (0..3).map(|row| std::array::from_fn(|column| affine[(row, column)])).collect();
-    Err(Error::content(path, "a finite affine that can be inverted", format!("the rows {rows:?}")))
+/// A header of known size; offsets are constants of the format.
+struct Fields<'a> {
+    bytes: &'a [u8],
+    byte_order: ByteOrder,
 }
 
-fn parse_raw(path: &Path, bytes: &[u8]) -> Result<NiftiHeader> {
-    let wrong = |found: String| Error::content(path, "a NIfTI-1 file", found);
-    if bytes.len() < HEADER_BYTES {
-        return Err(wrong(format!("{} bytes, less than its header", bytes.len())));
+impl Fields<'_> {
+    /// `N` values, `step` bytes apart.
+    fn array<T, const N: usize>(at: usize, step: usize, value: impl Fn(usize) -> T) -> [T; N] {
+        std::array::from_fn(|index| value(at + step * index))
     }
-    let size: [u8; 4] = std::array::from_fn(|index| bytes[index]);
-    let sizes = [i32::from_le_bytes(size), i32::from_be_bytes(size)];
-    if sizes.contains(&NIFTI_2_HEADER_BYTES) {
-        return Err(wrong("a NIfTI-2 file; convert it to NIfTI-1".to_owned()));
-    }
-    match &bytes[HEADER_BYTES - 4..HEADER_BYTES] {
-        b"n+1\0" => {}
-        b"ni1\0" => return Err(wrong("one file of a pair (.hdr and .img); join them to a .nii".to_owned())),
-        other => return Err(wrong(format!("the magic bytes {:?}", other.escape_ascii().to_string()))),
-    }
-    let header = NiftiHeader::from_reader(bytes).map_err(|error| wrong(error.to_string()))?;
-    if header.sizeof_hdr as usize != HEADER_BYTES {
-        return Err(wrong(format!("a header that says it has {} bytes", header.sizeof_hdr)));
-    }
-    Ok(header)
-}
 
-fn shape(path: &Path, raw: &NiftiHeader) -> Result<([usize; 3], usize)> {
-    let axis_count = raw.dim[0] as usize;
-    if !(3..=7).contains(&axis_count) {
-        return Err(Error::content(path, "3 or 4 axes", axis_count.to_string()));
+    /// The bytes of a value in little-endian order.
+    fn little_endian<const N: usize>(&self, at: usize) -> [u8; N] {
+        let mut value: [u8; N] = std::array::from_fn(|index| self.bytes[at + index]);
+        if self.byte_order == ByteOrder::Big {
+            value.reverse();
+        }
+        value
     }
-    let lengths: Vec<usize> = raw.dim[1..=axis_count].iter().map(|&length| length as usize).collect();
-    let wrong = |expected: &str| Error::content(path, expected, format!("the lengths {lengths:?}"));
-    if lengths.iter().any(|&length| length == 0 || length > MAX_LENGTH) {
-        return Err(wrong("axes of 1 to 32767 voxels"));
-    }
-    if lengths.iter().skip(4).any(|&length| length > 1) {
-        return Err(wrong("3 or 4 axes"));
-    }
-    Ok(([lengths[0], lengths[1], lengths[2]], lengths.get(3).copied().unwrap_or(1)))
-}
 
-fn datatype(path: &Path, raw: &NiftiHeader) -> Result<NiftiType> {
-    let wrong = |found: String| Error::content(path, "whole or real voxels of 8 to 64 bits", found);
-    let datatype = raw.data_type().map_err(|_| wrong(format!("the data type code {}", raw.datatype)))?;
-    let is_real = matches!(
-        datatype,
-        NiftiType::Uint8 | NiftiType::Uint16 | NiftiType::Uint32 | NiftiType::Uint64 // unsigned
-            | NiftiType::Int8 | NiftiType::Int16 | NiftiType::Int32 | NiftiType::Int64 // signed
-            | NiftiType::Float32 | NiftiType::Float64 // real
-    );
-    if !is_real {
-        return Err(wrong(format!("{datatype:?}")));
+    fn i16(&self, at: usize) -> i16 {
+        i16::from_le_bytes(self.little_endian(at))
     }
-    if raw.bitpix as usize != 8 * datatype.size_of() {
-        return Err(wrong(format!("{datatype:?} with {} bits", raw.bitpix)));
-    }
-    Ok(datatype)
-}
 
-/// Where the voxels begin; 0 stands for the earliest place.
-fn voxel_offset(path: &Path, offset: f32) -> Result<usize> {
-    if offset == 0.0 {
-        return Ok(VOXEL_OFFSET);
+    fn i32(&self, at: usize) -> i32 {
+        i32::from_le_bytes(self.little_endian(at))
     }
-    if offset.fract() == 0.0 && offset >= VOXEL_OFFSET as f32 {
-        return Ok(offset as usize);
-    }
-    Err(Error::content(path, format!("voxels from byte {VOXEL_OFFSET} or later"), format!("byte {offset}")))
-}
 
-fn scaling(path: &Path, raw: &NiftiHeader) -> Result<(f64, f64)> {
-    if raw.scl_slope == 0.0 || !raw.scl_slope.is_finite() {
-        return Ok((1.0, 0.0));
+    fn i64(&self, at: usize) -> i64 {
+        i64::from_le_bytes(self.little_endian(at))
     }
-    if !raw.scl_inter.is_finite() {
-        return Err(Error::content(path, "a finite intercept", raw.scl_inter.to_string()));
-    }
-    Ok((raw.scl_slope as f64, raw.scl_inter as f64))
-}
 
-/// The first of sform, qform and plain spacing that the header has.
-fn affine(path: &Path, raw: &mut NiftiHeader) -> Result<Affine> {
-    raw.pixdim[0] = if raw.pixdim[0] < 0.0 { -1.0 } else { 1.0 };
-    for spacing in &mut raw.pixdim[1..=3] {
-        *spacing = if *spacing == 0.0 { 1.0 } else { spacing.abs() };
+    fn f32(&self, at: usize) -> f64 {
+        f64::from(f32::from_le_bytes(self.little_endian(at)))
     }
-    let affine = if raw.sform_code > 0 {
-        raw.sform_affine()
-    } else if raw.qform_code > 0 {
-        check_quaternion(path, raw)?;
-        raw.qform_affine()
-    } else {
-        (raw.sform_code, raw.qform_code) = (0, 0);
-        raw.affine()
-    };
-    check_affine(path, &affine)?;
-    Ok(affine)
-}
 
-fn check_quaternion(path: &Path, raw: &NiftiHeader) -> Result<()> {
-    let parts = [raw.quatern_b, raw.quatern_c, raw.quatern_d];
-    let sum: f64 = parts.iter().map(|&part| part as f64 * part as f64).sum();
-    if sum.is_finite() && sum <= 1.0 + QUATERNION_ROUNDING {
-        return Ok(());
+    fn f64(&self, at: usize) -> f64 {
+        f64::from_le_bytes(self.little_endian(at))
     }
-    Err(Error::content(path, "a unit quaternion in the qform", format!("the parts {parts:?}")))
 }

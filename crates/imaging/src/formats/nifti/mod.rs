@@ -1,161 +1,180 @@
-//! Reads and writes `.nii` and `.nii.gz`; the only room that knows that format and its memory order.
-//!
-//! The `nifti` crate parses headers and voxels. Around it stands a guard that refuses, with an error
-//! that names the file, everything it would misread or panic on.
+//! NIfTI-1 and NIfTI-2: `.nii`, and pairs of `.hdr` and `.img`.
 
+mod forms;
 mod header;
-mod memory_order;
-mod source;
-mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use ndarray::Array3;
-use nifti::{DataElement, InMemNiftiVolume, NiftiType};
-use rayon::prelude::*;
+pub use forms::NiftiForms;
 
-use super::{Format, Header as FileHeader};
-use crate::{Error, LabelMap, Result, Volume};
-use header::Header;
-use memory_order::reverse_axes;
+use super::{
+    EncodedVoxels, Files, Format, Header, Layout, Location, Parsed, Skip, StoredCompression, VoxelType,
+    WriteOptions, source::sibling, voxels::ChannelOrder,
+};
+use crate::{Error, Grid, Result};
+use header::RawHeader;
 
-/// A stored label times its slope (a float32) may miss a whole number by this much.
-const WHOLE: f64 = 1e-3;
+pub(super) use header::is_nifti;
 
-/// Reads intensities: one volume per index of the fourth axis, one in all if the file has three axes.
-///
-/// Slope and intercept are applied in float64. Whether the file is gzip is seen from its content. The
-/// affine is the sform if its code is above 0, else the qform if its code is, else the plain spacing
-/// (as nibabel chooses); units are taken for millimeters.
-///
-/// # Errors
-///
-/// When the file cannot be read, is no NIfTI-1 file, contradicts itself, is too short, or holds voxels
-/// that are not finite.
-pub(super) fn read_image(path: &Path) -> Result<Vec<Volume<f32>>> {
-    read(path, "finite intensities", |value| Some(value as f32).filter(|intensity| intensity.is_finite()))
+/// Bytes before the voxels of a NIfTI-1 file without extensions: the header and four bytes of flags.
+const VOXEL_OFFSET: usize = 352;
+/// NIfTI-1 stores lengths of axes as signed 16-bit integers.
+const MAX_LENGTH: usize = i16::MAX as usize;
+/// The code of millimeters in `xyzt_units`.
+const MILLIMETERS: u8 = 2;
+const HEADER_BYTES: i32 = 348;
+
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed> {
+    let raw = RawHeader::parse(path, bytes)?;
+    let (shape, num_channels) = shape(path, &raw)?;
+    let voxel_type = voxel_type(path, &raw)?;
+    let (slope, intercept) = scaling(path, &raw)?;
+    let nifti_forms = raw.forms();
+    let grid = Grid::new(shape, nifti_forms.affine(path, shape)?);
+    let (files, skip) = voxel_location(path, &raw)?;
+    let header =
+        Header { format: Format::Nifti, grid, num_channels, voxel_type, nifti_forms: Some(nifti_forms) };
+    let layout = Layout { byte_order: raw.byte_order, channels: ChannelOrder::Planar, slope, intercept };
+    let compression = if raw.is_pair { StoredCompression::Detect } else { StoredCompression::None };
+    Ok(Parsed { header, layout, location: Location { files, line_skip: 0, compression, skip } })
 }
 
-/// Reads labels.
-///
-/// # Errors
-///
-/// As [`read_image`], and when the file holds more than one volume, or voxels that are not whole numbers
-/// from 0 to 65535.
-pub(super) fn read_labels(path: &Path) -> Result<LabelMap> {
-    let mut volumes = read(path, "whole labels from 0 to 65535", |value| {
-        let label = value.round();
-        let is_label = (value - label).abs() <= WHOLE && (0.0..=u16::MAX as f64).contains(&label);
-        is_label.then_some(label as u16)
-    })?;
-    match (volumes.pop(), volumes.len()) {
-        (Some(labels), 0) => Ok(labels),
-        (_, others) => Err(Error::content(path, "labels of one volume", format!("{} volumes", others + 1))),
+fn shape(path: &Path, raw: &RawHeader) -> Result<([usize; 3], usize)> {
+    let error = |shape: &[i64]| Error::InvalidShape { path: path.to_owned(), shape: shape.to_vec() };
+    let num_axes = usize::try_from(raw.dim[0]).unwrap_or(0);
+    let lengths = raw.dim.get(1..=num_axes).ok_or_else(|| error(&raw.dim[1..]))?;
+    let is_valid = (3..=7).contains(&num_axes)
+        && lengths.iter().all(|length| *length >= 1)
+        && lengths.iter().skip(4).all(|length| *length == 1);
+    if !is_valid {
+        return Err(error(lengths));
     }
+    let length = |axis: usize| lengths.get(axis).map_or(1, |length| *length as usize);
+    Ok(([length(0), length(1), length(2)], length(3)))
 }
 
-/// Reads the header.
-pub(super) fn probe(path: &Path) -> Result<FileHeader> {
-    let header = Header::parse(path, &source::read_head(path)?)?;
-    Ok(FileHeader {
-        format: Format::Nifti,
-        grid: header.grid,
-        num_channels: header.volume_count,
-        nifti_forms: None,
-    })
-}
-
-/// Writes labels: one byte per voxel where all fit, else two. The grid comes back the same to the last
-/// bit of float32. A file of that name is replaced at once, when all is written; a name that ends with
-/// `.gz` is packed.
-///
-/// # Errors
-///
-/// When the system refuses, the name ends with neither `.nii` nor `.nii.gz`, or the grid has an axis
-/// without voxels or an affine that cannot be inverted.
-pub(super) fn write_labels(path: &Path, labels: &LabelMap) -> Result<()> {
-    if labels.voxels().iter().all(|&label| u8::try_from(label).is_ok()) {
-        write::write(path, labels, NiftiType::Uint8, |label| [label as u8])
-    } else {
-        write::write(path, labels, NiftiType::Uint16, u16::to_le_bytes)
-    }
-}
-
-/// Writes intensities as float32, otherwise as [`write_labels`].
-///
-/// # Errors
-///
-/// As [`write_labels`].
-pub(super) fn write_image(path: &Path, image: &Volume<f32>) -> Result<()> {
-    write::write(path, image, NiftiType::Float32, f32::to_le_bytes)
-}
-
-/// Reads all volumes; `convert` says what a scaled value means, or `None` if it is not as `expected`.
-fn read<T>(path: &Path, expected: &str, convert: impl Fn(f64) -> Option<T> + Sync) -> Result<Vec<Volume<T>>>
-where
-    T: Clone + Default + Send,
-{
-    let mut bytes = source::read_all(path)?;
-    let header = Header::parse(path, &bytes)?;
-    let present = bytes.len().saturating_sub(header.voxel_offset);
-    let needed = header.voxel_bytes();
-    if needed > present {
-        return Err(Error::content(path, format!("{needed} bytes of voxels"), present.to_string()));
-    }
-    bytes.drain(..header.voxel_offset);
-    bytes.truncate(needed);
-    let stored = InMemNiftiVolume::from_raw_data(&header.raw, bytes)
-        .map_err(|error| Error::content(path, "voxels as the header says", error.to_string()))?;
-    let read = Reading { path, header: &header, expected, convert: &convert };
-    match header.datatype {
-        NiftiType::Uint8 => read.volumes(stored, f64::from_u8),
-        NiftiType::Uint16 => read.volumes(stored, f64::from_u16),
-        NiftiType::Uint32 => read.volumes(stored, f64::from_u32),
-        NiftiType::Uint64 => read.volumes(stored, f64::from_u64),
-        NiftiType::Int8 => read.volumes(stored, f64::from_i8),
-        NiftiType::Int16 => read.volumes(stored, f64::from_i16),
-        NiftiType::Int32 => read.volumes(stored, f64::from_i32),
-        NiftiType::Int64 => read.volumes(stored, f64::from_i64),
-        NiftiType::Float32 => read.volumes(stored, f64::from_f32),
-        NiftiType::Float64 => read.volumes(stored, f64::from_f64),
-        _ => unreachable!("the guard lets no other type pass"),
-    }
-}
-
-/// What is the same for every stored type.
-struct Reading<'a, C> {
-    path: &'a Path,
-    header: &'a Header,
-    expected: &'a str,
-    convert: &'a C,
-}
-
-impl<C> Reading<'_, C> {
-    fn volumes<S, T>(&self, stored: InMemNiftiVolume, widen: fn(S) -> f64) -> Result<Vec<Volume<T>>>
-    where
-        S: DataElement + Send + Sync,
-        T: Clone + Default + Send,
-        C: Fn(f64) -> Option<T> + Sync,
-    {
-        let Self { path, header, expected, convert } = *self;
-        let values: Vec<S> = stored
-            .into_nifti_typed_data()
-            .map_err(|error| Error::content(path, "voxels as the header says", error.to_string()))?;
-        let scaled = |value: S| widen(value) * header.slope + header.intercept;
-        let is_wrong = |value: &S| convert(scaled(*value)).is_none();
-        let wrong_count = values.par_iter().filter(|value| is_wrong(value)).count();
-        if let Some(first) = values.iter().find(|value| is_wrong(value)) {
-            let (count, first) = (values.len(), scaled(*first));
-            let found = format!("others in {wrong_count} of {count} voxels, the first {first}");
-            return Err(Error::content(path, expected, found));
+fn voxel_type(path: &Path, raw: &RawHeader) -> Result<VoxelType> {
+    let voxel_type = match raw.datatype {
+        2 => VoxelType::U8,
+        256 => VoxelType::I8,
+        512 => VoxelType::U16,
+        4 => VoxelType::I16,
+        768 => VoxelType::U32,
+        8 => VoxelType::I32,
+        1280 => VoxelType::U64,
+        1024 => VoxelType::I64,
+        16 => VoxelType::F32,
+        64 => VoxelType::F64,
+        code => {
+            let name = match code {
+                32 => "complex64 (code 32)".to_owned(),
+                128 => "RGB24 (code 128)".to_owned(),
+                2304 => "RGBA32 (code 2304)".to_owned(),
+                code => format!("code {code}"),
+            };
+            return Err(Error::Unsupported {
+                path: path.to_owned(),
+                format: Format::Nifti,
+                feature: "datatype",
+                value: name,
+                supported: "integers and real numbers of 8 to 64 bits",
+            });
         }
-
-        let shape @ [x, y, z] = header.grid.shape();
-        let volume = |values: &[S]| {
-            let voxels = reverse_axes(values, [z, y, x], |value| convert(scaled(value)).unwrap_or_default());
-            let voxels = Array3::from_shape_vec(shape, voxels).expect("one value was made for every voxel");
-            Volume::new(voxels, header.grid.clone())
-        };
-        Ok(values.chunks(x * y * z).map(volume).collect())
+    };
+    if usize::try_from(raw.bitpix) != Ok(8 * voxel_type.size()) {
+        let value = format!("{} bits for {voxel_type:?}", raw.bitpix);
+        return Err(Format::Nifti.invalid(path, "bitpix", value, "the bits of the datatype"));
     }
+    Ok(voxel_type)
+}
+
+fn scaling(path: &Path, raw: &RawHeader) -> Result<(f64, f64)> {
+    if raw.slope == 0.0 || !raw.slope.is_finite() {
+        return Ok((1.0, 0.0));
+    }
+    if !raw.intercept.is_finite() {
+        return Err(Format::Nifti.invalid(
+            path,
+            "scl_inter",
+            raw.intercept.to_string(),
+            "a finite intercept",
+        ));
+    }
+    Ok((raw.slope, raw.intercept))
+}
+
+/// The file of the voxels and their first byte; an offset of 0 in a single file stands for the earliest one.
+fn voxel_location(path: &Path, raw: &RawHeader) -> Result<(Files, Skip)> {
+    let (earliest, expected) = match (raw.is_pair, raw.header_bytes) {
+        (true, _) => (0, "a whole number of at least 0"),
+        (false, HEADER_BYTES) => (VOXEL_OFFSET, "a whole number of at least 352"),
+        (false, _) => (header::VOXEL_OFFSET_2, "a whole number of at least 544"),
+    };
+    let offset = raw.voxel_offset;
+    let offset = if offset == 0.0 { earliest as f64 } else { offset };
+    if offset.fract() != 0.0 || offset < earliest as f64 {
+        return Err(Format::Nifti.invalid(path, "vox_offset", raw.voxel_offset.to_string(), expected));
+    }
+    if raw.is_pair {
+        return Ok((Files::Detached(vec![image_of_pair(path)]), Skip::Bytes(offset as usize)));
+    }
+    Ok((Files::Inline(offset as usize), Skip::Bytes(0)))
+}
+
+/// The name of the `.img` file of a header.
+fn image_of_pair(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let found = sibling(path, &name, &[".hdr", ".hdr.gz"], &[".img", ".img.gz"]);
+    let image = found.unwrap_or_else(|| path.with_extension("img"));
+    image.file_name().map_or(image.clone(), PathBuf::from)
+}
+
+/// A NIfTI-1 file.
+pub(super) fn encode(
+    path: &Path,
+    grid: &Grid,
+    voxels: EncodedVoxels,
+    options: &WriteOptions<'_>,
+) -> Result<Vec<u8>> {
+    if grid.shape().iter().any(|length| *length > MAX_LENGTH) {
+        let value = format!("{:?}", grid.shape());
+        return Err(Format::Nifti.invalid(path, "dim", value, "at most 32767 voxels per axis"));
+    }
+    let forms = options.nifti_forms.filter(|forms| forms.describe(grid));
+    let forms = forms.copied().unwrap_or_else(|| NiftiForms::of_affine(grid.affine()));
+    let mut bytes = header_bytes(grid, voxels.voxel_type, &forms).to_vec();
+    bytes.extend_from_slice(&voxels.bytes);
+    Ok(bytes)
+}
+
+/// The header in little-endian order, and the four bytes that say that there are no extensions. Other fields are zero.
+fn header_bytes(grid: &Grid, voxel_type: VoxelType, forms: &NiftiForms) -> [u8; VOXEL_OFFSET] {
+    let mut bytes = [0; VOXEL_OFFSET];
+    let mut put = |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
+    let [x, y, z] = grid.shape().map(|length| length as u16);
+    let datatype: i16 = match voxel_type {
+        VoxelType::U8 => 2,
+        VoxelType::U16 => 512,
+        _ => 16,
+    };
+    let float = |value: f64| (value as f32).to_le_bytes();
+    put(0, &HEADER_BYTES.to_le_bytes());
+    put(38, b"r");
+    put(40, [3, x, y, z, 1, 1, 1, 1].map(u16::to_le_bytes).as_flattened());
+    put(70, &datatype.to_le_bytes());
+    put(72, &(8 * voxel_type.size() as i16).to_le_bytes());
+    let [qfac, dx, dy, dz] = forms.pixdim;
+    put(76, [qfac, dx, dy, dz, 1.0, 1.0, 1.0, 1.0].map(float).as_flattened());
+    put(108, &float(VOXEL_OFFSET as f64));
+    put(112, &float(1.0));
+    put(123, &[MILLIMETERS]);
+    put(252, &forms.qform_code.to_le_bytes());
+    put(254, &forms.sform_code.to_le_bytes());
+    put(256, forms.quaternion.map(float).as_flattened());
+    put(268, forms.qoffset.map(float).as_flattened());
+    for (row, values) in forms.srow.into_iter().enumerate() {
+        put(280 + 16 * row, values.map(float).as_flattened());
+    }
+    put(344, b"n+1\0");
+    bytes
 }
