@@ -1,25 +1,24 @@
-//! Whole files or none: a temporary name first, then a rename.
+//! Atomic writes: a temporary file in the same directory, then a rename.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use crate::FileError;
 
-/// Writes a file under a temporary name in the same folder and renames it when it is complete, so that no
-/// reader sees half a file and a failure leaves what stood there before.
+/// Writes `bytes` to `path` atomically: readers see the old file or the new one, and a failure leaves the old one.
 ///
 /// # Errors
 ///
-/// When the folder cannot be written to or the disk is full.
+/// When the directory does not exist or cannot be written to, or the disk is full.
 pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     atomic_write_with(path, |file| file.write_all(bytes))
 }
 
-/// The same for a file that is written piece by piece.
+/// [`atomic_write`] of what `write` writes.
 ///
 /// # Errors
 ///
-/// As [`atomic_write`].
+/// As [`atomic_write`], and those of `write`.
 pub fn atomic_write_with(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -35,7 +34,7 @@ pub fn atomic_write_with(
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // As any new file: readable for all whom the process's mask allows.
+        // As any new file, subject to the umask; the default of `tempfile` is 0600.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let mut temporary = builder.tempfile_in(folder).map_err(about)?;
@@ -45,4 +44,45 @@ pub fn atomic_write_with(
     temporary.as_file().sync_data().map_err(about)?;
     temporary.persist(path).map_err(|error| about(error.error))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<std::ffi::OsString> {
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_else_remains() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        atomic_write(&path, b"old").unwrap();
+        atomic_write(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_file_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        atomic_write(&path, b"old").unwrap();
+        let error = atomic_write_with(&path, |file| {
+            file.write_all(b"half")?;
+            Err(io::Error::other("interrupted"))
+        });
+        assert_eq!(error.unwrap_err().to_string(), format!("{}: interrupted", path.display()));
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn a_missing_directory_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = atomic_write(&folder.path().join("no/a.txt"), b"").unwrap_err();
+        assert_eq!(error.reason.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().contains("no does not exist"), "{error}");
+    }
 }

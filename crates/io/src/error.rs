@@ -1,18 +1,18 @@
-//! An I/O error with the path it is about.
+//! I/O errors with their path.
 
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-/// The operating system refused to open, read or write a file.
+/// A file or directory could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {reason}", path.display())]
 pub struct FileError {
     /// The file or directory.
     pub path: PathBuf,
-    /// What the system said. It is part of the message, so it is no `source`: error chains are printed whole, and
-    /// would say it twice.
+    /// The error of the operating system. It is part of the message and therefore no `source`: reports that print
+    /// the whole chain would repeat it.
     pub reason: io::Error,
 }
 

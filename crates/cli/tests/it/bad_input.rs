@@ -23,8 +23,8 @@ fn a_truncated_gzip_image_is_named() {
     scene.write("data/imagesTr/case_2.nii.gz", &new_phantom().image);
     scene.spoil("data/imagesTr/case_2.nii.gz", |bytes| bytes.truncate(bytes.len() / 2));
     scene.replace("data/dataset.json", "imagesTr/case_2.nii", "imagesTr/case_2.nii.gz");
-    let parts = ["data/imagesTr/case_2.nii.gz: expected ", "found damaged or truncated gzip data"];
-    scene.train("run", &[]).fails_saying(&parts);
+    let part = "data/imagesTr/case_2.nii.gz: the compressed data is truncated or damaged";
+    scene.train("run", &[]).fails_saying(&[part]);
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_truncated_image_is_named_with_both_lengths() {
     let bytes = SHAPE.iter().product::<usize>() * 4;
     spoiled(|scene| scene.spoil("data/imagesTr/case_2.nii", |bytes| bytes.truncate(bytes.len() - 7)))
         .fails_saying(&[&format!(
-            "data/imagesTr/case_2.nii: expected {bytes} bytes of voxels, found {}",
+            "data/imagesTr/case_2.nii: truncated: {} of {bytes} bytes of voxels",
             bytes - 7
         )]);
 }
@@ -40,15 +40,14 @@ fn a_truncated_image_is_named_with_both_lengths() {
 #[test]
 fn a_wrong_magic_word_is_named() {
     spoiled(|scene| scene.spoil("data/imagesTr/case_2.nii", |bytes| bytes[MAGIC_AT] = b'x'))
-        .fails_saying(&["data/imagesTr/case_2.nii: expected a NIfTI-1 file, found the magic bytes", "x+1"]);
+        .fails_saying(&["data/imagesTr/case_2.nii: invalid NIfTI header: magic is \"x+1"]);
 }
 
 #[test]
 fn an_axis_without_voxels_is_named() {
     let spoil = |bytes: &mut Vec<u8>| bytes[FIRST_AXIS_AT..FIRST_AXIS_AT + 2].fill(0);
-    spoiled(|scene| scene.spoil("data/imagesTr/case_2.nii", spoil)).fails_saying(&[
-        "data/imagesTr/case_2.nii: expected axes of 1 to 32767 voxels, found the lengths [0, 32, 32]",
-    ]);
+    spoiled(|scene| scene.spoil("data/imagesTr/case_2.nii", spoil))
+        .fails_saying(&["data/imagesTr/case_2.nii: shape [0, 32, 32] is not supported"]);
 }
 
 #[test]
@@ -58,9 +57,7 @@ fn voxels_that_are_not_finite_are_counted() {
         image.voxels_mut()[[3, 4, 5]] = f32::NAN;
         scene.write("data/imagesTr/case_2.nii", &image);
     })
-    .fails_saying(&[
-        "data/imagesTr/case_2.nii: expected finite intensities, found others in 1 of 32768 voxels, the first NaN",
-    ]);
+    .fails_saying(&["data/imagesTr/case_2.nii: 1 of 32768 intensities are not finite, the first is NaN"]);
 }
 
 #[test]
@@ -81,8 +78,7 @@ fn an_image_and_labels_on_different_grids_are_both_named() {
     })
     .fails_saying(&[
         "data/labelsTr/case_2.nii: not on the grid of data/imagesTr/case_2.nii: ",
-        "4.000 × 4.000 × 4.000 mm",
-        "found 32 × 32 × 32 voxels of 3.000 × 3.000 × 3.000 mm",
+        "spacing 3 × 3 × 3 mm instead of ",
     ]);
 }
 
@@ -313,7 +309,7 @@ fn a_scan_that_is_missing_or_damaged_is_named() {
         .fails_saying(&["config.toml: expected a scan named .nii or .nii.gz, found another name"]);
     scene.predict("run").fails_saying(&["run: expected scans named .nii or .nii.gz, found none"]);
     scene.write_text("short.nii", "too short");
-    scene.predict("short.nii").fails_saying(&["short.nii: expected a NIfTI-1 file, found 9 bytes"]);
+    scene.predict("short.nii").fails_saying(&["short.nii: unknown image format"]);
 }
 
 #[test]

@@ -264,7 +264,7 @@ fn everything_wrong_with_a_folder_is_told_at_once() {
     for part in [
         "missing: Sound/imagesTr/Sound_000.nii",
         "Sound/labelsTr/Sound_001.nii: not on the grid of Sound/imagesTr/Sound_001.nii",
-        "Sound/imagesTr/Sound_002.nii: expected a NIfTI-1 file",
+        "Sound/imagesTr/Sound_002.nii: unknown image format",
         "Sound/labelsTr/Sound_003.nii: not on the grid of",
         "label 77 is that of no class: 5760 voxels in Sound_000",
     ] {
