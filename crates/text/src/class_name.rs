@@ -8,7 +8,8 @@ const STOP_WORDS: [&str; 6] = ["a", "an", "and", "in", "of", "the"];
 const SPELLINGS: [(&str, &str); 4] =
     [("oesophagus", "esophagus"), ("oedema", "edema"), ("tumour", "tumor"), ("tumours", "tumors")];
 /// Words of structures whose laterality names the structure and not its position: chambers of the heart.
-const CHAMBERS: [&str; 6] = ["ventricle", "ventricular", "atrium", "atrial", "lv", "myocardium"];
+pub(super) const CHAMBERS: [&str; 7] =
+    ["ventricle", "ventricular", "atrium", "atria", "atrial", "lv", "myocardium"];
 
 /// Anatomical side, from the patient's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

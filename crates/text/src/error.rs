@@ -206,6 +206,28 @@ pub enum Error {
         /// The list.
         list: String,
     },
+    /// A prompt denotes no class and no union of classes.
+    #[error("`{prompt}` denotes no class")]
+    UnknownPrompt {
+        /// The prompt.
+        prompt: String,
+    },
+    /// A prompt denotes a whole of which some parts are no classes.
+    #[error("`{prompt}` is incomplete, there is no class for: {}", missing.join(", "))]
+    IncompleteWhole {
+        /// The prompt.
+        prompt: String,
+        /// The parts without a class.
+        missing: Vec<String>,
+    },
+    /// A prompt denotes a part of a class, which the labels do not separate.
+    #[error("`{prompt}` is only a part of the class `{class}`")]
+    PartOfClass {
+        /// The prompt.
+        prompt: String,
+        /// The class that contains the part.
+        class: String,
+    },
 }
 
 impl Error {

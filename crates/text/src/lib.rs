@@ -9,7 +9,9 @@ mod case_texts;
 mod class_name;
 mod description;
 mod error;
+mod parts;
 pub mod perturbations;
+pub mod prompts;
 mod synonyms;
 mod table;
 mod tokenizer;
@@ -19,6 +21,7 @@ pub use case_texts::CaseTexts;
 pub use class_name::{ClassName, Laterality, normalized_words};
 pub use description::{Concept, Description, Descriptions, PAPER_CONCEPTS};
 pub use error::{Error, Result};
+pub use parts::{Parts, Union};
 pub use synonyms::Synonyms;
 pub use tokenizer::{Tokenizer, TruncatedClass};
 

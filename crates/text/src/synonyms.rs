@@ -16,7 +16,7 @@ const BUILTIN: &str = include_str!("synonyms.toml");
 /// Maps names to organs.
 ///
 /// ```
-/// use bipvl::text::Synonyms;
+/// use bipvl_text::Synonyms;
 ///
 /// let synonyms = Synonyms::builtin();
 /// assert_eq!(synonyms.canonical("postcava"), Some("inferior vena cava"));
@@ -81,6 +81,28 @@ impl Synonyms {
             Laterality::Left => left,
             Laterality::Right => right,
         })
+    }
+
+    /// The canonical names of the left and right organ, if `name` is a paired organ without a side.
+    pub(super) fn sides(&self, name: &str) -> Option<[&str; 2]> {
+        self.find(&normalize(name))?.sides.as_ref().map(|sides| sides.each_ref().map(String::as_str))
+    }
+
+    /// All names of an organ in normal form, sorted; of one side of a pair, each with the side in front. Empty for an
+    /// unknown organ.
+    pub fn names(&self, name: &str) -> Vec<String> {
+        let Some(canonical) = self.canonical(name) else { return Vec::new() };
+        let own = self.organs.iter().filter(|(_, organ)| organ.name == canonical);
+        let mut names: Vec<String> = own.map(|(name, _)| name.clone()).collect();
+        let parsed = ClassName::parse(canonical);
+        if let Some(side) = parsed.laterality() {
+            let pair = self.find(&normalize(&parsed.without_laterality()));
+            let of_pair = self.organs.iter().filter(|(_, organ)| pair.is_some_and(|pair| *organ == pair));
+            names.extend(of_pair.map(|(name, _)| format!("{} {name}", side.as_str())));
+        }
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// The indices of the classes that `name` stands for: the class of that name, else those of the same organ, else
@@ -150,13 +172,13 @@ fn normalize(name: &str) -> String {
 }
 
 /// The range of a name with a placeholder such as `{1..12}`; a single number for other names.
-fn numbers(name: &str) -> RangeInclusive<u8> {
+pub(super) fn numbers(name: &str) -> RangeInclusive<u8> {
     let last = name.split_once("{1..").and_then(|(_, rest)| rest.split_once('}')?.0.parse().ok());
     1..=last.unwrap_or(1)
 }
 
 /// The name with the placeholder replaced by a number.
-fn numbered(name: &str, number: u8) -> String {
+pub(super) fn numbered(name: &str, number: u8) -> String {
     match (name.split_once("{1.."), name.split_once('}')) {
         (Some((before, _)), Some((_, after))) => format!("{before}{number}{after}"),
         _ => name.to_owned(),

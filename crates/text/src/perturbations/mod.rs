@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use typos::{add_typos, pseudowords};
+pub(crate) use words::side_word;
 pub use words::{paraphrase, swap_laterality};
 
 use super::{

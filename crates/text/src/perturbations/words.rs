@@ -1,5 +1,7 @@
 //! Perturbed words: exchanged laterality, and substitution by words of the same meaning.
 
+use crate::Laterality;
+
 /// Suffixes of side words: `leftmost`, `rightward`.
 const SUFFIXES: [&str; 4] = ["", "most", "ward", "wards"];
 
@@ -56,6 +58,14 @@ const SUBSTITUTES: [(&str, &str); 49] = [
     ("wide", "broad"),
     ("wider", "broader"),
 ];
+
+/// The laterality of a side word such as `left` or `Rightmost`.
+pub(crate) fn side_word(word: &str) -> Option<Laterality> {
+    let lower = word.to_lowercase();
+    [Laterality::Left, Laterality::Right]
+        .into_iter()
+        .find(|side| lower.strip_prefix(side.as_str()).is_some_and(|suffix| SUFFIXES.contains(&suffix)))
+}
 
 /// Exchanges left and right; an involution.
 pub fn swap_laterality(text: &str) -> String {
