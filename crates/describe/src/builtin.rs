@@ -1,4 +1,4 @@
-//! What common structures look like: texts of our own, found by name.
+//! Built-in descriptions of common structures, found by name.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use super::prompt_title;
 use bipvl_data::Modality;
 use bipvl_text::{ClassName, Concept, Description, Laterality};
 
-/// The place in a location where the side is said.
+/// Placeholder of the side in a location.
 const WHERE: &str = "{where}";
 
 static STRUCTURES: LazyLock<Vec<Structure>> = LazyLock::new(|| {
@@ -22,7 +22,7 @@ struct File {
     structure: Vec<Structure>,
 }
 
-/// One structure; the head of the file explains the keys.
+/// One structure; the header of the file explains the keys.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Structure {
@@ -30,13 +30,13 @@ struct Structure {
     #[serde(default)]
     synonyms: Vec<String>,
     #[serde(default)]
-    loose: Vec<String>,
+    ambiguous: Vec<String>,
     #[serde(default)]
-    loose_in: Vec<String>,
+    ambiguous_in: Vec<String>,
     #[serde(default)]
-    short: Vec<String>,
+    abbreviations: Vec<String>,
     #[serde(default)]
-    sided: bool,
+    paired: bool,
     shape: String,
     location: Option<String>,
     left: Option<String>,
@@ -48,22 +48,22 @@ struct Structure {
     texture: String,
 }
 
-/// The description of a class that is known by its name or a synonym, under that name.
+/// The built-in description of a class, found by its name or a synonym.
 ///
-/// `dataset` is the name of the data set, for a few names that mean something only there: `Anterior` is a
-/// part of the hippocampus where the data set's name says so.
+/// `dataset`, the name of the data set, resolves a few ambiguous names: `Anterior` is a part of the hippocampus in
+/// `Task04_Hippocampus`.
 pub fn builtin_description(class: &str, dataset: &str, modality: Modality) -> Option<Description> {
     let sides = [None, Some(Laterality::Left), Some(Laterality::Right)];
     let (structure, side) = STRUCTURES
         .iter()
         .flat_map(|structure| sides.map(|side| (structure, side)))
-        .find(|(structure, side)| structure.is_called(class, *side, dataset))?;
+        .find(|(structure, side)| structure.matches(class, *side, dataset))?;
     structure.describe(class, side, modality)
 }
 
 impl Structure {
-    /// Whether a class of this name is this structure on this side.
-    fn is_called(&self, class: &str, side: Option<Laterality>, dataset: &str) -> bool {
+    /// Whether a class name denotes this structure on this side.
+    fn matches(&self, class: &str, side: Option<Laterality>, dataset: &str) -> bool {
         let name = ClassName::parse(class);
         let Some(side) = side else { return self.has_name(&name.normalized(), dataset) };
         let letter = side.as_str().chars().take(1);
@@ -72,14 +72,14 @@ impl Structure {
         };
         let is_long =
             name.laterality() == Some(side) && self.has_name(&name.normalized_without_laterality(), dataset);
-        self.sided && (is_long || self.short.iter().any(is_short))
+        self.paired && (is_long || self.abbreviations.iter().any(is_short))
     }
 
     fn has_name(&self, key: &str, dataset: &str) -> bool {
         let dataset = dataset.to_lowercase();
-        let is_there = self.loose_in.iter().any(|word| dataset.contains(word));
-        let loose = self.loose.iter().filter(|_| is_there);
-        let mut names = [&self.name].into_iter().chain(&self.synonyms).chain(loose);
+        let is_there = self.ambiguous_in.iter().any(|word| dataset.contains(word));
+        let ambiguous = self.ambiguous.iter().filter(|_| is_there);
+        let mut names = [&self.name].into_iter().chain(&self.synonyms).chain(ambiguous);
         names.any(|known| ClassName::parse(known).normalized() == key)
     }
 
@@ -125,12 +125,12 @@ mod tests {
     use bipvl_text::{Descriptions, normalized_words};
 
     const MODALITIES: [Modality; 2] = [Modality::Ct, Modality::Mr];
-    /// Of a sentence; beside its name a concept should say something, and briefly.
+    /// Words of a sentence.
     const WORDS: std::ops::RangeInclusive<usize> = 7..=26;
 
     fn all(modality: Modality) -> Descriptions {
         let sides = |structure: &Structure| {
-            if structure.sided { vec![Some(Laterality::Left), Some(Laterality::Right)] } else { vec![None] }
+            if structure.paired { vec![Some(Laterality::Left), Some(Laterality::Right)] } else { vec![None] }
         };
         let described = |structure: &'static Structure| {
             sides(structure).into_iter().filter_map(move |side| {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_linter_finds_nothing_in_all_of_it_together() {
+    fn the_builtin_descriptions_have_no_findings() {
         for modality in MODALITIES {
             let findings = lint(&all(modality), Some(modality), None);
             assert!(findings.is_empty(), "{findings:#?}");
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn sentences_are_neither_short_nor_long_and_have_no_gaps() {
+    fn sentences_have_a_reasonable_length_and_no_placeholder() {
         for description in MODALITIES.into_iter().flat_map(|modality| all(modality).classes) {
             for Concept { name, sentence } in &description.concepts {
                 let count = sentence.split_whitespace().count();
@@ -162,8 +162,8 @@ mod tests {
     }
 
     #[test]
-    fn no_text_of_a_sided_structure_names_the_other_side() {
-        for structure in STRUCTURES.iter().filter(|structure| structure.sided) {
+    fn no_text_of_a_paired_structure_names_the_opposite_side() {
+        for structure in STRUCTURES.iter().filter(|structure| structure.paired) {
             for side in [Laterality::Left, Laterality::Right] {
                 let Some(description) = structure.describe("", Some(side), Modality::Ct) else { continue };
                 let words = normalized_words(&description.prompt());
@@ -178,10 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn no_name_stands_for_two_structures() {
+    fn no_name_denotes_two_structures() {
         let mut seen: HashMap<String, &str> = HashMap::new();
         for structure in STRUCTURES.iter() {
-            let names = [&structure.name].into_iter().chain(&structure.synonyms).chain(&structure.loose);
+            let names = [&structure.name].into_iter().chain(&structure.synonyms).chain(&structure.ambiguous);
             for name in names {
                 let other = seen.insert(ClassName::parse(name).normalized(), &structure.name);
                 assert!(

@@ -1,45 +1,49 @@
 //! Errors of this crate.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use bipvl_io::FileError;
-
-/// The result of everything in this crate that touches a file.
+/// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Every variant names the file and says its state.
+/// Why descriptions cannot be generated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused.
-    #[error(transparent)]
-    Io(#[from] FileError),
-    /// A data set is at fault.
+    /// A data set cannot be read.
     #[error(transparent)]
     Data(#[from] bipvl_data::Error),
-    /// A volume is at fault.
-    #[error(transparent)]
-    Imaging(#[from] bipvl_imaging::Error),
-    /// The content is not what the format or the caller needs.
-    #[error("{}: expected {expected}, found {found}", path.display())]
-    Content {
-        /// The file or folder.
+    /// No case of a data set has labels to measure.
+    #[error("{}: no case has labels to measure", path.display())]
+    NoLabels {
+        /// The data set folder.
         path: PathBuf,
-        /// What was expected.
-        expected: String,
-        /// What was found.
-        found: String,
     },
-}
-
-impl Error {
-    /// The system refused to open, read or write `path`.
-    pub fn io(path: &Path, reason: std::io::Error) -> Self {
-        Self::Io(FileError::new(path, reason))
-    }
-
-    /// `path` holds something else than it should.
-    pub fn content(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self::Content { path: path.to_owned(), expected: expected.into(), found: found.into() }
-    }
+    /// The labels of a case are not on the grid of its image.
+    #[error("{}: the label map is not on the grid of {}", labels.display(), image.display())]
+    GridMismatch {
+        /// The label map.
+        labels: PathBuf,
+        /// The image.
+        image: PathBuf,
+    },
+    /// A class has no built-in description.
+    #[error("no built-in description of class `{class}`")]
+    NoBuiltin {
+        /// The class.
+        class: String,
+    },
+    /// The progress callback stopped the measurement.
+    #[error("cancelled")]
+    Cancelled,
+    /// A language model gives no description of a class.
+    #[cfg(feature = "endpoint")]
+    #[error("class `{class}`: {reason} (attempts: {attempts})")]
+    Endpoint {
+        /// The class.
+        class: String,
+        /// Number of requests sent.
+        attempts: u32,
+        /// Why the last one failed.
+        reason: crate::endpoint::EndpointError,
+    },
 }

@@ -1,11 +1,14 @@
-//! Writes descriptions of classes, and finds what is wrong with descriptions.
+//! Generates and lints class descriptions.
 //!
-//! [`builtin_description`] has texts for common structures, [`DatasetStatistics`] measures labels and puts them in words, and
-//! [`lint()`] looks through descriptions, whoever wrote them. Each gives or takes the form that a training
-//! reads, [`bipvl_text::Descriptions`].
+//! [`builtin_description`] has texts for common structures, [`DatasetStatistics`] measures labels and renders sentences
+//! from templates, and `endpoint::Endpoint` (feature `endpoint`) requests them from a language model. [`generate()`]
+//! describes a whole data set, [`lint()`] checks descriptions of any source.
 
-mod error;
 mod builtin;
+#[cfg(feature = "endpoint")]
+pub mod endpoint;
+mod error;
+mod generate;
 mod lint;
 mod measure;
 mod statistics;
@@ -13,6 +16,7 @@ mod template;
 
 pub use builtin::builtin_description;
 pub use error::{Error, Result};
+pub use generate::{GeneratedDescription, Source, Strategy, generate, to_toml};
 pub use lint::{Finding, Severity, lint, lint_class};
 pub use statistics::{ClassStatistics, DatasetStatistics, RelativePosition};
 

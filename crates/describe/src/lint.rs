@@ -1,22 +1,22 @@
-//! Finds what is wrong with descriptions: gaps, repetitions, contradictions, too much text.
+//! Linter for descriptions: gaps, repetitions, contradictions, length.
 
 use std::fmt::{self, Display, Formatter};
 
 use bipvl_data::Modality;
 use bipvl_text::{ClassName, Concept, Description, Descriptions, Laterality, Tokenizer, normalized_words};
 
-/// The positions of BERT; what is longer is cut off.
+/// Position embeddings of BERT; longer prompts are truncated.
 const MAX_TOKENS: usize = 512;
-/// Without a vocabulary: a word has one piece for every five letters begun, any other sign is one piece. For
-/// English about organs that is a sixth more than the uncased vocabulary of BERT gives.
+/// Estimate without a tokenizer: a token per five letters begun of a word, and per punctuation mark. For anatomical
+/// English that is a sixth more than the uncased vocabulary of BERT gives.
 const LETTERS_PER_PIECE: usize = 5;
 const MIN_WORDS: usize = 4;
-/// Shorter sentences may differ by one word; of longer ones that is next to nothing.
+/// Only longer sentences are too similar if they differ by one word.
 const MIN_WORDS_TO_COMPARE: usize = 8;
-/// Said of a computed tomography, these belong to magnetic resonance.
+/// Words of MR that are wrong in CT.
 const MR_WORDS: [&str; 9] =
     ["signal", "t1", "t2", "flair", "weighted", "hyperintense", "hypointense", "isointense", "t1w"];
-/// The reverse.
+/// Words of CT that are wrong in MR.
 const CT_WORDS: [&str; 8] = [
     "hu",
     "hounsfield",
@@ -27,35 +27,35 @@ const CT_WORDS: [&str; 8] = [
     "hypoattenuating",
     "hyperattenuating",
 ];
-/// A side is a place when one of these follows it, or nothing.
+/// A side is a position if one of these or nothing follows it.
 const PLACES: [&str; 8] = ["side", "half", "flank", "hemithorax", "part", "quadrant", "upper", "lower"];
-/// Or one of these, where "the" stands before it: "right behind" is another word for "just behind".
+/// Or one of these after "the" and the side: "right behind" without "the" means "just behind".
 const PREPOSITIONS: [&str; 6] = ["in", "under", "behind", "above", "below", "beside"];
-/// A side "of" one of these is a place; of anything else it is a relation to that.
+/// A side "of" one of these is a position; "of" anything else it is a relation.
 const BODY: [&str; 13] = [
     "midline", "spine", "body", "patient", "chest", "abdomen", "pelvis", "head", "neck", "trunk", "scan",
     "image", "region",
 ];
 
-/// How bad it is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// The text is wrong or useless.
+    /// The text is wrong.
     Error,
-    /// The text may be meant so.
+    /// The text may be intended.
     Warning,
 }
 
-/// One thing that is wrong.
+/// One fault of a description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
     /// The class.
     pub class: String,
-    /// The concept, `title`, or nothing when it is about all of the class.
+    /// The concept, `name` or `title`; `None` if the whole class is concerned.
     pub concept: Option<String>,
-    /// What was found.
+    /// What is wrong.
     pub message: String,
 }
 
@@ -70,15 +70,15 @@ impl Display for Finding {
     }
 }
 
-/// Looks through the descriptions of all classes, and finds, class by class:
+/// Checks the descriptions of all classes:
 ///
-/// - errors: concepts that other classes have, empty or very short texts, classes that stand twice, sentences
-///   that another class has too, twins that nothing but the title tells apart, a side that contradicts the
-///   name, words of the other modality, more tokens than a text encoder has positions;
+/// - errors: missing concepts, empty or very short texts, duplicate classes, sentences shared with another class,
+///   contralateral classes that only the title distinguishes, a side that contradicts the name, words of the other
+///   modality, more tokens than BERT has positions;
 /// - warnings: sentences that differ from those of another class by one word.
 ///
-/// Left and right twins may share sentences. The modality is that of the data set, else each title's own. Tokens
-/// are counted by `tokenizer`, else estimated, and the finding says which.
+/// Contralateral classes may share sentences. Without `modality`, that of each title counts. Without `tokenizer`, tokens
+/// are estimated.
 pub fn lint(
     descriptions: &Descriptions,
     modality: Option<Modality>,
@@ -96,7 +96,7 @@ pub fn lint(
             findings.push(error(class, Some(missing), "missing, though other classes have it"));
         }
         findings.extend(lint_class(class, modality));
-        findings.extend(too_long(class, tokenizer));
+        findings.extend(excess_length(class, tokenizer));
         for other in &descriptions.classes[..index] {
             findings.extend(repetitions(class, other));
         }
@@ -104,7 +104,7 @@ pub fn lint(
     findings
 }
 
-/// What can be said of one class alone: its texts, its side, its modality.
+/// The checks of [`lint()`] that concern a single class.
 pub fn lint_class(class: &Description, modality: Option<Modality>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if class.concepts.is_empty() {
@@ -157,9 +157,9 @@ fn wrong_side(class: &Description) -> Vec<Finding> {
     findings
 }
 
-/// The sides that a sentence names as places, not as parts of other names ("above the left kidney").
+/// The sides that a sentence names as positions, not as parts of names ("above the left kidney").
 fn places(sentence: &str) -> Vec<Laterality> {
-    // A sign of its own ends whatever was begun.
+    // Punctuation ends a phrase.
     let text = sentence.to_lowercase().replace([',', ';', ':', '.', '(', ')'], " . ");
     let words: Vec<&str> = text.split_whitespace().collect();
     let is_place = |index: usize| match words.get(index + 1) {
@@ -204,7 +204,7 @@ fn modality_of_title(title: &str) -> Option<Modality> {
     })
 }
 
-fn too_long(class: &Description, tokenizer: Option<&Tokenizer>) -> Option<Finding> {
+fn excess_length(class: &Description, tokenizer: Option<&Tokenizer>) -> Option<Finding> {
     let text = class.prompt();
     let (count, how) = match tokenizer {
         Some(tokenizer) => (tokenizer.count_tokens(&text), "counted by the vocabulary"),
@@ -214,7 +214,7 @@ fn too_long(class: &Description, tokenizer: Option<&Tokenizer>) -> Option<Findin
     (count > MAX_TOKENS).then(|| error(class, None, &message()))
 }
 
-/// Word pieces of a text, with one token before it and one behind.
+/// Estimated tokens of a text with `[CLS]` and `[SEP]`.
 fn estimated_tokens(text: &str) -> usize {
     let signs = text.chars().filter(|letter| !letter.is_alphanumeric() && !letter.is_whitespace()).count();
     let pieces: usize =
@@ -222,7 +222,7 @@ fn estimated_tokens(text: &str) -> usize {
     2 + signs + pieces
 }
 
-/// What a class repeats of another that stands before it.
+/// Repetitions of an earlier class.
 fn repetitions(class: &Description, other: &Description) -> Vec<Finding> {
     if class.class.to_lowercase() == other.class.to_lowercase() {
         return vec![error(class, None, "described twice")];
@@ -250,7 +250,7 @@ fn repetitions(class: &Description, other: &Description) -> Vec<Finding> {
     pairs.into_iter().filter_map(repeated).collect()
 }
 
-/// Whether two long sentences have all words but one in common, in whatever order.
+/// Whether two long sentences differ by at most one word, in any order.
 fn differ_by_one(one: Vec<String>, mut other: Vec<String>) -> bool {
     let shorter = one.len().min(other.len());
     let mut only_one = 0;

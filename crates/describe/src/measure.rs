@@ -1,4 +1,4 @@
-//! ClassMeasures the classes of one case: where they are, how large, of what form, how bright.
+//! Measures the classes of one case: position, size, shape, intensity.
 
 use bipvl_imaging::{BoundingBox, Connectivity, Volume, connected_components, crop_or_pad, into_ras};
 use nalgebra::{Matrix3, SymmetricEigen, Vector3};
@@ -7,58 +7,45 @@ use ndarray::Array3;
 use crate::{Error, Result};
 use bipvl_data::{Case, Dataset, Modality, read_channels, read_reference};
 
-/// In CT the body is all that is denser: between fat (-100) and the air around and inside (-1000, lung -850).
+/// Body threshold in CT: between fat (-100 HU) and lung (-850 HU) or air (-1000 HU).
 const BODY_ABOVE_HU: f64 = -400.0;
-/// In MR it is all that is brighter than this share of the mean of the voxels that are not zero.
-const BODY_ABOVE_SHARE: f64 = 0.5;
-/// The ends of the body leave out this share of its voxels: a table, an arm, a stray spot.
-const TAIL: f64 = 0.01;
+/// Body threshold in MR, as a fraction of the mean of the nonzero voxels.
+const BODY_ABOVE_FRACTION: f64 = 0.5;
+/// Fraction of the body voxels beyond each of its ends, against tables, arms and stray spots.
+const TAIL_FRACTION: f64 = 0.01;
 const CUBIC_MM_PER_ML: f64 = 1000.0;
 
-/// The measures of one class in one case.
+/// The measures of one class in one case; units and terms as in `ClassStatistics`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ClassMeasures {
     pub(super) volume_ml: f64,
-    /// Longest first: the edges of the box that has the same second moments, along its principal axes.
     pub(super) axis_lengths_mm: [f64; 3],
-    /// The same along the axes of the body: x, y, z.
     pub(super) extents_mm: [f64; 3],
-    /// Its center in the world.
+    /// World coordinates of the center.
     pub(super) center_mm: [f64; 3],
-    /// Where its center is between the left and the right end of the body, the rear and the front, the lower and
-    /// the upper, from 0 to 1.
     pub(super) body_position: [f64; 3],
-    /// Mean intensity, channel by channel.
     pub(super) mean: Vec<f64>,
-    /// By how many standard deviations of the body the mean is above that of the body, channel by channel.
     pub(super) z_score: Vec<f64>,
-    /// Standard deviation of the intensities of the first channel.
     pub(super) std: f64,
-    /// The same as a share of that of the whole body.
     pub(super) relative_std: f64,
-    /// By how much its mean is above that of the voxels that touch it, in the first channel.
     pub(super) contrast: f64,
-    /// The area of its outer faces over that of a ball of its volume: 1 for a ball, more for what is long, flat,
-    /// branched or in pieces.
     pub(super) inverse_sphericity: f64,
-    /// The share of its voxels in its largest connected part.
     pub(super) largest_component_fraction: f64,
 }
 
-/// ClassMeasures every class of a case; nothing where the case does not hold it.
+/// Measures every class of a case; `None` for classes that it does not contain.
 ///
 /// # Errors
 ///
-/// When a file cannot be read, the case has no labels, or its files have different grids.
+/// If a file cannot be read, the case has no labels, or image and labels have different grids.
 pub(super) fn measure_case(dataset: &Dataset, case: &Case) -> Result<Vec<Option<ClassMeasures>>> {
     let channels = read_channels(&case.images)?;
     let Some(path) = &case.labels else {
-        return Err(Error::content(&case.images[0], "labels to measure", "none"));
+        return Err(Error::NoLabels { path: case.images[0].clone() });
     };
     let labels = read_reference(path, dataset.label_schema.remap())?;
     if !labels.grid().approx_eq(channels[0].grid()) {
-        let expected = format!("the grid of {}", case.images[0].display());
-        return Err(Error::content(path, expected, "another one"));
+        return Err(Error::GridMismatch { labels: path.clone(), image: case.images[0].clone() });
     }
     let channels: Vec<Volume<f32>> = channels.into_iter().map(into_ras).collect();
     let labels = into_ras(labels);
@@ -80,7 +67,7 @@ fn labels_of_classes(dataset: &Dataset) -> Vec<Vec<u16>> {
     dataset.label_schema.label_sets().into_iter().map(<[u16]>::to_vec).collect()
 }
 
-/// ClassMeasures what a mask shows of the channels. All were cut out of the volume at the voxel `start`.
+/// Measures a mask and the channels below it, all cropped from the volume at voxel `start`.
 fn measure_class(
     channels: &[Volume<f32>],
     mask: &Volume<bool>,
@@ -112,12 +99,12 @@ fn measure_class(
     }
 }
 
-/// What the voxels of a class say without their intensities.
+/// Geometry of a mask, without intensities.
 struct MaskGeometry {
     volume_mm3: f64,
-    /// Index of the voxel, with fractions.
+    /// Centroid in voxel coordinates.
     center: Vector3<f64>,
-    /// Of world positions, in mm²; each voxel counts as the box that it is, not as a point.
+    /// Covariance of world positions in mm², with each voxel as a cuboid.
     covariance: Matrix3<f64>,
     faces_mm2: f64,
 }
@@ -155,24 +142,24 @@ impl MaskGeometry {
         lengths
     }
 
-    /// The faces of voxels overstate a curved surface: those of a ball have half as much again as the ball.
+    /// Surface area over that of a ball of equal volume. Voxel faces overestimate a ball's surface by half, hence 1.5.
     fn inverse_sphericity(&self) -> f64 {
         let radius = (self.volume_mm3 * 3.0 / (4.0 * std::f64::consts::PI)).cbrt();
         self.faces_mm2 / (1.5 * 4.0 * std::f64::consts::PI * radius.powi(2))
     }
 }
 
-/// The edge of a box whose points have this variance along it.
+/// The edge length of a cuboid with this variance along the edge.
 fn box_edge(variance: f64) -> f64 {
     (12.0 * variance.max(0.0)).sqrt()
 }
 
-/// The part of a scan that is not air.
+/// The non-air region of a scan.
 struct Body {
-    /// Voxel indices.
+    /// Bounds in voxel indices.
     low: [f64; 3],
     high: [f64; 3],
-    /// Mean and standard deviation, channel by channel.
+    /// Mean and standard deviation per channel.
     moments: Vec<[f64; 2]>,
 }
 
@@ -181,7 +168,7 @@ impl Body {
         let first = &channels[0];
         let threshold = match modality {
             Modality::Ct => BODY_ABOVE_HU,
-            Modality::Mr => BODY_ABOVE_SHARE * mean_of_nonzero(first.voxels()),
+            Modality::Mr => BODY_ABOVE_FRACTION * mean_of_nonzero(first.voxels()),
         };
         let mask = first.map(|intensity| f64::from(*intensity) > threshold);
         let is_empty = !mask.voxels().iter().any(|is_inside| *is_inside);
@@ -210,13 +197,13 @@ fn mean_of_nonzero(voxels: &Array3<f32>) -> f64 {
     sum / f64::max(count, 1.0)
 }
 
-/// The indices along an axis between which a mask lies, but for its tails.
+/// The bounds of a mask along an axis, without its tails.
 fn ends(mask: &Array3<bool>, axis: usize) -> [f64; 2] {
     let mut counts = vec![0_usize; mask.shape()[axis]];
     for ((x, y, z), _) in mask.indexed_iter().filter(|(_, is_inside)| **is_inside) {
         counts[[x, y, z][axis]] += 1;
     }
-    let tail = TAIL * counts.iter().sum::<usize>() as f64;
+    let tail = TAIL_FRACTION * counts.iter().sum::<usize>() as f64;
     let beyond = |counts: &mut dyn Iterator<Item = usize>| {
         let mut total = 0;
         counts
@@ -231,7 +218,7 @@ fn ends(mask: &Array3<bool>, axis: usize) -> [f64; 2] {
     [low as f64, high as f64]
 }
 
-/// Mean and population standard deviation of the intensities inside a mask.
+/// Mean and population standard deviation of the intensities in a mask.
 fn moments(channel: &Volume<f32>, mask: &Volume<bool>) -> [f64; 2] {
     let values = || inside(mask).map(|voxel| f64::from(channel.voxels()[voxel]));
     let count = values().count().max(1) as f64;
@@ -240,7 +227,7 @@ fn moments(channel: &Volume<f32>, mask: &Volume<bool>) -> [f64; 2] {
     [mean, variance.sqrt()]
 }
 
-/// The mean intensity across the outer faces of a mask; none where it fills the volume.
+/// Mean intensity across the outer faces of a mask; `None` if it fills the volume.
 fn neighbors(channel: &Volume<f32>, mask: &Volume<bool>) -> Option<f64> {
     let voxels = mask.voxels();
     let (mut sum, mut count) = (0.0, 0.0);
@@ -259,7 +246,7 @@ fn inside(mask: &Volume<bool>) -> impl Iterator<Item = [usize; 3]> {
     mask.voxels().indexed_iter().filter(|(_, is_inside)| **is_inside).map(|((x, y, z), _)| [x, y, z])
 }
 
-/// The six voxels that share a face with one, each with the axis across that face; none beyond the volume.
+/// The six face neighbors of a voxel with the axis across the face; `None` beyond the volume.
 fn around(voxel: [usize; 3], shape: [usize; 3]) -> impl Iterator<Item = (usize, Option<[usize; 3]>)> {
     (0..6).map(move |face| {
         let (axis, step) = (face / 2, if face % 2 == 0 { -1 } else { 1 });

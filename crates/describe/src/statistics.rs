@@ -1,97 +1,105 @@
-//! The measures of all classes over the cases of a data set: medians, and who is where beside whom.
+//! Label statistics of a data set: medians of the class measures over cases, and relative positions.
+
+use std::ops::ControlFlow;
 
 use super::measure::{ClassMeasures, measure_case};
 use crate::{Error, Result};
 use bipvl_data::{Case, Dataset, Modality};
 
-/// A direction is taken when so large a share of the cases agrees on it.
+/// Share of the cases that must agree on the direction of a relative position.
 const AGREEMENT: f64 = 0.75;
 
-/// What was measured in the cases of a data set.
+/// Statistics of the labeled cases of a data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DatasetStatistics {
-    /// What the volumes were taken with.
+    /// Imaging modality.
     pub modality: Modality,
-    /// The names of the channels.
+    /// Names of the channels.
     pub channels: Vec<String>,
-    /// How many cases were measured.
+    /// Number of measured cases.
     pub num_cases: usize,
-    /// One for each class of the data set; none where no measured case holds it.
+    /// By class; `None` if no measured case contains the class.
     pub classes: Vec<Option<ClassStatistics>>,
 }
 
-/// Medians over the cases that hold a class.
+/// Medians over the cases that contain a class. Terms follow the IBSI reference manual.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassStatistics {
-    /// The name of the class.
+    /// The class name.
     pub class: String,
-    /// How many of the measured cases hold it.
+    /// Number of measured cases that contain the class.
     pub num_cases: usize,
-    /// Its volume.
+    /// Volume.
     pub volume_ml: f64,
-    /// Along its principal axes, longest first: the edges of the box with the same second moments.
+    /// Edges, longest first, of the cuboid with the same second moments along the principal axes.
     pub axis_lengths_mm: [f64; 3],
     /// The same along x, y, z.
     pub extents_mm: [f64; 3],
-    /// Where its center lies between the ends of the body along x, y, z: 0 is left, rear, low; 1 the contrary.
+    /// Center relative to the body along x, y, z, from 0 (left, posterior, inferior) to 1.
     pub body_position: [f64; 3],
-    /// Mean intensity, channel by channel; HU in CT.
+    /// Mean intensity per channel, in HU for CT.
     pub mean: Vec<f64>,
-    /// By how many standard deviations of the body the mean is above the body's, channel by channel.
+    /// Mean intensity per channel as a z-score with respect to the body.
     pub z_score: Vec<f64>,
-    /// Standard deviation of its intensities in the first channel.
+    /// Standard deviation of the intensity in the first channel.
     pub std: f64,
-    /// The same as a share of that of the whole body.
+    /// [`Self::std`] as a fraction of that of the body.
     pub relative_std: f64,
-    /// By how much its mean is above that of the voxels around it, in the first channel.
+    /// Difference of the means of the class and of the adjacent voxels, in the first channel.
     pub contrast: f64,
-    /// The area of its outer faces over that of a ball of its volume.
+    /// 1 / sphericity: surface area over that of a ball of equal volume; 1 for a ball.
     pub inverse_sphericity: f64,
-    /// The share of its voxels in its largest connected part.
+    /// Fraction of the voxels in the largest connected component.
     pub largest_component_fraction: f64,
-    /// Where the other classes are, nearest first, as far as most cases agree.
+    /// Positions relative to other classes, nearest first, where most cases agree.
     pub neighbors: Vec<RelativePosition>,
 }
 
-/// Where a class is as seen from another.
+/// The position of a class relative to another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RelativePosition {
-    /// The other class, as an index.
+    /// Index of the other class.
     pub reference: usize,
-    /// The axis along which their centers are farthest apart: 0, 1, 2 for x, y, z.
+    /// Axis with the largest distance of the centers: 0, 1, 2 for x, y, z.
     pub axis: usize,
-    /// From the center of the other to the center of this along that axis.
+    /// Signed distance along that axis, from the center of the other class to that of this one.
     pub offset_mm: f64,
 }
 
 impl DatasetStatistics {
-    /// ClassMeasures at most `max_cases` cases with labels, evenly spaced in the list; `on_case` is told of each before it is read.
+    /// Measures at most `max_cases` labeled cases, evenly spaced in the list. `on_case` is called before each one and
+    /// can cancel.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read, the files of a case have different grids, or there is no case with labels.
-    pub fn measure(dataset: &Dataset, max_cases: usize, mut on_case: impl FnMut(&Case)) -> Result<Self> {
+    /// If a file cannot be read, image and labels of a case have different grids, no case has labels, or
+    /// [`Error::Cancelled`].
+    pub fn measure(
+        dataset: &Dataset,
+        max_cases: usize,
+        mut on_case: impl FnMut(&Case) -> ControlFlow<()>,
+    ) -> Result<Self> {
         let labeled: Vec<&Case> = dataset.cases.iter().filter(|case| case.labels.is_some()).collect();
         let num_cases = labeled.len().min(max_cases);
         if num_cases == 0 {
-            return Err(Error::content(&dataset.root, "cases with labels to measure", "none"));
+            return Err(Error::NoLabels { path: dataset.root.clone() });
         }
-        let chosen = (0..num_cases).map(|index| labeled[index * labeled.len() / num_cases]);
-        let measured: Vec<Vec<Option<ClassMeasures>>> = chosen
-            .map(|case| {
-                on_case(case);
-                measure_case(dataset, case)
+        let selected = (0..num_cases).map(|index| labeled[index * labeled.len() / num_cases]);
+        let measured: Vec<Vec<Option<ClassMeasures>>> = selected
+            .map(|case| match on_case(case) {
+                ControlFlow::Continue(()) => measure_case(dataset, case),
+                ControlFlow::Break(()) => Err(Error::Cancelled),
             })
             .collect::<Result<_>>()?;
         let classes = dataset.label_schema.classes().iter().enumerate();
         let classes =
-            classes.map(|(index, class)| ClassStatistics::of(&class.name, index, &measured)).collect();
+            classes.map(|(index, class)| ClassStatistics::new(&class.name, index, &measured)).collect();
         Ok(Self { modality: dataset.modality, channels: dataset.channels.clone(), num_cases, classes })
     }
 }
 
 impl ClassStatistics {
-    fn of(class: &str, index: usize, cases: &[Vec<Option<ClassMeasures>>]) -> Option<Self> {
+    fn new(class: &str, index: usize, cases: &[Vec<Option<ClassMeasures>>]) -> Option<Self> {
         let own: Vec<&ClassMeasures> = cases.iter().filter_map(|case| case[index].as_ref()).collect();
         if own.is_empty() {
             return None;
@@ -117,40 +125,41 @@ impl ClassStatistics {
     }
 }
 
+/// The positions of a class relative to all others, nearest first.
 fn neighbors(index: usize, cases: &[Vec<Option<ClassMeasures>>]) -> Vec<RelativePosition> {
     let num_classes = cases.first().map_or(0, Vec::len);
-    let mut found: Vec<(f64, RelativePosition)> = (0..num_classes)
+    let mut positions: Vec<(f64, RelativePosition)> = (0..num_classes)
         .filter(|other| *other != index)
         .filter_map(|other| {
-            let steps: Vec<[f64; 3]> = cases
+            let offsets: Vec<[f64; 3]> = cases
                 .iter()
                 .filter_map(|case| {
                     let (own, other) = (case[index].as_ref()?, case[other].as_ref()?);
                     Some(std::array::from_fn(|axis| own.center_mm[axis] - other.center_mm[axis]))
                 })
                 .collect();
-            offset(other, &steps)
+            relative_position(other, &offsets)
         })
         .collect();
-    found.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-    found.into_iter().map(|(_, offset)| offset).collect()
+    positions.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    positions.into_iter().map(|(_, position)| position).collect()
 }
 
-/// The main direction of several steps and their median length, where most of them agree.
-fn offset(from: usize, steps: &[[f64; 3]]) -> Option<(f64, RelativePosition)> {
-    let along = |axis: usize| median(steps.iter().map(|step| step[axis]).collect());
-    if steps.is_empty() {
+/// Median distance and dominant direction of offsets, if enough cases agree on the direction.
+fn relative_position(reference: usize, offsets: &[[f64; 3]]) -> Option<(f64, RelativePosition)> {
+    let along = |axis: usize| median(offsets.iter().map(|offset| offset[axis]).collect());
+    if offsets.is_empty() {
         return None;
     }
-    let middle = [along(0), along(1), along(2)];
-    let axis = (0..3).max_by(|one, other| middle[*one].abs().total_cmp(&middle[*other].abs()))?;
-    let agree = steps.iter().filter(|step| step[axis] * middle[axis] > 0.0).count();
-    let distance = middle.iter().map(|mm| mm * mm).sum::<f64>().sqrt();
-    (agree as f64 >= AGREEMENT * steps.len() as f64 && middle[axis] != 0.0)
-        .then_some((distance, RelativePosition { reference: from, axis, offset_mm: middle[axis] }))
+    let medians = [along(0), along(1), along(2)];
+    let axis = (0..3).max_by(|one, other| medians[*one].abs().total_cmp(&medians[*other].abs()))?;
+    let agree = offsets.iter().filter(|offset| offset[axis] * medians[axis] > 0.0).count();
+    let distance = medians.iter().map(|mm| mm * mm).sum::<f64>().sqrt();
+    (agree as f64 >= AGREEMENT * offsets.len() as f64 && medians[axis] != 0.0)
+        .then_some((distance, RelativePosition { reference, axis, offset_mm: medians[axis] }))
 }
 
-/// The value in the middle, or the mean of the two there.
+/// The median; of an even count the mean of the middle two.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
@@ -162,17 +171,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_of_an_even_number_lies_between_the_middle_two() {
+    fn the_median_of_an_even_count_is_the_mean_of_the_middle_two() {
         assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(vec![9.0, 1.0, 2.0, 3.0]), 2.5);
     }
 
     #[test]
-    fn a_direction_needs_three_cases_of_four() {
+    fn a_direction_needs_agreement_of_three_quarters() {
         let [left, right] = [[-5.0, 1.0, 0.0], [5.0, 1.0, 0.0]];
-        let (distance, found) = offset(7, &[right, right, left, right]).unwrap();
+        let (distance, found) = relative_position(7, &[right, right, left, right]).unwrap();
         assert_eq!(found, RelativePosition { reference: 7, axis: 0, offset_mm: 5.0 });
         assert!((distance - 26.0_f64.sqrt()).abs() < 1e-12);
-        assert_eq!(offset(7, &[right, right, right, left, left]), None);
+        assert_eq!(relative_position(7, &[right, right, right, left, left]), None);
     }
 }

@@ -1,41 +1,41 @@
-//! Puts what was measured in words, by rules.
+//! Sentences from label statistics, by template.
 
 use super::{ClassStatistics, DatasetStatistics, RelativePosition, prompt_title};
 use bipvl_data::Modality;
 use bipvl_text::{ClassName, Concept, Description};
 
-/// Volumes in ml below which a class is so large.
+/// Upper volume limits in ml.
 const SIZES: [(f64, &str); 4] =
     [(1.0, "very small"), (10.0, "small"), (100.0, "medium-sized"), (1000.0, "large")];
-/// Ratios of lengths along principal axes.
+/// Ratios of principal axis lengths.
 const ROUND: f64 = 1.3;
 const LONG: f64 = 2.0;
 const VERY_LONG: f64 = 3.5;
-/// How far from the middle of the body something is on a side, as a share of the body's width.
+/// Distance from the body's middle beyond which a class is on a side, as a fraction of the body's width.
 const OFF_CENTER: f64 = 0.1;
-/// Of the standard deviation of the body.
-const LEVEL: f64 = 0.25;
-const STRONG_LEVEL: f64 = 1.0;
-/// Of the spread of a class.
+/// Limits of z-scores.
+const BRIGHT: f64 = 0.25;
+const MUCH_BRIGHTER: f64 = 1.0;
+/// Limits of contrast over standard deviation.
 const SIMILAR: f64 = 0.5;
 const CLEAR: f64 = 1.5;
-/// The area of the outer faces over that of a ball.
+/// Limits of 1 / sphericity.
 const SMOOTH: f64 = 1.25;
 const UNEVEN: f64 = 1.8;
-/// Share of the voxels in the largest part, from which on a class is in one piece.
+/// Fraction of the largest component from which a class is in one piece.
 const ONE_PIECE: f64 = 0.95;
-/// Spread of a class over that of the body.
+/// Limits of the relative standard deviation.
 const EVEN: f64 = 0.15;
 const MIXED: f64 = 0.4;
-/// Of other classes a location names.
-const MAX_RELATIONS: usize = 2;
+/// Maximum number of neighbors in a location.
+const MAX_NEIGHBORS: usize = 2;
 
 impl DatasetStatistics {
-    /// The description of a class in words; none where no measured case holds it.
+    /// Renders the description of a class; `None` if no measured case contains it.
     ///
     /// # Panics
     ///
-    /// When there is no class of that index.
+    /// If the class index is out of range.
     pub fn describe(&self, class: usize) -> Option<Description> {
         let own = self.classes[class].as_ref()?;
         let sentences = [
@@ -54,20 +54,20 @@ impl DatasetStatistics {
 
     fn location(&self, own: &ClassStatistics) -> String {
         let [x, y, z] = own.body_position;
-        let side = part(
+        let side = grade(
             x,
             0.5 - OFF_CENTER,
             0.5 + OFF_CENTER,
             ["on the left side", "near the midline", "on the right side"],
         );
-        let depth = part(
+        let depth = grade(
             y,
             0.5 - OFF_CENTER,
             0.5 + OFF_CENTER,
             ["toward the back", "midway from back to front", "toward the front"],
         );
-        let third = part(z, 1.0 / 3.0, 2.0 / 3.0, ["lower", "middle", "upper"]);
-        let relations = own.neighbors.iter().take(MAX_RELATIONS).map(|position| self.relation(position));
+        let third = grade(z, 1.0 / 3.0, 2.0 / 3.0, ["lower", "middle", "upper"]);
+        let relations = own.neighbors.iter().take(MAX_NEIGHBORS).map(|position| self.relation(position));
         let relations: Vec<String> = relations.collect();
         let relations =
             if relations.is_empty() { String::new() } else { format!(", {}", relations.join(" and ")) };
@@ -85,7 +85,7 @@ impl DatasetStatistics {
 
     fn appearance(&self, class: usize, own: &ClassStatistics) -> String {
         if self.modality == Modality::Mr && self.channels.len() > 1 {
-            return self.levels(own);
+            return self.channel_brightness(own);
         }
         let (high, low, same) = match self.modality {
             Modality::Ct => ("denser than", "less dense than", "about as dense as"),
@@ -107,18 +107,18 @@ impl DatasetStatistics {
         }
         let level = match self.modality {
             Modality::Ct => format!("has a mean density of about {} HU", rounded(own.mean[0])),
-            Modality::Mr => format!("is {} the average of the scan", level_in_words(own.z_score[0])),
+            Modality::Mr => format!("is {} the average of the scan", brightness_phrase(own.z_score[0])),
         };
         let parts: Vec<String> = [level].into_iter().chain(clauses).collect();
         format!("{} {}.", the(own), parts.join(", "))
     }
 
-    /// How bright it is channel by channel.
-    fn levels(&self, own: &ClassStatistics) -> String {
+    /// The brightness in each channel.
+    fn channel_brightness(&self, own: &ClassStatistics) -> String {
         let groups = [
-            ("bright", LEVEL, f64::INFINITY),
-            ("medium gray", -LEVEL, LEVEL),
-            ("dark", f64::NEG_INFINITY, -LEVEL),
+            ("bright", BRIGHT, f64::INFINITY),
+            ("medium gray", -BRIGHT, BRIGHT),
+            ("dark", f64::NEG_INFINITY, -BRIGHT),
         ];
         let clauses = groups.iter().filter_map(|(word, low, high)| {
             let channels = self.channels.iter().zip(&own.z_score);
@@ -133,7 +133,7 @@ impl DatasetStatistics {
     }
 
     fn contour(&self, own: &ClassStatistics) -> String {
-        let outline = part(
+        let outline = grade(
             own.inverse_sphericity,
             SMOOTH,
             UNEVEN,
@@ -157,7 +157,7 @@ impl DatasetStatistics {
     }
 
     fn texture(&self, class: usize, own: &ClassStatistics) -> String {
-        let word = part(own.relative_std, EVEN, MIXED, ["even", "moderately mixed", "strongly mixed"]);
+        let word = grade(own.relative_std, EVEN, MIXED, ["even", "moderately mixed", "strongly mixed"]);
         let amount = match self.modality {
             Modality::Ct => format!("vary by about {} HU", rounded(own.std)),
             Modality::Mr => {
@@ -205,8 +205,8 @@ fn largest(extents: [f64; 3], is_better: fn(f64, f64) -> bool) -> usize {
     (1..3).fold(0, |best, axis| if is_better(extents[axis], extents[best]) { axis } else { best })
 }
 
-/// One of three words, by where a value lies.
-fn part(value: f64, low: f64, high: f64, words: [&'static str; 3]) -> &'static str {
+/// The word for a value below `low`, in between, or from `high` on.
+fn grade(value: f64, low: f64, high: f64, words: [&'static str; 3]) -> &'static str {
     if value < low {
         words[0]
     } else if value < high {
@@ -216,12 +216,12 @@ fn part(value: f64, low: f64, high: f64, words: [&'static str; 3]) -> &'static s
     }
 }
 
-fn level_in_words(level: f64) -> &'static str {
+fn brightness_phrase(level: f64) -> &'static str {
     match level {
-        level if level >= STRONG_LEVEL => "much brighter than",
-        level if level >= LEVEL => "brighter than",
-        level if level > -LEVEL => "about as bright as",
-        level if level > -STRONG_LEVEL => "darker than",
+        level if level >= MUCH_BRIGHTER => "much brighter than",
+        level if level >= BRIGHT => "brighter than",
+        level if level > -BRIGHT => "about as bright as",
+        level if level > -MUCH_BRIGHTER => "darker than",
         _ => "much darker than",
     }
 }
@@ -234,7 +234,7 @@ fn the(class: &ClassStatistics) -> String {
     format!("The {}", ClassName::parse(&class.class).to_phrase())
 }
 
-/// A number with about two digits that count.
+/// A number with about two significant digits.
 fn rounded(value: f64) -> String {
     match value.abs() {
         size if size < 0.005 => "0".to_owned(),

@@ -1,10 +1,12 @@
 //! Descriptions from knowledge and from measures, and what the linter finds.
 
-use std::{fs, path::Path};
+use std::{fs, ops::ControlFlow, path::Path};
 
 use bipvl::{
     data::{Dataset, Modality},
-    describe::{ClassStatistics, DatasetStatistics, RelativePosition, Severity, builtin_description, lint},
+    describe::{
+        ClassStatistics, DatasetStatistics, Error, RelativePosition, Severity, builtin_description, lint,
+    },
     text::{Concept, Description, Descriptions, PAPER_CONCEPTS, Tokenizer},
 };
 use bipvl_imaging::{Grid, LabelMap, Orientation, Volume, reorient};
@@ -70,7 +72,7 @@ fn dataset(cases: &[(Array3<f32>, Array3<u16>)], orientation: &str) -> (TempDir,
 
 fn measured(cases: &[(Array3<f32>, Array3<u16>)], orientation: &str) -> DatasetStatistics {
     let (_folder, dataset) = dataset(cases, orientation);
-    DatasetStatistics::measure(&dataset, 100, |_| {}).unwrap()
+    DatasetStatistics::measure(&dataset, 100, |_| ControlFlow::Continue(())).unwrap()
 }
 
 fn close(found: &[f64], expected: &[f64]) {
@@ -156,7 +158,11 @@ fn few_cases_are_spread_over_the_list() {
     let cases: Vec<_> = (0..5).map(|_| draw(true, false, 4)).collect();
     let (_folder, dataset) = dataset(&cases, "RAS");
     let mut ids = Vec::new();
-    let statistics = DatasetStatistics::measure(&dataset, 2, |case| ids.push(case.id.clone())).unwrap();
+    let statistics = DatasetStatistics::measure(&dataset, 2, |case| {
+        ids.push(case.id.clone());
+        ControlFlow::Continue(())
+    })
+    .unwrap();
     assert_eq!((statistics.num_cases, ids), (2, vec!["case_0".to_owned(), "case_2".to_owned()]));
 }
 
@@ -166,8 +172,13 @@ fn labels_on_another_grid_are_refused() {
     let (_, labels) = draw(true, false, 4);
     let path = folder.path().join("labelsTr/case_0.nii");
     bipvl_imaging::write(&path, &LabelMap::new(labels, Grid::with_spacing(SHAPE, [1.0; 3]))).unwrap();
-    let message = DatasetStatistics::measure(&dataset, 1, |_| {}).unwrap_err().to_string();
-    assert!(message.contains("labelsTr/case_0.nii: expected the grid of"), "{message}");
+    let error = DatasetStatistics::measure(&dataset, 1, |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(
+        matches!(&error, Error::GridMismatch { labels, .. } if labels.ends_with("labelsTr/case_0.nii")),
+        "{error}"
+    );
+    let cancelled = DatasetStatistics::measure(&dataset, 1, |_| ControlFlow::Break(()));
+    assert!(matches!(cancelled, Err(Error::Cancelled)));
 }
 
 fn sentences(description: &Description) -> Vec<&str> {
@@ -488,7 +499,9 @@ fn the_estimate_of_tokens_is_rarely_too_low() {
 #[test]
 fn the_hippocampus_set_is_measured() {
     let Some(data) = real_data("msd-hippocampus") else { return };
-    let statistics = DatasetStatistics::measure(&Dataset::open(&data).unwrap(), 10, |_| {}).unwrap();
+    let statistics =
+        DatasetStatistics::measure(&Dataset::open(&data).unwrap(), 10, |_| ControlFlow::Continue(()))
+            .unwrap();
     // The front part is in front of the rear part.
     let [front, rear] = [0, 1].map(|class| &statistics.classes[class].as_ref().unwrap().neighbors[0]);
     assert!(

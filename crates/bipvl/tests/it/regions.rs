@@ -133,7 +133,7 @@ fn regions_are_counted_and_measured_as_unions_of_their_labels() {
     let twice = "regions = { all = [2, 1], again = [1] }\nlabels = [1, 2]\nremap = [{ from = 4, to = 1 }]";
     assert_eq!(counts(&overridden(&folder, twice).unwrap()).1, [(4, "all, again".to_owned(), 24)]);
 
-    let statistics = DatasetStatistics::measure(&nested, 1, |_| {}).unwrap();
+    let statistics = DatasetStatistics::measure(&nested, 1, |_| std::ops::ControlFlow::Continue(())).unwrap();
     let volumes = statistics.classes.iter().map(|class| (class.as_ref().unwrap().volume_ml * 1000.0).round());
     assert_eq!(volumes.collect::<Vec<_>>(), [69.0, 45.0]);
 }
