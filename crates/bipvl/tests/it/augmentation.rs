@@ -150,7 +150,7 @@ fn numbers_that_make_no_augmentation_are_refused() {
     ];
     for config in faulty {
         let message = config.check(path).unwrap_err().to_string();
-        assert!(message.starts_with("run.toml: expected"), "{message}");
+        assert!(message.starts_with("run.toml: `train.augment."), "{message}");
     }
 }
 

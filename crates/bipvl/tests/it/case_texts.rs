@@ -181,7 +181,7 @@ fn case_descriptions_are_found_beside_the_image_folder() {
 
     write(folder.path(), "descriptionsTr/case_1.toml", &class("box", "Here."));
     let message = Dataset::open(&dataset.root).unwrap_err().to_string();
-    assert!(message.contains("case_1.toml: expected descriptions named after a case"), "{message}");
+    assert!(message.contains("case_1.toml: no case has the id"), "{message}");
 }
 
 #[test]

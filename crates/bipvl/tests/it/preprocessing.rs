@@ -155,14 +155,17 @@ fn faulty_cases_are_refused_by_name() {
 
     drawn::write_labels(&other, drawn::labels().mapv(|label| label * 2), [1.0; 3]);
     let message = refusal(&dataset, &Case { labels: Some(other), ..case.clone() });
-    assert!(message.contains("other.nii.gz") && message.ends_with("found 2"), "{message}");
+    assert!(
+        message.contains("other.nii.gz") && message.contains("label 2 (45 voxels) is not defined"),
+        "{message}"
+    );
 
     let message = refusal(&dataset, &Case { labels: None, ..case.clone() });
     assert!(message.contains("labels"), "{message}");
 
     let channels = vec!["T1".to_owned(), "T2".to_owned()];
     let message = refusal(&Dataset { channels, ..dataset.clone() }, case);
-    assert!(message.contains("2 channels (T1, T2), found 1"), "{message}");
+    assert!(message.contains("has 1 channels; it needs 2 (T1, T2)"), "{message}");
 }
 
 #[test]
@@ -197,7 +200,7 @@ fn numbers_that_make_no_recipe_are_refused() {
     ];
     for recipe in faulty {
         let message = recipe.check(path).unwrap_err().to_string();
-        assert!(message.starts_with("run.toml: expected"), "{message}");
+        assert!(message.starts_with("run.toml: `preprocess."), "{message}");
     }
 }
 

@@ -142,7 +142,7 @@ fn a_case_without_a_reference_or_on_another_grid_is_refused_by_name() {
     let moved = folder.path().join("moved.nii.gz");
     drawn::write_labels(&moved, drawn::labels(), [1.0, 1.0, 2.0]);
     let moved = Case { labels: Some(moved), ..dataset.cases[0].clone() };
-    assert!(refusal(&moved).contains("moved.nii.gz: expected the grid of "));
+    assert!(refusal(&moved).contains("moved.nii.gz: not on the grid of "));
     let none = Case { labels: Some(folder.path().join("none.nii.gz")), ..dataset.cases[0].clone() };
     assert!(refusal(&none).contains("none.nii.gz: "));
 }

@@ -3,13 +3,15 @@
 use std::fs;
 
 use bipvl_data::{Layout, Modality};
+use bipvl_imaging::formats::ENDINGS;
 use serde_json::json;
 
 use crate::folder::{Folder, image, labels, manifest};
 
 #[test]
 fn files_are_in_any_format_and_case_that_the_manifest_names() {
-    for ending in [".nii", ".nii.gz", ".nrrd", ".mha"] {
+    let single_files = |ending: &&str| [".nii", ".nii.gz", ".nrrd", ".mha"].contains(ending);
+    for ending in ENDINGS.iter().map(|(ending, _)| *ending).filter(single_files) {
         let folder = Folder::nnunet(0);
         let mut manifest = manifest();
         manifest["file_ending"] = ending.into();

@@ -51,7 +51,8 @@ fn a_class_in_no_training_case_is_named_with_the_fold() {
     assert_eq!((report.split, &report.warnings[..]), (Some([4, 1, 0]), &[warning][..]));
 
     let dataset = folder.open().unwrap();
-    let preprocess = PreprocessConfig::for_modality(dataset.modality, [4; 3]);
+    let preprocess =
+        PreprocessConfig { spacing: None, ..PreprocessConfig::for_modality(dataset.modality, [4; 3]) };
     let missing = |cases: &[bipvl_data::Case]| {
         let cached = build_cache(&folder.path("cache"), &preprocess, &dataset, cases, &|_| ()).unwrap();
         classes_without_voxels(&cached, &dataset.label_schema)
