@@ -54,8 +54,8 @@ pub use formats::{
 pub use grid::{Affine, Grid, GridMismatch, InvalidResampling, MAX_VOXELS};
 pub use grid_mapping::{GridMapping, LinearWeight};
 pub use label_schema::{
-    ClassRelation, CodedConcept, IGNORE_INDEX, LabelClass, LabelRemap, LabelSchema, LabelSchemaError,
-    LabelSchemaSpec, MAX_LABELS, apply_remap,
+    ClassRelation, IGNORE_INDEX, LabelClass, LabelRemap, LabelSchema, LabelSchemaError, LabelSchemaSpec,
+    MAX_LABELS, apply_remap,
 };
 pub use orient::{InvalidOrientation, Orientation, into_ras, reorient, reorient_like, to_ras};
 pub use resample::{PaddingMode, resample, resample_labels};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ndarray::Zip;
+use serde::{Deserialize, Serialize};
 
 use crate::{Grid, Header, LabelMap, NiftiForms, Result, Volume, WriteOptions, write_with};
 
@@ -38,8 +39,9 @@ pub struct Segment {
     pub code: Option<Code>,
 }
 
-/// A code of a terminology, as a DICOM code sequence stores it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A code of a terminology, as a DICOM code sequence stores it (PS3.3, section 8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Code {
     /// Coding scheme designator, such as `SCT` for SNOMED CT.
     pub scheme: String,

@@ -12,7 +12,7 @@ pub use spec::LabelSchemaSpec;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::LabelMap;
+use crate::{Code, LabelMap};
 
 /// Channel indices are stored in a byte, in which 0 is background and [`IGNORE_INDEX`] is reserved.
 pub const MAX_LABELS: usize = 254;
@@ -30,19 +30,7 @@ pub struct LabelClass {
     /// The label that predictions write; 0 writes background.
     pub output_label: u16,
     /// The class in a terminology, where known.
-    pub code: Option<CodedConcept>,
-}
-
-/// An entry of a terminology, as DICOM encodes it (PS3.3, section 8).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CodedConcept {
-    /// Coding scheme designator, e.g. `SCT` for SNOMED CT.
-    pub scheme: String,
-    /// Code value, e.g. `10200004`.
-    pub value: String,
-    /// Code meaning, e.g. `Liver`.
-    pub meaning: String,
+    pub code: Option<Code>,
 }
 
 /// Whether a voxel can belong to several classes.

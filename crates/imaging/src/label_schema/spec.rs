@@ -3,7 +3,8 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{CodedConcept, LabelRemap, LabelSchema, LabelSchemaError};
+use super::{LabelRemap, LabelSchema, LabelSchemaError};
+use crate::Code;
 
 /// The keys of a label schema; in a user's configuration, what is absent follows from the data set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ pub struct LabelSchemaSpec {
     pub remap: Vec<LabelRemap>,
     /// Classes in a terminology, by name.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
-    pub codes: IndexMap<String, CodedConcept>,
+    pub codes: IndexMap<String, Code>,
 }
 
 impl LabelSchemaSpec {
@@ -63,7 +64,7 @@ impl LabelSchema {
     /// # Errors
     ///
     /// When there is no class of a name.
-    pub fn with_codes(mut self, codes: IndexMap<String, CodedConcept>) -> Result<Self, LabelSchemaError> {
+    pub fn with_codes(mut self, codes: IndexMap<String, Code>) -> Result<Self, LabelSchemaError> {
         for (name, code) in codes {
             match self.classes.iter_mut().find(|class| class.name == name) {
                 Some(class) => class.code = Some(code),

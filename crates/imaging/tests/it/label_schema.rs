@@ -1,7 +1,7 @@
 //! Classes, labels and logit channels.
 
 use bipvl_imaging::{
-    CodedConcept, Grid, IGNORE_INDEX, LabelMap, LabelRemap, LabelSchema, LabelSchemaError, LabelSchemaSpec,
+    Code, Grid, IGNORE_INDEX, LabelMap, LabelRemap, LabelSchema, LabelSchemaError, LabelSchemaSpec,
     apply_remap,
 };
 use ndarray::Array3;
@@ -161,7 +161,7 @@ fn remapped_labels_must_be_free_and_lead_to_a_class() {
 fn a_schema_is_readable_toml_and_comes_back_the_same() {
     let exclusive = exclusive().with_ignore(Some(9)).unwrap();
     let exclusive = exclusive.with_remap(vec![LabelRemap { from: 5, to: 4 }]).unwrap();
-    let code = CodedConcept { scheme: "SCT".into(), value: "10200004".into(), meaning: "Liver".into() };
+    let code = Code { scheme: "SCT".into(), value: "10200004".into(), meaning: "Liver".into() };
     let exclusive = exclusive.with_codes([("liver".to_owned(), code)].into_iter().collect()).unwrap();
     let text = toml::to_string(&exclusive).unwrap();
     assert!(text.contains("[classes]\nliver = 7\nspleen = 4\n"), "{text}");
