@@ -3,6 +3,8 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use crate::FileError;
 
 /// Writes `bytes` to `path` atomically: readers see the old file or the new one, and a failure leaves the old one.
@@ -24,10 +26,34 @@ pub fn atomic_write_with(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), FileError> {
     let about = |reason| FileError::new(path, reason);
+    let mut temporary = temporary_beside(path)?;
+    let mut file = BufWriter::new(temporary.as_file_mut());
+    write(&mut file).and_then(|()| file.flush()).map_err(about)?;
+    drop(file);
+    temporary.as_file().sync_data().map_err(about)?;
+    temporary.persist(path).map_err(|error| about(error.error))?;
+    Ok(())
+}
+
+/// Checks before a long computation that [`atomic_write`] can write `path`: its folder exists and is writable.
+///
+/// # Errors
+///
+/// If the folder does not exist or cannot be written to, or `path` is a folder.
+pub fn ensure_writable(path: &Path) -> Result<(), FileError> {
+    if path.is_dir() {
+        let reason = io::Error::new(io::ErrorKind::IsADirectory, "is a directory");
+        return Err(FileError::new(path, reason));
+    }
+    temporary_beside(path).map(drop)
+}
+
+/// A temporary file in the folder of `path`, deleted when dropped.
+fn temporary_beside(path: &Path) -> Result<NamedTempFile, FileError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         let missing = format!("directory {} does not exist", folder.display());
-        return Err(about(io::Error::new(io::ErrorKind::NotFound, missing)));
+        return Err(FileError::new(path, io::Error::new(io::ErrorKind::NotFound, missing)));
     }
     let mut builder = tempfile::Builder::new();
     builder.prefix(".partial-").suffix(".tmp");
@@ -37,13 +63,28 @@ pub fn atomic_write_with(
         // As any new file, subject to the umask; the default of `tempfile` is 0600.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut temporary = builder.tempfile_in(folder).map_err(about)?;
-    let mut file = BufWriter::new(temporary.as_file_mut());
-    write(&mut file).and_then(|()| file.flush()).map_err(about)?;
-    drop(file);
-    temporary.as_file().sync_data().map_err(about)?;
-    temporary.persist(path).map_err(|error| about(error.error))?;
-    Ok(())
+    builder.tempfile_in(folder).map_err(|reason| FileError::new(path, reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_writable_path_is_in_an_existing_folder_and_no_folder_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scores.json");
+        ensure_writable(&path).unwrap();
+        fs::write(&path, "old").unwrap();
+        ensure_writable(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let missing = ensure_writable(&folder.path().join("nowhere/scores.json")).unwrap_err();
+        assert!(missing.to_string().contains("does not exist"), "{missing}");
+        assert!(ensure_writable(folder.path()).unwrap_err().to_string().contains("is a directory"));
+    }
 }
 
 #[cfg(test)]

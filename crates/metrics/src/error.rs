@@ -1,24 +1,18 @@
 //! Errors of scoring.
 
-use bipvl_imaging::Grid;
+use bipvl_imaging::GridMismatch;
 
 /// Why a case cannot be scored.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Prediction and reference are on different grids.
-    #[error(
-        "case {case}: prediction and reference are on different grids: prediction {}, reference {}",
-        grid_summary(prediction),
-        grid_summary(reference)
-    )]
+    /// The prediction is not on the grid of its reference.
+    #[error("case {case}: the prediction is not on the grid of its reference: {mismatch}")]
     GridMismatch {
         /// Case id.
         case: String,
-        /// Grid of the prediction.
-        prediction: Box<Grid>,
-        /// Grid of the reference.
-        reference: Box<Grid>,
+        /// Both grids.
+        mismatch: GridMismatch,
     },
     /// The spacing of the reference is zero, negative or not finite.
     #[error("case {case}: spacing {spacing:?} mm is not positive and finite")]
@@ -76,10 +70,4 @@ pub enum Error {
         /// The name.
         name: String,
     },
-}
-
-fn grid_summary(grid: &Grid) -> String {
-    let affine = grid.affine();
-    let rows = [0, 1, 2].map(|row| [0, 1, 2, 3].map(|column| affine[(row, column)]));
-    format!("shape {:?}, affine {rows:?}", grid.shape())
 }

@@ -1,6 +1,6 @@
 //! Scores of one case.
 
-use bipvl_imaging::{Grid, LabelMap};
+use bipvl_imaging::{Grid, LabelClass, LabelMap};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,12 @@ pub struct ClassLabels {
     /// Labels of the class in prediction and reference; several for a region. Never 0, the background. Classes may
     /// overlap.
     pub labels: Vec<u16>,
+}
+
+impl From<&LabelClass> for ClassLabels {
+    fn from(class: &LabelClass) -> Self {
+        Self { name: class.name.clone(), labels: class.labels.clone() }
+    }
 }
 
 /// Scores `prediction` against `reference` for each of `classes`. Labels without a class are background.
@@ -150,14 +156,9 @@ fn check_grids(case: &str, prediction: &Grid, reference: &Grid) -> Result<(), Er
     if !spacing.iter().all(|length| length.is_finite() && *length > 0.0) {
         return Err(Error::InvalidSpacing { case: case.to_owned(), spacing });
     }
-    if !reference.approx_eq(prediction) {
-        return Err(Error::GridMismatch {
-            case: case.to_owned(),
-            prediction: Box::new(prediction.clone()),
-            reference: Box::new(reference.clone()),
-        });
-    }
-    Ok(())
+    prediction
+        .ensure_matches(reference)
+        .map_err(|mismatch| Error::GridMismatch { case: case.to_owned(), mismatch })
 }
 
 fn diagonal_mm(grid: &Grid) -> f64 {

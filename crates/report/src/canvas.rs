@@ -1,8 +1,7 @@
-//! What the drawings of a report share: ink, letters, axes and named lines, as SVG.
+//! Common elements of SVG figures: colors, text, axes and named lines.
 
 use std::ops::Range;
 
-use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::element::DashedPathElement;
@@ -12,21 +11,22 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::palette::{self, Stroke};
 use crate::smoothing::{self, Point};
+use crate::{Error, Result};
 
 pub(crate) type Drawn<T = ()> = std::result::Result<T, DrawingAreaErrorKind<std::io::Error>>;
 pub(crate) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(crate) type Chart<'a, 'b> = ChartContext<'b, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// Axes, text and the mean; the report's stylesheet recolors this and the next two in the dark.
+/// Axes, text and the mean. The stylesheet of the report replaces this and the next two colors in dark mode.
 pub(crate) const INK: RGBColor = RGBColor(0x1f, 0x29, 0x33);
 pub(crate) const GRID: RGBColor = RGBColor(0xe1, 0xe5, 0xea);
-/// What went wrong.
+/// Missed cases.
 pub(crate) const BAD: RGBColor = RGBColor(0xb2, 0x3b, 0x00);
 
 pub(crate) const FONT: &str = "system-ui, sans-serif";
 pub(crate) const FONT_PIXELS: i32 = 13;
 
-/// Pixels of a wide picture, and of what stands beside its plot.
+/// Width in pixels of a wide figure and of its legend.
 pub(crate) const WIDTH: u32 = 860;
 pub(crate) const LEGEND_WIDTH: u32 = 190;
 const LEGEND_ROW: u32 = 19;
@@ -43,30 +43,29 @@ pub(crate) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// In the color and with the stroke of a place in the palette.
-    pub(crate) fn of(name: &'a str, place: usize, points: Vec<Point>) -> Self {
-        Self { name, points, style: color(place).stroke_width(2), stroke: palette::stroke(place) }
+    /// With the color and stroke of a palette index.
+    pub(crate) fn new(name: &'a str, index: usize, points: Vec<Point>) -> Self {
+        Self { name, points, style: color(index).stroke_width(2), stroke: palette::stroke(index) }
     }
 }
 
-/// The color of a place in the palette.
-pub(crate) fn color(place: usize) -> RGBColor {
-    let [red, green, blue] = palette::color(place);
+/// The palette color of an index.
+pub(crate) fn color(index: usize) -> RGBColor {
+    let [red, green, blue] = palette::color(index);
     RGBColor(red, green, blue)
 }
 
-/// Draws into a new picture of `shape` pixels.
+/// Draws an SVG of `shape` pixels.
 pub(crate) fn svg(shape: (u32, u32), draw: impl FnOnce(&Canvas<'_>) -> Drawn) -> Result<String> {
-    let mut picture = String::new();
+    let mut svg = String::new();
     {
-        let canvas = SVGBackend::with_string(&mut picture, shape).into_drawing_area();
-        draw(&canvas).map_err(|error| anyhow!("a picture cannot be drawn: {error}"))?;
-        canvas.present().map_err(|error| anyhow!("a picture cannot be drawn: {error}"))?;
+        let canvas = SVGBackend::with_string(&mut svg, shape).into_drawing_area();
+        draw(&canvas).and_then(|()| canvas.present()).map_err(|error| Error::Drawing(error.to_string()))?;
     }
-    Ok(picture)
+    Ok(svg)
 }
 
-/// Text at its middle height.
+/// Vertically centered text.
 pub(crate) fn text(side: HPos) -> TextStyle<'static> {
     (FONT, FONT_PIXELS).into_font().color(&INK).pos(Pos::new(side, VPos::Center))
 }
@@ -113,7 +112,7 @@ pub(crate) fn draw_line(chart: &mut Chart<'_, '_>, line: &Line<'_>) -> Drawn {
     Ok(())
 }
 
-/// Pixels that the legend of so many lines is high.
+/// Height in pixels of a legend of `lines` entries.
 pub(crate) fn legend_height(lines: usize) -> u32 {
     40 + LEGEND_ROW * lines as u32
 }
@@ -128,12 +127,12 @@ pub(crate) fn draw_legend<'a>(area: &Canvas<'_>, lines: impl Iterator<Item = &'a
                 area.draw(&DashedPathElement::new(sample, dash, gap, line.style))?;
             }
         }
-        area.draw_text(&shortened(line.name), &text(HPos::Left), (40, y))?;
+        area.draw_text(&truncated(line.name), &text(HPos::Left), (40, y))?;
     }
     Ok(())
 }
 
-/// Lengths of a dash and of the gap after it, in pixels.
+/// Lengths of dashes and gaps in pixels.
 fn dashes(stroke: Stroke) -> Option<(i32, i32)> {
     match stroke {
         Stroke::Solid => None,
@@ -143,12 +142,12 @@ fn dashes(stroke: Stroke) -> Option<(i32, i32)> {
     }
 }
 
-/// From a round number below the lowest Dice to 1.
+/// From a multiple of 0.1 below the lowest Dice to 1.
 pub(crate) fn dice_range(lowest: f64) -> Range<f64> {
     ((lowest * 10.0 - 0.2).floor() / 10.0).clamp(0.0, 0.9)..1.0
 }
 
-/// 12000 as `12k`; there are no half steps.
+/// 12000 as `12k`; empty for fractions of a step.
 fn short_count(step: f64) -> String {
     match step.abs() {
         count if count.fract() > 0.0 => String::new(),
@@ -158,8 +157,8 @@ fn short_count(step: f64) -> String {
     }
 }
 
-/// A class name that fits into the legend.
-pub(crate) fn shortened(name: &str) -> String {
+/// A class name truncated to the width of the legend.
+pub(crate) fn truncated(name: &str) -> String {
     if name.chars().count() <= LEGEND_CHARACTERS {
         return name.to_owned();
     }
@@ -171,13 +170,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_steps_are_written_short() {
+    fn large_steps_are_abbreviated() {
         assert_eq!(["0", "", "500", "20k", "1.5M"], [0.0, 0.5, 500.0, 2e4, 1.5e6].map(short_count));
     }
 
     #[test]
-    fn long_names_are_cut_with_an_ellipsis() {
-        assert_eq!(shortened("Right ventricle"), "Right ventricle");
-        assert_eq!(shortened("Inferior vena cava, infrarenal"), "Inferior vena cava, i…");
+    fn long_names_are_truncated_with_an_ellipsis() {
+        assert_eq!(truncated("Right ventricle"), "Right ventricle");
+        assert_eq!(truncated("Inferior vena cava, infrarenal"), "Inferior vena cava, i…");
     }
 }

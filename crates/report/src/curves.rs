@@ -1,12 +1,12 @@
-//! The course of one training, or of each fold of a cross-validation, as SVG pictures.
+//! Training curves of a run, or of each fold of a cross-validation, as SVG.
 
 use std::ops::Range;
 
-use anyhow::Result;
 use plotters::prelude::*;
 
+use crate::Result;
 use crate::canvas::{self, INK, LEGEND_WIDTH, Line, WIDTH, axes, dice_range, draw_legend, draw_line, svg};
-use crate::history::{History, Loss, Validation};
+use crate::history::{History, LossRecord, ValidationRecord};
 use crate::palette::Stroke;
 use crate::smoothing::{self, Point};
 
@@ -14,50 +14,49 @@ const LOSS: RGBColor = RGBColor(0x00, 0x72, 0xb2);
 const LOSS_SHAPE: (u32, u32) = (420, 250);
 const DICE_HEIGHT: u32 = 340;
 
-/// The pictures of a training.
+/// Figures of a training.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Curves {
-    /// Dice on the validation cases; `None` without validations.
+    /// Validation Dice; `None` without validations.
     pub(crate) dice: Option<String>,
-    /// The total loss and each of its parts that was logged, and the name of each picture as a file.
+    /// Total loss and each logged term, with file names.
     pub(crate) losses: Vec<(&'static str, String)>,
 }
 
 impl Curves {
-    /// Of one training: Dice of each of `classes` and their mean, and of the losses every step faint with the
-    /// smoothed on top. Of the folds of a cross-validation: a line for each fold, of its mean Dice and of its smoothed
-    /// losses.
+    /// Of one training: Dice of each of `classes` and their mean; losses of every step (faint) and smoothed. Of several
+    /// folds: one line per fold, of the mean Dice and of the smoothed losses.
     ///
     /// # Errors
     ///
-    /// When drawing fails.
-    pub(crate) fn of(histories: &[History], classes: &[String]) -> Result<Self> {
+    /// If drawing fails.
+    pub(crate) fn new(histories: &[History], classes: &[String]) -> Result<Self> {
         let dice = match histories {
-            [one] => dice_picture("Dice on the validation cases", &class_lines(one, classes))?,
+            [one] => dice_figure("Validation Dice", &class_lines(one, classes))?,
             folds => {
                 let names: Vec<String> = (0..folds.len()).map(|fold| format!("fold {fold}")).collect();
-                dice_picture("Mean Dice on the validation cases of each fold", &fold_lines(folds, &names))?
+                dice_figure("Mean validation Dice by fold", &fold_lines(folds, &names))?
             }
         };
-        Ok(Self { dice, losses: loss_pictures(histories)? })
+        Ok(Self { dice, losses: loss_figures(histories)? })
     }
 }
 
 fn class_lines<'a>(history: &History, classes: &'a [String]) -> Vec<Line<'a>> {
     let of_class = |class: &String| -> Vec<Point> {
-        let dice = |validation: &Validation| *validation.dice.get(class)?;
+        let dice = |validation: &ValidationRecord| *validation.dice.get(class)?;
         let validations = history.validations.iter();
         validations.filter_map(|validation| Some((validation.step as f64, dice(validation)?))).collect()
     };
     let mean =
         Line { name: "mean", points: mean_dice(history), style: INK.stroke_width(3), stroke: Stroke::Solid };
     let classes = classes.iter().enumerate();
-    classes.map(|(place, class)| Line::of(class, place, of_class(class))).chain([mean]).collect()
+    classes.map(|(index, class)| Line::new(class, index, of_class(class))).chain([mean]).collect()
 }
 
 fn fold_lines<'a>(folds: &[History], names: &'a [String]) -> Vec<Line<'a>> {
     let folds = folds.iter().zip(names).enumerate();
-    folds.map(|(place, (history, name))| Line::of(name, place, mean_dice(history))).collect()
+    folds.map(|(index, (history, name))| Line::new(name, index, mean_dice(history))).collect()
 }
 
 fn mean_dice(history: &History) -> Vec<Point> {
@@ -65,7 +64,7 @@ fn mean_dice(history: &History) -> Vec<Point> {
     validations.filter_map(|validation| Some((validation.step as f64, validation.mean_dice?))).collect()
 }
 
-fn dice_picture(title: &str, lines: &[Line<'_>]) -> Result<Option<String>> {
+fn dice_figure(title: &str, lines: &[Line<'_>]) -> Result<Option<String>> {
     let points: Vec<Point> = lines.iter().flat_map(|line| line.points.iter().copied()).collect();
     if points.is_empty() {
         return Ok(None);
@@ -84,33 +83,33 @@ fn dice_picture(title: &str, lines: &[Line<'_>]) -> Result<Option<String>> {
     .map(Some)
 }
 
-/// One picture for the total loss and one for each of its parts that was logged.
-fn loss_pictures(histories: &[History]) -> Result<Vec<(&'static str, String)>> {
-    type Part = fn(&Loss) -> Option<f64>;
-    let parts: [(&str, &str, Part); 4] = [
+/// A figure for the total loss and for each logged term.
+fn loss_figures(histories: &[History]) -> Result<Vec<(&'static str, String)>> {
+    type Term = fn(&LossRecord) -> Option<f64>;
+    let terms: [(&str, &str, Term); 4] = [
         ("Total loss", "loss-total.svg", |loss| loss.total),
         ("Segmentation loss", "loss-segmentation.svg", |loss| loss.segmentation),
         ("Class embedding loss", "loss-class-embedding.svg", |loss| loss.class_embedding),
         ("Alignment loss", "loss-alignment.svg", |loss| loss.alignment),
     ];
-    let curve = |history: &History, part: Part| -> Vec<Point> {
-        let value = |loss| part(loss).filter(|value| value.is_finite());
+    let curve = |history: &History, term: Term| -> Vec<Point> {
+        let value = |loss| term(loss).filter(|value| value.is_finite());
         history.steps.iter().filter_map(|step| Some((step.step as f64, value(&step.loss)?))).collect()
     };
-    let mut pictures = Vec::new();
-    for (title, file, part) in parts {
-        let curves: Vec<Vec<Point>> = histories.iter().map(|history| curve(history, part)).collect();
+    let mut figures = Vec::new();
+    for (title, file, term) in terms {
+        let curves: Vec<Vec<Point>> = histories.iter().map(|history| curve(history, term)).collect();
         if curves.iter().any(|points| !points.is_empty()) {
-            pictures.push((file, loss_picture(title, &curves)?));
+            figures.push((file, loss_figure(title, &curves)?));
         }
     }
-    Ok(pictures)
+    Ok(figures)
 }
 
-fn loss_picture(title: &str, curves: &[Vec<Point>]) -> Result<String> {
+fn loss_figure(title: &str, curves: &[Vec<Point>]) -> Result<String> {
     let all = curves.concat();
     let smooth: Vec<Vec<Point>> = curves.iter().map(|points| smoothing::smooth(points)).collect();
-    let (low, high) = smoothing::usual_range(&all);
+    let (low, high) = smoothing::robust_range(&all);
     let y = padded(&smooth.concat(), low, high);
     svg(LOSS_SHAPE, |canvas| {
         let mut chart = axes(canvas, title, (steps(&all), y.clone()))?;
@@ -122,26 +121,26 @@ fn loss_picture(title: &str, curves: &[Vec<Point>]) -> Result<String> {
             let line = Line { name: title, points: smooth[0].clone(), style, stroke: Stroke::Solid };
             return draw_line(&mut chart, &line);
         }
-        for (place, points) in smooth.iter().enumerate() {
-            draw_line(&mut chart, &Line::of(title, place, points.clone()))?;
+        for (index, points) in smooth.iter().enumerate() {
+            draw_line(&mut chart, &Line::new(title, index, points.clone()))?;
         }
         Ok(())
     })
 }
 
-/// The steps from the first to the last point, never an empty range.
+/// First to last step; never empty.
 fn steps(points: &[Point]) -> Range<f64> {
     let first = points.iter().map(|point| point.0).fold(f64::INFINITY, f64::min);
     let last = points.iter().map(|point| point.0).fold(f64::NEG_INFINITY, f64::max);
     if first < last { first..last } else { first - 1.0..first + 1.0 }
 }
 
-/// A range that holds `low`, `high` and the smooth line, with some air.
+/// The range of `low`, `high` and the smoothed line, padded.
 fn padded(smooth: &[Point], low: f64, high: f64) -> Range<f64> {
     let low = smooth.iter().map(|point| point.1).fold(low, f64::min);
     let high = smooth.iter().map(|point| point.1).fold(high, f64::max);
-    let air = ((high - low) * 0.05).max(high.abs() * 0.02).max(0.01);
-    low - air..high + air
+    let padding = ((high - low) * 0.05).max(high.abs() * 0.02).max(0.01);
+    low - padding..high + padding
 }
 
 #[cfg(test)]
@@ -149,16 +148,16 @@ mod tests {
     use indexmap::IndexMap;
 
     use super::*;
-    use crate::{history::Step, palette};
+    use crate::{history::StepRecord, palette};
 
     fn history(steps: u64, validations: u64, classes: &[String]) -> History {
-        let loss = |step: u64| Loss { total: Some(1.0 / (step + 1) as f64), ..Loss::default() };
+        let loss = |step: u64| LossRecord { total: Some(1.0 / (step + 1) as f64), ..LossRecord::default() };
         let dice = |step: u64| -> IndexMap<String, Option<f64>> {
             classes.iter().map(|class| (class.clone(), Some(step as f64 / validations as f64))).collect()
         };
-        let validation = |step| Validation { step, mean_dice: Some(0.5), dice: dice(step) };
+        let validation = |step| ValidationRecord { step, mean_dice: Some(0.5), dice: dice(step) };
         History {
-            steps: (0..steps).map(|step| Step { step, loss: loss(step) }).collect(),
+            steps: (0..steps).map(|step| StepRecord { step, loss: loss(step) }).collect(),
             validations: (0..validations).map(validation).collect(),
         }
     }
@@ -168,21 +167,21 @@ mod tests {
     }
 
     fn losses(histories: &[History]) -> Vec<(&'static str, String)> {
-        Curves::of(histories, &[]).unwrap().losses
+        Curves::new(histories, &[]).unwrap().losses
     }
 
     #[test]
-    fn nothing_logged_draws_nothing() {
+    fn an_empty_log_has_no_figures() {
         for logs in [vec![], vec![History::default()], vec![History::default(); 3]] {
-            assert_eq!(Curves::of(&logs, &names(3)).unwrap(), Curves::default());
+            assert_eq!(Curves::new(&logs, &names(3)).unwrap(), Curves::default());
         }
     }
 
     #[test]
-    fn a_picture_stays_small_however_long_the_run() {
+    fn the_size_of_a_figure_is_bounded() {
         for steps in [1, 2, 100_000] {
             let curves = losses(&[history(steps, 0, &[])]);
-            let [(name, curve)] = &curves[..] else { panic!("parts that were never logged are not drawn") };
+            let [(name, curve)] = &curves[..] else { panic!("terms that were not logged are not drawn") };
             assert_eq!(*name, "loss-total.svg");
             assert!(curve.starts_with("<svg") && curve.ends_with("</svg>\n"));
             assert!(curve.len() < 50_000, "{steps} steps: {} bytes", curve.len());
@@ -190,12 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn every_class_and_the_mean_stand_in_the_legend() {
+    fn the_legend_lists_every_class_and_the_mean() {
         for count in [0, 1, 20] {
             for validations in [1, 30] {
                 let classes = names(count);
                 let history = history(0, validations, &classes);
-                let picture = Curves::of(&[history], &classes).unwrap().dice.unwrap();
+                let picture = Curves::new(&[history], &classes).unwrap().dice.unwrap();
                 for index in 0..count {
                     assert!(picture.contains(&format!("class &lt;{index}&gt;")), "{index} of {count}");
                 }
@@ -205,21 +204,21 @@ mod tests {
     }
 
     #[test]
-    fn folds_are_a_line_each_and_one_that_was_not_logged_is_none() {
+    fn each_fold_with_a_log_has_a_line() {
         let folds = [history(9, 3, &[]), History::default(), history(5, 2, &[])];
-        let Curves { dice, losses } = Curves::of(&folds, &names(1)).unwrap();
+        let Curves { dice, losses } = Curves::new(&folds, &names(1)).unwrap();
         let dice = dice.unwrap();
         assert!(dice.contains("fold 0") && !dice.contains("fold 1") && dice.contains("fold 2"), "{dice}");
-        let lines = |picture: &str, place: usize| {
-            picture.matches(&format!("stroke=\"{}\"", palette::hex(place).to_uppercase())).count()
+        let lines = |figure: &str, index: usize| {
+            figure.matches(&format!("stroke=\"{}\"", palette::hex(index).to_uppercase())).count()
         };
         // A line and a sample in the legend.
-        assert_eq!([0, 1, 2].map(|place| lines(&dice, place)), [2, 0, 2]);
-        assert_eq!([0, 1, 2].map(|place| lines(&losses[0].1, place)), [1, 0, 1]);
+        assert_eq!([0, 1, 2].map(|index| lines(&dice, index)), [2, 0, 2]);
+        assert_eq!([0, 1, 2].map(|index| lines(&losses[0].1, index)), [1, 0, 1]);
     }
 
     #[test]
-    fn curves_without_a_value_or_of_one_value_have_axes() {
+    fn constant_curves_have_axes_and_undefined_ones_no_figure() {
         let mut flat = history(300, 0, &[]);
         for step in &mut flat.steps {
             step.loss.total = Some(0.0);

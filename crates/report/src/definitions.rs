@@ -1,25 +1,29 @@
-//! What each number means under each convention, in words for the foot of a report.
+//! Metric definitions of each convention, for the footer of a report.
 
 use bipvl_metrics::Convention;
 
-/// Term and meaning, in the order of the columns.
+/// Terms and their definitions, in the order of the columns.
 pub(crate) fn definitions(convention: Convention) -> Vec<(&'static str, &'static str)> {
     vec![
         (
             "Dice",
-            "Twice the voxels that prediction and reference share, divided by the voxels of both together: 1 is perfect, 0 shares nothing.",
+            "Dice similarity coefficient: 2 |P ∩ R| / (|P| + |R|) in voxels, with prediction P and reference R. 1 is perfect, 0 no overlap.",
         ),
         ("HD95", hd95(convention)),
         ("NSD", nsd(convention)),
         ("ASSD", assd(convention)),
         (
             "Empty masks",
-            "Missed: the reference holds the class and the prediction does not; Dice and NSD are 0. False alarm: the other way round. Absent: neither holds it. A dash is a score that does not exist.",
+            "Missed: the class is only in the reference; Dice and NSD are 0. False alarm: only in the prediction. Absent: in neither. – is an undefined score.",
         ),
-        ("False alarms and absent classes", empty_reference(convention)),
+        ("False alarm, absent", empty_reference(convention)),
         (
             "Means",
-            "Over the cases in which the score exists, ± the standard deviation of these cases. A missed class is never left out of Dice and NSD. It has no distance; “misses penalized” counts the diagonal of its volume instead. The mean Dice of a case leaves absent classes out and counts a false alarm as 0.",
+            "Mean ± standard deviation (population, divided by n) over the cases in which the metric is defined. Missed classes are included in Dice and NSD as 0. Their distance is undefined; “HD95 penalized” counts it as the diagonal of the volume. The mean Dice of a case excludes absent classes and counts a false alarm as 0.",
+        ),
+        (
+            "95 % CI",
+            "Confidence interval of the mean Dice: percentile bootstrap over the cases, 10 000 resamples, fixed seed.",
         ),
     ]
 }
@@ -27,13 +31,13 @@ pub(crate) fn definitions(convention: Convention) -> Vec<(&'static str, &'static
 fn hd95(convention: Convention) -> &'static str {
     match convention {
         Convention::Monai | Convention::MetricsReloaded => {
-            "95 % Hausdorff distance in mm, smaller is better: from each edge voxel of one mask to the nearest edge voxel of the other; the 95th percentile in each direction, interpolated linearly; the larger of the two."
+            "95th-percentile Hausdorff distance in mm, lower is better: the larger of the two directed 95th percentiles (linear interpolation) of the distances from each edge voxel to the nearest edge voxel of the other mask."
         }
         Convention::DeepMind => {
-            "95 % Hausdorff distance in mm, smaller is better: from each surface element of one mask to the nearest of the other; in each direction the first distance that covers 95 % of the surface's area; the larger of the two."
+            "95th-percentile Hausdorff distance in mm, lower is better: the larger of the two directed distances within which 95 % of the surface area lies, from surface element to nearest surface element."
         }
         Convention::Medpy => {
-            "95 % Hausdorff distance in mm, smaller is better: from each edge voxel of one mask to the nearest edge voxel of the other; the 95th percentile of both directions joined, interpolated linearly."
+            "95th-percentile Hausdorff distance in mm, lower is better: the 95th percentile (linear interpolation) of the pooled distances of both directions, from edge voxel to nearest edge voxel."
         }
     }
 }
@@ -41,10 +45,10 @@ fn hd95(convention: Convention) -> &'static str {
 fn nsd(convention: Convention) -> &'static str {
     match convention {
         Convention::DeepMind => {
-            "Normalized surface Dice: the share of the area of both surfaces that lies within the tolerance of the other surface; 1 is perfect."
+            "Normalized surface Dice: the fraction of the area of both surfaces within the tolerance of the other. 1 is perfect."
         }
         Convention::Monai | Convention::MetricsReloaded | Convention::Medpy => {
-            "Normalized surface Dice: the share of the edge voxels of both masks that lie within the tolerance of the other's edge; 1 is perfect."
+            "Normalized surface Dice: the fraction of the edge voxels of both masks within the tolerance of the other’s edge. 1 is perfect."
         }
     }
 }
@@ -52,10 +56,10 @@ fn nsd(convention: Convention) -> &'static str {
 fn assd(convention: Convention) -> &'static str {
     match convention {
         Convention::DeepMind => {
-            "Average symmetric surface distance in mm, smaller is better: the mean distance between the surfaces in both directions, weighted by area."
+            "Average symmetric surface distance in mm, lower is better: the mean of the two area-weighted directed mean distances."
         }
         Convention::Monai | Convention::MetricsReloaded | Convention::Medpy => {
-            "Average symmetric surface distance in mm, smaller is better: the mean over the edge voxels of both masks of the distance to the other's edge."
+            "Average symmetric surface distance in mm, lower is better: the mean over the edge voxels of both masks of the distance to the other’s edge."
         }
     }
 }
@@ -63,14 +67,16 @@ fn assd(convention: Convention) -> &'static str {
 fn empty_reference(convention: Convention) -> &'static str {
     match convention {
         Convention::Monai => {
-            "Of a false alarm Dice does not exist and NSD is 0; an absent class has no scores."
+            "A false alarm has undefined Dice and NSD 0; all scores of an absent class are undefined."
         }
-        Convention::DeepMind => "Of a false alarm Dice and NSD are 0; an absent class has no scores.",
+        Convention::DeepMind => {
+            "A false alarm has Dice and NSD 0; all scores of an absent class are undefined."
+        }
         Convention::MetricsReloaded => {
-            "Of a false alarm Dice and NSD are 0; an absent class is perfect: Dice and NSD 1, distances 0."
+            "A false alarm has Dice and NSD 0; an absent class scores perfectly: Dice and NSD 1, distances 0."
         }
         Convention::Medpy => {
-            "Of a false alarm Dice and NSD are 0; an absent class has Dice 1 and no other score."
+            "A false alarm has Dice and NSD 0; an absent class has Dice 1 and no other score."
         }
     }
 }

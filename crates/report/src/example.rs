@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use ndarray::Array3;
 
 use crate::Report;
-use crate::history::{History, Loss, Step, Validation};
+use crate::history::{History, LossRecord, StepRecord, ValidationRecord};
 use crate::overlay::{Overlay, OverlayCase};
 
 /// A case in RAS.
@@ -140,7 +140,7 @@ fn history() -> History {
         let segmentation = 0.15 + 1.4 * fall(step, 400.0) + 0.2 * noise(step);
         let class_embedding = 0.1 + 0.5 * fall(step, 250.0) + 0.05 * noise(step + 5);
         let alignment = 0.6 + 2.0 * fall(step, 700.0) + 0.3 * noise(step + 9);
-        Loss {
+        LossRecord {
             total: Some(segmentation + class_embedding + 0.5 * alignment),
             segmentation: Some(segmentation),
             class_embedding: Some(class_embedding),
@@ -152,14 +152,14 @@ fn history() -> History {
             (0.95 - 0.04 * class as f64) * (1.0 - fall(index * 100, 300.0 + 90.0 * class as f64))
                 + 0.02 * noise(index)
         };
-        Validation {
+        ValidationRecord {
             step: index * 100,
             mean_dice: Some((0..4).map(dice).sum::<f64>() / 4.0),
             dice: class_names().into_iter().zip((0..4).map(|class| Some(dice(class)))).collect(),
         }
     };
     History {
-        steps: (1..=2000).map(|step| Step { step, loss: loss(step) }).collect(),
+        steps: (1..=2000).map(|step| StepRecord { step, loss: loss(step) }).collect(),
         validations: (1..=20).map(validation).collect(),
     }
 }

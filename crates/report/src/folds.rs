@@ -1,28 +1,28 @@
-//! The scores of each fold of a cross-validation, and their mean and spread.
+//! Scores of the folds of a cross-validation.
 
 use bipvl_metrics::{MetricConfig, Scores};
 use serde_json::{Value, json};
 
-use crate::rows::number;
+use crate::rows::format_score;
+use crate::table::{markdown_table, one_line};
 
-/// The scores of every fold, in order.
+/// Scores by fold.
 pub struct FoldScores(Vec<Scores>);
 
 impl FoldScores {
-    /// Of the scores of all cases, where the first fold has the first `counts[0]` of them, and so on.
-    pub fn new(settings: &MetricConfig, all: &Scores, counts: impl Iterator<Item = usize>) -> Self {
+    /// Splits the scores of all cases into folds of `counts` consecutive cases.
+    pub fn new(config: &MetricConfig, all: &Scores, counts: impl Iterator<Item = usize>) -> Self {
         let mut rest = all.cases.as_slice();
         let by_fold = counts.map(|count| {
-            let (own, others) = rest.split_at(count);
-            rest = others;
-            Scores::new(settings, own.to_vec())
+            let (fold, remaining) = rest.split_at(count);
+            rest = remaining;
+            Scores::new(config, fold.to_vec())
         });
         Self(by_fold.collect())
     }
 
-    /// Mean and standard deviation of the folds' mean Dice; the deviation is of these folds, divided by their
-    /// number, as everywhere. `None` where no fold has a Dice.
-    fn spread(&self) -> Option<[f64; 2]> {
+    /// Mean and population standard deviation of the mean Dice over the folds; `None` if undefined in all.
+    fn mean_and_std(&self) -> Option<[f64; 2]> {
         let all: Vec<f64> = self.0.iter().filter_map(Scores::mean_dice).collect();
         let mean_of = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let mean = (!all.is_empty()).then(|| mean_of(&all))?;
@@ -30,53 +30,55 @@ impl FoldScores {
         Some([mean, mean_of(&squares).sqrt()])
     }
 
-    /// Cases and means of every fold, and the mean over the folds.
+    /// Cases and means of each fold, and the mean over the folds.
     pub fn json(&self) -> Value {
         let folds = self.0.iter().enumerate().map(|(fold, scores)| {
             let cases: Vec<&str> = scores.cases.iter().map(|case| case.case.as_str()).collect();
             json!({ "fold": fold, "cases": cases, "mean_dice": scores.mean_dice(), "mean": scores.mean })
         });
         let folds: Vec<Value> = folds.collect();
-        let [mean, std] = self.spread().map_or([None; 2], |both| both.map(Some));
+        let [mean, std] = self.mean_and_std().map_or([None; 2], |both| both.map(Some));
         json!({ "mean_dice": { "mean": mean, "std": std }, "folds": folds })
     }
 
-    /// A row for each fold and one for all, for the head of a report.
+    /// Settings rows for a report: one per fold and one for all.
     pub fn rows(&self) -> Vec<(String, String)> {
         let row = |(fold, scores): (usize, &Scores)| {
-            let dice = number(scores.mean_dice(), 3);
-            (format!("fold {fold}"), format!("mean Dice {dice} over {} cases", scores.cases.len()))
+            let dice = format_score(scores.mean_dice(), 3);
+            (format!("fold {fold}"), format!("mean Dice {dice}, {}", cases(scores.cases.len())))
         };
         let mut rows: Vec<_> = self.0.iter().enumerate().map(row).collect();
-        if let Some([mean, std]) = self.spread() {
+        if let Some([mean, std]) = self.mean_and_std() {
             rows.push((
                 "all folds".to_owned(),
-                format!("mean Dice {mean:.3} ± {std:.3} over {} folds", self.0.len()),
+                format!("mean Dice {mean:.3} ± {std:.3} (mean ± std over {} folds)", self.0.len()),
             ));
         }
         rows
     }
 
-    /// Mean Dice of each class in each fold, ending in a newline.
+    /// Mean Dice by fold and class as Markdown, ending in a newline.
     pub fn markdown(&self, classes: &[String]) -> String {
-        let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
-        let mut header = vec!["Fold".to_owned(), "Cases".to_owned(), "Mean Dice".to_owned()];
-        header.extend(classes.iter().map(|class| class.replace('|', "\\|")));
-        let mut lines = vec![format!("|{}", "---:|".repeat(header.len()))];
-        lines.insert(0, line(header));
+        let header = ["Fold", "Cases", "Mean Dice"].into_iter().map(str::to_owned);
+        let mut table = vec![header.chain(classes.iter().map(|class| one_line(class))).collect()];
         for (fold, scores) in self.0.iter().enumerate() {
-            let mut cells =
-                vec![fold.to_string(), scores.cases.len().to_string(), number(scores.mean_dice(), 3)];
-            let of_class =
-                |class: &String| number(scores.mean.get(class).and_then(|means| means.dice.mean), 3);
-            cells.extend(classes.iter().map(of_class));
-            lines.push(line(cells));
+            let dice = |class: &String| {
+                format_score(scores.mean.get(class).and_then(|summary| summary.dice.mean), 3)
+            };
+            let row = [fold.to_string(), scores.cases.len().to_string(), format_score(scores.mean_dice(), 3)];
+            table.push(row.into_iter().chain(classes.iter().map(dice)).collect::<Vec<_>>());
         }
-        if let Some([mean, std]) = self.spread() {
-            lines.push(format!("\nmean Dice of the folds {mean:.3} ± {std:.3}"));
+        let mut text = markdown_table(&table);
+        if let Some([mean, std]) = self.mean_and_std() {
+            text += &format!("\nmean Dice {mean:.3} ± {std:.3} (mean ± std over {} folds)\n", self.0.len());
         }
-        lines.join("\n") + "\n"
+        text
     }
+}
+
+/// `1 case`, `2 cases`.
+pub(crate) fn cases(count: usize) -> String {
+    if count == 1 { "1 case".to_owned() } else { format!("{count} cases") }
 }
 
 #[cfg(test)]
@@ -87,7 +89,7 @@ mod tests {
 
     use super::*;
 
-    /// One fold for each count: one case in which so many of ten voxels are found, and no others.
+    /// One fold of one case per count; of ten voxels, `found` are predicted.
     fn folds(found: &[u16]) -> FoldScores {
         let cases = found.iter().map(|found| case(*found)).collect();
         FoldScores::new(
@@ -107,16 +109,19 @@ mod tests {
     }
 
     #[test]
-    fn folds_are_summed_up_by_mean_and_deviation() {
+    fn folds_are_summarized_by_mean_and_std() {
         // Dice of 10 of 10 is 1; of 5 of 10 it is 10/15.
         let both = folds(&[10, 5]);
-        let [mean, std] = both.spread().unwrap();
+        let [mean, std] = both.mean_and_std().unwrap();
         assert!((mean - 5.0 / 6.0).abs() < 1e-12 && (std - 1.0 / 6.0).abs() < 1e-12, "{mean} {std}");
-        assert!(folds(&[]).spread().is_none());
+        assert!(folds(&[]).mean_and_std().is_none());
         let text = both.markdown(&["a".to_owned()]);
-        assert!(text.contains("| 0 | 1 | 1.000 | 1.000 |\n| 1 | 1 | 0.667 | 0.667 |\n"), "{text}");
-        assert!(text.ends_with("mean Dice of the folds 0.833 ± 0.167\n"), "{text}");
+        assert!(
+            text.contains("| 0    |     1 |     1.000 | 1.000 |\n| 1    |     1 |     0.667 | 0.667 |\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("mean Dice 0.833 ± 0.167 (mean ± std over 2 folds)\n"), "{text}");
         assert_eq!(both.json()["folds"][1]["cases"], json!(["case"]));
-        assert_eq!(both.rows()[1], ("fold 1".to_owned(), "mean Dice 0.667 over 1 cases".to_owned()));
+        assert_eq!(both.rows()[1], ("fold 1".to_owned(), "mean Dice 0.667, 1 case".to_owned()));
     }
 }

@@ -1,50 +1,55 @@
-//! Reads what training wrote down: one JSON object a line, a step or a validation each.
+//! Training history from `log.jsonl`: one JSON object per line, a step or a validation.
 
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use bipvl_io::FileError;
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-/// The steps and validations of one run, in rising order of their steps.
+use crate::{Error, Result};
+
+/// Maximum number of characters of a malformed line in an error message.
+const MAX_QUOTED: usize = 60;
+
+/// Steps and validations of one run, ordered by step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// One entry per logged optimizer update.
-    pub steps: Vec<Step>,
-    /// One entry per validation.
-    pub validations: Vec<Validation>,
+    /// Logged optimizer steps.
+    pub steps: Vec<StepRecord>,
+    /// Validations.
+    pub validations: Vec<ValidationRecord>,
 }
 
-/// One optimizer update.
+/// One optimizer step.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Step {
-    /// Optimizer updates done so far.
+pub struct StepRecord {
+    /// Number of optimizer steps so far.
     pub step: u64,
-    /// What the update was made from.
-    pub loss: Loss,
+    /// Loss terms.
+    pub loss: LossRecord,
 }
 
-/// The loss of one step and its parts; a part that was not computed or not finite is `None`.
+/// Loss terms of one step; a term that was not computed or not finite is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-pub struct Loss {
-    /// The weighted sum that was minimized.
+pub struct LossRecord {
+    /// Weighted sum.
     pub total: Option<f64>,
     /// Dice + cross-entropy.
     #[serde(default)]
     pub segmentation: Option<f64>,
-    /// Supervision of the class embeddings.
+    /// Class embedding loss.
     #[serde(default)]
     pub class_embedding: Option<f64>,
-    /// Contrast between vision and text.
+    /// Image–text alignment loss.
     #[serde(default)]
     pub alignment: Option<f64>,
 }
 
 /// One validation.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Validation {
-    /// Optimizer updates done so far.
+pub struct ValidationRecord {
+    /// Number of optimizer steps so far.
     pub step: u64,
     /// Mean over the classes, 0 to 1; `None` where undefined.
     pub mean_dice: Option<f64>,
@@ -56,8 +61,8 @@ pub struct Validation {
 #[derive(Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event {
-    Step(Step),
-    Validation(Validation),
+    Step(StepRecord),
+    Validation(ValidationRecord),
     #[serde(other)]
     Other,
 }
@@ -65,14 +70,14 @@ enum Event {
 impl History {
     /// Reads a training log.
     ///
-    /// Events of other kinds are skipped. A last line cut off by a crash is dropped. When a run was
-    /// resumed from an earlier step, what it repeated replaces what stood there before.
+    /// Other events are skipped. An incomplete last line (after a crash) is dropped. Steps repeated by a resumed run
+    /// replace the earlier ones.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or a whole line is not an event; the message names file and line.
+    /// If the file cannot be read or a complete line is not an event.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+        let bytes = fs::read(path).map_err(|error| FileError::new(path, error))?;
         let mut history = Self::default();
         for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
             if line.trim_ascii().is_empty() {
@@ -81,15 +86,14 @@ impl History {
             match serde_json::from_slice(line) {
                 Ok(event) => history.push(event),
                 Err(_) if !line.ends_with(b"\n") => {}
-                Err(error) => {
-                    let found = String::from_utf8_lossy(line.trim_ascii());
-                    let found: String = found.chars().take(60).collect();
-                    return Err(error).with_context(|| {
-                        format!(
-                            "{}: line {}: expected a training event, found `{found}`",
-                            path.display(),
-                            index + 1
-                        )
+                Err(reason) => {
+                    let content = String::from_utf8_lossy(line.trim_ascii());
+                    let content = content.chars().take(MAX_QUOTED).collect();
+                    return Err(Error::TrainingLog {
+                        path: path.to_owned(),
+                        line: index + 1,
+                        content,
+                        reason,
                     });
                 }
             }
@@ -100,12 +104,12 @@ impl History {
     fn push(&mut self, event: Event) {
         match event {
             Event::Step(step) => {
-                forget_from(&mut self.steps, step.step, |step| step.step);
-                forget_from(&mut self.validations, step.step + 1, |validation| validation.step);
+                truncate_from(&mut self.steps, step.step, |step| step.step);
+                truncate_from(&mut self.validations, step.step + 1, |validation| validation.step);
                 self.steps.push(step);
             }
             Event::Validation(validation) => {
-                forget_from(&mut self.validations, validation.step, |validation| validation.step);
+                truncate_from(&mut self.validations, validation.step, |validation| validation.step);
                 self.validations.push(validation);
             }
             Event::Other => {}
@@ -113,8 +117,8 @@ impl History {
     }
 }
 
-/// Drops the tail of a rising list that begins at `step`.
-fn forget_from<T>(entries: &mut Vec<T>, step: u64, step_of: impl Fn(&T) -> u64) {
+/// Drops the entries from `step` on.
+fn truncate_from<T>(entries: &mut Vec<T>, step: u64, step_of: impl Fn(&T) -> u64) {
     entries.truncate(entries.partition_point(|entry| step_of(entry) < step));
 }
 
@@ -139,13 +143,13 @@ mod tests {
     #[test]
     fn steps_and_validations_are_read_and_other_events_skipped() {
         let history = read(&format!("{{\"event\":\"start\",\"seed\":7}}\n{STEP}\n\n{VALIDATION}\n")).unwrap();
-        let loss = Loss {
+        let loss = LossRecord {
             total: Some(1.5),
             segmentation: Some(1.0),
             class_embedding: Some(0.25),
             alignment: Some(0.25),
         };
-        assert_eq!(history.steps, [Step { step: 12, loss }]);
+        assert_eq!(history.steps, [StepRecord { step: 12, loss }]);
         assert_eq!(history.validations.len(), 1);
         assert_eq!(history.validations[0].mean_dice, Some(0.8));
         assert_eq!(history.validations[0].dice["Posterior"], Some(0.79));
@@ -153,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_line_cut_off_anywhere_is_dropped() {
+    fn an_incomplete_last_line_is_dropped() {
         let whole = format!("{STEP}\n{VALIDATION}");
         for length in STEP.len() + 1..whole.len() {
             let history = read(&whole[..length]).unwrap();
@@ -163,13 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_elsewhere_names_file_and_line() {
+    fn a_malformed_line_is_an_error_with_file_and_line() {
         for bad in ["{\"event\":\"step\"", "{\"event\":\"step\",\"step\":-1,\"loss\":{}}", "no json", "[]"] {
-            let error = format!("{:#}", read(&format!("{STEP}\n{bad}\n{STEP}\n")).unwrap_err());
-            assert!(error.contains("line 2: expected a training event, found `"), "{error}");
+            let error = read(&format!("{STEP}\n{bad}\n{STEP}\n")).unwrap_err();
+            assert!(matches!(error, Error::TrainingLog { line: 2, .. }), "{error}");
+            assert!(error.to_string().contains(":2: not a training event: `"), "{error}");
         }
         let missing = Path::new("no such folder/log.jsonl");
-        assert!(format!("{:#}", History::read(missing).unwrap_err()).contains("no such folder/log.jsonl"));
+        assert!(History::read(missing).unwrap_err().to_string().contains("no such folder/log.jsonl"));
     }
 
     #[test]
@@ -179,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_run_replaces_what_it_repeats() {
+    fn a_resumed_run_replaces_repeated_steps() {
         let validation = |step: u64| format!(r#"{{"event":"validation","step":{step},"mean_dice":null}}"#);
         let lines = [
             step_line(1, 9.0),
@@ -197,8 +202,8 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_that_is_not_finite_is_none() {
+    fn a_non_finite_loss_is_none() {
         let history = read(r#"{"event":"step","step":1,"loss":{"total":null,"alignment":2.0}}"#).unwrap();
-        assert_eq!(history.steps[0].loss, Loss { alignment: Some(2.0), ..Loss::default() });
+        assert_eq!(history.steps[0].loss, LossRecord { alignment: Some(2.0), ..LossRecord::default() });
     }
 }

@@ -1,17 +1,14 @@
-//! The report as one HTML file: style, curves and pictures are all inside.
+//! The report as one self-contained HTML file.
 
-use anyhow::{Context, Result};
 use askama::Template;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 use crate::boxes::dice_boxes;
-use crate::concepts::{Concepts, Section};
+use crate::concepts::{ConceptSection, Section};
 use crate::curves::Curves;
-use crate::rows::{CaseRow, ClassRow, case_rows, class_rows, number};
-use crate::{Report, definitions, palette};
+use crate::rows::{CaseRow, ClassRow, case_rows, class_rows, format_score};
+use crate::{Report, Result, definitions, palette};
 
-/// What the template fills in; it escapes every text, the drawings alone are markup.
+/// Data of the template, which escapes all text; only figures are markup.
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
@@ -24,10 +21,10 @@ struct Page<'a> {
     tolerance_mm: f64,
     cases: Vec<CaseRow>,
     boxes: Option<String>,
-    /// Training logs, of which there are several in a cross-validation.
+    /// Number of training histories: several for a cross-validation.
     folds: usize,
     curves: Curves,
-    overlays: Vec<Picture<'a>>,
+    overlays: Vec<OverlayFigure<'a>>,
     concepts: Option<Section<'a>>,
     no_concepts: Option<&'static str>,
     definitions: Vec<(&'static str, &'static str)>,
@@ -39,20 +36,20 @@ struct Class {
     color: String,
 }
 
-/// An overlay and what its caption says.
-struct Picture<'a> {
+/// An overlay and its caption.
+struct OverlayFigure<'a> {
     case: &'a str,
     dice: String,
     remarks: Vec<String>,
-    png: String,
+    svg: &'a str,
 }
 
 impl Report {
-    /// The report as the text of one HTML file that needs no other and no network.
+    /// The report as one HTML file without external references.
     ///
     /// # Errors
     ///
-    /// When a curve cannot be drawn.
+    /// If a figure cannot be drawn or encoded.
     pub(crate) fn html(&self) -> Result<String> {
         let scores = &self.scores;
         let classes: Vec<Class> = class_rows(scores, &self.classes)
@@ -62,20 +59,20 @@ impl Report {
             .collect();
         let cases = case_rows(scores, &self.classes);
         let (concepts, no_concepts) = match &self.concepts {
-            Some(Concepts::Drawn(maps)) => (Some(maps.section(&self.classes)?), None),
-            Some(Concepts::Left(reason)) => (None, Some(*reason)),
+            Some(ConceptSection::Maps(maps)) => (Some(maps.section(&self.classes)?), None),
+            Some(ConceptSection::Unavailable(reason)) => (None, Some(*reason)),
             None => (None, None),
         };
-        let curves = Curves::of(&self.histories, &self.classes)?;
-        Page {
+        let curves = Curves::new(&self.histories, &self.classes)?;
+        let page = Page {
             title: &self.title,
             settings: self.all_settings(),
-            mean_dice: number(scores.mean_dice(), 3),
+            mean_dice: format_score(scores.mean_dice(), 3),
             missed: classes.iter().map(|class| class.row.missed).sum(),
             any_penalized: classes.iter().any(|class| class.row.penalized_hd95.is_some()),
             classes,
             tolerance_mm: scores.tolerance_mm,
-            overlays: self.pictures(&cases),
+            overlays: self.overlay_figures(&cases),
             concepts,
             no_concepts,
             cases,
@@ -83,21 +80,20 @@ impl Report {
             folds: self.histories.len(),
             curves,
             definitions: definitions::definitions(scores.convention),
-        }
-        .render()
-        .context("the report cannot be filled in")
+        };
+        Ok(page.render()?)
     }
 
     fn all_settings(&self) -> Vec<(String, String)> {
-        let judged = [
+        let metrics = [
             ("convention".to_owned(), self.scores.convention.to_string()),
             ("NSD tolerance".to_owned(), format!("{} mm", self.scores.tolerance_mm)),
         ];
-        self.settings.iter().cloned().chain(judged).collect()
+        self.settings.iter().cloned().chain(metrics).collect()
     }
 
-    /// The overlays in the order of `cases`; those of cases without scores come last.
-    fn pictures(&self, cases: &[CaseRow]) -> Vec<Picture<'_>> {
+    /// The overlays in the order of `cases`; cases without scores are last.
+    fn overlay_figures(&self, cases: &[CaseRow]) -> Vec<OverlayFigure<'_>> {
         let rank = |case: &str| cases.iter().position(|row| row.case == case).unwrap_or(cases.len());
         let mut overlays: Vec<_> = self.overlays.iter().collect();
         overlays.sort_by_key(|overlay| rank(&overlay.case));
@@ -110,16 +106,16 @@ impl Report {
                     .classes
                     .iter()
                     .zip(cells)
-                    .map(|(class, cell)| match cell.words {
-                        "" => format!("{class} {}", number(cell.dice, 3)),
-                        words => format!("{class} {words}"),
+                    .map(|(class, cell)| match cell.remark {
+                        "" => format!("{class} {}", format_score(cell.dice, 3)),
+                        remark => format!("{class} {remark}"),
                     })
                     .collect();
-                Picture {
+                OverlayFigure {
                     case: &overlay.case,
-                    dice: number(row.and_then(|row| row.dice), 3),
+                    dice: format_score(row.and_then(|row| row.dice), 3),
                     remarks,
-                    png: STANDARD.encode(&overlay.png),
+                    svg: &overlay.svg,
                 }
             })
             .collect()

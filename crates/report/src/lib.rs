@@ -1,21 +1,23 @@
-//! What a person sees after training and evaluation: tables, curves, pictures, one HTML file.
+//! Evaluation of label map files, and reports: tables, training curves, overlays, HTML.
 
 mod boxes;
 mod canvas;
 pub mod concepts;
 mod curves;
 mod definitions;
+mod error;
+pub mod evaluate;
 #[cfg(test)]
 mod example;
 pub mod folds;
 pub mod history;
 mod html;
-mod letters;
 pub mod overlay;
 mod palette;
 pub mod probe;
+mod raster;
 pub mod rows;
-mod section;
+mod slice;
 mod smoothing;
 pub mod table;
 pub mod table_page;
@@ -23,59 +25,69 @@ pub mod table_page;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use anyhow::Result;
-use bipvl_io::atomic_write;
+use bipvl_io::{FileError, atomic_write};
 use bipvl_metrics::Scores;
 
 use boxes::dice_boxes;
-use concepts::Concepts;
+use concepts::ConceptSection;
 use curves::Curves;
 use history::History;
 use overlay::Overlay;
 
-/// Everything that one report tells.
+pub use error::{Error, Result};
+
+/// The content of a report.
 pub struct Report {
-    /// What was judged, in a few words.
+    /// Heading.
     pub title: String,
-    /// How it came about: command, seed, time, preset, parameters; convention and tolerance are added.
+    /// Names and values: command, seed, model size, … Convention and tolerance are added.
     pub settings: Vec<(String, String)>,
-    /// Class names, in the order of tables and colors.
+    /// Class names in the order of tables and colors.
     pub classes: Vec<String>,
-    /// The scores of every case.
+    /// Scores of all cases.
     pub scores: Scores,
-    /// The training logs: none, that of the run, or one of each fold.
+    /// Training histories: none, one of a run, or one per fold.
     pub histories: Vec<History>,
-    /// Pictures of some cases.
+    /// Overlays of some cases.
     pub overlays: Vec<Overlay>,
-    /// What each sentence does to one case, where somebody looked.
-    pub concepts: Option<Concepts>,
+    /// Effect of each sentence on one case.
+    pub concepts: Option<ConceptSection>,
 }
 
 impl Report {
-    /// Writes the report as one HTML file that needs no other; `path` never holds half of it.
+    /// Writes the report atomically as one self-contained HTML file.
     ///
     /// # Errors
     ///
-    /// When a curve cannot be drawn or the file cannot be written.
+    /// If a figure cannot be drawn or the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let html = self.html()?;
         Ok(atomic_write(path, html.as_bytes())?)
     }
 
-    /// Writes the curves and the boxes as pictures of their own into `folder`.
+    /// Writes all figures as SVG files into `folder`: curves, box plot, and `overlays/CASE.svg`.
     ///
     /// # Errors
     ///
-    /// When one cannot be drawn or written.
-    pub fn write_pictures(&self, folder: &Path) -> Result<()> {
-        let Curves { dice, losses } = Curves::of(&self.histories, &self.classes)?;
+    /// If a figure cannot be drawn or written.
+    pub fn write_figures(&self, folder: &Path) -> Result<()> {
+        let Curves { dice, losses } = Curves::new(&self.histories, &self.classes)?;
         let boxes = dice_boxes(&self.scores, &self.classes)?;
         let named = [("dice.svg", dice), ("dice-boxes.svg", boxes)];
         let named = named.into_iter().filter_map(|(name, svg)| Some((name, svg?)));
         for (name, svg) in losses.into_iter().chain(named) {
             atomic_write(&folder.join(name), svg.as_bytes())?;
+        }
+        if !self.overlays.is_empty() {
+            let folder = folder.join("overlays");
+            fs::create_dir_all(&folder).map_err(|error| FileError::new(&folder, error))?;
+            for overlay in &self.overlays {
+                // An id may contain separators; the file must stay in the folder.
+                let name = overlay.case.replace(['/', '\\'], "_");
+                atomic_write(&folder.join(format!("{name}.svg")), overlay.svg.as_bytes())?;
+            }
         }
         Ok(())
     }

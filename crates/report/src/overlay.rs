@@ -1,191 +1,307 @@
-//! Three planes through a case as a PNG: the image above, prediction and reference on it below.
+//! Overlay figures: three slices of a case with prediction and reference, as SVG.
 
-use std::io::Cursor;
+use std::fmt::Write as _;
 use std::ops::Range;
 
-use anyhow::{Context, Result, ensure};
 use bipvl_imaging::{LabelMap, Volume, to_ras};
 use bipvl_metrics::ClassLabels;
-use image::{ImageFormat, Rgb, RgbImage, imageops};
-use ndarray::{Array3, Axis};
+use ndarray::{Array3, Axis, s};
 
-use crate::section::{PLANES, cut, draw_gray, draw_letters, fill_classes, outline_classes, panel_shape};
+use crate::palette;
+use crate::raster::{RgbImage, png_data_uri};
+use crate::slice::{PLANES, Plane, extract_slice, fill_classes, outline_classes, panel_shape, render_gray};
+use crate::{Error, Result};
 
 /// Pixels between panels.
-const GAP: u32 = 8;
+const GAP: usize = 8;
+/// Pixels above, between and below the panels for text.
+const TEXT_ROW: usize = 26;
+const FONT_SIZE: usize = 14;
+const EDGE_FONT_SIZE: usize = 16;
+/// Pixels between an orientation label and the edge of its panel.
+const EDGE_MARGIN: usize = 8;
+/// Approximate width of a character in units of the font size.
+const CHARACTER_WIDTH: f64 = 0.6;
 
-/// What lies around the panels.
-const BACKGROUND: Rgb<u8> = Rgb([0, 0, 0]);
+const BACKGROUND: [u8; 3] = [0, 0, 0];
 
-/// The share of voxels left darker than black, and brighter than white.
+/// Fraction of voxels clipped to black, and to white.
 const CLIPPED: f64 = 0.005;
 
-/// How far black and white lie beyond the classes' own intensities, in shares of their span.
-const WINDOW_MARGIN: f32 = 0.5;
+/// Extension of the display range beyond the intensities of the classes, as a fraction of their range.
+const DISPLAY_MARGIN: f32 = 0.5;
 
-/// What an overlay is drawn from; the three volumes share one grid, in any orientation.
+/// The volumes of an overlay, all on one grid of any orientation.
+#[derive(Clone, Copy)]
 pub struct OverlayCase<'a> {
-    /// The case's id.
+    /// Case id.
     pub case: &'a str,
     /// Intensities.
     pub image: &'a Volume<f32>,
-    /// Ours.
+    /// Predicted labels.
     pub prediction: &'a LabelMap,
-    /// The expert's.
+    /// Reference labels.
     pub reference: &'a LabelMap,
-    /// The classes to draw, in the order of the report.
+    /// Classes to show, in the order of the report.
     pub classes: &'a [ClassLabels],
 }
 
-/// A drawn case.
+/// The overlay figure of one case.
 #[derive(Clone, Debug)]
 pub struct Overlay {
-    /// The case's id.
+    /// Case id.
     pub case: String,
-    /// The picture's file content.
-    pub png: Vec<u8>,
+    /// Self-contained SVG with the slices as an embedded PNG.
+    pub svg: String,
 }
 
 impl Overlay {
-    /// Draws the axial, coronal and sagittal planes with the largest disagreement, or, where there is
-    /// none, with most of the reference: the image alone, and below it the prediction filled and the
-    /// reference outlined. The patient's right is at the left, the axial plane is seen from the feet.
+    /// Renders the axial, coronal and sagittal slice with the largest disagreement, or with most of the reference if
+    /// there is none: above the image, below it the prediction filled and the reference outlined. Radiological
+    /// convention: the patient's right is on the left.
     ///
     /// # Errors
     ///
-    /// When the volumes are empty or do not share one grid.
+    /// If the volumes are empty or not on the same grid.
     pub fn draw(case: &OverlayCase<'_>) -> Result<Self> {
-        let mut png = Cursor::new(Vec::new());
-        picture(case)?
-            .write_to(&mut png, ImageFormat::Png)
-            .with_context(|| format!("case {}: the overlay cannot be encoded", case.case))?;
-        Ok(Self { case: case.case.to_owned(), png: png.into_inner() })
+        let Panels { image, columns } = panels(case)?;
+        Ok(Self { case: case.case.to_owned(), svg: figure(&png_data_uri(&image)?, &image, &columns, case)? })
     }
 }
 
-fn picture(case: &OverlayCase<'_>) -> Result<RgbImage> {
-    check(case)?;
+/// All panels in one image.
+struct Panels {
+    image: RgbImage,
+    columns: Vec<Column>,
+}
+
+/// Two panels of one plane, one above the other.
+struct Column {
+    plane: Plane,
+    slice_index: usize,
+    /// Upper left corners in the image, `[x, y]`.
+    corners: [[usize; 2]; 2],
+    /// Width and height.
+    shape: [usize; 2],
+}
+
+fn panels(case: &OverlayCase<'_>) -> Result<Panels> {
+    ensure_same_grid(case)?;
     let image = to_ras(case.image);
-    let prediction = to_ras(&classes_of(case.prediction, case.classes));
-    let reference = to_ras(&classes_of(case.reference, case.classes));
-    let slices = slices_to_show(prediction.voxels(), reference.voxels());
-    let window = intensity_window(&image, prediction.voxels(), reference.voxels());
-    let columns = PLANES.map(|plane| {
-        let index = slices[plane.through];
+    let prediction = to_ras(&class_numbers(case.prediction, case.classes));
+    let reference = to_ras(&class_numbers(case.reference, case.classes));
+    let slices = most_informative_slices(prediction.voxels(), reference.voxels());
+    let display_range = display_range(&image, prediction.voxels(), reference.voxels());
+    let rendered = PLANES.map(|plane| {
+        let index = slices[plane.normal_axis];
         let shape = panel_shape(plane, image.grid().shape(), image.grid().spacing());
-        let mut plain = draw_gray(&cut(&image, plane, index), &window, shape);
-        let mut judged = plain.clone();
-        fill_classes(&mut judged, &cut(&prediction, plane, index));
-        outline_classes(&mut judged, &cut(&reference, plane, index));
-        draw_letters(&mut plain, plane);
-        draw_letters(&mut judged, plane);
-        [plain, judged]
+        let plain = render_gray(&extract_slice(&image, plane, index), &display_range, shape);
+        let mut annotated = plain.clone();
+        fill_classes(&mut annotated, &extract_slice(&prediction, plane, index));
+        outline_classes(&mut annotated, &extract_slice(&reference, plane, index));
+        [plain, annotated]
     });
-    Ok(mount(&columns))
+    Ok(mount(&rendered, slices))
 }
 
-fn check(case: &OverlayCase<'_>) -> Result<()> {
+fn ensure_same_grid(case: &OverlayCase<'_>) -> Result<()> {
     let grid = case.reference.grid();
-    for (name, other) in [("image", case.image.grid()), ("prediction", case.prediction.grid())] {
-        ensure!(
-            other.approx_eq(grid),
-            "case {}: expected {name} and reference on one grid, found shapes {:?} and {:?}, spacings {:?} and {:?} mm",
-            case.case,
-            other.shape(),
-            grid.shape(),
-            other.spacing(),
-            grid.spacing(),
-        );
+    for (volume, other) in [("image", case.image.grid()), ("prediction", case.prediction.grid())] {
+        other.ensure_matches(grid).map_err(|mismatch| Error::GridMismatch {
+            case: case.case.to_owned(),
+            volume,
+            mismatch,
+        })?;
     }
-    ensure!(
-        !grid.shape().contains(&0),
-        "case {}: expected voxels, found shape {:?}",
-        case.case,
-        grid.shape()
-    );
+    if grid.shape().contains(&0) {
+        return Err(Error::EmptyVolume { case: case.case.to_owned(), shape: grid.shape() });
+    }
     Ok(())
 }
 
-/// 1 for the first class, 2 for the second, 0 for all else; of classes that overlap, the last, which lies inside
-/// the others.
-fn classes_of(labels: &LabelMap, classes: &[ClassLabels]) -> LabelMap {
+/// 1 for the first class, 2 for the second, 0 for background; of overlapping classes the last, which is innermost.
+fn class_numbers(labels: &LabelMap, classes: &[ClassLabels]) -> LabelMap {
     let number = |label: &u16| classes.iter().rposition(|class| class.labels.contains(label));
     labels.map(|label| number(label).map_or(0, |class_index| class_index as u16 + 1))
 }
 
-/// For each axis the index with most disagreement, or most reference, or the middle.
-fn slices_to_show(prediction: &Array3<u16>, reference: &Array3<u16>) -> [usize; 3] {
+/// For each axis the index of the slice with most disagreement, else with most of the reference, else the middle.
+fn most_informative_slices(prediction: &Array3<u16>, reference: &Array3<u16>) -> [usize; 3] {
     std::array::from_fn(|axis| {
-        let sections = || prediction.axis_iter(Axis(axis)).zip(reference.axis_iter(Axis(axis)));
-        let disagreement =
-            sections().map(|(ours, theirs)| ours.iter().zip(theirs).filter(|(a, b)| a != b).count());
-        let presence = sections().map(|(_, theirs)| theirs.iter().filter(|&&class| class > 0).count());
-        first_largest(disagreement)
-            .or_else(|| first_largest(presence))
+        let slices = || prediction.axis_iter(Axis(axis)).zip(reference.axis_iter(Axis(axis)));
+        let disagreement = slices().map(|(prediction, reference)| {
+            prediction.iter().zip(reference).filter(|(predicted, expected)| predicted != expected).count()
+        });
+        let extent = slices().map(|(_, reference)| reference.iter().filter(|&&class| class > 0).count());
+        first_maximum(disagreement)
+            .or_else(|| first_maximum(extent))
             .unwrap_or(reference.len_of(Axis(axis)) / 2)
     })
 }
 
-/// The index of the first of the largest counts, if any is above zero.
-fn first_largest(counts: impl Iterator<Item = usize>) -> Option<usize> {
+/// The index of the first maximum, if it is positive.
+fn first_maximum(counts: impl Iterator<Item = usize>) -> Option<usize> {
     let (index, count) = counts.enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best })?;
     (count > 0).then_some(index)
 }
 
-/// The intensities to draw black and white: those of the classes and somewhat beyond, so that air and
-/// table do not eat the contrast of the organs; those of the volume where no class stands out.
-fn intensity_window(image: &Volume<f32>, prediction: &Array3<u16>, reference: &Array3<u16>) -> Range<f32> {
-    let classes = image.voxels().iter().zip(prediction).zip(reference);
-    let of_classes =
-        classes.filter(|((_, ours), theirs)| **ours > 0 || **theirs > 0).map(|((voxel, _), _)| *voxel);
-    match usual_intensities(of_classes) {
-        Some(Range { start: low, end: high }) if low < high => {
-            let margin = (high - low) * WINDOW_MARGIN;
-            low - margin..high + margin
+/// The intensities of the classes with a margin, so that air and table do not reduce the contrast of organs; those of
+/// the whole volume if the classes have no contrast.
+fn display_range(image: &Volume<f32>, prediction: &Array3<u16>, reference: &Array3<u16>) -> Range<f32> {
+    let voxels = image.voxels().iter().zip(prediction).zip(reference);
+    let of_classes = voxels
+        .filter(|((_, predicted), expected)| **predicted > 0 || **expected > 0)
+        .map(|((voxel, _), _)| *voxel);
+    match robust_range(of_classes) {
+        Some(Range { start, end }) if start < end => {
+            let margin = (end - start) * DISPLAY_MARGIN;
+            start - margin..end + margin
         }
-        _ => usual_intensities(image.voxels().iter().copied()).unwrap_or(0.0..1.0),
+        _ => robust_range(image.voxels().iter().copied()).unwrap_or(0.0..1.0),
     }
 }
 
-/// All but the darkest and the brightest, or `None` of nothing.
-pub(crate) fn usual_intensities(intensities: impl Iterator<Item = f32>) -> Option<Range<f32>> {
+/// From the 0.5th to the 99.5th percentile of the finite intensities; `None` without any.
+pub(crate) fn robust_range(intensities: impl Iterator<Item = f32>) -> Option<Range<f32>> {
     let mut finite: Vec<f32> = intensities.filter(|intensity| intensity.is_finite()).collect();
     let last = finite.len().checked_sub(1)?;
-    let [low, high] = [CLIPPED, 1.0 - CLIPPED].map(|share| {
-        let rank = (share * last as f64).round() as usize;
+    let [low, high] = [CLIPPED, 1.0 - CLIPPED].map(|fraction| {
+        let rank = (fraction * last as f64).round() as usize;
         *finite.select_nth_unstable_by(rank, f32::total_cmp).1
     });
     Some(low..high)
 }
 
-/// Puts the columns side by side, each panel in the middle of its place.
-fn mount(columns: &[[RgbImage; 2]; 3]) -> RgbImage {
-    let row = columns.iter().map(|[plain, _]| plain.height()).max().unwrap_or(0);
-    let width = columns.iter().map(|[plain, _]| plain.width() + GAP).sum::<u32>() - GAP;
-    let mut picture = RgbImage::from_pixel(width, 2 * row + GAP, BACKGROUND);
-    let mut left = 0;
-    for panels in columns {
-        for (panel, top) in panels.iter().zip([0, row + GAP]) {
-            let top = top + (row - panel.height()) / 2;
-            imageops::replace(&mut picture, panel, left.into(), top.into());
+/// Places the columns side by side, panels centered vertically in their row.
+fn mount(rendered: &[[RgbImage; 2]; 3], slices: [usize; 3]) -> Panels {
+    let row = rendered.iter().map(|[plain, _]| plain.nrows()).max().unwrap_or(0);
+    let width = rendered.iter().map(|[plain, _]| plain.ncols() + GAP).sum::<usize>() - GAP;
+    let mut image = RgbImage::from_elem((2 * row + TEXT_ROW, width), BACKGROUND);
+    let mut columns = Vec::with_capacity(PLANES.len());
+    let mut x = 0;
+    for (plane, pair) in PLANES.into_iter().zip(rendered) {
+        let (height, width) = pair[0].dim();
+        let corners = [0, row + TEXT_ROW].map(|y| [x, y + (row - height) / 2]);
+        for (panel, [x, y]) in pair.iter().zip(corners) {
+            image.slice_mut(s![y..y + height, x..x + width]).assign(panel);
         }
-        left += panels[0].width() + GAP;
+        let slice_index = slices[plane.normal_axis];
+        columns.push(Column { plane, slice_index, corners, shape: [width, height] });
+        x += width + GAP;
     }
-    picture
+    Panels { image, columns }
+}
+
+/// The panels with plane names, orientation labels and a legend.
+fn figure(png: &str, image: &RgbImage, columns: &[Column], case: &OverlayCase<'_>) -> Result<String> {
+    let (image_height, width) = image.dim();
+    let legend = legend(case.classes, width);
+    let middle = TEXT_ROW + (image_height - TEXT_ROW) / 2;
+    let height = TEXT_ROW + image_height + legend.rows * TEXT_ROW + GAP;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+         height=\"{height}\" role=\"img\" class=\"overlay\" font-family=\"system-ui, sans-serif\" \
+         font-size=\"{FONT_SIZE}\" fill=\"#ffffff\">\n<title>{title}</title>\n\
+         <rect width=\"{width}\" height=\"{height}\" fill=\"#000000\"/>\n\
+         <image y=\"{TEXT_ROW}\" width=\"{width}\" height=\"{image_height}\" href=\"{png}\"/>\n",
+        title = escape(&format!("Prediction and reference of {}", case.case)),
+    );
+    let baseline = |row_top: usize| row_top + (TEXT_ROW + FONT_SIZE) / 2 - 2;
+    let mut text = |x: usize, y: usize, attributes: &str, content: &str| {
+        writeln!(svg, "<text x=\"{x}\" y=\"{y}\"{attributes}>{}</text>", escape(content))
+            .map_err(|error| Error::Drawing(error.to_string()))
+    };
+    for Column { plane, slice_index, corners, shape } in columns {
+        text(corners[0][0] + 4, baseline(0), "", &format!("{}, slice {slice_index}", plane.name))?;
+        for corner in corners {
+            for (letter, [x, y]) in plane.edges.into_iter().zip(edge_positions(*corner, *shape)) {
+                text(x, y + TEXT_ROW, EDGE_STYLE, &letter.to_string())?;
+            }
+        }
+    }
+    text(4, baseline(middle), "", "filled: prediction, outline: reference")?;
+    for LegendEntry { class_index, name, x, row } in legend.entries {
+        let y = baseline(TEXT_ROW + image_height + row * TEXT_ROW);
+        let swatch = format!(" fill=\"{}\"", palette::hex(class_index));
+        text(x, y, &swatch, "■")?;
+        text(x + FONT_SIZE + 2, y, "", name)?;
+    }
+    svg.push_str("</svg>\n");
+    Ok(svg)
+}
+
+/// White with a black outline, legible on any intensity; centered.
+const EDGE_STYLE: &str = " text-anchor=\"middle\" font-size=\"16\" font-weight=\"bold\" stroke=\"#000000\" \
+                          stroke-width=\"3\" paint-order=\"stroke\"";
+
+/// Baseline centers of the orientation labels of the left, right, upper and lower edge.
+fn edge_positions([x, y]: [usize; 2], [width, height]: [usize; 2]) -> [[usize; 2]; 4] {
+    let (half_letter, ascent) = (EDGE_FONT_SIZE / 2, EDGE_FONT_SIZE * 3 / 4);
+    let middle = [x + width / 2, y + (height + ascent) / 2];
+    [
+        [x + EDGE_MARGIN + half_letter, middle[1]],
+        [(x + width).saturating_sub(EDGE_MARGIN + half_letter), middle[1]],
+        [middle[0], y + EDGE_MARGIN + ascent],
+        [middle[0], (y + height).saturating_sub(EDGE_MARGIN)],
+    ]
+}
+
+struct Legend<'a> {
+    entries: Vec<LegendEntry<'a>>,
+    rows: usize,
+}
+
+struct LegendEntry<'a> {
+    class_index: usize,
+    name: &'a str,
+    x: usize,
+    row: usize,
+}
+
+/// Class names from left to right, wrapped to `width` pixels.
+fn legend(classes: &[ClassLabels], width: usize) -> Legend<'_> {
+    let (mut x, mut row) = (4, 0);
+    let mut entries = Vec::with_capacity(classes.len());
+    for (class_index, ClassLabels { name, .. }) in classes.iter().enumerate() {
+        let characters = name.chars().count() as f64;
+        let entry = FONT_SIZE + 2 + (characters * CHARACTER_WIDTH * FONT_SIZE as f64) as usize + 2 * GAP;
+        if x > 4 && x + entry > width {
+            (x, row) = (4, row + 1);
+        }
+        entries.push(LegendEntry { class_index, name, x, row });
+        x += entry;
+    }
+    let rows = if classes.is_empty() { 0 } else { row + 1 };
+    Legend { entries, rows }
+}
+
+/// Text as XML content; control characters, which XML forbids, become spaces.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            control if control.is_control() => escaped.push(' '),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
 mod tests {
     use bipvl_imaging::{Grid, Orientation, reorient};
-    use ndarray::s;
 
     use super::*;
-    use crate::{example, palette};
+    use crate::example;
 
     fn draw(image: &Volume<f32>, prediction: &LabelMap, reference: &LabelMap) -> RgbImage {
         let classes = example::classes();
         let case = OverlayCase { case: "drawn", image, prediction, reference, classes: &classes };
-        picture(&case).unwrap()
+        panels(&case).unwrap().image
     }
 
     fn cube(low: [usize; 3]) -> Array3<u16> {
@@ -196,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_looks_the_same_in_any_orientation() {
+    fn the_overlay_is_independent_of_the_orientation_of_the_files() {
         let example = example::case(3);
         let upright = draw(&example.image, &example.prediction, &example.reference);
         for orientation in ["LPS", "PIR", "SAR", "IRP"] {
@@ -211,26 +327,55 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_is_kept_as_a_png() {
-        let grid = Grid::with_spacing([4, 4, 4], [1.0; 3]);
-        let (image, labels) =
-            (Volume::new(Array3::zeros([4; 3]), grid.clone()), Volume::new(Array3::zeros([4; 3]), grid));
-        let case =
-            OverlayCase { case: "a", image: &image, prediction: &labels, reference: &labels, classes: &[] };
-        let overlay = Overlay::draw(&case).unwrap();
-        let decoded = image::load_from_memory_with_format(&overlay.png, ImageFormat::Png).unwrap();
-        assert_eq!(decoded.into_rgb8(), picture(&case).unwrap());
+    fn the_figure_is_self_contained_and_labels_planes_edges_and_classes() {
+        let example = example::case(3);
+        let mut classes = example::classes();
+        classes[0].name = "<liver> & \"co\"".to_owned();
+        let case = OverlayCase {
+            case: "a<b",
+            image: &example.image,
+            prediction: &example.prediction,
+            reference: &example.reference,
+            classes: &classes,
+        };
+        let svg = Overlay::draw(&case).unwrap().svg;
+        assert_eq!(svg.matches("href=").count(), 1);
+        assert!(svg.contains("href=\"data:image/png;base64,iVBOR"), "the slices are embedded");
+        // Twice each: R, L, A, P of the axial slice, R, L, S, I of the coronal, A, P, S, I of the sagittal one.
+        for letter in ['R', 'L', 'A', 'P', 'S', 'I'] {
+            assert_eq!(svg.matches(&format!(">{letter}</text>")).count(), 4, "{letter}");
+        }
+        for text in [
+            "axial, slice",
+            "coronal, slice",
+            "sagittal, slice",
+            "&lt;liver&gt; &amp; &quot;co&quot;",
+            "a&lt;b",
+        ] {
+            assert!(svg.contains(text), "{text}");
+        }
+        assert_eq!(svg.matches('■').count(), classes.len());
     }
 
     #[test]
-    fn the_patients_right_is_at_the_left() {
+    fn a_long_legend_is_wrapped() {
+        let class = |index: u16| ClassLabels { name: format!("some structure {index}"), labels: vec![index] };
+        let classes: Vec<ClassLabels> = (1..=10).map(class).collect();
+        let legend = legend(&classes, 500);
+        assert!(legend.rows > 1 && legend.rows < 10, "{}", legend.rows);
+        assert_eq!(legend.entries.last().unwrap().row, legend.rows - 1);
+        assert!(legend.entries.iter().all(|entry| entry.x < 500));
+    }
+
+    #[test]
+    fn the_patients_right_is_on_the_left() {
         let grid = Grid::with_spacing([10; 3], [1.0; 3]);
         let image = Volume::new(Array3::zeros([10; 3]), grid.clone());
         let labels = Volume::new(cube([8, 4, 4]), grid); // high x is the patient's right
         let picture = draw(&image, &labels, &labels);
-        let axial = imageops::crop_imm(&picture, 0, 400 + GAP, 400, 400).to_image();
-        let colored = axial.enumerate_pixels().filter(|(_, _, pixel)| pixel.0 == palette::color(0));
-        let columns: Vec<u32> = colored.map(|(column, _, _)| column).collect();
+        let axial = picture.slice(s![400 + TEXT_ROW.., ..400]);
+        let colored = axial.indexed_iter().filter(|(_, pixel)| **pixel == palette::color(0));
+        let columns: Vec<usize> = colored.map(|((_, column), _)| column).collect();
         assert!(
             !columns.is_empty() && columns.iter().all(|&column| column < 80),
             "two of ten voxels, from the left"
@@ -238,41 +383,41 @@ mod tests {
     }
 
     #[test]
-    fn slices_follow_disagreement_then_reference_then_the_middle() {
+    fn slices_are_chosen_by_disagreement_then_reference_then_the_middle() {
         let empty = Array3::zeros([10, 10, 10]);
         let (here, there) = (cube([1, 2, 3]), cube([6, 7, 8]));
-        assert_eq!(slices_to_show(&here, &here), [1, 2, 3]);
-        assert_eq!(slices_to_show(&empty, &there), [6, 7, 8]);
-        assert_eq!(slices_to_show(&empty, &empty), [5, 5, 5]);
+        assert_eq!(most_informative_slices(&here, &here), [1, 2, 3]);
+        assert_eq!(most_informative_slices(&empty, &there), [6, 7, 8]);
+        assert_eq!(most_informative_slices(&empty, &empty), [5, 5, 5]);
         let mut both = cube([1, 2, 3]);
         both[[6, 7, 8]] = 1;
-        assert_eq!(slices_to_show(&both, &here), [6, 7, 8]);
+        assert_eq!(most_informative_slices(&both, &here), [6, 7, 8]);
     }
 
     #[test]
-    fn black_and_white_lie_around_the_intensities_of_the_classes() {
+    fn the_display_range_follows_the_intensities_of_the_classes() {
         let grid = Grid::with_spacing([10; 3], [1.0; 3]);
         let mut image = Volume::new(Array3::from_elem([10; 3], -1000.0), grid);
         let (labels, none) = (cube([4, 4, 4]), Array3::zeros([10, 10, 10]));
         image.voxels_mut().slice_mut(s![4..6, 4..6, 4]).fill(40.0);
         image.voxels_mut().slice_mut(s![4..6, 4..6, 5]).fill(60.0);
-        assert_eq!(intensity_window(&image, &labels, &none), 30.0..70.0); // half of 20 on each side
-        assert_eq!(intensity_window(&image, &none, &labels), 30.0..70.0);
+        assert_eq!(display_range(&image, &labels, &none), 30.0..70.0); // half of 20 on each side
+        assert_eq!(display_range(&image, &none, &labels), 30.0..70.0);
     }
 
     #[test]
-    fn the_volume_sets_black_and_white_where_no_class_stands_out() {
+    fn the_display_range_is_that_of_the_volume_without_class_contrast() {
         let shape = [10, 10, 10];
         let voxels = Array3::from_shape_fn(shape, |(x, y, z)| (100 * x + 10 * y + z) as f32);
         let mut image = Volume::new(voxels, Grid::with_spacing(shape, [1.0; 3]));
         let none = Array3::zeros(shape);
-        assert_eq!(intensity_window(&image, &none, &none), 5.0..994.0); // ranks 0.5 % and 99.5 % of 999
+        assert_eq!(display_range(&image, &none, &none), 5.0..994.0); // ranks 0.5 % and 99.5 % of 999
         image.voxels_mut().fill(f32::NAN);
-        assert_eq!(intensity_window(&image, &none, &none), 0.0..1.0);
+        assert_eq!(display_range(&image, &none, &none), 0.0..1.0);
     }
 
     #[test]
-    fn labels_are_numbered_in_the_order_of_the_classes() {
+    fn classes_are_numbered_in_their_order() {
         let grid = Grid::with_spacing([4, 1, 1], [1.0; 3]);
         let labels = Volume::new(Array3::from_shape_vec([4, 1, 1], vec![0, 7, 3, 9]).unwrap(), grid);
         let numbers = |classes: &[(&str, &[u16])]| {
@@ -281,14 +426,14 @@ mod tests {
                 labels: labels.to_vec(),
             };
             let classes: Vec<ClassLabels> = classes.iter().map(class).collect();
-            classes_of(&labels, &classes).into_voxels().into_raw_vec_and_offset().0
+            class_numbers(&labels, &classes).into_voxels().into_raw_vec_and_offset().0
         };
         assert_eq!(numbers(&[("a", &[7]), ("b", &[3])]), [0, 1, 2, 0]);
         assert_eq!(numbers(&[("a", &[7, 3, 9]), ("b", &[3])]), [0, 1, 2, 1]);
     }
 
     #[test]
-    fn volumes_on_other_grids_are_refused() {
+    fn volumes_on_different_grids_are_an_error() {
         let example = example::case(3);
         let other = Volume::new(Array3::zeros([3, 4, 5]), Grid::with_spacing([3, 4, 5], [1.0; 3]));
         let classes = example::classes();
@@ -301,7 +446,9 @@ mod tests {
         };
         let error = Overlay::draw(&case).unwrap_err().to_string();
         assert!(
-            error.contains("heart_07") && error.contains("prediction") && error.contains("[3, 4, 5]"),
+            error.contains("heart_07")
+                && error.contains("prediction")
+                && error.contains("shape 3 × 4 × 5 instead of 64 × 48 × 20"),
             "{error}"
         );
         let none = Volume::new(Array3::zeros([0, 4, 5]), Grid::with_spacing([0, 4, 5], [1.0; 3]));

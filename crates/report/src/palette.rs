@@ -1,24 +1,24 @@
-//! One color per class, the same in curves, overlays and tables.
+//! Class colors, shared by curves, overlays and tables.
 
-/// Okabe and Ito's hues for every kind of color vision, without black and yellow, which are lost on
-/// a white page or a gray image; neighbors differ in lightness too.
+/// The color-blind safe palette of Okabe and Ito without black and yellow, which lack contrast on gray images or white
+/// pages; neighbors also differ in lightness.
 const HUES: [[u8; 3]; 6] =
     [[230, 159, 0], [0, 114, 178], [0, 158, 115], [213, 94, 0], [86, 180, 233], [204, 121, 167]];
 
-/// How a round of hues is told from the rounds before it, where there are more classes than hues.
+/// Line style of the first, second, third and fourth cycle through the hues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stroke {
-    /// First round.
+    /// First cycle.
     Solid,
-    /// Second round; darker.
+    /// Second cycle; darker.
     Dashed,
-    /// Third round; lighter.
+    /// Third cycle; lighter.
     Dotted,
-    /// Fourth round; grayer.
+    /// Fourth cycle; less saturated.
     LongDashed,
 }
 
-/// Red, green, blue of a class, counted from 0 in the order of the report.
+/// RGB color of a class index.
 pub(crate) fn color(class_index: usize) -> [u8; 3] {
     let hue = HUES[class_index % HUES.len()];
     match stroke(class_index) {
@@ -29,7 +29,7 @@ pub(crate) fn color(class_index: usize) -> [u8; 3] {
     }
 }
 
-/// The line style of a class; with its color it is unique among the first twenty-four.
+/// Line style of a class index; color and style are unique among the first 24.
 pub(crate) fn stroke(class_index: usize) -> Stroke {
     match class_index / HUES.len() % 4 {
         0 => Stroke::Solid,
@@ -39,7 +39,7 @@ pub(crate) fn stroke(class_index: usize) -> Stroke {
     }
 }
 
-/// The color of a class as HTML writes it, `#rrggbb`.
+/// Color of a class index as `#rrggbb`.
 pub(crate) fn hex(class_index: usize) -> String {
     let [red, green, blue] = color(class_index);
     format!("#{red:02x}{green:02x}{blue:02x}")

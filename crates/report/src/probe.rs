@@ -1,32 +1,33 @@
-//! What a probe found, as tables for a terminal, as Markdown and as one HTML file.
+//! Report of a text-sensitivity analysis (`bipvl probe`): plain text, Markdown and HTML.
 
-use anyhow::{Context, Result};
 use askama::Template;
 use bipvl_infer::probe::{PairedComparison, PerturbationRow, SensitivitySummary};
 use bipvl_text::perturbations::Perturbation;
 
 use crate::{
-    rows::{UNDEFINED, number},
-    table::{aligned, marked, one_line},
+    Result,
+    folds::cases,
+    rows::{UNDEFINED, format_score},
+    table::{aligned_table, markdown_table, one_line},
 };
 
-/// Below so many cases an interval made of them is too narrow to be trusted.
-const FEW_CASES: usize = 10;
-/// Texts that speak of nothing that is there.
-const WITHOUT_MEANING: [Perturbation; 3] =
+/// With fewer cases, bootstrap intervals are too narrow.
+const MIN_CASES: usize = 10;
+/// Texts that describe nothing in the image.
+const UNINFORMATIVE: [Perturbation; 3] =
     [Perturbation::AbsentOrgan, Perturbation::Pseudowords, Perturbation::Empty];
 
-/// A summary and what it is of.
+/// Results of a text-sensitivity analysis.
 pub struct ProbeReport {
-    /// What was measured, in a few words.
+    /// Heading.
     pub title: String,
-    /// The numbers.
+    /// Results.
     pub summary: SensitivitySummary,
-    /// Whether the network is told which class a text is of.
-    pub has_class_codes: bool,
+    /// Whether the network has per-class scales, and so distinguishes the order of the texts.
+    pub has_class_scale: bool,
 }
 
-/// What the template fills in; it escapes every text.
+/// Data of the template, which escapes all text.
 #[derive(Template)]
 #[template(path = "probe.html")]
 struct Page<'a> {
@@ -40,11 +41,11 @@ struct Page<'a> {
     notes: Vec<String>,
 }
 
-/// A table and what it shows.
+/// A table with heading and caption.
 struct Table {
     title: &'static str,
-    about: &'static str,
-    /// A header, then rows.
+    caption: &'static str,
+    /// The header, then rows.
     cells: Vec<Vec<String>>,
 }
 
@@ -55,89 +56,90 @@ impl Table {
 }
 
 impl ProbeReport {
-    /// For a terminal.
+    /// As plain text.
     pub fn text(&self) -> String {
         let tables = self.tables();
         let tables = tables[..2].iter().filter(|table| table.has_rows());
-        let tables = tables.map(|table| format!("{}\n\n{}\n", table.title, aligned(&table.cells)));
+        let tables = tables.map(|table| format!("{}\n\n{}\n", table.title, aligned_table(&table.cells)));
         tables.collect::<String>() + &self.notes().join("\n")
     }
 
     /// As Markdown, ending in a newline.
     pub fn markdown(&self) -> String {
         let tables = self.tables().into_iter().filter(Table::has_rows);
-        let tables = tables
-            .map(|table| format!("## {}\n\n{}\n\n{}\n", table.title, table.about, marked(&table.cells)));
+        let tables = tables.map(|table| {
+            format!("## {}\n\n{}\n\n{}\n", table.title, table.caption, markdown_table(&table.cells))
+        });
         let notes = self.notes().into_iter().map(|note| format!("- {note}\n"));
         format!("# {}\n\n{}{}", one_line(&self.title), tables.collect::<String>(), notes.collect::<String>())
     }
 
-    /// As one HTML file that needs no other.
+    /// As one self-contained HTML file.
     ///
     /// # Errors
     ///
-    /// When the template cannot be filled in.
+    /// If the template cannot be rendered.
     pub fn html(&self) -> Result<String> {
         let rows = &self.summary.rows;
         let page = Page {
             title: &self.title,
-            dice: number(rows.first().and_then(|row| row.mean.dice), 3),
+            dice: format_score(rows.first().and_then(|row| row.mean.dice), 3),
             cases: self.summary.cases,
             texts: rows.len(),
-            worse: rows.iter().filter(|row| verdict(&row.mean) == "worse").count(),
+            worse: rows.iter().filter(|row| effect(&row.mean) == "worse").count(),
             tables: self.tables(),
             rows,
             notes: self.notes(),
         };
-        page.render().context("the report of the probe cannot be filled in")
+        Ok(page.render()?)
     }
 
     fn tables(&self) -> [Table; 3] {
         [
             Table {
-                title: "Dice under each text",
-                about: "Mean over the classes of a case, then over the cases; the difference is to the text as \
-                        trained, paired by case.",
+                title: "Dice by text",
+                caption: "Mean over the classes of a case, then over the cases. Differences are to the original text, \
+                        paired by case, with 95 % bootstrap confidence intervals.",
                 cells: self.means(),
             },
             Table {
-                title: "What is found where the text says nothing true",
-                about: "Volumes per case, by a text of an organ that the data set does not have, by words that \
-                        mean nothing, and by no words. A network that heeds its text finds little.",
-                cells: self.without_meaning(),
+                title: "Volume predicted with uninformative text",
+                caption: "Mean volume per case with the text of a structure that the data set does not contain, with \
+                        nonsense words, and with empty text. A network that uses its text predicts little.",
+                cells: self.uninformative(),
             },
             Table {
-                title: "Difference of Dice, class by class",
-                about: "To the text as trained, with its 95 % interval.",
+                title: "Difference in Dice by class",
+                caption: "To the original text, with 95 % bootstrap confidence intervals.",
                 cells: self.by_class(),
             },
         ]
     }
 
     fn means(&self) -> Vec<Vec<String>> {
-        let header = ["Text", "Dice", "Difference", "95 % interval", "Verdict", "Predicted ml", "Changed ml"];
+        let header = ["Text", "Dice", "Difference", "95 % CI", "Effect", "Predicted (ml)", "Changed (ml)"];
         let row = |row: &PerturbationRow| {
             let predicted: f64 = row.classes.values().map(|class| class.predicted_ml).sum();
-            let mut cells = vec![one_line(&row.variant), number(row.mean.dice, 3)];
-            cells.extend(in_words(&row.mean));
-            cells.extend([verdict(&row.mean).to_owned(), volume(predicted), volume(row.changed_ml)]);
+            let mut cells = vec![one_line(&row.variant), format_score(row.mean.dice, 3)];
+            cells.extend(difference_and_interval(&row.mean));
+            cells.extend([effect(&row.mean).to_owned(), volume(predicted), volume(row.changed_ml)]);
             cells
         };
         with_header(&header, self.summary.rows.iter().map(row))
     }
 
-    fn without_meaning(&self) -> Vec<Vec<String>> {
+    fn uninformative(&self) -> Vec<Vec<String>> {
         let header = [
             "Text",
             "Class",
-            "Predicted ml",
-            "As trained ml",
-            "Reference ml",
-            "Difference of Dice",
-            "95 % interval",
+            "Predicted (ml)",
+            "Original text (ml)",
+            "Reference (ml)",
+            "Dice difference",
+            "95 % CI",
         ];
         let trained = self.summary.rows.first();
-        let rows = self.summary.rows.iter().filter(|row| WITHOUT_MEANING.contains(&row.kind));
+        let rows = self.summary.rows.iter().filter(|row| UNINFORMATIVE.contains(&row.kind));
         let cells = rows.flat_map(|row| {
             let is_meant = |name: &String| row.class.as_ref().is_none_or(|class| class == name);
             row.classes.iter().filter(move |(name, _)| is_meant(name)).map(move |(name, class)| {
@@ -145,7 +147,7 @@ impl ProbeReport {
                 let mut cells = vec![one_line(&row.variant), one_line(name), volume(class.predicted_ml)];
                 cells.push(before.map_or_else(|| UNDEFINED.to_owned(), volume));
                 cells.push(volume(class.reference_ml));
-                cells.extend(in_words(&class.dice));
+                cells.extend(difference_and_interval(&class.dice));
                 cells
             })
         });
@@ -159,42 +161,45 @@ impl ProbeReport {
         let header: Vec<&str> = header.iter().map(String::as_str).collect();
         let rows = self.summary.rows.iter().map(|row| {
             let classes = row.classes.values().map(|class| match class.dice.difference {
-                Some(_) => in_words(&class.dice).join(" "),
-                None => number(class.dice.dice, 3),
+                Some(_) => difference_and_interval(&class.dice).join(" "),
+                None => format_score(class.dice.dice, 3),
             });
             std::iter::once(one_line(&row.variant)).chain(classes).collect()
         });
         with_header(&header, rows)
     }
 
-    /// How to read the numbers, and what is not among them.
+    /// Notes on the interpretation, and skipped texts.
     fn notes(&self) -> Vec<String> {
-        let SensitivitySummary { cases, bootstrap, rows, skipped } = &self.summary;
+        let SensitivitySummary { cases: count, bootstrap, rows, skipped } = &self.summary;
         let mut notes = vec![format!(
-            "{cases} cases; intervals of {:.0} % by {} draws of the cases, seed {}; of twenty texts without any \
-             effect, one looks as if it had one",
+            "{}; {:.0} % confidence intervals by percentile bootstrap over the cases ({} resamples, seed {}); not corrected \
+             for multiple comparisons",
+            cases(*count),
             100.0 * bootstrap.confidence,
             bootstrap.resamples,
             bootstrap.seed
         )];
-        if *cases < FEW_CASES {
-            notes.push(format!("with fewer than {FEW_CASES} cases the intervals are too narrow"));
+        if *count < MIN_CASES {
+            notes.push(format!("fewer than {MIN_CASES} cases: the intervals are too narrow"));
         }
-        let mut exchanged = rows.iter().skip(1).filter(|row| sorted(&row.texts) == sorted(&rows[0].texts));
-        if let Some(row) = exchanged.next().filter(|_| !self.has_class_codes) {
+        let mut permuted = rows.iter().skip(1).filter(|row| sorted(&row.texts) == sorted(&rows[0].texts));
+        if let Some(row) = permuted.next().filter(|_| !self.has_class_scale) {
             notes.push(format!(
-                "\"{}\" gives the texts of the classes in another order: the network reads them together and is not \
-                 told which class a text is of, so only the rounding can differ",
+                "\"{}\" only permutes the texts of the classes, and this network (without class scale) is invariant to \
+                 their order up to rounding",
                 row.variant
             ));
         }
         for row in rows.iter().filter(|row| row.truncated_texts > 0) {
             notes.push(format!(
-                "\"{}\": {} texts are too long to be read to the end",
+                "\"{}\": texts truncated to the maximum length: {}",
                 row.variant, row.truncated_texts
             ));
         }
-        notes.extend(skipped.iter().map(|skipped| format!("no \"{}\": {}", skipped.variant, skipped.reason)));
+        notes.extend(
+            skipped.iter().map(|skipped| format!("\"{}\" was skipped: {}", skipped.variant, skipped.reason)),
+        );
         notes
     }
 }
@@ -204,8 +209,8 @@ fn with_header(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<
     std::iter::once(header).chain(rows).collect()
 }
 
-/// The difference and its interval.
-fn in_words(compared: &PairedComparison) -> [String; 2] {
+/// The difference and its confidence interval.
+fn difference_and_interval(compared: &PairedComparison) -> [String; 2] {
     match compared.difference {
         Some(interval) => {
             let [low, high] = [interval.low, interval.high].map(signed);
@@ -215,8 +220,8 @@ fn in_words(compared: &PairedComparison) -> [String; 2] {
     }
 }
 
-/// What the interval says.
-fn verdict(compared: &PairedComparison) -> &'static str {
+/// `worse` or `better` if the confidence interval excludes 0.
+fn effect(compared: &PairedComparison) -> &'static str {
     match compared.difference {
         Some(interval) if interval.cases > 1 && interval.high < 0.0 => "worse",
         Some(interval) if interval.cases > 1 && interval.low > 0.0 => "better",
@@ -224,13 +229,13 @@ fn verdict(compared: &PairedComparison) -> &'static str {
     }
 }
 
-/// Three digits with a sign, which zero has not.
+/// Three decimals with a sign; zero has none.
 fn signed(value: f64) -> String {
     let text = format!("{value:+.3}");
     if text[1..].bytes().all(|digit| matches!(digit, b'0' | b'.')) { text[1..].to_owned() } else { text }
 }
 
-/// Milliliters, in three digits or more.
+/// Milliliters with at least three significant digits.
 fn volume(ml: f64) -> String {
     let digits = if ml >= 100.0 {
         0
@@ -287,49 +292,49 @@ mod tests {
         let skipped =
             vec![SkippedPerturbation { variant: "sides".to_owned(), reason: "nothing to swap".to_owned() }];
         let summary = SensitivitySummary { cases: 3, bootstrap: Bootstrap::with_seed(7), rows, skipped };
-        ProbeReport { title: "Phantoms".to_owned(), summary, has_class_codes: false }
+        ProbeReport { title: "Phantoms".to_owned(), summary, has_class_scale: false }
     }
 
     #[test]
-    fn the_terminal_shows_what_each_text_did() {
+    fn plain_text_shows_the_effect_of_each_text() {
         let expected = "\
-Dice under each text
+Dice by text
 
-Text         Dice  Difference     95 % interval  Verdict  Predicted ml  Changed ml
-──────────────────────────────────────────────────────────────────────────────────
-as trained  0.800           –                 –                    112        1.50
-shuffled    0.800       0.000    [0.000, 0.000]                    112        1.50
-absent      0.800      -0.250  [-0.500, -0.125]    worse           112        1.50
-reworded    0.800      +0.013  [+0.006, +0.020]   better           112        1.50
+Text         Dice  Difference           95 % CI  Effect  Predicted (ml)  Changed (ml)
+─────────────────────────────────────────────────────────────────────────────────────
+as trained  0.800           –                 –                     112          1.50
+shuffled    0.800       0.000    [0.000, 0.000]                     112          1.50
+absent      0.800      -0.250  [-0.500, -0.125]   worse             112          1.50
+reworded    0.800      +0.013  [+0.006, +0.020]  better             112          1.50
 
-What is found where the text says nothing true
+Volume predicted with uninformative text
 
-Text    Class  Predicted ml  As trained ml  Reference ml  Difference of Dice     95 % interval
-──────────────────────────────────────────────────────────────────────────────────────────────
-absent    a|b          12.2           12.2          20.0              -0.250  [-0.500, -0.125]
+Text    Class  Predicted (ml)  Original text (ml)  Reference (ml)  Dice difference           95 % CI
+────────────────────────────────────────────────────────────────────────────────────────────────────
+absent    a|b            12.2                12.2            20.0           -0.250  [-0.500, -0.125]
 ";
         let text = report().text();
         assert!(text.starts_with(expected), "{text}");
         for note in [
             "seed 7",
-            "fewer than 10 cases",
-            "\"shuffled\" gives the texts of the classes in another order",
-            "\"absent\": 1 texts are too long",
-            "no \"sides\": nothing to swap",
+            "fewer than 10 cases: the intervals are too narrow",
+            "\"shuffled\" only permutes the texts of the classes",
+            "\"absent\": texts truncated to the maximum length: 1",
+            "\"sides\" was skipped: nothing to swap",
         ] {
             assert!(text.contains(note), "{note} in\n{text}");
         }
     }
 
     #[test]
-    fn an_exchange_that_the_network_cannot_see_is_told_of_only_where_it_cannot() {
-        let note = "gives the texts of the classes in another order";
+    fn permutation_invariance_is_noted_only_without_class_scale() {
+        let note = "only permutes the texts of the classes";
         assert!(report().text().contains(note));
-        assert!(!ProbeReport { has_class_codes: true, ..report() }.text().contains(note));
+        assert!(!ProbeReport { has_class_scale: true, ..report() }.text().contains(note));
     }
 
     #[test]
-    fn names_stay_names_in_markdown_and_html() {
+    fn names_are_escaped_in_markdown_and_html() {
         let markdown = report().markdown();
         assert!(markdown.contains("a\\|b") && markdown.contains("| -0.250 [-0.500, -0.125] |"), "{markdown}");
         let html = report().html().unwrap();

@@ -1,68 +1,70 @@
-//! Scores as the rows of a table: one per class, one per case, the numbers already in words.
+//! Formatted rows of score tables: one per class or per case.
 
 use bipvl_metrics::{CaseScores, ClassScores, MaskPresence, ScoreSummary, Scores};
 
-/// What stands where a score does not exist.
+/// Placeholder of an undefined score.
 pub const UNDEFINED: &str = "–";
 
-/// The means of one class.
+/// Means of one class.
 pub struct ClassRow {
-    /// The class's name.
+    /// Class name.
     pub class: String,
-    /// Mean Dice, for a bar.
+    /// Mean Dice.
     pub dice: Option<f64>,
     /// Mean ± standard deviation of Dice, HD95 in mm, NSD, ASSD in mm.
     pub means: [String; 4],
-    /// Mean HD95 in mm where each missed case counts as the diagonal of its grid; only where any was missed.
+    /// 95 % confidence interval of the mean Dice.
+    pub dice_ci95: String,
+    /// Mean HD95 in mm with each missed case counted as the diagonal of its grid; only if any was missed.
     pub penalized_hd95: Option<String>,
-    /// Cases that the mean Dice is made of.
+    /// Number of cases in the mean Dice.
     pub cases: usize,
-    /// Cases whose reference holds the class and whose prediction does not.
+    /// Number of cases in which the class was missed.
     pub missed: usize,
 }
 
-/// The scores of one case.
+/// Scores of one case.
 pub struct CaseRow {
-    /// The case's id.
+    /// Case id.
     pub case: String,
-    /// Mean Dice over its classes; a missed class and a false alarm count as 0.
+    /// Mean Dice over the classes; missed classes and false alarms count as 0.
     pub dice: Option<f64>,
-    /// One per class, in the order of the report.
+    /// One cell per class, in the order of the report.
     pub cells: Vec<CaseCell>,
 }
 
-/// The scores of one class in one case.
+/// Scores of one class in one case.
 pub struct CaseCell {
     /// Dice, as in [`CaseRow::dice`].
     pub dice: Option<f64>,
-    /// What is said of empty masks, or nothing.
-    pub words: &'static str,
+    /// `missed`, `false alarm`, `absent`, `not scored`, or empty.
+    pub remark: &'static str,
     /// Dice, HD95 in mm, NSD, ASSD in mm.
     pub scores: [String; 4],
 }
 
 impl ClassRow {
-    /// Mean Dice as the length of a bar, in percent.
+    /// Mean Dice in percent, the length of a bar.
     pub fn dice_percent(&self) -> String {
         format!("{:.1}", self.dice.unwrap_or(0.0) * 100.0)
     }
 }
 
 impl CaseRow {
-    /// Mean Dice as it is printed.
+    /// The formatted mean Dice.
     pub fn mean_dice(&self) -> String {
-        number(self.dice, 3)
+        format_score(self.dice, 3)
     }
 }
 
 impl CaseCell {
-    /// Whether the class was missed or found where it is not.
-    pub fn is_fault(&self) -> bool {
-        self.dice == Some(0.0) && !self.words.is_empty()
+    /// Whether the class was missed or is a false alarm.
+    pub fn is_error(&self) -> bool {
+        self.dice == Some(0.0) && !self.remark.is_empty()
     }
 }
 
-/// A row for each of `classes`, in that order; classes without scores get a row of dashes.
+/// A row for each of `classes`; classes without scores have undefined scores.
 pub fn class_rows(scores: &Scores, classes: &[String]) -> Vec<ClassRow> {
     classes
         .iter()
@@ -73,6 +75,7 @@ pub fn class_rows(scores: &Scores, classes: &[String]) -> Vec<ClassRow> {
                     class: class.clone(),
                     dice: None,
                     means,
+                    dice_ci95: UNDEFINED.to_owned(),
                     penalized_hd95: None,
                     cases: 0,
                     missed: 0,
@@ -82,12 +85,16 @@ pub fn class_rows(scores: &Scores, classes: &[String]) -> Vec<ClassRow> {
                 class: class.clone(),
                 dice: means.dice.mean,
                 means: [
-                    with_spread(&means.dice, 3),
-                    with_spread(&means.hd95_mm, 2),
-                    with_spread(&means.nsd, 3),
-                    with_spread(&means.assd_mm, 2),
+                    mean_and_std(&means.dice, 3),
+                    mean_and_std(&means.hd95_mm, 2),
+                    mean_and_std(&means.nsd, 3),
+                    mean_and_std(&means.assd_mm, 2),
                 ],
-                penalized_hd95: means.hd95_mm.penalized_mean.map(|mean| number(Some(mean), 2)),
+                dice_ci95: means
+                    .dice
+                    .ci95
+                    .map_or_else(|| UNDEFINED.to_owned(), |[low, high]| format!("[{low:.3}, {high:.3}]")),
+                penalized_hd95: means.hd95_mm.penalized_mean.map(|mean| format_score(Some(mean), 2)),
                 cases: means.dice.cases,
                 missed: means.dice.missed,
             }
@@ -95,7 +102,7 @@ pub fn class_rows(scores: &Scores, classes: &[String]) -> Vec<ClassRow> {
         .collect()
 }
 
-/// A row for each case, the worst first; cases without a defined Dice come last.
+/// A row for each case, worst first; cases with undefined Dice are last.
 pub fn case_rows(scores: &Scores, classes: &[String]) -> Vec<CaseRow> {
     let mut rows: Vec<CaseRow> = scores.cases.iter().map(|case| case_row(case, classes)).collect();
     rows.sort_by(|a, b| {
@@ -105,15 +112,15 @@ pub fn case_rows(scores: &Scores, classes: &[String]) -> Vec<CaseRow> {
     rows
 }
 
-/// A score with `digits` after the point, or a dash.
-pub fn number(score: Option<f64>, digits: usize) -> String {
+/// A score with `digits` decimals, or a dash if undefined.
+pub fn format_score(score: Option<f64>, digits: usize) -> String {
     score.map_or_else(|| UNDEFINED.to_owned(), |score| format!("{score:.digits$}"))
 }
 
-fn with_spread(mean: &ScoreSummary, digits: usize) -> String {
-    match (mean.mean, mean.std) {
+fn mean_and_std(summary: &ScoreSummary, digits: usize) -> String {
+    match (summary.mean, summary.std) {
         (Some(mean), Some(std)) => format!("{mean:.digits$} ± {std:.digits$}"),
-        (mean, _) => number(mean, digits),
+        (mean, _) => format_score(mean, digits),
     }
 }
 
@@ -126,15 +133,19 @@ fn case_row(case: &CaseScores, classes: &[String]) -> CaseRow {
 
 fn case_cell(scores: Option<&ClassScores>) -> CaseCell {
     let Some(scores) = scores else {
-        return CaseCell { dice: None, words: "not scored", scores: [(); 4].map(|()| UNDEFINED.to_owned()) };
+        return CaseCell { dice: None, remark: "not scored", scores: [(); 4].map(|()| UNDEFINED.to_owned()) };
     };
-    let (dice, words) = match scores.presence {
+    let (dice, remark) = match scores.presence {
         MaskPresence::Both => (scores.dice, ""),
         MaskPresence::Neither => (None, "absent"),
         MaskPresence::OnlyReference => (Some(0.0), "missed"),
         MaskPresence::OnlyPrediction => (Some(0.0), "false alarm"),
     };
-    let scores =
-        [number(scores.dice, 3), number(scores.hd95_mm, 2), number(scores.nsd, 3), number(scores.assd_mm, 2)];
-    CaseCell { dice, words, scores }
+    let scores = [
+        format_score(scores.dice, 3),
+        format_score(scores.hd95_mm, 2),
+        format_score(scores.nsd, 3),
+        format_score(scores.assd_mm, 2),
+    ];
+    CaseCell { dice, remark, scores }
 }

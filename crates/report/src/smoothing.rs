@@ -1,26 +1,26 @@
-//! Curves of any length made fit for a picture.
+//! Thinning and smoothing of curves for display.
 
 /// Step and value.
 pub(crate) type Point = (f64, f64);
 
-/// Points of a drawn curve at most.
-const DRAWN_POINTS: usize = 1000;
+/// Maximum number of points of a drawn curve.
+const MAX_POINTS: usize = 1000;
 
-/// A smoothed value is the mean of one part in so many of the points to each side.
-const PARTS: usize = 50;
+/// The half width of the moving average is the number of points divided by this.
+const HALF_WIDTH_DIVISOR: usize = 50;
 
-/// Keeps the lowest and the highest point of each of up to 500 runs of points, so that no spike is
-/// lost; short curves are kept as they are.
+/// Keeps the minimum and maximum of each of up to 500 segments, so that spikes remain visible; short curves are
+/// unchanged.
 pub(crate) fn thin(points: &[Point]) -> Vec<Point> {
-    if points.len() <= DRAWN_POINTS {
+    if points.len() <= MAX_POINTS {
         return points.to_vec();
     }
-    let run = points.len().div_ceil(DRAWN_POINTS / 2);
+    let segment = points.len().div_ceil(MAX_POINTS / 2);
     points
-        .chunks(run)
-        .flat_map(|run| {
-            let lowest = run.iter().copied().reduce(|a, b| if b.1 < a.1 { b } else { a });
-            let highest = run.iter().copied().reduce(|a, b| if b.1 > a.1 { b } else { a });
+        .chunks(segment)
+        .flat_map(|segment| {
+            let lowest = segment.iter().copied().reduce(|a, b| if b.1 < a.1 { b } else { a });
+            let highest = segment.iter().copied().reduce(|a, b| if b.1 > a.1 { b } else { a });
             match (lowest, highest) {
                 (Some(low), Some(high)) if low.0 < high.0 => vec![low, high],
                 (Some(low), Some(high)) if low.0 > high.0 => vec![high, low],
@@ -30,33 +30,33 @@ pub(crate) fn thin(points: &[Point]) -> Vec<Point> {
         .collect()
 }
 
-/// The moving average around each point, thinned by leaving out points at even distances. At the start,
-/// where losses fall steeply, it looks no further ahead than back, so that it does not begin too low.
+/// Centered moving average, subsampled. The window is symmetric at the start, where losses decrease steeply, and truncated
+/// at the end.
 pub(crate) fn smooth(points: &[Point]) -> Vec<Point> {
     let mut sums = vec![0.0];
     sums.extend(points.iter().scan(0.0, |sum, point| {
         *sum += point.1;
         Some(*sum)
     }));
-    let reach = points.len() / PARTS;
+    let half_width = points.len() / HALF_WIDTH_DIVISOR;
     let average = |index: usize| {
-        let reach = reach.min(index);
-        let (first, end) = (index - reach, (index + reach + 1).min(points.len()));
+        let half_width = half_width.min(index);
+        let (first, end) = (index - half_width, (index + half_width + 1).min(points.len()));
         (points[index].0, (sums[end] - sums[first]) / (end - first) as f64)
     };
-    let stride = points.len().div_ceil(DRAWN_POINTS - 1).max(1);
+    let stride = points.len().div_ceil(MAX_POINTS - 1).max(1);
     let last = points.len().checked_sub(1).filter(|last| last % stride != 0);
     (0..points.len()).step_by(stride).chain(last).map(average).collect()
 }
 
-/// The range of the values; a spike far beyond all but a hundredth of them is left out, so that it does
-/// not flatten the rest.
-pub(crate) fn usual_range(points: &[Point]) -> (f64, f64) {
+/// The range of the values, limited to the central 98 % extended by their span, so that single spikes do not flatten the
+/// curve.
+pub(crate) fn robust_range(points: &[Point]) -> (f64, f64) {
     let mut values: Vec<f64> = points.iter().map(|point| point.1).collect();
     values.sort_unstable_by(f64::total_cmp);
     let (Some(lowest), Some(highest)) = (values.first(), values.last()) else { return (0.0, 1.0) };
-    let rare = values.len() / 100;
-    let (low, high) = (values[rare], values[values.len() - 1 - rare]);
+    let tail = values.len() / 100;
+    let (low, high) = (values[tail], values[values.len() - 1 - tail]);
     let span = high - low;
     (lowest.max(low - span), highest.min(high + span))
 }
@@ -77,14 +77,14 @@ mod tests {
         for length in [0, 1, 2, 999, 1000, 1001, 1999, 100_000] {
             let points = curve(length, |index| if index == length / 3 { 50.0 } else { (index % 7) as f64 });
             let thinned = thin(&points);
-            assert!(thinned.len() <= DRAWN_POINTS, "{length}: {}", thinned.len());
+            assert!(thinned.len() <= MAX_POINTS, "{length}: {}", thinned.len());
             assert!(thinned.is_sorted_by(|a, b| a.0 < b.0), "{length}");
             assert_eq!(thinned.iter().any(|point| point.1 > 49.0), length > 0, "{length}");
         }
     }
 
     #[test]
-    fn a_straight_line_stays_in_place_when_smoothed() {
+    fn smoothing_keeps_a_straight_line() {
         let points = curve(500, |index| 3.0 - index as f64);
         let smooth = smooth(&points);
         assert_eq!(smooth.len(), 500);
@@ -94,10 +94,10 @@ mod tests {
     }
 
     #[test]
-    fn noise_shrinks_and_both_ends_stay_when_smoothed() {
+    fn smoothing_reduces_noise_and_keeps_both_ends() {
         for length in [1000, 1001, 5000, 100_000] {
             let smooth = smooth(&curve(length, |index| if index % 2 == 0 { 1.0 } else { -1.0 }));
-            assert!(smooth.len() <= DRAWN_POINTS, "{length}: {}", smooth.len());
+            assert!(smooth.len() <= MAX_POINTS, "{length}: {}", smooth.len());
             assert_eq!((smooth[0].0, smooth[smooth.len() - 1].0), (0.0, (length - 1) as f64));
             // behind the start at least 21 values, of which all but one cancel
             let settled = smooth.iter().filter(|point| point.0 >= 20.0 && point.0 < length as f64 - 20.0);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn few_points_are_not_smoothed() {
+    fn short_curves_are_not_smoothed() {
         let points = curve(49, |index| index as f64);
         assert_eq!(smooth(&points), points);
         assert_eq!(smooth(&[]), []);
@@ -115,12 +115,12 @@ mod tests {
     #[test]
     fn one_spike_does_not_flatten_the_rest() {
         let mut points = curve(200, |index| (index % 11) as f64);
-        assert_eq!(usual_range(&points), (0.0, 10.0));
+        assert_eq!(robust_range(&points), (0.0, 10.0));
         points[100].1 = 1e9;
-        assert_eq!(usual_range(&points), (0.0, 20.0)); // as much again as the usual values take
+        assert_eq!(robust_range(&points), (0.0, 20.0)); // as much again as the usual values take
         points[100].1 = 15.0;
-        assert_eq!(usual_range(&points), (0.0, 15.0));
-        assert_eq!(usual_range(&points[..1]), (0.0, 0.0));
-        assert_eq!(usual_range(&[]), (0.0, 1.0));
+        assert_eq!(robust_range(&points), (0.0, 15.0));
+        assert_eq!(robust_range(&points[..1]), (0.0, 0.0));
+        assert_eq!(robust_range(&[]), (0.0, 1.0));
     }
 }

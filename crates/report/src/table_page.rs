@@ -1,8 +1,8 @@
-//! A page of its own for one wide table, such as that of an ablation study.
+//! A page with one wide table, such as that of an ablation study.
 
-use anyhow::{Context, Result};
 use askama::Template;
 
+use crate::Result;
 use crate::table::one_line;
 
 /// One table with a title above and notes below it.
@@ -43,9 +43,9 @@ impl TablePage {
     ///
     /// # Errors
     ///
-    /// When the template cannot be rendered.
+    /// If the template cannot be rendered.
     pub fn html(&self) -> Result<String> {
-        self.render().context("the table cannot be rendered")
+        Ok(self.render()?)
     }
 }
 

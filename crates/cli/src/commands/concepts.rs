@@ -4,7 +4,7 @@ use anyhow::Result;
 use bipvl::{data::Case, infer::Predictor, probe::ConceptOcclusion, run::RunDir, text::Description};
 use bipvl_metrics::{MaskPresence, Scores};
 
-use bipvl_report::concepts::{ConceptMaps, Concepts, Effect};
+use bipvl_report::concepts::{ConceptEffect, ConceptMaps, ConceptSection};
 
 use crate::progress;
 
@@ -15,8 +15,10 @@ pub(super) fn concepts(
     predictor: &Predictor,
     cases: &[Case],
     scores: &Scores,
-) -> Result<Concepts> {
-    let Some(case) = richest(cases, scores) else { return Ok(Concepts::Left("no case was judged")) };
+) -> Result<ConceptSection> {
+    let Some(case) = richest(cases, scores) else {
+        return Ok(ConceptSection::Unavailable("no case was evaluated"));
+    };
     let data = &run.config.data;
     let descriptions = match run.case_descriptions_path(case) {
         Some(file) => run.descriptions.with_case_overrides(&file)?,
@@ -25,8 +27,8 @@ pub(super) fn concepts(
     let whole: Vec<String> = descriptions.classes.iter().map(Description::prompt).collect();
     let predictor = predictor.with_prompts(&[run.tokens(&whole)]);
     let Some(probe) = ConceptOcclusion::new(&predictor, case, &data.label_schema)? else {
-        let reason = "in this run no text reaches the logits, so that no sentence can change them";
-        return Ok(Concepts::Left(reason));
+        let reason = "in this run the logits do not depend on the text";
+        return Ok(ConceptSection::Unavailable(reason));
     };
     let sentences = descriptions.classes.iter().map(|class| class.concepts.len()).sum();
     let bar = progress::bar("sentences", sentences);
@@ -35,7 +37,7 @@ pub(super) fn concepts(
         for (place, concept) in description.concepts.iter().enumerate() {
             let without = run.tokens(&descriptions.prompts_without_concept(class, place));
             let change = probe.occlude_concept(class, &[without]);
-            effects.push(Effect::new(class, &concept.name, &concept.sentence, &change));
+            effects.push(ConceptEffect::new(class, &concept.name, &concept.sentence, &change));
             bar.inc(1);
         }
     }
@@ -44,7 +46,7 @@ pub(super) fn concepts(
     let references =
         references.iter().map(|reference| reference.map(|is_class| u16::from(*is_class))).collect();
     let maps = ConceptMaps { case: case.id.clone(), image, references, effects };
-    Ok(Concepts::Drawn(Box::new(maps)))
+    Ok(ConceptSection::Maps(Box::new(maps)))
 }
 
 /// The first of the cases whose references hold most classes.

@@ -1,64 +1,70 @@
-//! `bipvl evaluate`: scores label maps against a reference.
+//! `bipvl evaluate`: scores predicted label maps against references.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
-use bipvl::data::{LabelClass, LabelRemap, read_label_schema, read_reference};
-use bipvl_imaging::read_labels;
-use bipvl_io::atomic_write;
-use bipvl_metrics::{ClassLabels, MetricConfig, Scores, score_case};
-use bipvl_report::table;
+use bipvl::data::read_label_schema;
+use bipvl_imaging::{LabelRemap, LabelSchema};
+use bipvl_io::{atomic_write, ensure_writable};
+use bipvl_metrics::{ClassLabels, MetricConfig, Scores};
+use bipvl_report::{
+    evaluate::{CaseFiles, Evaluation, EvaluationConfig, Pairing, UnknownLabel},
+    table,
+};
 
-use super::predict::name_of;
 use crate::{args::EvaluateArgs, progress};
 
-/// Scores every case of the reference folder, writes the scores and prints their table.
+/// Scores the cases of the reference folder, writes the scores and prints their table.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     if args.tolerance_mm.is_nan() || args.tolerance_mm < 0.0 {
         bail!("--tolerance-mm: expected at least 0, found {}", args.tolerance_mm);
     }
-    let pairs = pairs(&args.pred, &args.reference)?;
-    let (classes, ignore_label) = classes(args, &pairs)?;
-    let settings =
-        MetricConfig { convention: args.convention, tolerance_mm: args.tolerance_mm, ignore_label };
-    let scores = score(&pairs, &classes, &[], &settings)?;
-    write_scores(&args.json, &scores)?;
-    let names: Vec<String> = classes.into_iter().map(|class| class.name).collect();
-    print_table(&scores, &names);
-    Ok(())
+    ensure_writable(&args.json)?;
+    let beside = args.reference.parent().map(|folder| folder.join("dataset.json"));
+    let dataset = args.dataset.clone().or_else(|| beside.filter(|path| path.exists()));
+    let schema = dataset.as_deref().map(read_label_schema).transpose()?;
+    let pairing = Pairing::of_folders(&args.pred, &args.reference)?;
+    let inputs = pairing.cases.iter().flat_map(|files| [&files.prediction, &files.reference]);
+    ensure_no_input(&args.json, inputs.chain(&dataset))?;
+    let (convention, tolerance_mm) = (args.convention, args.tolerance_mm);
+    let metrics = MetricConfig {
+        convention,
+        tolerance_mm,
+        ignore_label: schema.as_ref().and_then(LabelSchema::ignore),
+    };
+    let classes = schema.map(|schema| schema.classes().iter().map(ClassLabels::from).collect());
+    let config = EvaluationConfig { classes, metrics, ..EvaluationConfig::default() };
+    let evaluation = evaluate(pairing, &config)?;
+    warn(&evaluation);
+    if !evaluation.scores.cases.is_empty() {
+        write_scores(&args.json, &evaluation.scores)?;
+        let names: Vec<String> = evaluation.classes.iter().map(|class| class.name.clone()).collect();
+        print_table(&evaluation.scores, &names);
+    }
+    ensure_complete(&evaluation)
 }
 
-/// A case with its prediction and its reference.
-pub(crate) struct Pair {
-    pub(crate) case: String,
-    pub(crate) prediction: PathBuf,
-    pub(crate) reference: PathBuf,
-}
-
-/// Scores pairs of files; labels of the references are remapped by `remap`.
+/// Scores pairs of files, all of which must be readable; labels of the references are remapped by `remap`.
 pub(crate) fn score(
-    pairs: &[Pair],
+    cases: &[CaseFiles],
     classes: &[ClassLabels],
     remap: &[LabelRemap],
-    settings: &MetricConfig,
+    metrics: &MetricConfig,
 ) -> Result<Scores> {
-    let bar = progress::bar("scoring", pairs.len());
-    let mut cases = Vec::with_capacity(pairs.len());
-    for pair in pairs {
-        bar.set_message(pair.case.clone());
-        let (prediction, reference) =
-            (read_labels(&pair.prediction)?, read_reference(&pair.reference, remap)?);
-        let scores = score_case(&pair.case, &prediction, &reference, classes, settings)
-            .with_context(|| format!("{} against {}", pair.prediction.display(), pair.reference.display()))?;
-        cases.push(scores);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    Ok(Scores::new(settings, cases))
+    let config = EvaluationConfig {
+        classes: Some(classes.to_vec()),
+        metrics: *metrics,
+        reference_remap: remap.to_vec(),
+    };
+    let pairing = Pairing { cases: cases.to_vec(), ..Pairing::default() };
+    let evaluation = evaluate(pairing, &config)?;
+    ensure_complete(&evaluation)?;
+    Ok(evaluation.scores)
 }
 
 /// Writes scores as JSON.
@@ -67,62 +73,62 @@ pub(crate) fn write_scores(path: &Path, scores: &Scores) -> Result<()> {
     Ok(atomic_write(path, text.as_bytes())?)
 }
 
-/// Prints the scores for a person.
-#[expect(clippy::print_stdout, reason = "the table is what the command is for")]
+/// Prints the means by class.
+#[expect(clippy::print_stdout, reason = "the table is the output of the command")]
 pub(crate) fn print_table(scores: &Scores, classes: &[String]) {
     println!("{}", table::text(scores, classes));
 }
 
-/// Every reference with the prediction of the same name; predictions without reference are told of.
-fn pairs(predictions: &Path, references: &Path) -> Result<Vec<Pair>> {
-    let (predicted, expected) = (label_maps(predictions)?, label_maps(references)?);
-    let find = |name: &str| predicted.iter().find(|(other, _)| other == name).map(|(_, path)| path.clone());
-    let mut pairs = Vec::with_capacity(expected.len());
-    for (case, reference) in &expected {
-        let Some(prediction) = find(case) else {
-            bail!("{}: expected a prediction of {case} in it, found none", predictions.display());
+fn evaluate(pairing: Pairing, config: &EvaluationConfig) -> Result<Evaluation> {
+    let bar = progress::bar("scoring", pairing.cases.len());
+    let evaluation = pairing.evaluate(config, &mut |progress| {
+        bar.set_position(progress.done as u64);
+        bar.set_message(progress.case.to_owned());
+        ControlFlow::Continue(())
+    })?;
+    bar.finish_and_clear();
+    Ok(evaluation)
+}
+
+fn ensure_no_input<'a>(output: &Path, inputs: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
+    let Ok(output) = fs::canonicalize(output) else { return Ok(()) };
+    let mut inputs = inputs.filter_map(|path| fs::canonicalize(path).ok());
+    if inputs.any(|input| input == output) {
+        bail!("{}: is an input of the evaluation and would be overwritten", output.display());
+    }
+    Ok(())
+}
+
+/// One warning per unscored prediction and per unknown label.
+fn warn(evaluation: &Evaluation) {
+    for path in &evaluation.unreferenced {
+        tracing::warn!("{}: no reference with this name, not scored", path.display());
+    }
+    let mut by_label: BTreeMap<u16, Vec<&UnknownLabel>> = BTreeMap::new();
+    for unknown in &evaluation.unknown_labels {
+        by_label.entry(unknown.label).or_default().push(unknown);
+    }
+    for (label, files) in by_label {
+        let voxels: usize = files.iter().map(|unknown| unknown.voxels).sum();
+        let more = match files.len() {
+            1 => String::new(),
+            count => format!(" and {} more files", count - 1),
         };
-        pairs.push(Pair { case: case.clone(), prediction, reference: reference.clone() });
+        let path = files[0].path.display();
+        tracing::warn!(
+            "{path}{more}: label {label} ({voxels} voxels) belongs to no class, scored as background"
+        );
     }
-    for (name, path) in &predicted {
-        if !expected.iter().any(|(case, _)| case == name) {
-            tracing::warn!("{}: no reference of this name, not scored", path.display());
-        }
-    }
-    Ok(pairs)
 }
 
-fn label_maps(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
-    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-    let mut found: Vec<(String, PathBuf)> = entries
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            Some((name_of(&path).filter(|name| !name.starts_with('.'))?, path))
-        })
-        .collect();
-    if found.is_empty() {
-        bail!("{}: expected label maps named .nii or .nii.gz, found none", folder.display());
+/// Logs every failure.
+fn ensure_complete(evaluation: &Evaluation) -> Result<()> {
+    let (failed, scored) = (evaluation.failures.len(), evaluation.scores.cases.len());
+    for failure in &evaluation.failures {
+        tracing::error!("{failure}");
     }
-    found.sort();
-    Ok(found)
-}
-
-/// Classes of a `dataset.json` or of a configuration, or the numbers of all labels that occur.
-fn classes(args: &EvaluateArgs, pairs: &[Pair]) -> Result<(Vec<ClassLabels>, Option<u16>)> {
-    let beside = args.reference.parent().map(|folder| folder.join("dataset.json"));
-    let file = args.dataset.clone().or_else(|| beside.filter(|path| path.exists()));
-    if let Some(file) = file {
-        let schema = read_label_schema(&file)?;
-        let class =
-            |class: &LabelClass| ClassLabels { name: class.name.clone(), labels: class.labels.clone() };
-        return Ok((schema.classes().iter().map(class).collect(), schema.ignore()));
+    if failed > 0 {
+        bail!("{failed} of {} cases could not be scored", failed + scored);
     }
-    let mut labels = BTreeSet::new();
-    for pair in pairs {
-        for path in [&pair.prediction, &pair.reference] {
-            labels.extend(read_labels(path)?.voxels().iter().copied().filter(|label| *label > 0));
-        }
-    }
-    let class = |label: u16| ClassLabels { name: label.to_string(), labels: vec![label] };
-    Ok((labels.into_iter().map(class).collect(), None))
+    Ok(())
 }

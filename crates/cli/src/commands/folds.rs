@@ -14,11 +14,11 @@ use bipvl::{
 };
 use bipvl_io::atomic_write;
 use bipvl_metrics::MetricConfig;
-use bipvl_report::{Report, folds::FoldScores, history::History, table};
+use bipvl_report::{Report, evaluate::CaseFiles, folds::FoldScores, history::History, table};
 use burn::tensor::Device;
 
 use super::{
-    evaluate::{Pair, print_table, score, write_scores},
+    evaluate::{print_table, score, write_scores},
     judge::{draw_worst, judge},
     memory,
     train::{Outset, command_line, imported, learn, open_device, options, time_budget, wanted},
@@ -136,10 +136,10 @@ impl Fold {
     }
 
     /// The case as this run segmented it, and its reference.
-    fn pair(&self, case: &Case) -> Result<Pair> {
+    fn pair(&self, case: &Case) -> Result<CaseFiles> {
         let prediction = self.run.path("predictions").join(format!("{}.nii.gz", case.id));
         let reference = case.labels.clone().context("a validation case has labels")?;
-        Ok(Pair { case: case.id.clone(), prediction, reference })
+        Ok(CaseFiles { case: case.id.clone(), prediction, reference })
     }
 }
 
@@ -148,7 +148,7 @@ fn summarize(args: &TrainArgs, folds: &[Fold]) -> Result<()> {
     let config = &folds[0].run.config;
     let (labels, classes) = (config.data.class_labels(), &config.data.label_schema.names());
     let pairs = folds.iter().flat_map(|fold| fold.split.val.iter().map(|case| fold.pair(case)));
-    let pairs = pairs.collect::<Result<Vec<Pair>>>()?;
+    let pairs = pairs.collect::<Result<Vec<CaseFiles>>>()?;
     let ignore_label = config.data.label_schema.ignore();
     let settings = MetricConfig { ignore_label, ..MetricConfig::default() };
     let scores = score(&pairs, &labels, config.data.label_schema.remap(), &settings)?;
@@ -171,9 +171,9 @@ fn summarize(args: &TrainArgs, folds: &[Fold]) -> Result<()> {
         overlays: draw_worst(&folds[0].run, &cases, &pairs, &scores, &labels)?,
         concepts: None,
         scores: scores.clone(),
-        histories: histories.collect::<Result<_>>()?,
+        histories: histories.collect::<Result<_, _>>()?,
     };
-    report.write_pictures(&args.out)?;
+    report.write_figures(&args.out)?;
     report.write(&path("report.html"))?;
     print_table(&scores, classes);
     for (name, value) in by_fold.rows() {

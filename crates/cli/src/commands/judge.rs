@@ -15,6 +15,7 @@ use bipvl_io::atomic_write;
 use bipvl_metrics::{ClassLabels, MetricConfig, Scores};
 use bipvl_report::{
     Report,
+    evaluate::CaseFiles,
     history::History,
     overlay::{Overlay, OverlayCase},
     table,
@@ -23,7 +24,7 @@ use burn::tensor::Device;
 
 use super::{
     concepts::concepts,
-    evaluate::{Pair, print_table, score, write_scores},
+    evaluate::{print_table, score, write_scores},
 };
 use crate::progress;
 
@@ -64,7 +65,7 @@ pub(crate) fn judge(
         scores: scores.clone(),
         histories: vec![history],
     };
-    report.write_pictures(&run.folder)?;
+    report.write_figures(&run.folder)?;
     report.write(&run.path("report.html"))?;
     print_table(&scores, &run.config.data.label_schema.names());
     tracing::info!("report in {}", run.path("report.html").display());
@@ -87,7 +88,7 @@ fn validation(data: &DataConfig) -> String {
 }
 
 /// Writes a label map for each case.
-fn segment(run: &RunDir, predictor: &Predictor, cases: &[Case]) -> Result<Vec<Pair>> {
+fn segment(run: &RunDir, predictor: &Predictor, cases: &[Case]) -> Result<Vec<CaseFiles>> {
     let folder = run.path("predictions");
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let bar = progress::bar("segmenting", cases.len());
@@ -100,7 +101,7 @@ fn segment(run: &RunDir, predictor: &Predictor, cases: &[Case]) -> Result<Vec<Pa
         let mut watch = progress::patches(&bar, &case.id);
         bipvl_imaging::write(&prediction, &predictor.predict_files(&case.images, &mut watch)?)?;
         let reference = case.labels.clone().context("a validation case has labels")?;
-        pairs.push(Pair { case: case.id.clone(), prediction, reference });
+        pairs.push(CaseFiles { case: case.id.clone(), prediction, reference });
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -111,7 +112,7 @@ fn segment(run: &RunDir, predictor: &Predictor, cases: &[Case]) -> Result<Vec<Pa
 pub(super) fn draw_worst(
     run: &RunDir,
     cases: &[Case],
-    pairs: &[Pair],
+    pairs: &[CaseFiles],
     scores: &Scores,
     classes: &[ClassLabels],
 ) -> Result<Vec<Overlay>> {
@@ -122,12 +123,12 @@ pub(super) fn draw_worst(
     let mut order: Vec<usize> = (0..cases.len()).collect();
     order.sort_by(|one, other| mean(*one).total_cmp(&mean(*other)));
     let remap = run.config.data.label_schema.remap();
-    let draw = |index: usize| {
+    let draw = |index: usize| -> Result<Overlay> {
         let image = read_channels(&cases[index].images)?.swap_remove(0);
         let (prediction, reference) =
             (read_labels(&pairs[index].prediction)?, read_reference(&pairs[index].reference, remap)?);
         let (image, prediction, reference) = (&image, &prediction, &reference);
-        Overlay::draw(&OverlayCase { case: &cases[index].id, image, prediction, reference, classes })
+        Ok(Overlay::draw(&OverlayCase { case: &cases[index].id, image, prediction, reference, classes })?)
     };
     order.into_iter().take(PICTURES).map(draw).collect()
 }

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     );
 
     let title = format!("{}: what the text does", dataset.name);
-    let report = ProbeReport { title, summary, has_class_codes: run.config.model.fusion.class_scale };
+    let report = ProbeReport { title, summary, has_class_scale: run.config.model.fusion.class_scale };
     let text = serde_json::to_string_pretty(&report.summary)?;
     atomic_write(&folder.join("probe.json"), text.as_bytes())?;
     atomic_write(&folder.join("probe.md"), report.markdown().as_bytes())?;

@@ -318,7 +318,7 @@ fn scores_need_a_folder_to_be_written_to() {
     scene.write_labels("labels/a.nii", &labels);
     scene
         .bipvl(&["evaluate", "--pred", "labels", "--ref", "labels", "--json", "nowhere/scores.json"])
-        .fails_saying(&["nowhere/scores.json: expected to be in the folder nowhere, found no such folder"]);
+        .fails_saying(&["nowhere/scores.json: directory nowhere does not exist"]);
 }
 
 /// Two mebibytes in blocks of 512 bytes, as POSIX counts: more than any file of the run but checkpoints.

@@ -1,7 +1,7 @@
 //! The table as a page of the report.
 
 use bipvl_report::{
-    rows::{UNDEFINED, number},
+    rows::{UNDEFINED, format_score},
     table_page::TablePage,
 };
 
@@ -88,9 +88,9 @@ impl TableRow {
             dice,
             difference,
             count(cost.map(|cost| grouped(cost.parameters))),
-            number(cost.map(|cost| cost.gflop_per_patch), 2),
-            number(cost.and_then(|cost| cost.seconds_per_step), 3),
-            number(cost.map(|cost| cost.seconds_per_patch), 3),
+            format_score(cost.map(|cost| cost.gflop_per_patch), 2),
+            format_score(cost.and_then(|cost| cost.seconds_per_step), 3),
+            format_score(cost.map(|cost| cost.seconds_per_patch), 3),
             count(cost.map(|cost| format!("{:.0} %", cost.text_share * 100.0))),
             count(cost.and_then(|cost| cost.peak_mib).map(|mib| mib.to_string())),
             format!("{} of {seeds}", self.runs),

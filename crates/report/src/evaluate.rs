@@ -1,0 +1,403 @@
+//! Evaluation of predicted label map files against references.
+//!
+//! It is in this crate because `bipvl-metrics` opens no files, and a caller that scores files usually also wants the
+//! tables. It depends on no network, so a service or binding can use it as it is.
+//!
+//! A case that cannot be read or scored does not stop the others: it is a [`CaseFailure`] of the [`Evaluation`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
+
+use bipvl_imaging::formats::strip_ending;
+use bipvl_imaging::{LabelMap, read_labels};
+use bipvl_io::FileError;
+use bipvl_metrics::{CaseScores, ClassLabels, MetricConfig, Scores, labels_without_class, score_case};
+
+use crate::{Error, Result};
+
+/// Maximum number of file names in an error message.
+const MAX_LISTED: usize = 5;
+
+/// The files of one case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseFiles {
+    /// Case id.
+    pub case: String,
+    /// Predicted label map.
+    pub prediction: PathBuf,
+    /// Reference label map.
+    pub reference: PathBuf,
+}
+
+/// Options of an evaluation.
+#[derive(Clone, Debug, Default)]
+pub struct EvaluationConfig {
+    /// Classes to score; `None` for every label that occurs, named by its number.
+    pub classes: Option<Vec<ClassLabels>>,
+    /// Metric definitions, tolerance and ignore label.
+    pub metrics: MetricConfig,
+    /// Labels of the references that count as others.
+    pub reference_remap: Vec<LabelRemap>,
+}
+
+/// The result of an evaluation.
+#[derive(Debug)]
+pub struct Evaluation {
+    /// Scored classes.
+    pub classes: Vec<ClassLabels>,
+    /// Scores of the cases that could be scored.
+    pub scores: Scores,
+    /// Cases that could not be scored.
+    pub failures: Vec<CaseFailure>,
+    /// Labels that belong to no class; they were scored as background.
+    pub unknown_labels: Vec<UnknownLabel>,
+    /// Predictions without a reference; they were not scored.
+    pub unreferenced: Vec<PathBuf>,
+}
+
+/// A case that could not be scored.
+#[derive(Debug)]
+pub struct CaseFailure {
+    /// Case id.
+    pub case: String,
+    /// The reason.
+    pub error: Error,
+    /// Prediction and reference if both were read and could not be compared.
+    files: Option<CaseFiles>,
+}
+
+/// A label of a file that belongs to no class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownLabel {
+    /// The label map.
+    pub path: PathBuf,
+    /// The label.
+    pub label: u16,
+    /// Number of its voxels.
+    pub voxels: usize,
+}
+
+/// Number of finished cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvaluationProgress<'a> {
+    /// The case that follows.
+    pub case: &'a str,
+    /// Finished cases.
+    pub done: usize,
+    /// All cases.
+    pub total: usize,
+}
+
+/// References of a folder and the predictions with the same name in another.
+#[derive(Debug, Default)]
+pub struct Pairing {
+    /// Complete pairs, by name.
+    pub cases: Vec<CaseFiles>,
+    /// References without a prediction, and names with several files.
+    pub failures: Vec<CaseFailure>,
+    /// Predictions without a reference.
+    pub unreferenced: Vec<PathBuf>,
+}
+
+impl fmt::Display for CaseFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.files {
+            Some(CaseFiles { prediction, reference, .. }) => {
+                write!(f, "{} against {}: {}", prediction.display(), reference.display(), self.error)
+            }
+            None => self.error.fmt(f),
+        }
+    }
+}
+
+impl Pairing {
+    /// Pairs the label maps of two folders by file name without ending. Hidden files are skipped.
+    ///
+    /// # Errors
+    ///
+    /// If a folder cannot be read or has no label map.
+    pub fn of_folders(predictions: &Path, references: &Path) -> Result<Self> {
+        let (mut predicted, expected) = (label_maps(predictions)?, label_maps(references)?);
+        let mut pairing = Self::default();
+        for (case, files) in expected {
+            let pair = unique(&case, files).and_then(|reference| match predicted.remove(&case) {
+                Some(files) => {
+                    Ok(CaseFiles { prediction: unique(&case, files)?, reference, case: case.clone() })
+                }
+                None => Err(Error::MissingPrediction {
+                    case: case.clone(),
+                    folder: predictions.to_owned(),
+                    reference,
+                }),
+            });
+            match pair {
+                Ok(pair) => pairing.cases.push(pair),
+                Err(error) => pairing.failures.push(CaseFailure { case, error, files: None }),
+            }
+        }
+        pairing.unreferenced = predicted.into_values().flatten().collect();
+        Ok(pairing)
+    }
+
+    /// Scores the cases. `progress` is called before each case and can stop the evaluation.
+    ///
+    /// # Errors
+    ///
+    /// If `progress` stops the evaluation. Failures of cases are in the result.
+    pub fn evaluate(
+        self,
+        config: &EvaluationConfig,
+        progress: &mut dyn FnMut(EvaluationProgress<'_>) -> ControlFlow<()>,
+    ) -> Result<Evaluation> {
+        let Self { cases, mut failures, unreferenced } = self;
+        let classes = config.classes.clone().unwrap_or_else(|| occurring_labels(&cases, &config.metrics));
+        let (mut scores, mut unknown_labels) = (Vec::with_capacity(cases.len()), Vec::new());
+        for (done, files) in cases.iter().enumerate() {
+            if progress(EvaluationProgress { case: &files.case, done, total: cases.len() }).is_break() {
+                return Err(Error::Canceled);
+            }
+            match evaluate_case(files, &classes, config, &mut unknown_labels) {
+                Ok(case) => scores.push(case),
+                Err(error) => {
+                    let is_mismatch = matches!(error, Error::Metrics(_));
+                    let compared = is_mismatch.then(|| files.clone());
+                    failures.push(CaseFailure { case: files.case.clone(), error, files: compared });
+                }
+            }
+        }
+        failures.sort_by(|a, b| a.case.cmp(&b.case));
+        let scores = Scores::new(&config.metrics, scores);
+        Ok(Evaluation { classes, scores, failures, unknown_labels, unreferenced })
+    }
+}
+
+/// Scores the predictions of a folder against the references of another, paired by name.
+///
+/// # Errors
+///
+/// If a folder cannot be read or has no label map, or if `progress` stops the evaluation. Failures of cases are in the
+/// result.
+pub fn evaluate_folders(
+    predictions: &Path,
+    references: &Path,
+    config: &EvaluationConfig,
+    progress: &mut dyn FnMut(EvaluationProgress<'_>) -> ControlFlow<()>,
+) -> Result<Evaluation> {
+    Pairing::of_folders(predictions, references)?.evaluate(config, progress)
+}
+
+fn evaluate_case(
+    files: &CaseFiles,
+    classes: &[ClassLabels],
+    config: &EvaluationConfig,
+    unknown_labels: &mut Vec<UnknownLabel>,
+) -> Result<CaseScores> {
+    let prediction = read_labels(&files.prediction)?;
+    let mut reference = read_labels(&files.reference)?;
+    apply_remap(&config.reference_remap, &mut reference);
+    let scores = score_case(&files.case, &prediction, &reference, classes, &config.metrics)?;
+    for (path, label_map) in [(&files.prediction, &prediction), (&files.reference, &reference)] {
+        let unknown = labels_without_class(label_map, classes, config.metrics.ignore_label);
+        let unknown = unknown.into_iter();
+        unknown_labels.extend(unknown.map(|(label, voxels)| UnknownLabel {
+            path: path.clone(),
+            label,
+            voxels,
+        }));
+    }
+    Ok(scores)
+}
+
+/// A class for each label of the readable files, except background and the ignore label.
+fn occurring_labels(cases: &[CaseFiles], config: &MetricConfig) -> Vec<ClassLabels> {
+    let mut labels = BTreeSet::new();
+    for path in cases.iter().flat_map(|files| [&files.prediction, &files.reference]) {
+        // A damaged file is reported when its case is scored.
+        labels.extend(read_labels(path).iter().flat_map(LabelMap::voxels).copied());
+    }
+    labels.remove(&0);
+    let labels = labels.into_iter().filter(|label| Some(*label) != config.ignore_label);
+    labels.map(|label| ClassLabels { name: label.to_string(), labels: vec![label] }).collect()
+}
+
+/// The label maps of a folder by name without ending.
+fn label_maps(folder: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
+    let entries = fs::read_dir(folder).map_err(|error| FileError::new(folder, error))?;
+    let (mut files, mut others) = (BTreeMap::<String, Vec<PathBuf>>::new(), Vec::new());
+    for entry in entries {
+        let path = entry.map_err(|error| FileError::new(folder, error))?.path();
+        let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if file_name.starts_with('.') {
+            continue;
+        }
+        match strip_ending(&path) {
+            Some((name, _)) => files.entry(name).or_default().push(path),
+            None => others.push(file_name),
+        }
+    }
+    if files.is_empty() {
+        others.sort();
+        others.truncate(MAX_LISTED);
+        return Err(Error::NoLabelMaps { folder: folder.to_owned(), other_files: others });
+    }
+    Ok(files)
+}
+
+fn unique(case: &str, mut files: Vec<PathBuf>) -> Result<PathBuf> {
+    files.sort();
+    match &mut files[..] {
+        [_] => Ok(files.remove(0)),
+        [first, second, ..] => Err(Error::DuplicateCase {
+            case: case.to_owned(),
+            first: std::mem::take(first),
+            second: std::mem::take(second),
+        }),
+        [] => unreachable!("a name is listed with its file"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bipvl_imaging::{Grid, Volume, write};
+    use ndarray::Array3;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const GO_ON: fn(EvaluationProgress<'_>) -> ControlFlow<()> = |_| ControlFlow::Continue(());
+
+    /// A folder with `pred` and `ref`.
+    struct Folder(TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            for name in ["pred", "ref"] {
+                fs::create_dir(folder.path().join(name)).unwrap();
+            }
+            Self(folder)
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        /// Writes a row of voxels.
+        fn write(&self, name: &str, labels: &[u16]) {
+            let shape = [labels.len(), 1, 1];
+            let voxels = Array3::from_shape_vec(shape, labels.to_vec()).unwrap();
+            let volume = Volume::new(voxels, Grid::with_spacing(shape, [1.0; 3]));
+            write(&self.path(name), &volume).unwrap();
+        }
+
+        fn evaluate(&self, config: &EvaluationConfig) -> Evaluation {
+            evaluate_folders(&self.path("pred"), &self.path("ref"), config, &mut { GO_ON }).unwrap()
+        }
+    }
+
+    fn liver() -> EvaluationConfig {
+        let classes = vec![ClassLabels { name: "liver".to_owned(), labels: vec![1] }];
+        EvaluationConfig { classes: Some(classes), ..EvaluationConfig::default() }
+    }
+
+    #[test]
+    fn cases_are_paired_by_name_and_scored() {
+        let folder = Folder::new();
+        folder.write("pred/a.nii.gz", &[1, 1, 0, 0]);
+        folder.write("ref/a.nii", &[1, 0, 0, 0]);
+        folder.write("pred/b.nii", &[2, 0]);
+        folder.write("ref/b.NII.GZ", &[2, 0]);
+        folder.write("pred/c.nii", &[1, 0]);
+        fs::write(folder.path("ref/._a.nii"), "resource fork").unwrap();
+        let evaluation = folder.evaluate(&EvaluationConfig::default());
+        assert!(evaluation.failures.is_empty(), "{:?}", evaluation.failures);
+        assert_eq!(evaluation.unreferenced, [folder.path("pred/c.nii")]);
+        let names: Vec<&str> = evaluation.classes.iter().map(|class| class.name.as_str()).collect();
+        assert_eq!(names, ["1", "2"]);
+        let dice = |case: usize, class: &str| evaluation.scores.cases[case].classes[class].dice;
+        assert_eq!((dice(0, "1"), dice(1, "2")), (Some(2.0 / 3.0), Some(1.0)));
+    }
+
+    #[test]
+    fn failed_cases_are_listed_and_the_others_scored() {
+        let folder = Folder::new();
+        for case in ["a", "b", "c", "d", "e"] {
+            folder.write(&format!("ref/{case}.nii.gz"), &[1, 1, 0, 0]);
+        }
+        folder.write("pred/a.nii.gz", &[1, 1, 0, 0]);
+        fs::write(folder.path("pred/b.nii.gz"), "not a label map").unwrap();
+        folder.write("pred/c.nii.gz", &[1, 1, 0]);
+        folder.write("pred/d.nii.gz", &[1]);
+        folder.write("pred/d.nii", &[1]);
+        let evaluation = folder.evaluate(&liver());
+        assert_eq!(evaluation.scores.mean_dice(), Some(1.0));
+        assert_eq!(evaluation.scores.cases.len(), 1);
+        let failures: Vec<String> = evaluation.failures.iter().map(ToString::to_string).collect();
+        let [b, c, d, e] = &failures[..] else { panic!("{failures:?}") };
+        assert!(b.contains("pred/b.nii.gz"), "{b}");
+        assert!(
+            c.contains("pred/c.nii.gz against ") && c.contains("not on the grid of its reference"),
+            "{c}"
+        );
+        assert!(matches!(evaluation.failures[2].error, Error::DuplicateCase { .. }), "{d}");
+        assert!(matches!(evaluation.failures[3].error, Error::MissingPrediction { .. }), "{e}");
+        assert!(e.starts_with("case e: no prediction in "), "{e}");
+    }
+
+    #[test]
+    fn labels_without_class_are_reported_with_file_and_voxels() {
+        let folder = Folder::new();
+        folder.write("pred/a.nii", &[1, 7, 7, 0]);
+        folder.write("ref/a.nii", &[1, 0, 9, 0]);
+        let config = EvaluationConfig {
+            metrics: MetricConfig { ignore_label: Some(9), ..MetricConfig::default() },
+            ..liver()
+        };
+        let evaluation = folder.evaluate(&config);
+        assert_eq!(
+            evaluation.unknown_labels,
+            [UnknownLabel { path: folder.path("pred/a.nii"), label: 7, voxels: 2 }]
+        );
+        assert_eq!(evaluation.scores.mean_dice(), Some(1.0));
+    }
+
+    #[test]
+    fn labels_of_references_are_remapped() {
+        let folder = Folder::new();
+        folder.write("pred/a.nii", &[1, 1]);
+        folder.write("ref/a.nii", &[5, 1]);
+        let config = EvaluationConfig { reference_remap: vec![LabelRemap { from: 5, to: 1 }], ..liver() };
+        assert_eq!(folder.evaluate(&config).scores.mean_dice(), Some(1.0));
+    }
+
+    #[test]
+    fn a_folder_without_label_maps_lists_what_it_contains() {
+        let folder = Folder::new();
+        folder.write("ref/a.nii", &[1]);
+        fs::write(folder.path("pred/a.txt"), "").unwrap();
+        let error = Pairing::of_folders(&folder.path("pred"), &folder.path("ref")).unwrap_err();
+        assert!(
+            error.to_string().ends_with("pred: no label maps in this folder; it contains a.txt"),
+            "{error}"
+        );
+        let error = Pairing::of_folders(&folder.path("nowhere"), &folder.path("ref")).unwrap_err();
+        assert!(matches!(error, Error::File(_)), "{error}");
+    }
+
+    #[test]
+    fn the_progress_callback_can_stop() {
+        let folder = Folder::new();
+        for name in ["pred/a.nii", "ref/a.nii", "pred/b.nii", "ref/b.nii"] {
+            folder.write(name, &[1]);
+        }
+        let mut seen = Vec::new();
+        let result = evaluate_folders(&folder.path("pred"), &folder.path("ref"), &liver(), &mut |progress| {
+            seen.push((progress.case.to_owned(), progress.done, progress.total));
+            if progress.done == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(matches!(result, Err(Error::Canceled)));
+        assert_eq!(seen, [("a".to_owned(), 0, 2), ("b".to_owned(), 1, 2)]);
+    }
+}
