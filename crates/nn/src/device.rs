@@ -1,4 +1,4 @@
-//! Where tensors live, chosen by name when the program runs.
+//! Compute devices and precisions, selected by name at run time.
 
 use std::{fmt, str::FromStr};
 
@@ -7,46 +7,42 @@ use burn::tensor::Device;
 /// A kind of device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceKind {
-    /// The processor, with the kernels of this project.
+    /// CPU, with the kernels of this project.
     Cpu,
-    /// A graphics card through Vulkan.
+    /// GPU through Vulkan.
     Vulkan,
-    /// A graphics card of NVIDIA.
+    /// NVIDIA GPU (CUDA).
     Cuda,
 }
 
-/// How numbers are kept while a network computes.
+/// Floating-point precision of a forward pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// 32 bits.
     #[default]
     Float32,
-    /// 16 bits with the range of 32, added up in 32 (mixed precision). No device has it yet.
+    /// bfloat16 with accumulation in float32 (mixed precision); no device supports it yet.
     Bf16,
 }
 
-/// Why a device does not compute so.
+/// A device does not support a precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "--precision {asked}: expected float32, all that --device {device} computes in so far, found {asked}; docs/performance.md says why"
-)]
+#[error("device {device} does not support precision {precision}, only float32")]
 pub struct UnsupportedPrecision {
-    asked: Precision,
-    device: DeviceKind,
+    /// The precision requested.
+    pub precision: Precision,
+    /// The device.
+    pub device: DeviceKind,
 }
 
-/// Why there is no such device.
+/// A device is not available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// The program does not know it.
-    #[error(
-        "--device {0}: expected a program built with `--features {0}`, found one without; use --device cpu or build again"
-    )]
+    /// The crate was compiled without it.
+    #[error("no support for {0} devices in this build; compile with feature `{0}`")]
     NotBuilt(DeviceKind),
-    /// The machine does not have it.
-    #[error(
-        "--device {0}: expected a graphics card with a working {0} driver, found none; use --device cpu or install the driver"
-    )]
+    /// The machine has none, or no driver for it.
+    #[error("no {0} device found")]
     NotFound(DeviceKind),
 }
 
@@ -55,7 +51,7 @@ impl DeviceKind {
     ///
     /// # Errors
     ///
-    /// When this program was built without it, or the machine has none.
+    /// When the crate was compiled without it, or the machine has none.
     pub fn open(self) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(Device::flex()),
@@ -75,7 +71,7 @@ impl DeviceKind {
 }
 
 impl Precision {
-    /// Whether a device computes so.
+    /// Whether a device supports the precision.
     ///
     /// # Errors
     ///
@@ -83,7 +79,7 @@ impl Precision {
     pub fn check(self, device: DeviceKind) -> Result<(), UnsupportedPrecision> {
         match self {
             Self::Float32 => Ok(()),
-            Self::Bf16 => Err(UnsupportedPrecision { asked: self, device }),
+            Self::Bf16 => Err(UnsupportedPrecision { precision: self, device }),
         }
     }
 }

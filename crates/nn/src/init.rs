@@ -1,4 +1,4 @@
-//! Seeded first weights and seeded noise; nothing here or below draws from a global generator.
+//! Seeded weight initialization and seeded randomness of training; no global random generator is used.
 
 use burn::{
     module::Param,
@@ -7,9 +7,9 @@ use burn::{
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::layers::Linear;
+use crate::layers::Linear;
 
-/// Draws first weights from one seed, the same on every device; or leaves them zero.
+/// Initializes weights from one seed, the same on every device, or with zeros.
 #[derive(Debug)]
 pub struct Initializer {
     rng: Option<ChaCha8Rng>,
@@ -17,28 +17,27 @@ pub struct Initializer {
 }
 
 impl Initializer {
-    /// Weights drawn from `seed` will live on `device`.
+    /// Random weights on `device`.
     pub fn new(seed: u64, device: &Device) -> Self {
         Self { rng: Some(ChaCha8Rng::seed_from_u64(seed)), device: device.clone() }
     }
 
-    /// Nothing is drawn, which takes seconds for a large network: for weights that are counted only, or read
-    /// from a file at once.
+    /// Zeros, for weights that are loaded afterwards or only counted: drawing takes seconds for a large network.
     pub fn zeros(device: &Device) -> Self {
         Self { rng: None, device: device.clone() }
     }
 
-    /// Uniform in ±1/√`fan_in`: what PyTorch gives convolutions and linear layers.
+    /// Uniform in ±1/√`fan_in`, PyTorch's default for convolutions and linear layers.
     pub fn uniform<const D: usize>(&mut self, shape: [usize; D], fan_in: usize) -> Param<Tensor<D>> {
         let bound = 1.0 / (fan_in as f32).sqrt();
-        self.drawn(shape, |random| random.random_range(-bound..=bound))
+        self.draw(shape, |rng| rng.random_range(-bound..=bound))
     }
 
-    /// Normal with this standard deviation, cut at two of them.
+    /// Normal with this standard deviation, truncated at two of them.
     pub fn normal<const D: usize>(&mut self, shape: [usize; D], std: f32) -> Param<Tensor<D>> {
-        self.drawn(shape, |random| {
+        self.draw(shape, |rng| {
             loop {
-                let value = normal(random);
+                let value = normal(rng);
                 if value.abs() <= 2.0 {
                     break value * std;
                 }
@@ -62,7 +61,7 @@ impl Initializer {
         Linear { weight: self.uniform([in_features, out_features], in_features), bias: None }
     }
 
-    /// A linear layer as BERT starts: normal weights of deviation 0.02, no bias at first.
+    /// A linear layer as BERT initializes it: normal weights with standard deviation 0.02, zero bias.
     pub fn bert_linear(&mut self, in_features: usize, out_features: usize) -> Linear {
         Linear {
             weight: self.normal([in_features, out_features], 0.02),
@@ -70,14 +69,14 @@ impl Initializer {
         }
     }
 
-    fn drawn<const D: usize>(
+    fn draw<const D: usize>(
         &mut self,
         shape: [usize; D],
-        mut draw: impl FnMut(&mut ChaCha8Rng) -> f32,
+        mut sample: impl FnMut(&mut ChaCha8Rng) -> f32,
     ) -> Param<Tensor<D>> {
         let count = shape.iter().product();
         let values = match &mut self.rng {
-            Some(random) => (0..count).map(|_| draw(random)).collect(),
+            Some(rng) => (0..count).map(|_| sample(rng)).collect(),
             None => vec![0.0; count],
         };
         self.param(values, shape)
@@ -88,27 +87,27 @@ impl Initializer {
     }
 }
 
-/// The randomness of one training step: dropout, and the noise of the alignment loss.
+/// Random numbers of one training step: dropout masks, and the noise of the alignment loss.
 #[derive(Clone, Debug)]
 pub struct DropoutRng {
     rng: ChaCha8Rng,
 }
 
 impl DropoutRng {
-    /// The noise of one step of a run; another step or seed gives another noise.
+    /// A generator for one step of a run; each seed and step gives another stream.
     pub fn new(seed: u64, step: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(step.wrapping_add(1));
         Self { rng: random }
     }
 
-    /// Another noise, which follows from this one and leaves it as if one number had been drawn.
+    /// An independent generator seeded by this one, which advances by one number.
     #[must_use]
     pub fn split(&mut self) -> Self {
         Self { rng: ChaCha8Rng::seed_from_u64(self.rng.random()) }
     }
 
-    /// Sets a share of the values to zero and scales the others up, so that the mean stays.
+    /// Sets values to zero with probability `p` and scales the others by 1/(1 − p).
     pub fn dropout<const D: usize>(&mut self, tensor: Tensor<D>, p: f32) -> Tensor<D> {
         if p == 0.0 {
             return tensor;
@@ -129,8 +128,8 @@ impl DropoutRng {
     }
 }
 
-/// One standard normal value, by Box and Muller.
-fn normal(random: &mut ChaCha8Rng) -> f32 {
-    let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
-    (radius * (std::f64::consts::TAU * random.random::<f64>()).cos()) as f32
+/// A standard normal value (Box–Muller).
+fn normal(rng: &mut ChaCha8Rng) -> f32 {
+    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+    (radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()) as f32
 }

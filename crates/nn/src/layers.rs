@@ -1,4 +1,4 @@
-//! Small layers that several boxes of the figure share.
+//! Small layers that several blocks share.
 
 use bipvl_kernels::{checkpoint, conv3d, gelu, instance_norm, instance_norm_add, layer_norm, linear};
 use burn::{
@@ -6,31 +6,44 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use super::init::Initializer;
+use crate::{Cost, init::Initializer};
 
 /// Epsilon of every norm of the vision side.
 pub(super) const EPSILON: f32 = 1e-5;
-/// Slope of the leaky ReLU for negative values.
+/// Length below which a vector is not scaled up; `eps` of PyTorch's `F.normalize`.
+pub const NORM_EPS: f64 = 1e-12;
+/// Negative slope of the leaky ReLU.
 const NEGATIVE_SLOPE: f32 = 0.01;
 /// Slope that makes a leaky ReLU the identity.
 const IDENTITY_SLOPE: f32 = 1.0;
+/// Values of a 3³ filter.
+const FILTER: usize = 27;
+/// Maps that a residual block holds for the backward pass: its first convolution, the norm after it, its second
+/// convolution, the sum; and the shortcut, where there is one.
+const RESIDUAL_MAPS: usize = 4;
 
 /// A linear layer over the last axis.
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// `[inputs, outputs]`
+    /// `[in_features, out_features]`
     pub weight: Param<Tensor<2>>,
-    /// `[outputs]`
+    /// `[out_features]`
     pub bias: Option<Param<Tensor<1>>>,
 }
 
 impl Linear {
     /// # Shapes
     ///
-    /// - input: `[.., inputs]`
-    /// - output: `[.., outputs]`
+    /// - input: `[.., in_features]`
+    /// - output: `[.., out_features]`
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
         linear(input, self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+
+    /// Cost for so many rows; what is held counts to the block around it.
+    pub fn cost(&self, rows: usize) -> Cost {
+        let [in_features, out_features] = self.weight.dims();
+        Cost::new(self.num_params(), rows * in_features * out_features, 0)
     }
 }
 
@@ -57,6 +70,11 @@ impl LayerNorm {
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
         layer_norm(input, self.gamma.val(), self.beta.val(), self.epsilon as f32)
     }
+
+    /// Its parameters; what is held counts to the block around it.
+    pub fn cost(&self) -> Cost {
+        Cost::new(self.num_params(), 0, 0)
+    }
 }
 
 /// Layer norm over the last axis without scale and shift, as the skips have it.
@@ -69,9 +87,9 @@ pub fn normalize<const D: usize>(input: Tensor<D>) -> Tensor<D> {
 /// Linear, exact GELU, linear.
 #[derive(Module, Debug)]
 pub struct Mlp {
-    /// Widens.
+    /// To the hidden size.
     pub up: Linear,
-    /// Narrows again.
+    /// From the hidden size.
     pub down: Linear,
 }
 
@@ -82,26 +100,31 @@ impl Mlp {
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
         self.down.forward(gelu(self.up.forward(input)))
     }
+
+    /// Cost for so many rows; the hidden values before and after GELU are held.
+    pub fn cost(&self, rows: usize) -> Cost {
+        let [_, hidden] = self.up.weight.dims();
+        self.up.cost(rows) + self.down.cost(rows) + Cost::activations(2 * rows * hidden)
+    }
 }
 
-/// Two 3³ convolutions with instance norm and leaky ReLU, around which the input is carried: MONAI's
-/// `UnetResBlock`.
+/// Two 3³ convolutions with instance norm and leaky ReLU, and a residual connection: MONAI's `UnetResBlock`.
 #[derive(Module, Debug)]
 pub struct ResidualBlock {
-    /// First filter, `[3, 3, 3, inputs, outputs]`.
+    /// First filter, `[3, 3, 3, in_channels, out_channels]`.
     pub conv1: Param<Tensor<5>>,
-    /// Second filter, `[3, 3, 3, outputs, outputs]`.
+    /// Second filter, `[3, 3, 3, out_channels, out_channels]`.
     pub conv2: Param<Tensor<5>>,
-    /// 1³ convolution of the carried input, where the number of channels changes.
+    /// 1³ convolution of the residual, where the number of channels changes.
     pub shortcut: Option<Linear>,
 }
 
 impl ResidualBlock {
-    /// A block from `inputs` to `outputs` channels.
+    /// A block from `in_channels` to `out_channels`.
     pub fn new(init: &mut Initializer, in_channels: usize, out_channels: usize) -> Self {
         Self {
-            conv1: init.uniform([3, 3, 3, in_channels, out_channels], 27 * in_channels),
-            conv2: init.uniform([3, 3, 3, out_channels, out_channels], 27 * out_channels),
+            conv1: init.uniform([3, 3, 3, in_channels, out_channels], FILTER * in_channels),
+            conv2: init.uniform([3, 3, 3, out_channels, out_channels], FILTER * out_channels),
             shortcut: (in_channels != out_channels)
                 .then(|| init.linear_without_bias(in_channels, out_channels)),
         }
@@ -109,8 +132,8 @@ impl ResidualBlock {
 
     /// # Shapes
     ///
-    /// - input: `[batch, x, y, z, inputs]`
-    /// - output: `[batch, x, y, z, outputs]`
+    /// - input: `[batch, x, y, z, in_channels]`
+    /// - output: `[batch, x, y, z, out_channels]`
     pub fn forward(&self, input: Tensor<5>) -> Tensor<5> {
         checkpoint(self, [input], |block, [input]| block.convolve(input))
     }
@@ -123,5 +146,21 @@ impl ResidualBlock {
         // The input may be the largest map of the network: nothing but the first convolution keeps it alive.
         let hidden = instance_norm(conv3d(input, self.conv1.val()), EPSILON, NEGATIVE_SLOPE);
         instance_norm_add(conv3d(hidden, self.conv2.val()), residual, EPSILON, NEGATIVE_SLOPE)
+    }
+
+    /// Channels of the output.
+    pub fn out_channels(&self) -> usize {
+        self.conv2.dims()[4]
+    }
+
+    /// Cost for so many voxels.
+    pub fn cost(&self, voxels: usize) -> Cost {
+        let [.., in_channels, out_channels] = self.conv1.dims();
+        let filters = FILTER * (in_channels + out_channels) * out_channels;
+        let convolutions = Cost::new(filters, voxels * filters, 0);
+        let shortcut = self.shortcut.as_ref().map(|shortcut| shortcut.cost(voxels));
+        let map = voxels * out_channels;
+        let maps = RESIDUAL_MAPS + usize::from(shortcut.is_some());
+        (convolutions + shortcut.unwrap_or_default() + Cost::activations(maps * map)).checkpointed(map)
     }
 }

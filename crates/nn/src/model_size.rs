@@ -1,26 +1,24 @@
-//! The named sizes: `paper`, `small`, `tiny`.
+//! Named model sizes: `paper`, `small`, `tiny`.
 
 use std::{fmt, str::FromStr};
 
-use super::{
-    BiPvlSegConfig, BottleneckInput,
+use crate::{
+    BackboneConfig, BiPvlSegConfig, BottleneckInput, PatchMerging, SwinUnetrConfig, SwinVersion, TextConfig,
     bifusion::{FusionBlockKind, FusionConfig, FusionDirection, TextResidual},
-    text_encoder::TextConfig,
-    vision_encoder::{PatchMerging, SwinVersion, VisionConfig},
 };
 
-/// A named size of the network.
+/// A named set of sizes of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelSize {
     /// As published: feature size 48, BERT-base, patches of 96³.
     Paper,
-    /// Half as wide, a text encoder of 12 narrow layers, patches of 64³.
+    /// Feature size 24, a text encoder of 12 layers with 128 channels, patches of 64³.
     Small,
-    /// Trains on a processor: feature size 16, 12 layers 64 wide, patches of 32³.
+    /// Trains on a CPU: feature size 16, 12 layers with 64 channels, patches of 32³.
     Tiny,
 }
 
-/// The names that the command line accepts.
+/// All names.
 pub const MODEL_SIZES: [&str; 3] = ["paper", "small", "tiny"];
 
 impl ModelSize {
@@ -33,11 +31,11 @@ impl ModelSize {
         }
     }
 
-    /// The sizes of the network for images of `channels`.
-    pub fn config(self, channels: usize) -> BiPvlSegConfig {
+    /// The configuration for images with so many channels.
+    pub fn config(self, in_channels: usize) -> BiPvlSegConfig {
         match self {
             Self::Paper => BiPvlSegConfig {
-                vision: vision(channels, 48, [3, 6, 12, 24], 7),
+                vision: vision(in_channels, 48, [3, 6, 12, 24], 7),
                 text: text(28_996, 768, 12, 0.1),
                 fusion: fusion(8, 2048),
                 bottleneck: BottleneckInput::AfterFusion,
@@ -45,7 +43,7 @@ impl ModelSize {
                 deep_supervision_levels: 0,
             },
             Self::Small => BiPvlSegConfig {
-                vision: vision(channels, 24, [3, 6, 12, 24], 7),
+                vision: vision(in_channels, 24, [3, 6, 12, 24], 7),
                 text: text(0, 128, 4, 0.0),
                 fusion: fusion(8, 256),
                 bottleneck: BottleneckInput::AfterFusion,
@@ -53,7 +51,7 @@ impl ModelSize {
                 deep_supervision_levels: 0,
             },
             Self::Tiny => BiPvlSegConfig {
-                vision: vision(channels, 16, [2, 4, 8, 16], 4),
+                vision: vision(in_channels, 16, [2, 4, 8, 16], 4),
                 text: text(0, 64, 4, 0.0),
                 fusion: fusion(4, 128),
                 bottleneck: BottleneckInput::AfterFusion,
@@ -64,10 +62,18 @@ impl ModelSize {
     }
 }
 
-fn vision(channels: usize, feature_size: usize, heads: [usize; 4], window_size: usize) -> VisionConfig {
-    let version = SwinVersion::V2;
-    let merging = PatchMerging::V1;
-    VisionConfig { channels, feature_size, depths: [2; 4], heads, window_size, version, merging }
+fn vision(in_channels: usize, feature_size: usize, heads: [usize; 4], window_size: usize) -> BackboneConfig {
+    let (version, merging) = (SwinVersion::V2, PatchMerging::V1);
+    let depths = [2; 4];
+    BackboneConfig::SwinUnetr(SwinUnetrConfig {
+        in_channels,
+        feature_size,
+        depths,
+        heads,
+        window_size,
+        version,
+        merging,
+    })
 }
 
 fn text(vocab_size: usize, hidden_size: usize, heads: usize, dropout: f32) -> TextConfig {
@@ -77,7 +83,7 @@ fn text(vocab_size: usize, hidden_size: usize, heads: usize, dropout: f32) -> Te
         num_attention_heads: heads,
         intermediate_size: 4 * hidden_size,
         max_position_embeddings: 512,
-        stage_layers: [6, 2, 2, 2],
+        stage_layers: vec![6, 2, 2, 2],
         hidden_dropout_prob: dropout,
         layer_norm_eps: 1e-12,
     }

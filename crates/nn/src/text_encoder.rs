@@ -1,4 +1,4 @@
-//! BERT cut into stages, so that the text can meet the image between its layers (paper.md section 4).
+//! BERT divided into stages, between which fusion blocks read and update its tokens (paper.md section 4).
 
 use bipvl_kernels::{AttentionInput, attention, checkpoint};
 use burn::{
@@ -7,33 +7,35 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    init::{DropoutRng, Initializer},
-    layers::{LayerNorm, Linear, Mlp},
-    vision_encoder::STAGES,
-};
 use bipvl_text::{ClassText, Tokens};
 
-/// Added to the score of a padding token: no weight is left after the softmax.
+use crate::{
+    Cost, InvalidConfig,
+    error::{divides, positive},
+    init::{DropoutRng, Initializer},
+    layers::{LayerNorm, Linear, Mlp},
+};
+
+/// Added to the attention score of a padding token, whose weight is then 0 after the softmax.
 const MASK_VALUE: f32 = -1e9;
 
-/// Sizes of the text side; the names are those of a Hugging Face `config.json`.
+/// Sizes of the text encoder; keys are those of a Hugging Face `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextConfig {
-    /// Word pieces; 0 means: as many as the tokenizer has.
+    /// Word pieces; 0 takes the number of the tokenizer.
     pub vocab_size: usize,
-    /// Width of a token.
+    /// Channels of a token.
     pub hidden_size: usize,
-    /// Heads of each layer.
+    /// Attention heads of each layer.
     pub num_attention_heads: usize,
-    /// Width inside a layer's perceptron.
+    /// Hidden size of the MLPs.
     pub intermediate_size: usize,
     /// Longest text in tokens.
     pub max_position_embeddings: usize,
-    /// Layers of each stage; the paper's are 6, 2, 2, 2.
-    pub stage_layers: [usize; STAGES],
-    /// Share of values dropped in training.
+    /// Layers per stage, as many stages as the backbone has; the paper's are 6, 2, 2, 2.
+    pub stage_layers: Vec<usize>,
+    /// Dropout probability in training.
     pub hidden_dropout_prob: f32,
     /// Epsilon of every norm.
     pub layer_norm_eps: f32,
@@ -41,35 +43,47 @@ pub struct TextConfig {
 
 impl TextConfig {
     /// All layers.
-    pub fn layers(&self) -> usize {
+    pub fn num_layers(&self) -> usize {
         self.stage_layers.iter().sum()
+    }
+
+    pub(crate) fn validate(&self, num_stages: usize) -> Result<(), InvalidConfig> {
+        positive("hidden_size", self.hidden_size)?;
+        positive("intermediate_size", self.intermediate_size)?;
+        positive("max_position_embeddings", self.max_position_embeddings)?;
+        divides("num_attention_heads", self.num_attention_heads, self.hidden_size)?;
+        if self.stage_layers.len() != num_stages {
+            let requirement = format!("one number per stage of the backbone, {num_stages}");
+            return Err(InvalidConfig::new("stage_layers", format!("{:?}", self.stage_layers), requirement));
+        }
+        Ok(())
     }
 }
 
-/// Token ids and masks of the classes' texts, on a device.
+/// Token ids and masks of the class descriptions, on a device.
 #[derive(Clone, Debug)]
 pub struct TextInput {
-    /// One text per class, `[texts · classes, tokens]`.
+    /// The whole description of each class, `[texts · classes, tokens]`.
     pub full: TokenBatch,
-    /// One text per concept of each class, `[texts · classes · concepts, tokens]`; `None` where nothing is aligned.
+    /// One sentence per concept of each class, `[texts · classes · concepts, tokens]`; `None` without alignment.
     pub concepts: Option<TokenBatch>,
     /// Concepts per class, the title counted.
     pub num_concepts: usize,
-    /// 1 for a text that all samples of a batch share, else one for each sample.
+    /// 1 if all samples of a batch share the text, else one per sample.
     pub num_texts: usize,
 }
 
-/// Ids of padded texts, and which of them are real.
+/// Padded token ids with their attention mask.
 #[derive(Clone, Debug)]
 pub struct TokenBatch {
     /// `[texts, tokens]`
     pub input_ids: Tensor<2, Int>,
-    /// Scores added to each key, 0 or very negative, `[texts, 1, tokens]`.
+    /// Added to the attention score of each key: 0, or very negative for padding, `[texts, 1, tokens]`.
     pub attention_mask: Tensor<3>,
 }
 
 impl TextInput {
-    /// Uploads tokenized texts.
+    /// Copies tokenized texts to a device.
     pub fn new(text: &ClassText, device: &Device) -> Self {
         Self {
             full: TokenBatch::new(&text.full, device),
@@ -79,12 +93,12 @@ impl TextInput {
         }
     }
 
-    /// How many classes the texts are of.
+    /// Number of classes described.
     pub fn num_classes(&self) -> usize {
         self.full.input_ids.dims()[0] / self.num_texts
     }
 
-    /// For a training without alignment, which alone reads the concepts.
+    /// The same for training without alignment, which alone reads the concepts.
     #[must_use]
     pub fn without_concepts(self) -> Self {
         Self { concepts: None, ..self }
@@ -92,7 +106,7 @@ impl TextInput {
 }
 
 impl TokenBatch {
-    /// Uploads one set of padded texts.
+    /// Copies one set of padded texts to a device.
     pub fn new(tokens: &Tokens, device: &Device) -> Self {
         let (texts, length) = tokens.ids.dim();
         let ids: Vec<i64> = tokens.ids.iter().copied().collect();
@@ -104,10 +118,10 @@ impl TokenBatch {
     }
 }
 
-/// Embeddings and layers, grouped by stage.
+/// Embeddings, and layers grouped by stage.
 #[derive(Module, Debug)]
 pub struct TextEncoder {
-    /// Words, positions, types.
+    /// Word, position and type embeddings.
     pub embeddings: TextEmbeddings,
     /// The layers of each stage.
     pub stages: Vec<Vec<TextLayer>>,
@@ -120,7 +134,7 @@ pub struct TextEmbeddings {
     pub words: Param<Tensor<2>>,
     /// `[positions, hidden]`
     pub positions: Param<Tensor<2>>,
-    /// `[2, hidden]`; every token of ours is of the first type.
+    /// `[2, hidden]`; all tokens are of the first type.
     pub types: Param<Tensor<2>>,
     /// Over the sum.
     pub norm: LayerNorm,
@@ -140,16 +154,16 @@ pub struct TextLayer {
     pub attention_output: Linear,
     /// After the attention.
     pub attention_norm: LayerNorm,
-    /// Widens, GELU, narrows.
+    /// Linear, GELU, linear.
     pub mlp: Mlp,
-    /// After the perceptron.
+    /// After the MLP.
     pub output_norm: LayerNorm,
     heads: usize,
     dropout: f64,
 }
 
 impl TextEncoder {
-    /// First weights for these sizes.
+    /// Randomly initialized.
     pub fn new(init: &mut Initializer, config: &TextConfig) -> Self {
         let hidden = config.hidden_size;
         let embeddings = TextEmbeddings {
@@ -184,14 +198,19 @@ impl TextEncoder {
         layers.fold(tokens, |tokens, layer| layer.forward(tokens, mask, rng.as_deref_mut()))
     }
 
-    /// Runs all layers without meeting an image and keeps the first token of each text, `[texts, hidden]`.
+    /// Embedding of the `[CLS]` token of each text after all layers, without fusion, `[texts, hidden]`.
     pub fn cls_embeddings(&self, tokens: &TokenBatch, mut rng: Option<&mut DropoutRng>) -> Tensor<2> {
         let embedded = self.embeddings.forward(tokens.input_ids.clone(), rng.as_deref_mut());
-        let encoded = (0..STAGES).fold(embedded, |encoded, stage| {
+        let encoded = (0..self.stages.len()).fold(embedded, |encoded, stage| {
             self.forward_stage(stage, encoded, &tokens.attention_mask, rng.as_deref_mut())
         });
         let [texts, _, hidden] = encoded.dims();
         encoded.slice([0..texts, 0..1, 0..hidden]).squeeze_dim(1)
+    }
+
+    /// Cost of the layers of one stage for so many texts of so many tokens.
+    pub fn stage_cost(&self, stage: usize, texts: usize, tokens: usize) -> Cost {
+        self.stages[stage].iter().map(|layer| layer.cost(texts, tokens)).sum()
     }
 }
 
@@ -206,9 +225,15 @@ impl TextEmbeddings {
         let words = self.words.val().select(0, ids.flatten::<1>(0, 1)).reshape([texts, length, hidden]);
         let positions = self.positions.val().slice([0..length, 0..hidden]).unsqueeze_dim::<3>(0);
         let types = self.types.val().slice([0..1, 0..hidden]).unsqueeze_dim::<3>(0);
-        drop_out(self.norm.forward(words + positions + types), self.dropout, rng)
+        dropout(self.norm.forward(words + positions + types), self.dropout, rng)
     }
 }
+
+/// Values per channel that a layer holds for the backward pass beside those of its MLP: its input, queries, keys,
+/// values, the attended values, two sums, a norm.
+const LAYER_MAPS: usize = 8;
+/// The same for dropout, which is applied twice: its mask and its input.
+const DROPOUT_MAPS: usize = 4;
 
 impl TextLayer {
     fn new(init: &mut Initializer, config: &TextConfig) -> Self {
@@ -229,7 +254,7 @@ impl TextLayer {
 
     fn forward(&self, tokens: Tensor<3>, mask: &Tensor<3>, rng: Option<&mut DropoutRng>) -> Tensor<3> {
         let mask = mask.clone().inner();
-        // Noise of its own is the same whenever the layer is computed.
+        // A generator of its own draws the same when the layer is recomputed.
         let rng = rng.filter(|_| self.dropout > 0.0).map(DropoutRng::split);
         checkpoint(self, [tokens], move |layer, [tokens]| layer.encode(tokens, &mask, rng.clone().as_mut()))
     }
@@ -247,14 +272,25 @@ impl TextLayer {
             mask: Some(mask.clone()),
         });
         let attended = self.attention_output.forward(attended.reshape([texts, length, hidden]));
-        let attended = drop_out(attended, self.dropout, rng.as_deref_mut());
+        let attended = dropout(attended, self.dropout, rng.as_deref_mut());
         let tokens = self.attention_norm.forward(tokens + attended);
-        let output = drop_out(self.mlp.forward(tokens.clone()), self.dropout, rng);
+        let output = dropout(self.mlp.forward(tokens.clone()), self.dropout, rng);
         self.output_norm.forward(tokens + output)
+    }
+
+    /// Cost for so many texts of so many tokens.
+    fn cost(&self, texts: usize, tokens: usize) -> Cost {
+        let (rows, [hidden, _]) = (texts * tokens, self.query.weight.dims());
+        let projections = [&self.query, &self.key, &self.value, &self.attention_output];
+        let projections: Cost = projections.into_iter().map(|linear| linear.cost(rows)).sum();
+        let norms = self.attention_norm.cost() + self.output_norm.cost();
+        let maps = LAYER_MAPS + if self.dropout > 0.0 { DROPOUT_MAPS } else { 0 };
+        let attention = Cost::new(0, 2 * rows * tokens * hidden, maps * rows * hidden);
+        (projections + norms + self.mlp.cost(rows) + attention).checkpointed(rows * hidden)
     }
 }
 
-fn drop_out(tokens: Tensor<3>, p: f64, rng: Option<&mut DropoutRng>) -> Tensor<3> {
+fn dropout(tokens: Tensor<3>, p: f64, rng: Option<&mut DropoutRng>) -> Tensor<3> {
     match rng {
         Some(rng) => rng.dropout(tokens, p as f32),
         None => tokens,

@@ -1,9 +1,8 @@
-//! Tensors of a module by name, in safetensors files, and our names for those of a published BERT.
+//! State dicts: the parameters of a module by name, and safetensors files of them.
 
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
-    fs,
     path::Path,
 };
 
@@ -15,13 +14,13 @@ use burn::{
 };
 use half::{bf16, f16};
 use safetensors::{
-    Dtype, SafeTensors,
+    Dtype, SafeTensorError, SafeTensors,
     tensor::{Metadata, TensorInfo},
 };
 
 use crate::{Error, Result};
 
-/// One tensor on its way between a file and a module.
+/// A float32 tensor in host memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostTensor {
     /// Sizes of its axes.
@@ -30,7 +29,7 @@ pub struct HostTensor {
     pub values: Vec<f32>,
 }
 
-/// What a file can be made of: float32 values in a shape.
+/// A float32 tensor that can be written to a file.
 pub trait TensorView {
     /// Sizes of its axes.
     fn shape(&self) -> &[usize];
@@ -48,7 +47,8 @@ impl TensorView for HostTensor {
     }
 }
 
-/// A tensor on its device, copied only while it is written: those of a whole network would fill the memory once more.
+/// A tensor on its device, copied to the host only when it is read, so that saving a network does not need its memory
+/// twice.
 #[derive(Clone, Debug)]
 pub struct TensorHandle {
     shape: Vec<usize>,
@@ -56,13 +56,13 @@ pub struct TensorHandle {
 }
 
 impl TensorHandle {
-    /// The tensor without its history.
+    /// A handle to the tensor, detached from its autodiff graph.
     pub fn new<const D: usize>(tensor: Tensor<D>) -> Self {
         let shape = tensor.dims().to_vec();
         Self { flat: tensor.inner().reshape([shape.iter().product::<usize>()]), shape }
     }
 
-    /// Its values.
+    /// Copies the tensor to the host.
     pub fn read(&self) -> HostTensor {
         let values = self.flat.to_data().try_to_vec().expect("weights are float32");
         HostTensor { shape: self.shape.clone(), values }
@@ -82,69 +82,73 @@ impl TensorView for TensorHandle {
 /// Tensors by name, such as `decoder.up_blocks.0.up.weight`.
 pub type StateDict = BTreeMap<String, HostTensor>;
 
-/// All learned tensors of a module.
+/// All parameters of a module, copied to the host.
 pub fn state_dict<M: Module>(module: &M) -> StateDict {
-    state_dict_handles(module).into_iter().map(|(name, held)| (name, held.read())).collect()
+    state_dict_handles(module).into_iter().map(|(name, handle)| (name, handle.read())).collect()
 }
 
-/// The same as handles; nothing is copied.
+/// All parameters of a module as handles, without a copy.
 pub fn state_dict_handles<M: Module>(module: &M) -> BTreeMap<String, TensorHandle> {
-    let mut collector = Collector { path: ParamPath::default(), found: BTreeMap::new() };
+    let mut collector = Collector { path: ParamPath::default(), handles: BTreeMap::new() };
     module.visit(&mut collector);
-    collector.found
+    collector.handles
 }
 
-/// Puts tensors into a module.
+/// Replaces all parameters of a module.
 ///
 /// # Errors
 ///
-/// When a tensor of the module is missing in `weights`, has another shape, or one of `weights` has no
-/// place; `file` is named.
+/// When a parameter is missing in `weights` or has another shape, or `weights` has a tensor that is no parameter;
+/// `file` is named.
 pub fn load_state_dict<M: Module>(module: M, mut weights: StateDict, file: &Path) -> Result<M> {
     let expected = state_dict_handles(&module);
     for (name, ours) in &expected {
         match weights.get(name) {
-            None => return Err(Error::content(file, format!("a tensor named {name}"), "none")),
+            None => return Err(Error::MissingTensor { path: file.to_owned(), name: name.clone() }),
             Some(theirs) if theirs.shape != ours.shape => {
-                let expected = format!("{name} of shape {:?}", ours.shape);
-                return Err(Error::content(file, expected, format!("{:?}", theirs.shape)));
+                return Err(Error::ShapeMismatch {
+                    path: file.to_owned(),
+                    name: name.clone(),
+                    expected: ours.shape.clone(),
+                    found: theirs.shape.clone(),
+                });
             }
             Some(_) => {}
         }
     }
     if let Some(name) = weights.keys().find(|name| !expected.contains_key(*name)) {
-        return Err(Error::content(file, "only tensors of this architecture", format!("also {name}")));
+        return Err(Error::UnexpectedTensor { path: file.to_owned(), name: name.clone() });
     }
-    // Its handles would keep the old tensors beside the new ones.
+    // The handles would keep the old tensors alive beside the new ones.
     drop(expected);
     Ok(module.map(&mut Applier { path: ParamPath::default(), weights: &mut weights }))
 }
 
-/// Puts tensors into a module that may have others besides, which stay as they are.
+/// Replaces some parameters of a module; the others stay as they are.
 ///
 /// # Errors
 ///
-/// When a tensor has no place in the module or another shape; `file` is named.
+/// When a tensor is no parameter of the module or has another shape; `file` is named.
 pub fn load_state_dict_partial<M: Module>(module: M, weights: StateDict, file: &Path) -> Result<M> {
     let mut all = state_dict(&module);
     all.extend(weights);
     load_state_dict(module, all, file)
 }
 
-/// The place inside a module, joined by dots. The variant of an enum is no part of it: the configuration
-/// says which form a block has, and a file need not say it again in every name.
+/// The path of a parameter inside a module, joined by dots. The variant of an enum is not part of it: it is
+/// determined by the configuration.
 #[derive(Default)]
 pub struct ParamPath(Vec<String>);
 
 impl ParamPath {
-    /// Steps into a module of this name.
+    /// Enters a submodule.
     pub fn enter(&mut self, name: &str, container: &str) {
         if !is_enum(container) {
             self.0.push(name.to_owned());
         }
     }
 
-    /// Steps out of it.
+    /// Leaves a submodule.
     pub fn exit(&mut self, container: &str) {
         if !is_enum(container) {
             self.0.pop();
@@ -164,7 +168,7 @@ fn is_enum(container: &str) -> bool {
 
 struct Collector {
     path: ParamPath,
-    found: BTreeMap<String, TensorHandle>,
+    handles: BTreeMap<String, TensorHandle>,
 }
 
 impl ModuleVisitor for Collector {
@@ -177,7 +181,7 @@ impl ModuleVisitor for Collector {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.found.insert(self.path.name(), TensorHandle::new(param.val()));
+        self.handles.insert(self.path.name(), TensorHandle::new(param.val()));
     }
 }
 
@@ -196,7 +200,7 @@ impl ModuleMapper for Applier<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let weights = self.weights.remove(&self.path.name()).expect("names were compared before");
+        let weights = self.weights.remove(&self.path.name()).expect("names were compared");
         param.map(|old| {
             let new = Tensor::from_data(TensorData::new(weights.values, weights.shape), &old.device());
             new.set_require_grad(old.is_require_grad())
@@ -205,8 +209,8 @@ impl ModuleMapper for Applier<'_> {
 }
 
 impl HostTensor {
-    /// The axes in another order: axis `i` of the result is axis `order[i]` of this.
-    pub(super) fn permuted(self, order: &[usize]) -> Self {
+    /// Permutes the axes: axis `i` of the result is axis `order[i]` of this.
+    pub(super) fn permute(self, order: &[usize]) -> Self {
         assert_eq!(order.len(), self.shape.len(), "an order names every axis");
         let mut strides = vec![1; self.shape.len()];
         for axis in (1..self.shape.len()).rev() {
@@ -230,15 +234,14 @@ impl HostTensor {
         Self { shape, values }
     }
 
-    /// The same values in a shape of as many.
-    pub(super) fn reshaped(self, shape: &[usize]) -> Self {
+    /// Another shape of as many values.
+    pub(super) fn reshape(self, shape: &[usize]) -> Self {
         assert_eq!(shape.iter().product::<usize>(), self.values.len(), "a reshape keeps the values");
         Self { shape: shape.to_vec(), values: self.values }
     }
 }
 
-/// Writes tensors and metadata to a temporary name and renames it, so that no failure harms an older file. The library
-/// would make the whole file in memory, or a temporary file that its owner alone can read.
+/// Writes tensors and metadata atomically, tensor by tensor; the safetensors crate would build the whole file in memory.
 ///
 /// # Errors
 ///
@@ -256,7 +259,7 @@ pub fn save<T: TensorView>(
     })?)
 }
 
-/// Names, shapes and places of tensors that follow each other, as JSON padded to eight bytes.
+/// The safetensors header of tensors in this order: JSON, padded to eight bytes.
 fn header<T: TensorView>(tensors: &BTreeMap<String, T>, metadata: &[(&str, String)]) -> Vec<u8> {
     let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     let mut end = 0;
@@ -276,30 +279,19 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Reads a safetensors file that [`save`] wrote, mapped into memory.
+/// Reads a safetensors file through a memory map; floating-point tensors become float32, others are left out.
 ///
 /// # Errors
 ///
-/// When the file cannot be read or is no safetensors file.
+/// When the file cannot be read or is not in safetensors format.
 pub fn load(path: &Path) -> Result<(StateDict, HashMap<String, String>)> {
     parse(path, &map_file(path).map_err(|source| Error::io(path, source))?)
 }
 
-/// Reads a safetensors file of others, whole: it may be one that still changes.
-///
-/// # Errors
-///
-/// As [`load`].
-pub(super) fn read(path: &Path) -> Result<StateDict> {
-    let bytes = fs::read(path).map_err(|source| Error::io(path, source))?;
-    Ok(parse(path, &bytes)?.0)
-}
-
-/// Tensors and metadata; float16 and bfloat16 become float32, other types are left out.
-fn parse(path: &Path, bytes: &[u8]) -> Result<(StateDict, HashMap<String, String>)> {
-    let invalid = |error| Error::content(path, "a safetensors file", format!("{error}"));
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(invalid)?;
-    let tensors = SafeTensors::deserialize(bytes).map_err(invalid)?;
+/// Tensors and metadata.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<(StateDict, HashMap<String, String>)> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| invalid(path, &error))?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(|error| invalid(path, &error))?;
     let weights = tensors
         .iter()
         .filter_map(|(name, view)| {
@@ -310,15 +302,18 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(StateDict, HashMap<String, String
     Ok((weights, metadata.metadata().clone().unwrap_or_default()))
 }
 
+pub(crate) fn invalid(path: &Path, error: &SafeTensorError) -> Error {
+    Error::InvalidSafetensors { path: path.to_owned(), reason: error.to_string() }
+}
+
 /// The metadata of a safetensors file; its tensors are not read.
 ///
 /// # Errors
 ///
-/// When the file cannot be read or is no safetensors file.
+/// As [`load`].
 pub fn metadata(path: &Path) -> Result<HashMap<String, String>> {
     let map = map_file(path).map_err(|source| Error::io(path, source))?;
-    let (_, metadata) = SafeTensors::read_metadata(&map)
-        .map_err(|error| Error::content(path, "a safetensors file", error.to_string()))?;
+    let (_, metadata) = SafeTensors::read_metadata(&map).map_err(|error| invalid(path, &error))?;
     Ok(metadata.metadata().clone().unwrap_or_default())
 }
 
@@ -341,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_written_piece_by_piece_is_that_of_the_library() {
+    fn a_file_written_tensor_by_tensor_equals_that_of_the_safetensors_crate() {
         let weights = |shape: &[usize], first: f32| {
             let values = (0..shape.iter().product()).map(|index: usize| first + index as f32).collect();
             HostTensor { shape: shape.to_vec(), values }
@@ -362,7 +357,7 @@ mod tests {
             (name, TensorView::new(Dtype::F32, (*shape).clone(), bytes).unwrap())
         });
         let expected = safetensors::serialize(views, Some(metadata.clone())).unwrap();
-        assert_eq!(fs::read(&file).unwrap(), expected);
+        assert_eq!(std::fs::read(&file).unwrap(), expected);
         assert_eq!(load(&file).unwrap(), (named, metadata));
     }
 }

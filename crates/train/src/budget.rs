@@ -6,7 +6,6 @@ use super::{
     activation_checkpointing::ActivationCheckpointing,
     memory::{MemoryEstimator, MemoryPlan},
 };
-use bipvl_nn::PATCH_MULTIPLE;
 
 /// What was chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +30,7 @@ pub fn fit_to_budget(
 ) -> Result<Reduction, (MemoryPlan, f64)> {
     let peak_before = demand.peak(&before);
     let mut least = (before, peak_before);
-    for after in plans(before) {
+    for after in plans(before, demand.model.vision.patch_multiple()) {
         let peak = demand.peak(&after);
         if peak <= budget {
             return Ok(Reduction { before, after, peaks: [peak_before, peak] });
@@ -44,12 +43,12 @@ pub fn fit_to_budget(
 }
 
 /// All plans from the one that costs nothing to the one that costs most.
-fn plans(before: MemoryPlan) -> impl Iterator<Item = MemoryPlan> {
+fn plans(before: MemoryPlan, patch_multiple: usize) -> impl Iterator<Item = MemoryPlan> {
     let checkpointing = [
         Some(before.activation_checkpointing),
         Some(ActivationCheckpointing::Blocks).filter(|it| *it != before.activation_checkpointing),
     ];
-    patches(before.patch_size).flat_map(move |patch_size| {
+    patches(before.patch_size, patch_multiple).flat_map(move |patch_size| {
         checkpointing.into_iter().flatten().flat_map(move |activation_checkpointing| {
             batches(before).map(move |(batch_size, gradient_accumulation_steps)| MemoryPlan {
                 patch_size,
@@ -71,11 +70,11 @@ fn batches(before: MemoryPlan) -> impl Iterator<Item = (usize, usize)> {
 }
 
 /// The patch, then smaller ones, each with the longest sides of the one before it shorter by a step.
-fn patches(patch: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
-    std::iter::successors(Some(patch), |patch| {
+fn patches(patch: [usize; 3], step: usize) -> impl Iterator<Item = [usize; 3]> {
+    std::iter::successors(Some(patch), move |patch| {
         let longest = *patch.iter().max()?;
-        let shorter = |side: usize| if side == longest { side - PATCH_MULTIPLE } else { side };
-        (longest > PATCH_MULTIPLE).then(|| patch.map(shorter))
+        let shorter = |side: usize| if side == longest { side - step } else { side };
+        (longest > step).then(|| patch.map(shorter))
     })
 }
 
@@ -83,7 +82,9 @@ fn patches(patch: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
 mod tests {
     use super::*;
     use crate::memory::TextSize;
-    use bipvl_nn::{HeadConfig, ModelSize, bifusion::FusionDirection};
+    use bipvl_nn::{
+        BackboneConfig, HeadConfig, ModelSize, SwinUnetrConfig, TextShape, bifusion::FusionDirection,
+    };
 
     const PLAN: MemoryPlan = MemoryPlan {
         patch_size: [96; 3],
@@ -92,12 +93,18 @@ mod tests {
         activation_checkpointing: ActivationCheckpointing::Off,
     };
 
+    fn swin(backbone: &mut BackboneConfig) -> &mut SwinUnetrConfig {
+        let BackboneConfig::SwinUnetr(config) = backbone;
+        config
+    }
+
     fn demand() -> MemoryEstimator {
         let mut model = ModelSize::Tiny.config(1);
         // Weights are counted anew for every plan.
-        model.vision.feature_size = 4;
+        swin(&mut model.vision).feature_size = 4;
         model.text.vocab_size = 200;
-        let text = TextSize { tokens: 240, sentence_tokens: 480, is_by_case: false };
+        let longest = TextShape { num_classes: 4, tokens: 60, num_sentences: 24, sentence_tokens: 20 };
+        let text = TextSize { longest, is_by_case: false };
         MemoryEstimator { model, classes: HeadConfig::exclusive(4), text, workers: 2 }
     }
 
@@ -123,7 +130,7 @@ mod tests {
                 }));
             }
         }
-        assert_eq!(plans(before).map(short).collect::<Vec<_>>(), expected);
+        assert_eq!(plans(before, 32).map(short).collect::<Vec<_>>(), expected);
         let again = MemoryPlan {
             activation_checkpointing: ActivationCheckpointing::Blocks,
             batch_size: 5,
@@ -131,7 +138,7 @@ mod tests {
             patch_size: [32; 3],
         };
         assert_eq!(
-            plans(again).map(short).collect::<Vec<_>>(),
+            plans(again, 32).map(short).collect::<Vec<_>>(),
             [
                 ([32; 3], ActivationCheckpointing::Blocks, 5, 1),
                 ([32; 3], ActivationCheckpointing::Blocks, 1, 5)
@@ -141,7 +148,7 @@ mod tests {
 
     #[test]
     fn sides_shrink_from_the_longest_and_stay_multiples_of_32() {
-        let all = |patch| patches(patch).collect::<Vec<_>>();
+        let all = |patch| patches(patch, 32).collect::<Vec<_>>();
         assert_eq!(all([96; 3]), [[96; 3], [64; 3], [32; 3]]);
         assert_eq!(all([96, 128, 32]), [[96, 128, 32], [96, 96, 32], [64, 64, 32], [32; 3]]);
     }
@@ -149,11 +156,11 @@ mod tests {
     #[test]
     fn every_budget_gets_the_first_plan_that_fits_it() {
         let demand = demand();
-        for wanted in plans(PLAN) {
+        for wanted in plans(PLAN, 32) {
             let budget = demand.peak(&wanted);
             let reduction = fit_to_budget(&demand, PLAN, budget).unwrap();
             assert!(reduction.peaks[1] <= budget, "{reduction:?}");
-            let mut before = plans(PLAN).take_while(|plan| *plan != reduction.after);
+            let mut before = plans(PLAN, 32).take_while(|plan| *plan != reduction.after);
             assert!(before.all(|plan| demand.peak(&plan) > budget), "{reduction:?}");
             let samples = |plan: &MemoryPlan| plan.batch_size * plan.gradient_accumulation_steps;
             assert_eq!(samples(&reduction.after), samples(&PLAN));
@@ -166,7 +173,7 @@ mod tests {
     fn what_nothing_fits_names_the_least_need() {
         let (plan, peak) = fit_to_budget(&demand(), PLAN, 1.0).unwrap_err();
         assert_eq!(plan.patch_size, [32; 3]);
-        assert!(plans(PLAN).all(|other| demand().peak(&other) >= peak));
+        assert!(plans(PLAN, 32).all(|other| demand().peak(&other) >= peak));
         assert!(fit_to_budget(&demand(), PLAN, peak).is_ok());
         assert!(fit_to_budget(&demand(), PLAN, peak - 1.0).is_err());
     }
@@ -180,16 +187,16 @@ mod tests {
             more.peak(&PLAN)
         };
         let demands = [
-            more(|demand| demand.model.vision.feature_size = 8),
-            more(|demand| demand.model.vision.channels = 2),
-            more(|demand| demand.model.vision.depths = [2, 2, 4, 2]),
+            more(|demand| swin(&mut demand.model.vision).feature_size = 8),
+            more(|demand| swin(&mut demand.model.vision).in_channels = 2),
+            more(|demand| swin(&mut demand.model.vision).depths = [2, 2, 4, 2]),
             more(|demand| demand.model.deep_supervision_levels = 1),
             more(|demand| demand.model.text.intermediate_size *= 2),
             more(|demand| demand.model.text.hidden_dropout_prob = 0.1),
             more(|demand| demand.model.fusion.mlp_size *= 2),
             more(|demand| demand.classes = HeadConfig::exclusive(5)),
-            more(|demand| demand.text.tokens = 241),
-            more(|demand| demand.text.sentence_tokens = 481),
+            more(|demand| demand.text.longest.tokens = 61),
+            more(|demand| demand.text.longest.sentence_tokens = 21),
             more(|demand| demand.text.is_by_case = true),
             more(|demand| demand.workers = 3),
         ];

@@ -28,7 +28,7 @@ pub fn validate(model: BiPvlSeg, setup: &TrainSetup) -> Validation {
         model,
         text: &TextInput::new(&setup.texts.shared, &setup.device),
         preprocess: setup.preprocess.clone(),
-        channels: setup.model.vision.channels,
+        channels: setup.model.vision.in_channels(),
         label_schema: setup.label_schema.clone(),
         // Quick: flips are for prediction.
         config: InferConfig { tta_mirror_axes: TestTimeMirroring::default(), ..setup.infer },

@@ -129,7 +129,7 @@ fn a_bert_of_other_sizes_is_refused_by_name() {
     config.intermediate_size = 64;
     let encoder = TextEncoder::new(&mut Initializer::new(0, &Device::flex()), &config);
     let error = bert::load(encoder, &folder).unwrap_err().to_string();
-    let expected = "model.safetensors: expected encoder.layer.0.intermediate.dense.weight of shape [64, 32], \
-                    found [128, 32]";
+    let expected = "model.safetensors: tensor `encoder.layer.0.intermediate.dense.weight` has shape [128, 32], \
+                    the model needs [64, 32]";
     assert!(error.ends_with(expected), "{error}");
 }

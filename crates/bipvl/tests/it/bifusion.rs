@@ -2,8 +2,7 @@
 
 use bipvl::nn::{
     bifusion::{
-        BiFusion, FusionBlockKind, FusionConfig, FusionDirection, FusionInput, FusionOutput, TextOutput,
-        TextResidual,
+        BiFusion, FusionBlockKind, FusionConfig, FusionDirection, FusionInput, TextOutput, TextResidual,
     },
     init::{DropoutRng, Initializer},
     weights::state_dict,
@@ -59,9 +58,28 @@ fn tokens() -> (Tensor<3>, Tensor<3>) {
     (noise.normal([2, TEXT, HIDDEN], &device), noise.normal([2, VISION, CHANNELS], &device))
 }
 
-fn forward(kind: FusionBlockKind, text: Tensor<3>, vision: Tensor<3>) -> FusionOutput {
+/// Output of a block for one class.
+struct Fused {
+    /// `[batch, tokens, hidden]`
+    text: Option<Tensor<3>>,
+    /// `[batch, voxels, channels]`
+    vision: Tensor<3>,
+}
+
+fn fuse(block: &BiFusion, text: Tensor<3>, vision: Tensor<3>) -> Fused {
     let mask = Tensor::zeros([1, 1, text.dims()[1]], &Device::flex());
-    new_block(kind).forward(FusionInput { text, vision, text_mask: mask })
+    fuse_masked(block, text, vision, mask)
+}
+
+fn fuse_masked(block: &BiFusion, text: Tensor<3>, vision: Tensor<3>, text_mask: Tensor<3>) -> Fused {
+    let [batch, voxels, channels] = vision.dims();
+    let vision = vision.reshape([batch, voxels, 1, 1, channels]);
+    let output = block.forward(FusionInput { vision, text, text_mask, num_classes: 1 });
+    Fused { text: output.text, vision: output.vision.reshape([batch, voxels, channels]) }
+}
+
+fn forward(kind: FusionBlockKind, text: Tensor<3>, vision: Tensor<3>) -> Fused {
+    fuse(&new_block(kind), text, vision)
 }
 
 fn assert_same(found: Tensor<3>, expected: Tensor<3>) {
@@ -103,8 +121,7 @@ fn masked_text_tokens_are_never_attended_to() {
     let mask = Tensor::<3>::from_floats([[[0.0, 0.0, 0.0, 0.0, -1e9, -1e9]]], &Device::flex());
     for kind in KINDS {
         let short = forward(kind, text.clone().slice([0..2, 0..4, 0..HIDDEN]), vision.clone());
-        let input = FusionInput { text: text.clone(), vision: vision.clone(), text_mask: mask.clone() };
-        let long = new_block(kind).forward(input);
+        let long = fuse_masked(&new_block(kind), text.clone(), vision.clone(), mask.clone());
         assert_same(long.vision, short.vision);
         assert_same(long.text.unwrap().slice([0..2, 0..4, 0..HIDDEN]), short.text.unwrap());
     }
@@ -120,16 +137,15 @@ fn mean_cosine(text: Tensor<3>) -> f32 {
 }
 
 #[test]
-fn text_tokens_stay_apart_where_they_are_kept_and_become_one_where_they_are_replaced() {
+fn text_tokens_stay_distinct_with_a_residual_connection_and_become_equal_without() {
     let (text, vision) = tokens();
-    let mask = Tensor::zeros([1, 1, TEXT], &Device::flex());
-    let after = |kind, path| {
-        let input = FusionInput { text: text.clone(), vision: vision.clone(), text_mask: mask.clone() };
-        mean_cosine(block_with_residual(kind, path).forward(input).text.unwrap())
+    let after = |kind, residual| {
+        let fused = fuse(&block_with_residual(kind, residual), text.clone(), vision.clone());
+        mean_cosine(fused.text.unwrap())
     };
     let before = mean_cosine(text.clone());
     for kind in KINDS {
-        let [kept, replaced] = [TextResidual::On, TextResidual::Off].map(|path| after(kind, path));
+        let [kept, replaced] = [TextResidual::On, TextResidual::Off].map(|residual| after(kind, residual));
         assert!(replaced > 0.9, "{kind:?}: {before} before, {replaced} after");
         assert!(kept < f32::midpoint(before, replaced), "{kind:?}: {before} before, {kept} after");
     }
@@ -138,15 +154,11 @@ fn text_tokens_stay_apart_where_they_are_kept_and_become_one_where_they_are_repl
 #[test]
 fn one_way_from_text_to_vision_leaves_the_text_unchanged() {
     let (text, vision) = tokens();
-    let mask = Tensor::<3>::zeros([1, 1, TEXT], &Device::flex());
     for kind in KINDS {
         let block = block_with_direction(kind, FusionDirection::TextToVision, TextOutput::Unused);
-        let forward = |text: &Tensor<3>| {
-            let input = FusionInput { text: text.clone(), vision: vision.clone(), text_mask: mask.clone() };
-            block.forward(input)
-        };
+        let forward = |text: &Tensor<3>| fuse(&block, text.clone(), vision.clone());
         let fused = forward(&text);
-        assert!(fused.text.is_none(), "nothing replaces the text");
+        assert!(fused.text.is_none(), "the text is not updated");
         assert_differs(fused.vision.clone(), forward(&text.clone().flip([2])).vision);
     }
 }
@@ -154,23 +166,36 @@ fn one_way_from_text_to_vision_leaves_the_text_unchanged() {
 #[test]
 fn one_way_from_vision_to_text_leaves_the_vision_unchanged_bit_for_bit() {
     let (text, vision) = tokens();
-    let mask = Tensor::<3>::zeros([1, 1, TEXT], &Device::flex());
     for kind in KINDS {
         let block = block_with_direction(kind, FusionDirection::VisionToText, TextOutput::Required);
-        let forward = |vision: &Tensor<3>| {
-            let input = FusionInput { text: text.clone(), vision: vision.clone(), text_mask: mask.clone() };
-            block.forward(input)
-        };
+        let forward = |vision: &Tensor<3>| fuse(&block, text.clone(), vision.clone());
         let fused = forward(&vision);
         assert_eq!((fused.vision - vision.clone()).abs().max().into_scalar::<f32>(), 0.0);
         assert_differs(fused.text.unwrap(), forward(&vision.clone().flip([2])).text.unwrap());
     }
 }
 
+#[test]
+fn the_tokens_of_all_classes_of_a_sample_are_fused_together() {
+    let (text, vision) = tokens();
+    for kind in KINDS {
+        let block = new_block(kind);
+        let joined = fuse(&block, text.clone(), vision.clone());
+        // Two classes of three tokens are one text of six.
+        let text = text.clone().reshape([4, TEXT / 2, HIDDEN]);
+        let vision = vision.clone().reshape([2, 5, 2, 1, CHANNELS]);
+        let text_mask = Tensor::zeros([2, 1, TEXT / 2], &Device::flex());
+        let apart = block.forward(FusionInput { vision, text, text_mask, num_classes: 2 });
+        assert_eq!(apart.vision.dims(), [2, 5, 2, 1, CHANNELS]);
+        assert_same(apart.vision.reshape([2, VISION, CHANNELS]), joined.vision);
+        assert_same(apart.text.unwrap().reshape([2, TEXT, HIDDEN]), joined.text.unwrap());
+    }
+}
+
 #[track_caller]
 fn assert_differs(one: Tensor<3>, other: Tensor<3>) {
     let difference = (one - other).abs().max().into_scalar::<f32>();
-    assert!(difference > TOLERANCE, "one side hears nothing of the other");
+    assert!(difference > TOLERANCE, "the output does not depend on the other modality");
 }
 
 #[test]

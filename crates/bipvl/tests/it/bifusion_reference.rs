@@ -16,7 +16,7 @@ use burn::{
 
 use crate::{
     formula::uniform,
-    reference::{assert_near, assert_within, largest, made, reference},
+    reference::{assert_near, assert_within, largest, made, name_in_python, reference},
 };
 
 /// float32 against float64, through attentions and norms of two layers.
@@ -37,7 +37,7 @@ fn new_block(block: FusionBlockKind, hidden: usize, text_output: TextOutput) -> 
     let block = BiFusion::new(&mut init, &config, hidden, CHANNELS, text_output);
     let mut weights = state_dict(&block);
     for (name, weights) in &mut weights {
-        *weights = uniform(name, &weights.shape, 0.5);
+        *weights = uniform(&name_in_python(name), &weights.shape, 0.5);
         if name.ends_with("gamma") {
             weights.values.iter_mut().for_each(|value| *value = 1.0 + *value / 2.0);
         }
@@ -69,7 +69,7 @@ impl ModuleVisitor for CompareGradients<'_> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = format!("{}.gradient.{}", self.case, self.path.join("."));
+        let name = format!("{}.gradient.{}", self.case, name_in_python(&self.path.join(".")));
         let gradient = param.val().grad(self.gradients).unwrap_or_else(|| panic!("no {name}"));
         let scale = largest(&self.reference[&name]).max(CANCELING * self.steepest);
         assert_within(gradient, self.reference, &name, TOLERANCE * scale);
@@ -84,9 +84,11 @@ fn compare(case: &str, kind: FusionBlockKind, hidden: usize, text_output: TextOu
     let vision = made("vision", [BATCH, VISION, CHANNELS], &device).require_grad();
     // The last two text tokens are padding.
     let text_mask = Tensor::from_floats([[[0.0, 0.0, 0.0, 0.0, -1e9, -1e9]]], &device);
-    let output = block.forward(FusionInput { text: text.clone(), vision: vision.clone(), text_mask });
-    assert_near(output.vision.clone(), &reference, &format!("{case}.output.vision"), TOLERANCE);
-    let mut loss = (output.vision * made("vision upstream", [BATCH, VISION, CHANNELS], &device)).sum();
+    let map = vision.clone().reshape([BATCH, VISION, 1, 1, CHANNELS]);
+    let output = block.forward(FusionInput { vision: map, text: text.clone(), text_mask, num_classes: 1 });
+    let fused = output.vision.reshape([BATCH, VISION, CHANNELS]);
+    assert_near(fused.clone(), &reference, &format!("{case}.output.vision"), TOLERANCE);
+    let mut loss = (fused * made("vision upstream", [BATCH, VISION, CHANNELS], &device)).sum();
     assert_eq!(output.text.is_some(), text_output == TextOutput::Required);
     if let Some(text) = output.text {
         assert_near(text.clone(), &reference, &format!("{case}.output.text"), TOLERANCE);

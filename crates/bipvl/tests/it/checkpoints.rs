@@ -2,12 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use bipvl::nn::{interop::read, weights::HostTensor};
+use bipvl::nn::{
+    Result,
+    interop::{Architecture, Checkpoint},
+    weights::{HostTensor, StateDict},
+};
 
 use crate::formula::uniform;
 
 /// float16 keeps eleven bits of a value below 1.
 const HALF_TOLERANCE: f32 = 5e-4;
+
+/// The tensors of a model that has one of this name.
+fn read(file: &Path, anchor: &'static str) -> Result<StateDict> {
+    let architecture = Architecture { name: "test model", anchor, submodules: &[] };
+    Ok(Checkpoint::read(file, &architecture)?.state_dict)
+}
 
 fn reference(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name)
@@ -15,7 +25,7 @@ fn reference(name: &str) -> PathBuf {
 
 #[test]
 fn tensors_under_a_state_dict_are_found_and_indices_left_out() {
-    let tensors = read(&reference("checkpoint.pt")).unwrap();
+    let tensors = read(&reference("checkpoint.pt"), "layer.weight").unwrap();
     assert_eq!(tensors.keys().collect::<Vec<_>>(), ["layer.bias", "layer.weight"]);
     assert_eq!(tensors["layer.weight"], uniform("matrix", &[3, 4], 1.0));
     assert_eq!(tensors["layer.bias"], uniform("vector", &[5], 1.0));
@@ -23,7 +33,7 @@ fn tensors_under_a_state_dict_are_found_and_indices_left_out() {
 
 #[test]
 fn tensors_alone_are_found_whatever_their_type_and_strides() {
-    let tensors = read(&reference("checkpoint.bin")).unwrap();
+    let tensors = read(&reference("checkpoint.bin"), "plain").unwrap();
     let matrix = uniform("matrix", &[3, 4], 1.0);
     for (found, expected) in tensors["half"].values.iter().zip(&matrix.values) {
         assert!((found - expected).abs() < HALF_TOLERANCE, "expected {expected}, found {found}");
@@ -36,7 +46,7 @@ fn tensors_alone_are_found_whatever_their_type_and_strides() {
 #[test]
 fn a_pickle_that_asks_to_run_a_command_runs_nothing() {
     // Reading it may fail or not; what matters is that nothing happens.
-    let _ = read(&reference("hostile.pt"));
+    let _ = read(&reference("hostile.pt"), "weight");
     assert!(!Path::new("hostile-ran").exists());
 }
 
@@ -45,8 +55,8 @@ fn another_kind_of_file_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("text.pt");
     std::fs::write(&file, "not a checkpoint").unwrap();
-    let error = read(&file).unwrap_err().to_string();
-    assert!(error.contains("text.pt: expected a PyTorch checkpoint or a safetensors file"), "{error}");
+    let error = read(&file, "weight").unwrap_err().to_string();
+    assert!(error.contains("text.pt: neither a PyTorch checkpoint nor a safetensors file"), "{error}");
     let missing = folder.path().join("missing.pt");
-    assert!(read(&missing).unwrap_err().to_string().contains("missing.pt"));
+    assert!(read(&missing, "weight").unwrap_err().to_string().contains("missing.pt"));
 }

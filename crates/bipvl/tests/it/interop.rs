@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use bipvl::nn::{
-    PatchMerging, SwinVersion, VisionConfig,
+    BackboneConfig, Error, PatchMerging, SwinUnetrConfig, SwinVersion, VisionSeg,
     init::Initializer,
-    interop::{KeyMapping, LayoutConversion, PretrainedWeights, export, import, load_in_place, monai},
-    swin_unetr::SwinUnetr,
+    interop::{
+        KeyMapping, LayoutConversion, PretrainedConfig, PretrainedWeights, export, import, load_in_place,
+        monai,
+    },
     weights::{StateDict, load, load_state_dict, save, state_dict},
 };
 use burn::tensor::{Device, Tensor, TensorData};
@@ -17,20 +19,29 @@ use crate::formula::{filled, uniform};
 const TOLERANCE: f32 = 1e-4;
 const OUTPUTS: usize = 2;
 
-fn config(version: SwinVersion, merging: PatchMerging) -> VisionConfig {
+fn config(version: SwinVersion, merging: PatchMerging) -> SwinUnetrConfig {
     let heads = [3, 6, 12, 24];
-    VisionConfig { channels: 1, feature_size: 12, depths: [2; 4], heads, window_size: 7, version, merging }
+    SwinUnetrConfig {
+        in_channels: 1,
+        feature_size: 12,
+        depths: [2; 4],
+        heads,
+        window_size: 7,
+        version,
+        merging,
+    }
 }
 
 /// The network, and its tensors by our names.
-fn untrained(config: &VisionConfig) -> (SwinUnetr, StateDict) {
-    let network = SwinUnetr::new(&mut Initializer::new(0, &Device::flex()), config, OUTPUTS);
+fn untrained(config: &SwinUnetrConfig) -> (VisionSeg, StateDict) {
+    let backbone = BackboneConfig::SwinUnetr(config.clone());
+    let network = VisionSeg::new(&mut Initializer::new(0, &Device::flex()), &backbone, OUTPUTS);
     let weights = state_dict(&network);
     (network, weights)
 }
 
 /// The tensors that the Python twin sets, by MONAI's names.
-fn published(config: &VisionConfig) -> StateDict {
+fn external_state_dict(config: &SwinUnetrConfig) -> StateDict {
     let (_, ours) = untrained(config);
     let shapes = export(&monai::key_map(config), ours);
     shapes.into_iter().map(|(name, tensor)| (name.clone(), filled(&name, &tensor.shape))).collect()
@@ -40,7 +51,8 @@ fn check(version: SwinVersion, merging: PatchMerging, patch: [usize; 3]) {
     let config = config(version, merging);
     let file = Path::new("formula");
     let (network, expected) = untrained(&config);
-    let (weights, report) = import(&monai::key_map(&config), published(&config), &expected, file).unwrap();
+    let (weights, report) =
+        import(&monai::key_map(&config), external_state_dict(&config), &expected, file).unwrap();
     assert!(report.missing.is_empty() && report.unused.is_empty(), "{report:?}");
     let network = load_state_dict(network, weights, file).unwrap();
 
@@ -93,7 +105,7 @@ fn what_is_exported_is_imported_as_it_was() {
         save(&file, &export(&monai::key_map(&config), ours.clone()), &[]).unwrap();
         let (imported, report) = PretrainedWeights::from_monai(&file, PatchMerging::V1).unwrap();
         assert_eq!(imported.weights, ours);
-        assert_eq!(imported.config, bipvl::nn::interop::PretrainedConfig::Vision(config));
+        assert_eq!(imported.config, PretrainedConfig::Vision(BackboneConfig::SwinUnetr(config)));
         assert!(report.missing.is_empty() && report.unused.is_empty(), "{report:?}");
 
         let again = folder.path().join("ours.safetensors");
@@ -108,7 +120,7 @@ fn self_supervised_weights_lack_a_decoder_and_have_other_names() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ssl.safetensors");
     let config = config(SwinVersion::V1, PatchMerging::V1);
-    let renamed = published(&config)
+    let renamed = external_state_dict(&config)
         .into_iter()
         .filter_map(|(name, tensor)| {
             let bare = name.strip_prefix("swinViT.")?.replace("mlp.linear", "mlp.fc");
@@ -118,22 +130,102 @@ fn self_supervised_weights_lack_a_decoder_and_have_other_names() {
         .collect();
     save(&file, &renamed, &[]).unwrap();
     let (imported, report) = PretrainedWeights::from_monai(&file, PatchMerging::V1).unwrap();
-    assert!(imported.weights.keys().all(|name| name.starts_with("vision_encoder.")));
+    assert!(imported.weights.keys().all(|name| name.starts_with("backbone.encoder.")));
     assert!(report.missing.iter().all(|name| !name.starts_with("swinViT.")), "{:?}", report.missing);
     assert_eq!(report.unused, ["rotation_head.weight"]);
+}
+
+/// What training scripts, Lightning and MONAI's bundles put before the names.
+#[test]
+fn a_common_prefix_is_taken_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(SwinVersion::V1, PatchMerging::V1);
+    let (_, ours) = untrained(&config);
+    let external = export(&monai::key_map(&config), ours.clone());
+    let prefixes = [
+        "net.",
+        "model.",
+        "network.",
+        "_model.",
+        "module.net.",
+        "model.module.",
+        "model_state_dict.",
+        "network_weights.",
+        "checkpoint.state_dict.",
+        "state_dict._model.",
+    ];
+    for prefix in prefixes {
+        // The content decides, not the ending.
+        let file = folder.path().join("checkpoint.pt");
+        let prefixed = external.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone()));
+        let others = ["optimizer.state.0.exp_avg", "optimizer.state.1.exp_avg", "loss.weight"];
+        let others = others.map(|name| (name.to_owned(), filled("other", &[2])));
+        save(&file, &prefixed.chain(others).collect(), &[]).unwrap();
+        let (imported, report) = PretrainedWeights::from_monai(&file, PatchMerging::V1).unwrap();
+        assert_eq!(imported.weights, ours, "{prefix}");
+        assert!(report.missing.is_empty(), "{prefix}: {:?}", report.missing);
+        assert_eq!(report.unused, ["loss", "optimizer.* (2 tensors)"], "{prefix}");
+    }
+    let file = folder.path().join("ssl.safetensors");
+    let swin = external.iter().filter_map(|(name, tensor)| {
+        Some((format!("state_dict.swin_vit.{}", name.strip_prefix("swinViT.")?), tensor.clone()))
+    });
+    save(&file, &swin.collect(), &[]).unwrap();
+    let (imported, report) = PretrainedWeights::from_monai(&file, PatchMerging::V1).unwrap();
+    assert!(report.unused.is_empty(), "{:?}", report.unused);
+    assert!(imported.weights.iter().all(|(name, tensor)| ours[name] == *tensor));
+}
+
+#[test]
+fn another_network_is_refused_with_the_names_of_its_tensors() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("unet.safetensors");
+    let names = ["model.0.conv.weight", "model.0.conv.bias"];
+    save(&file, &names.map(|name| (name.to_owned(), filled(name, &[2]))).into(), &[]).unwrap();
+    let error = PretrainedWeights::from_monai(&file, PatchMerging::V1).unwrap_err().to_string();
+    let expected = "unet.safetensors: not a Swin UNETR: no tensor is named `patch_embed.proj.weight`, with or \
+                    without a prefix; its 2 tensors are model.0.conv.bias, model.0.conv.weight";
+    assert!(error.ends_with(expected), "{error}");
+}
+
+#[test]
+fn values_that_are_not_finite_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nan.safetensors");
+    let config = config(SwinVersion::V1, PatchMerging::V1);
+    for value in [f32::NAN, f32::INFINITY] {
+        let mut external = external_state_dict(&config);
+        external.get_mut("encoder1.layer.conv1.conv.weight").unwrap().values[7] = value;
+        save(&file, &external, &[]).unwrap();
+        let error = PretrainedWeights::from_monai(&file, PatchMerging::V1).unwrap_err().to_string();
+        let expected = "tensor `encoder1.layer.conv1.conv.weight` holds NaN or infinite values";
+        assert!(error.ends_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_was_not_imported_has_no_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weights.safetensors");
+    save(&file, &external_state_dict(&config(SwinVersion::V1, PatchMerging::V1)), &[]).unwrap();
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/checkpoint.pt");
+    for file in [file, reference] {
+        let error = PretrainedWeights::load(&file).unwrap_err();
+        assert!(matches!(error, Error::NotImported { .. }), "{error}");
+    }
 }
 
 #[test]
 fn a_wrong_shape_is_refused_by_name() {
     let config = config(SwinVersion::V1, PatchMerging::V1);
     let (_, ours) = untrained(&config);
-    let mut published = published(&config);
-    published.insert("encoder2.layer.conv1.conv.weight".to_owned(), filled("wrong", &[12, 10, 3, 3, 3]));
+    let mut external = external_state_dict(&config);
+    external.insert("encoder2.layer.conv1.conv.weight".to_owned(), filled("wrong", &[12, 10, 3, 3, 3]));
     let names: Vec<KeyMapping> = monai::key_map(&config);
     assert!(names.iter().any(|name| name.conversion == LayoutConversion::Upsampling));
-    let error = import(&names, published, &ours, Path::new("some.pt")).unwrap_err().to_string();
-    let expected = "some.pt: expected encoder2.layer.conv1.conv.weight of shape [12, 12, 3, 3, 3], \
-                    found [12, 10, 3, 3, 3]";
+    let error = import(&names, external, &ours, Path::new("some.pt")).unwrap_err().to_string();
+    let expected = "some.pt: tensor `encoder2.layer.conv1.conv.weight` has shape [12, 10, 3, 3, 3], \
+                    the model needs [12, 12, 3, 3, 3]";
     assert_eq!(error, expected);
 }
 
@@ -145,7 +237,11 @@ fn a_file_fills_a_network_tensor_by_tensor_as_an_import_does() {
     let (_, ours) = untrained(&config);
     let names = monai::key_map(&config);
     save(&file, &export(&names, ours.clone()), &[]).unwrap();
-    let blank = SwinUnetr::new(&mut Initializer::zeros(&Device::flex()), &config, OUTPUTS);
+    let blank = VisionSeg::new(
+        &mut Initializer::zeros(&Device::flex()),
+        &BackboneConfig::SwinUnetr(config.clone()),
+        OUTPUTS,
+    );
     let bytes = std::fs::read(&file).unwrap();
     let filled = load_in_place(blank.clone(), &names, &bytes, &file).unwrap();
     assert_eq!(state_dict(&filled), ours);
@@ -154,14 +250,12 @@ fn a_file_fills_a_network_tensor_by_tensor_as_an_import_does() {
     lacking.remove("out.conv.conv.bias");
     save(&file, &lacking, &[]).unwrap();
     let error = load_in_place(blank.clone(), &names, &std::fs::read(&file).unwrap(), &file).unwrap_err();
-    let expected = "monai.safetensors: expected out.conv.conv.bias for a place of shape [2], found none";
+    let expected = "monai.safetensors: missing tensor `out.conv.conv.bias`";
     assert!(error.to_string().ends_with(expected), "{error}");
 
     let mut more = export(&names, ours);
     more.insert("head".to_owned(), crate::formula::filled("head", &[2]));
     save(&file, &more, &[]).unwrap();
     let error = load_in_place(blank, &names, &std::fs::read(&file).unwrap(), &file).unwrap_err().to_string();
-    let count = names.len();
-    let expected = format!("expected the {count} tensors of this architecture, found {}", count + 1);
-    assert!(error.ends_with(&expected), "{error}");
+    assert!(error.ends_with("unexpected tensor `head`, the model has no such parameter"), "{error}");
 }

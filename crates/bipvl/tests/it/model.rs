@@ -3,14 +3,12 @@
 use bipvl::{
     data::LabelSchema,
     nn::{
-        BiPvlSeg, BiPvlSegConfig, BottleneckInput, HeadConfig, ModelSize, SwinVersion, TextInput,
-        bifusion::{FusionBlockKind, FusionDirection, TextResidual},
-        decoder::Decoder,
-        heads::{AlignmentHeads, ClassEmbeddingHead},
+        BackboneConfig, BiPvlSeg, BiPvlSegConfig, BottleneckInput, HeadConfig, ModelSize, SwinUnetrConfig,
+        SwinVersion, TextInput, VisionSeg,
+        bifusion::{BiFusion, FusionBlockKind, FusionDirection, TextOutput, TextResidual},
+        heads::{AlignmentHeads, ClassEmbeddingHead, SegmentationHead},
         init::{DropoutRng, Initializer},
-        swin_unetr::SwinUnetr,
         text_encoder::{TextConfig, TextEncoder},
-        vision_encoder::VisionEncoder,
         weights::{load_state_dict, state_dict},
     },
     text::{ClassText, Tokens},
@@ -30,17 +28,24 @@ const CHANNELS: HeadConfig = HeadConfig { num_classes: CLASSES, out_channels: CL
 /// A network narrow enough for a test.
 pub(crate) fn narrow() -> BiPvlSegConfig {
     let mut config = ModelSize::Tiny.config(1);
-    config.vision.feature_size = 8;
-    config.vision.heads = [1, 2, 4, 8];
-    config.vision.window_size = 3;
+    let vision = swin_unetr(&mut config);
+    vision.feature_size = 8;
+    vision.heads = [1, 2, 4, 8];
+    vision.window_size = 3;
     config.text.vocab_size = 20;
     config.text.hidden_size = 16;
     config.text.num_attention_heads = 2;
     config.text.intermediate_size = 32;
-    config.text.stage_layers = [2, 1, 1, 1];
+    config.text.stage_layers = vec![2, 1, 1, 1];
     config.fusion.heads = 2;
     config.fusion.mlp_size = 16;
     config.projection_dim = 8;
+    config
+}
+
+/// The sizes of the backbone.
+pub(crate) fn swin_unetr(config: &mut BiPvlSegConfig) -> &mut SwinUnetrConfig {
+    let BackboneConfig::SwinUnetr(config) = &mut config.vision;
     config
 }
 
@@ -68,18 +73,16 @@ fn image(shape: [usize; 5], device: &Device) -> Tensor<5> {
 
 #[test]
 fn parameter_counts_are_those_of_the_published_network() {
-    let config = ModelSize::Paper.config(1);
+    let mut config = ModelSize::Paper.config(1);
     let device = Device::flex();
     let init = &mut Initializer::new(0, &device);
-    let version_2 = VisionEncoder::new(init, &config.vision).num_params();
-    let version_1 = {
-        let mut vision = config.vision.clone();
-        vision.version = SwinVersion::V1;
-        VisionEncoder::new(init, &vision).num_params()
-    };
+    let decoder =
+        config.vision.init_decoder(init).num_params() + SegmentationHead::new(init, 48, 16).num_params();
+    let version_2 = config.vision.init_encoder(init).num_params();
+    swin_unetr(&mut config).version = SwinVersion::V1;
+    let version_1 = config.vision.init_encoder(init).num_params();
     assert_eq!(version_2, 432 + 18_636_930);
     assert_eq!(version_2 - version_1, 10_575_360);
-    let decoder = Decoder::new(init, &config.vision, 16).num_params();
     assert_eq!(decoder, 34_526_784 + 19_597_824 + 784);
     assert_eq!(version_2 + decoder, 72_762_754);
     assert_eq!(ClassEmbeddingHead::new(init, 768, 16).num_params(), 602_896);
@@ -89,7 +92,7 @@ fn parameter_counts_are_those_of_the_published_network() {
 #[test]
 fn a_layer_of_the_text_encoder_has_the_parameters_of_bert_base() {
     let one_each =
-        TextConfig { vocab_size: 100, stage_layers: [1, 0, 0, 0], ..ModelSize::Paper.config(1).text };
+        TextConfig { vocab_size: 100, stage_layers: vec![1, 0, 0, 0], ..ModelSize::Paper.config(1).text };
     let encoder = TextEncoder::new(&mut Initializer::new(0, &Device::flex()), &one_each);
     let embeddings = (100 + 512 + 2 + 2) * 768;
     assert_eq!(encoder.num_params(), embeddings + 7_087_872);
@@ -138,26 +141,27 @@ fn assert_same_bits(one: Tensor<5>, other: Tensor<5>) {
     assert_eq!((one - other).abs().max().into_scalar::<f32>(), 0.0);
 }
 
-const FORMS: [FusionBlockKind; 2] = [FusionBlockKind::TwoWay, FusionBlockKind::PreNorm];
+const KINDS: [FusionBlockKind; 2] = [FusionBlockKind::TwoWay, FusionBlockKind::PreNorm];
 
-/// The narrow network with another exchange.
-fn exchanging(exchange: FusionDirection, form: FusionBlockKind) -> BiPvlSegConfig {
+/// The narrow network with another direction and block of fusion.
+fn with_direction(direction: FusionDirection, block: FusionBlockKind) -> BiPvlSegConfig {
     let mut config = narrow();
-    config.fusion.direction = exchange;
-    config.fusion.block = form;
+    config.fusion.direction = direction;
+    config.fusion.block = block;
     config
 }
 
 #[test]
-fn without_an_exchange_that_informs_it_the_image_is_segmented_as_by_swin_unetr_bit_for_bit() {
+fn without_text_to_vision_fusion_the_image_is_segmented_as_by_the_backbone_alone_bit_for_bit() {
     let device = Device::flex();
     let (text, image) = (text(&device), image([2, 1, 32, 32, 32], &device));
     let file = std::path::Path::new("some.safetensors");
-    for (exchange, form) in [FusionDirection::None, FusionDirection::VisionToText].into_iter().zip(FORMS) {
-        let model = exchanging(exchange, form).init(CHANNELS, [32; 3], &mut Initializer::new(1, &device));
-        let alone = SwinUnetr::new(&mut Initializer::new(2, &device), &narrow().vision, CLASSES + 1);
+    for (direction, block) in [FusionDirection::None, FusionDirection::VisionToText].into_iter().zip(KINDS) {
+        let model =
+            with_direction(direction, block).init(CHANNELS, [32; 3], &mut Initializer::new(1, &device));
+        let alone = VisionSeg::new(&mut Initializer::new(2, &device), &narrow().vision, CLASSES + 1);
         let is_vision =
-            |name: &String| ["vision_encoder.", "decoder."].iter().any(|start| name.starts_with(start));
+            |name: &String| ["backbone.", "segmentation."].iter().any(|start| name.starts_with(start));
         let vision = state_dict(&model).into_iter().filter(|(name, _)| is_vision(name)).collect();
         let expected = load_state_dict(alone, vision, file).unwrap().forward(image.clone());
         assert_same_bits(model.forward(image.clone(), &text, None).logits, expected.clone());
@@ -166,31 +170,32 @@ fn without_an_exchange_that_informs_it_the_image_is_segmented_as_by_swin_unetr_b
 }
 
 #[test]
-fn every_exchange_that_informs_the_image_hears_the_text_alike_in_training_and_prediction() {
+fn the_logits_depend_on_the_text_alike_in_training_and_prediction_wherever_the_image_is_updated() {
     let device = Device::flex();
     let image = image([2, 1, 32, 32, 32], &device);
     let (mut other, text) = (text(&device), text(&device));
     other.full.input_ids = other.full.input_ids.flip([0]);
-    for exchange in [FusionDirection::TextToVision, FusionDirection::LateOnly, FusionDirection::Bidirectional]
+    for direction in
+        [FusionDirection::TextToVision, FusionDirection::LateOnly, FusionDirection::Bidirectional]
     {
-        let config = exchanging(exchange, FusionBlockKind::TwoWay);
+        let config = with_direction(direction, FusionBlockKind::TwoWay);
         let model = config.init(CHANNELS, [32; 3], &mut Initializer::new(1, &device));
         let whole = model.forward(image.clone(), &text, None);
         assert!(whole.fused_text_embedding.is_none());
         assert_same_bits(whole.logits.clone(), model.segment(image.clone(), &model.encode_text(&text, None)));
         let of_other = model.segment(image.clone(), &model.encode_text(&other, None));
         let difference = (whole.logits - of_other).abs().max().into_scalar::<f32>();
-        assert!(difference > 0.0, "{exchange:?} does not hear the text");
+        assert!(difference > 0.0, "{direction:?} does not depend on the text");
     }
 }
 
 #[test]
-fn a_text_that_no_image_informs_is_encoded_once() {
+fn a_text_that_no_image_updates_is_encoded_once() {
     let device = Device::flex();
-    for (exchange, blocks) in
+    for (direction, blocks) in
         [(FusionDirection::None, 0), (FusionDirection::LateOnly, 1), (FusionDirection::TextToVision, 4)]
     {
-        let config = exchanging(exchange, FusionBlockKind::TwoWay);
+        let config = with_direction(direction, FusionBlockKind::TwoWay);
         let mut model = config.init(CHANNELS, [32; 3], &mut Initializer::new(1, &device));
         assert_eq!(model.fusions.len(), blocks);
         let encoded = model.encode_text(&text(&device), None);
@@ -269,13 +274,13 @@ fn every_tensor_learns() {
 }
 
 #[test]
-fn every_tensor_learns_whichever_side_hears_of_the_other() {
-    for exchange in [FusionDirection::None, FusionDirection::LateOnly] {
-        expect_that_every_tensor_learns(&exchanging(exchange, FusionBlockKind::TwoWay));
+fn every_tensor_learns_whatever_the_direction_of_fusion() {
+    for direction in [FusionDirection::None, FusionDirection::LateOnly] {
+        expect_that_every_tensor_learns(&with_direction(direction, FusionBlockKind::TwoWay));
     }
-    for form in FORMS {
-        expect_that_every_tensor_learns(&exchanging(FusionDirection::VisionToText, form));
-        expect_that_every_tensor_learns(&exchanging(FusionDirection::TextToVision, form));
+    for block in KINDS {
+        expect_that_every_tensor_learns(&with_direction(FusionDirection::VisionToText, block));
+        expect_that_every_tensor_learns(&with_direction(FusionDirection::TextToVision, block));
     }
 }
 
@@ -298,6 +303,55 @@ fn without_concepts_nothing_is_aligned_and_the_logits_stay() {
     assert_same_bits(with.logits, without.logits);
 }
 
+/// The order in which modules draw their weights from one generator.
+#[test]
+fn a_seed_gives_the_weights_of_modules_drawn_in_the_documented_order() {
+    let device = Device::flex();
+    let mut config = narrow();
+    config.deep_supervision_levels = 1;
+    config.fusion.class_scale = true;
+    let model = config.init(CHANNELS, [32; 3], &mut Initializer::new(7, &device));
+    let init = &mut Initializer::new(7, &device);
+    for (stage, fusion) in model.fusions.iter().enumerate() {
+        let output = if stage < 3 { TextOutput::Required } else { TextOutput::Unused };
+        let channels = config.vision.channels_at(stage + 1);
+        let drawn = BiFusion::new(init, &config.fusion, config.text.hidden_size, channels, output);
+        assert_eq!(state_dict(fusion), state_dict(&drawn));
+    }
+    assert_eq!(state_dict(&model.backbone.encoder), state_dict(&config.vision.init_encoder(init)));
+    assert_eq!(state_dict(&model.text_encoder), state_dict(&TextEncoder::new(init, &config.text)));
+    assert_eq!(state_dict(&model.backbone.decoder), state_dict(&config.vision.init_decoder(init)));
+    let logits = SegmentationHead::new(init, 8, CLASSES + 1).logits;
+    assert_eq!(state_dict(&model.segmentation.logits), state_dict(&logits));
+    let class_embedding = ClassEmbeddingHead::new(init, 128, CLASSES + 1);
+    assert_eq!(state_dict(&model.class_embedding), state_dict(&class_embedding));
+    assert_eq!(state_dict(&model.alignment), state_dict(&AlignmentHeads::new(init, 1, 16, 8)));
+    assert_eq!(state_dict(&model.segmentation.aux_logits), state_dict(&vec![init.linear(8, CLASSES + 1)]));
+    assert_eq!(
+        model.class_scale.unwrap().scale.val().into_data(),
+        init.normal([CLASSES, 16], 1.0).val().into_data()
+    );
+}
+
+#[test]
+fn values_that_do_not_fit_together_are_refused_by_their_key() {
+    let refused = |change: fn(&mut BiPvlSegConfig)| {
+        let mut config = narrow();
+        change(&mut config);
+        config.validate().unwrap_err().to_string()
+    };
+    narrow().validate().unwrap();
+    let heads = refused(|config| swin_unetr(config).heads = [1, 3, 4, 8]);
+    assert_eq!(heads, "`vision.heads in stage 2` is 3, must be a divisor of 16");
+    let stages = refused(|config| config.text.stage_layers = vec![2, 1, 1]);
+    assert_eq!(stages, "`text.stage_layers` is [2, 1, 1], must be one number per stage of the backbone, 4");
+    assert_eq!(
+        refused(|config| config.deep_supervision_levels = 5),
+        "`deep_supervision_levels` is 5, must be from 0 to 4"
+    );
+    assert_eq!(refused(|config| config.fusion.heads = 3), "`fusion.heads` is 3, must be a divisor of 8");
+}
+
 #[test]
 fn weights_go_into_a_module_by_name_and_come_out_again() {
     let device = Device::flex();
@@ -310,12 +364,15 @@ fn weights_go_into_a_module_by_name_and_come_out_again() {
     assert_eq!(named, state_dict(&filled));
 
     let mut missing = named.clone();
-    missing.remove("decoder.logits.bias");
+    missing.remove("segmentation.logits.bias");
     let error = load_state_dict(filled.clone(), missing, file).unwrap_err().to_string();
-    assert_eq!(error, "some.safetensors: expected a tensor named decoder.logits.bias, found none");
+    assert_eq!(error, "some.safetensors: missing tensor `segmentation.logits.bias`");
     let wider = narrow().init(HeadConfig::exclusive(CLASSES + 1), [32; 3], &mut Initializer::new(2, &device));
     let error = load_state_dict(wider, named, file).unwrap_err().to_string();
-    assert!(error.contains("class_embedding.output.bias of shape [5], found [4]"), "{error}");
+    assert!(
+        error.contains("tensor `class_embedding.output.bias` has shape [4], the model needs [5]"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -18,6 +18,14 @@ pub(crate) fn made<const D: usize>(name: &str, shape: [usize; D], device: &Devic
     Tensor::from_data(TensorData::new(uniform(name, &shape, 1.0).values, shape), device)
 }
 
+/// The name of a parameter in the Python scripts, which number the norms of a two-way layer.
+pub(crate) fn name_in_python(name: &str) -> String {
+    let norms = ["self_attention", "text_to_vision", "text_mlp", "vision_to_text", "vision_mlp"];
+    norms.iter().enumerate().fold(name.to_owned(), |name, (index, norm)| {
+        name.replace(&format!(".{norm}_norm."), &format!(".norms.{index}."))
+    })
+}
+
 /// Whether a tensor equals the one of a reference file, up to `tolerance` times the reference's largest
 /// value.
 pub(crate) fn assert_near<const D: usize>(

@@ -28,7 +28,7 @@ use tempfile::TempDir;
 
 use crate::{
     drawn,
-    model::{narrow, text},
+    model::{narrow, swin_unetr, text},
 };
 
 const SHAPE: [usize; 3] = [32; 3];
@@ -204,7 +204,7 @@ fn a_narrow_network_learns_a_ball_in_a_ball_in_a_ball() {
         LabelSchema::overlapping(REGIONS.map(|(name, labels)| (name, labels.to_vec()))).unwrap();
     let mut init = Initializer::new(7, &device);
     let mut config = narrow();
-    config.vision.channels = 2;
+    swin_unetr(&mut config).in_channels = 2;
     let channels = HeadConfig { num_classes: REGIONS.len(), out_channels: label_schema.num_logit_channels() };
     let mut model = config.init(channels, SHAPE, &mut init);
     let (losses, weights) = (LossConfig::default(), LossWeights::new(&init));

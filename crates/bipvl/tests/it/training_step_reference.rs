@@ -5,11 +5,11 @@ use std::path::Path;
 use bipvl::{
     data::LabelSchema,
     nn::{
-        BiPvlSegConfig, BottleneckInput, HeadConfig, PatchMerging, SwinVersion, TextConfig, TextInput,
-        VisionConfig,
+        BackboneConfig, BiPvlSegConfig, BottleneckInput, HeadConfig, PatchMerging, SwinUnetrConfig,
+        SwinVersion, TextConfig, TextInput,
         bifusion::{FusionBlockKind, FusionConfig, FusionDirection, TextResidual},
         init::Initializer,
-        interop::{KeyMapping, LayoutConversion, bert, export, import, monai},
+        interop::{KeyMapping, LayoutConversion, export, full_key_map, import},
         text_encoder::TokenBatch,
         weights::{HostTensor, StateDict, TensorHandle, load_state_dict, state_dict},
     },
@@ -25,7 +25,7 @@ use ndarray::Array2;
 
 use crate::{
     formula::{filled, uniform},
-    reference::{made, reference},
+    reference::{made, name_in_python, reference},
 };
 
 const BATCH: usize = 2;
@@ -48,22 +48,22 @@ const TOLERANCE: f32 = 1e-3;
 
 fn config() -> BiPvlSegConfig {
     BiPvlSegConfig {
-        vision: VisionConfig {
-            channels: 1,
+        vision: BackboneConfig::SwinUnetr(SwinUnetrConfig {
+            in_channels: 1,
             feature_size: 12,
             depths: [2; 4],
             heads: [3, 6, 12, 24],
             window_size: 7,
             version: SwinVersion::V2,
             merging: PatchMerging::V2,
-        },
+        }),
         text: TextConfig {
             vocab_size: 50,
             hidden_size: 24,
             num_attention_heads: 4,
             intermediate_size: 48,
             max_position_embeddings: 16,
-            stage_layers: STAGE_LAYERS,
+            stage_layers: STAGE_LAYERS.to_vec(),
             hidden_dropout_prob: 0.0,
             layer_norm_eps: 1e-12,
         },
@@ -81,23 +81,16 @@ fn config() -> BiPvlSegConfig {
     }
 }
 
-/// Everything that is learned under both names; what nobody published has ours in the twin, too.
+/// Every parameter under both names; those of our own modules have the names of the Python script.
 fn key_map(ours: &StateDict) -> Vec<KeyMapping> {
-    let inside = |module: &str, key_map: Vec<KeyMapping>| {
-        let module = module.to_owned();
-        key_map
-            .into_iter()
-            .map(move |key| KeyMapping { internal: format!("{module}{}", key.internal), ..key })
-    };
-    let mut names: Vec<KeyMapping> = inside("model.", monai::key_map(&config().vision))
-        .chain(inside("model.text_encoder.", bert::key_map(&STAGE_LAYERS)))
-        .collect();
+    let within_model = |key: KeyMapping| KeyMapping { internal: format!("model.{}", key.internal), ..key };
+    let mut names: Vec<KeyMapping> = full_key_map(&config()).into_iter().map(within_model).collect();
     for (name, tensor) in ours {
         if names.iter().any(|published| published.internal == *name) {
             continue;
         }
         let external = name.strip_prefix("model.").unwrap_or(name);
-        let external = external.replace(".gamma", ".weight").replace(".beta", ".bias");
+        let external = name_in_python(external).replace(".gamma", ".weight").replace(".beta", ".bias");
         let conversion =
             if tensor.shape.len() == 2 { LayoutConversion::Linear } else { LayoutConversion::AsIs };
         names.push(KeyMapping { external, internal: name.clone(), conversion });

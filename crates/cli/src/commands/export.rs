@@ -1,8 +1,9 @@
-//! `bipvl export`: gives the vision side of a run as a MONAI Swin UNETR.
+//! `bipvl export`: exports the backbone of a run as a MONAI `SwinUNETR` state dict.
 
 use anyhow::Result;
 use bipvl::{
     nn::{
+        BackboneConfig,
         interop::to_monai,
         weights::{save, state_dict},
     },
@@ -16,8 +17,9 @@ use crate::args::ExportArgs;
 pub(crate) fn run(args: &ExportArgs) -> Result<()> {
     let run = RunDir::open(&args.run)?;
     let model = run.model(&Device::flex())?;
-    let published = to_monai(&run.config.model.vision, state_dict(&model));
-    save(&args.out, &published, &[("format", "pt".to_owned())])?;
-    tracing::info!("{} tensors in {}", published.len(), args.out.display());
+    let BackboneConfig::SwinUnetr(config) = &run.config.model.vision;
+    let state_dict = to_monai(config, state_dict(&model));
+    save(&args.out, &state_dict, &[("format", "pt".to_owned())])?;
+    tracing::info!("{} tensors in {}", state_dict.len(), args.out.display());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `bipvl import`: takes published weights, and says what became of every tensor.
+//! `bipvl import`: imports pretrained weights and reports every tensor.
 
 use anyhow::Result;
 use bipvl::nn::interop::{ImportReport, PretrainedWeights};
@@ -13,7 +13,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<()> {
     } else {
         PretrainedWeights::from_monai(&args.source, args.merging.into())?
     };
-    println!("{}", in_words(&report));
+    println!("{}", summary(&report));
     if let Some(out) = &args.out {
         imported.save(out)?;
         tracing::info!("{}", out.display());
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<()> {
     Ok(())
 }
 
-fn in_words(report: &ImportReport) -> String {
+fn summary(report: &ImportReport) -> String {
     let lists = [("used", &report.used), ("missing", &report.missing), ("unused", &report.unused)];
     let lines =
         lists.iter().flat_map(|(state, names)| names.iter().map(move |name| format!("{state:<8} {name}")));

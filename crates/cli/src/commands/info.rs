@@ -4,7 +4,7 @@ use anyhow::Result;
 use bipvl::{
     config::Config,
     data::LabelSchema,
-    nn::{BiPvlSegConfig, HeadConfig, ModelSize, init::Initializer, weights::state_dict},
+    nn::{BiPvlSegConfig, ForwardShape, HeadConfig, ModelSize, TextShape, init::Initializer},
     run::RunDir,
     text::Descriptions,
 };
@@ -16,11 +16,11 @@ use crate::args::InfoArgs;
 
 /// Number of classes assumed for a model size without a run.
 const EXAMPLE_CLASSES: u16 = 15;
-/// Bytes of one weight, of its gradient and of its two moments.
+/// Bytes of a weight; with its gradient and both moments.
 const WEIGHT_BYTES: usize = 4;
 const TRAINING_BYTES: usize = 16;
 
-/// What the command tells.
+/// Output of the command.
 #[derive(Serialize)]
 struct Info {
     model_size: String,
@@ -64,18 +64,19 @@ fn of_model_size(model_size: ModelSize) -> Info {
     count(&model_size.to_string(), &model_size.config(1), &label_schema, model_size.patch())
 }
 
-/// Counts the parameters of each module of a network.
+/// Counts the parameters of each block of a network.
 fn count(model_size: &str, config: &BiPvlSegConfig, label_schema: &LabelSchema, patch: [usize; 3]) -> Info {
     let head = HeadConfig {
         num_classes: label_schema.num_classes(),
         out_channels: label_schema.num_logit_channels(),
     };
     let model = config.init(head, patch, &mut Initializer::zeros(&Device::flex()));
-    let mut parameters = IndexMap::new();
-    for (name, weights) in state_dict(&model) {
-        let module = name.split('.').next().unwrap_or_default().to_owned();
-        *parameters.entry(module).or_insert(0) += weights.values.len();
-    }
+    // Parameters depend on no text.
+    let text = TextShape { num_classes: head.num_classes, tokens: 0, num_sentences: 0, sentence_tokens: 0 };
+    let costs = model.costs(&ForwardShape { patch, batch: 1, num_texts: 1, text });
+    let blocks = costs.into_iter().filter(|(_, cost)| cost.parameters > 0);
+    let parameters: IndexMap<String, usize> =
+        blocks.map(|(block, cost)| (block.to_owned(), cost.parameters)).collect();
     let total: usize = parameters.values().sum();
     Info {
         model_size: model_size.to_owned(),

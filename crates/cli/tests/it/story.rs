@@ -377,7 +377,7 @@ fn the_vision_side_of_the_paper_has_its_published_size() {
     let info: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let count = |module: &str| info["parameters"][module].as_u64().unwrap();
     assert_eq!(info["classes"], 15);
-    assert_eq!(count("vision_encoder") + count("decoder"), SWIN_UNETR_V2_PARAMETERS);
+    assert_eq!(count("encoder") + count("decoder") + count("segmentation"), SWIN_UNETR_V2_PARAMETERS);
 }
 
 #[test]
@@ -390,5 +390,5 @@ fn the_vision_side_goes_out_to_monai_and_comes_back_to_train_on() {
     assert!(report.contains("used     swinViT.patch_embed.proj.weight"), "{report}");
     scene.train("again", &["--steps", "1", "--pretrained-backbone", "ours.safetensors"]).succeeds();
     let refused = scene.train("other", &["--steps", "1", "--pretrained-backbone", "run/best.safetensors"]);
-    refused.fails_saying(&["run/best.safetensors", "expected weights written by `bipvl import`"]);
+    refused.fails_saying(&["run/best.safetensors", "weights without their model configuration"]);
 }

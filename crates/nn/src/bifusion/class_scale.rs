@@ -1,41 +1,44 @@
-//! Which class a text is of, written into its tokens before they meet the image.
+//! A learned scale per class and channel of the text tokens, before fusion (FiLM without shift).
 //!
-//! Not of the paper: there, the tokens of all classes enter one attention, and only what a title says can tell
-//! whose they are. A code that is added would be lost in the mean of all tokens that the first attention makes; a
-//! code that multiplies binds what is said to the class, and outlives the mean.
+//! Not in the paper: there, the tokens of all classes enter one attention, and only the words of a title tell the
+//! classes apart. An added code would be lost in the mean over all tokens that the first attention computes; a
+//! multiplied one binds a token's content to its class, and survives the mean.
 
 use burn::{
     module::{Module, Param},
     tensor::Tensor,
 };
 
-use crate::init::Initializer;
+use crate::{Cost, init::Initializer};
 
-/// Spread of the first codes around 1, wide enough that no two classes begin with nearly the same.
-const SPREAD: f32 = 1.0;
+/// Standard deviation of the initial scales around 1, wide enough that no two classes start with nearly the same.
+const STD: f32 = 1.0;
 
-/// One factor for each class and channel.
+/// One factor per class and channel.
 #[derive(Module, Debug)]
 pub struct ClassScale {
     /// `[classes, hidden]`, as the difference from 1.
-    pub codes: Param<Tensor<2>>,
+    pub scale: Param<Tensor<2>>,
 }
 
 impl ClassScale {
-    /// First codes for `classes` foreground classes.
-    pub fn new(init: &mut Initializer, classes: usize, hidden: usize) -> Self {
-        Self { codes: init.normal([classes, hidden], SPREAD) }
+    /// Randomly initialized for `num_classes` foreground classes.
+    pub fn new(init: &mut Initializer, num_classes: usize, hidden: usize) -> Self {
+        Self { scale: init.normal([num_classes, hidden], STD) }
     }
 
-    /// Tokens of every class, times its code.
-    ///
     /// # Shapes
     ///
     /// - `tokens`, output: `[texts · classes, tokens, hidden]`
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let [classes, hidden] = self.codes.dims();
+        let [classes, hidden] = self.scale.dims();
         let texts = tokens.dims()[0] / classes;
-        let codes = self.codes.val().add_scalar(1.0).reshape([classes, 1, hidden]);
-        tokens * codes.repeat_dim(0, texts)
+        let scale = self.scale.val().add_scalar(1.0).reshape([classes, 1, hidden]);
+        tokens * scale.repeat_dim(0, texts)
+    }
+
+    /// Its parameters; the scaled tokens count to the fusion blocks that read them.
+    pub fn cost(&self) -> Cost {
+        Cost::new(self.num_params(), 0, 0)
     }
 }

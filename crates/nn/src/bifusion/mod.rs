@@ -1,7 +1,7 @@
-//! Exchange between one vision stage and one text stage, in one of two forms (Fig. 2b).
+//! Bidirectional fusion of one vision stage with one text stage, by one of two blocks (Fig. 2b).
 //!
-//! Padding tokens are never attended to. Neither form knows positions: whatever order tokens come in, they
-//! leave in the same.
+//! Padding tokens are never attended to. No block has position codes: permuting the tokens of an input permutes the
+//! output alike.
 
 mod class_scale;
 mod pre_norm;
@@ -18,138 +18,189 @@ pub use class_scale::ClassScale;
 pub use pre_norm::{PreNorm, PreNormStream};
 pub use two_way::{TextProjection, TwoWay, TwoWayLayer};
 
-use super::{init::Initializer, layers::Linear};
+use crate::{Cost, init::Initializer, layers::Linear};
 
-/// Sizes and form of every fusion block.
+/// Sizes and variant of every fusion block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FusionConfig {
     /// Heads of each attention.
     pub heads: usize,
-    /// Width inside the perceptrons.
+    /// Hidden size of the MLPs.
     pub mlp_size: usize,
-    /// How both sides meet.
+    /// Fusion block variant.
     #[serde(default)]
     pub block: FusionBlockKind,
-    /// Which side hears of the other, and where.
+    /// Direction of cross-modal attention, and at which stages.
     #[serde(default)]
     pub direction: FusionDirection,
-    /// What becomes of the tokens that enter.
+    /// Whether text tokens keep a residual connection.
     #[serde(default)]
     pub text_residual: TextResidual,
-    /// Whether a token says which class it is of (paper.md section 11, row 2b). Not by default: it was not published.
+    /// Whether text tokens are scaled by a learned vector of their class (paper.md section 11, row 2b); not published.
     #[serde(default)]
     pub class_scale: bool,
 }
 
-/// Which side hears of the other, and where; all but the default are there to be compared with it.
+/// Direction of cross-modal attention; all but the default exist for comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FusionDirection {
-    /// Both of each other, in every stage: the method.
+    /// Text attends to image and image to text, in every stage: the method.
     #[default]
     Bidirectional,
-    /// The image of the text, in every stage; the text stays as it was.
+    /// The image attends to the text, in every stage; the text is not updated.
     TextToVision,
-    /// The text of the image, in every stage. The logits depend on no text; the informed text is what the
-    /// global alignment reads.
+    /// The text attends to the image, in every stage. The logits depend on no text; the global alignment reads the
+    /// updated text.
     VisionToText,
-    /// Both of each other, once: in the last stage, when each has passed all its layers alone.
+    /// Both directions, in the last stage alone.
     LateOnly,
-    /// Neither: the network is a Swin UNETR.
+    /// No fusion: the image alone is segmented.
     None,
 }
 
 impl FusionDirection {
-    /// Whether a block lets the text ask the image.
+    /// Whether the text attends to the image.
     pub fn updates_text(self) -> bool {
         !matches!(self, Self::TextToVision | Self::None)
     }
 
-    /// Whether a block lets the image ask the text.
+    /// Whether the image attends to the text.
     pub fn updates_vision(self) -> bool {
         !matches!(self, Self::VisionToText | Self::None)
     }
 }
 
-/// What becomes of the tokens that enter a block (paper.md section 11, row 2a).
+/// Whether text tokens keep a residual connection through a block (paper.md section 11, row 2a).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextResidual {
-    /// What is made of them takes their place, and 5.2 scales them to length 1. The default: it is what was
-    /// published. The first self-attention, with first weights a mean, makes one and the same of all text tokens;
-    /// what a text says is learned all the same (docs/results.md).
+    /// The block's output replaces the tokens, and the two-way block scales its input to length 1. The default, as
+    /// published. With initial weights the first self-attention, a mean, makes all text tokens equal; training
+    /// separates them again (docs/results.md).
     #[default]
     Off,
-    /// They keep their length, and what the first self-attention and the whole block make of them is added, so
-    /// that text tokens stay apart.
+    /// The first self-attention and the whole block are added to their input, which keeps text tokens distinct.
     On,
 }
 
 impl TextResidual {
-    /// `made`, added to the tokens or in their place.
-    fn join(self, tokens: Tensor<3>, made: Tensor<3>) -> Tensor<3> {
+    /// `update`, added to the tokens or in their place.
+    fn apply(self, tokens: Tensor<3>, update: Tensor<3>) -> Tensor<3> {
         match self {
-            Self::On => tokens + made,
-            Self::Off => made,
+            Self::On => tokens + update,
+            Self::Off => update,
         }
     }
 }
 
-/// How both sides meet (paper.md section 11, row 2).
+/// Fusion block variant (paper.md section 11, row 2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FusionBlockKind {
-    /// Two post-norm layers without self-attention of the image (5.2). The default: it alone is specified to
-    /// the last number, and self-attention of all image tokens is dear.
+    /// Two post-norm layers without self-attention of the image (5.2). The default: the only variant that is fully
+    /// specified, and self-attention of all image tokens is expensive.
     #[default]
     TwoWay,
-    /// One pre-norm pass with self-attention on both sides (5.1), as the figure draws it.
+    /// One pre-norm layer with self-attention of both (5.1), as the figure draws it.
     PreNorm,
 }
 
-/// Tokens of both sides.
+/// Input of a fusion block.
 #[derive(Clone, Debug)]
 pub struct FusionInput {
-    /// `[batch, text tokens, hidden]`
+    /// Feature map, `[batch, x, y, z, channels]`.
+    pub vision: Tensor<5>,
+    /// Text tokens of every class, `[texts · classes, tokens, hidden]`, with one text for all samples or one each.
     pub text: Tensor<3>,
-    /// `[batch, vision tokens, channels]`
-    pub vision: Tensor<3>,
-    /// Scores added to each text token as a key, `[texts, 1, text tokens]`, with one text for all
-    /// samples or one for each.
+    /// Added to the attention score of each text token as a key, `[texts · classes, 1, tokens]`, with one text for
+    /// all samples or one each.
     pub text_mask: Tensor<3>,
+    /// Number of classes.
+    pub num_classes: usize,
 }
 
-/// Tokens of both sides after the exchange.
+/// Output of a fusion block.
 #[derive(Clone, Debug)]
 pub struct FusionOutput {
-    /// `[batch, text tokens, hidden]`; `None` where it stays as it was or nothing reads it.
+    /// `[batch · classes, tokens, hidden]`; `None` where the text is not updated or its update is not used.
     pub text: Option<Tensor<3>>,
-    /// `[batch, vision tokens, channels]`
-    pub vision: Tensor<3>,
+    /// `[batch, x, y, z, channels]`
+    pub vision: Tensor<5>,
+}
+
+/// Tokens as the attentions read them: those of all classes of a sample together.
+struct FusionTokens {
+    /// `[batch, classes · tokens, hidden]`
+    text: Tensor<3>,
+    /// `[batch, voxels, channels]`
+    vision: Tensor<3>,
+    /// `[texts, 1, classes · tokens]`
+    text_mask: Tensor<3>,
+    shape: TokenShape,
+}
+
+/// Shapes of the tensors that tokens came from.
+#[derive(Clone, Copy)]
+struct TokenShape {
+    vision: [usize; 5],
+    num_classes: usize,
+    tokens: usize,
+}
+
+impl FusionInput {
+    /// Joins the tokens of all classes of a sample, and the voxels of its feature map.
+    fn into_tokens(self) -> FusionTokens {
+        let Self { vision, text, text_mask, num_classes } = self;
+        let shape @ [batch, x, y, z, channels] = vision.dims();
+        let [rows, tokens, hidden] = text.dims();
+        let joined = num_classes * tokens;
+        let texts = text_mask.dims()[0] / num_classes;
+        // One text for all samples is copied for each; an updated text is there for each already.
+        let text = if rows == batch * num_classes { text } else { text.repeat_dim(0, batch) };
+        FusionTokens {
+            text: text.reshape([batch, joined, hidden]),
+            vision: vision.reshape([batch, x * y * z, channels]),
+            text_mask: text_mask.reshape([texts, 1, joined]),
+            shape: TokenShape { vision: shape, num_classes, tokens },
+        }
+    }
+}
+
+impl TokenShape {
+    /// `[batch, classes · tokens, hidden]` → `[batch · classes, tokens, hidden]`, and `[batch, voxels, channels]` →
+    /// `[batch, x, y, z, channels]`.
+    fn output(self, text: Option<Tensor<3>>, vision: Tensor<3>) -> FusionOutput {
+        let text = text.map(|text| {
+            let [batch, _, hidden] = text.dims();
+            text.reshape([batch * self.num_classes, self.tokens, hidden])
+        });
+        FusionOutput { text, vision: vision.reshape(self.vision) }
+    }
 }
 
 /// The fusion block of one stage.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one block per stage")]
 pub enum BiFusion {
-    /// In the form of the release.
+    /// The block of the published code.
     TwoWay(TwoWay),
-    /// In the form of the figure.
+    /// The block of the figure.
     PreNorm(PreNorm),
 }
 
-/// Whether a later stage reads the text.
+/// Whether the updated text leaves the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextOutput {
-    /// The next text stage goes on with it.
+    /// A later stage or a loss reads it.
     Required,
-    /// The last stage: only the vision side leaves the block.
+    /// Only the feature map leaves the block.
     Unused,
 }
 
 impl BiFusion {
-    /// First weights for a stage of `channels`.
+    /// Randomly initialized, for a feature map of `channels` and text tokens of `hidden` channels.
     pub fn new(
         init: &mut Initializer,
         config: &FusionConfig,
@@ -165,16 +216,32 @@ impl BiFusion {
         }
     }
 
-    /// Both sides after the exchange.
+    /// Updated feature map and text.
     pub fn forward(&self, input: FusionInput) -> FusionOutput {
         match self {
             Self::TwoWay(block) => block.forward(input),
             Self::PreNorm(block) => block.forward(input),
         }
     }
+
+    /// Cost of one sample with so many tokens of all classes together and so many voxels.
+    pub fn cost(&self, text: usize, vision: usize) -> Cost {
+        match self {
+            Self::TwoWay(block) => block.cost(text, vision),
+            Self::PreNorm(block) => block.cost(text, vision),
+        }
+    }
 }
 
-/// From one width to another, or as it is where they do not differ.
+/// Values that the sublayers of a block hold for the backward pass, without projections and MLPs. Counted for the
+/// two-way block, which holds more.
+fn held_values(hidden: usize, channels: usize, text: usize, vision: usize) -> Cost {
+    let of_text = 2 * 16 * channels + 2 * hidden + 6 * channels;
+    let of_vision = 2 * 6 * channels;
+    Cost::activations(text * of_text + vision * of_vision)
+}
+
+/// Projects to another number of channels, if it differs.
 fn project(linear: Option<&Linear>, tokens: Tensor<3>) -> Tensor<3> {
     match linear {
         Some(linear) => linear.forward(tokens),
@@ -185,9 +252,9 @@ fn project(linear: Option<&Linear>, tokens: Tensor<3>) -> Tensor<3> {
 /// Linear, ReLU, linear.
 #[derive(Module, Debug)]
 pub struct FusionMlp {
-    /// Widens.
+    /// To the hidden size.
     pub up: Linear,
-    /// Narrows again.
+    /// From the hidden size.
     pub down: Linear,
 }
 
@@ -199,9 +266,16 @@ impl FusionMlp {
     fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
         checkpoint(self, [tokens], |mlp, [tokens]| mlp.down.forward(relu(mlp.up.forward(tokens))))
     }
+
+    /// Cost for so many rows; the hidden values before and after ReLU are held.
+    fn cost(&self, rows: usize) -> Cost {
+        let [_, hidden] = self.up.weight.dims();
+        let layers = self.up.cost(rows) + self.down.cost(rows);
+        (layers + Cost::activations(2 * rows * hidden)).checkpointed(0)
+    }
 }
 
-/// Multi-head attention of a given inner width.
+/// Multi-head attention of a given inner size.
 #[derive(Module, Debug)]
 pub struct FusionAttention {
     /// Query projection.
@@ -215,6 +289,13 @@ pub struct FusionAttention {
     heads: usize,
 }
 
+/// Tokens that an attention projects to queries, keys and values.
+struct Qkv {
+    query: Tensor<3>,
+    key: Tensor<3>,
+    value: Tensor<3>,
+}
+
 impl FusionAttention {
     fn new(init: &mut Initializer, heads: usize, channels: usize, inner: usize) -> Self {
         Self {
@@ -226,23 +307,26 @@ impl FusionAttention {
         }
     }
 
-    fn forward(
-        &self,
-        query: Tensor<3>,
-        key: Tensor<3>,
-        value: Tensor<3>,
-        mask: Option<Tensor<3>>,
-    ) -> Tensor<3> {
+    /// The mask is of the keys.
+    fn forward(&self, input: Qkv, mask: Option<Tensor<3>>) -> Tensor<3> {
         let split = |linear: &Linear, tokens: Tensor<3>| {
             let [batch, count, _] = tokens.dims();
             let projected = linear.forward(tokens);
             let [.., inner] = projected.dims();
             projected.reshape([batch, count, self.heads, inner / self.heads])
         };
-        let (query, key) = (split(&self.query, query), split(&self.key, key));
-        let value = split(&self.value, value);
+        let (query, key) = (split(&self.query, input.query), split(&self.key, input.key));
+        let value = split(&self.value, input.value);
         let [batch, count, heads, width] = query.dims();
         let attended = attention(AttentionInput { query, key, value, bias: None, mask });
         self.output.forward(attended.reshape([batch, count, heads * width]))
+    }
+
+    /// Cost for so many queries and keys.
+    fn cost(&self, queries: usize, keys: usize) -> Cost {
+        let [_, inner] = self.query.weight.dims();
+        let of_queries = self.query.cost(queries) + self.output.cost(queries);
+        let of_keys = self.key.cost(keys) + self.value.cost(keys);
+        of_queries + of_keys + Cost::new(0, 2 * queries * keys * inner, 0)
     }
 }

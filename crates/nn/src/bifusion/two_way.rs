@@ -1,45 +1,44 @@
-//! The fusion block of the release: a two-way transformer of two layers (paper.md 5.2).
+//! The fusion block of the published code: a two-way transformer of two layers, as in SAM (paper.md 5.2).
 //!
-//! Text tokens are the queries `q`, vision tokens the keys `k`, and the projected text as it entered, `p`,
-//! serves as position code of the queries. Where one side alone hears of the other ([`super::FusionDirection`]), the
-//! layers that would inform the other are not there.
+//! Text tokens are the queries `q`, vision tokens the keys `k`; the projected text at the input, `p`, is the position
+//! code of the queries. In a one-way direction ([`super::FusionDirection`]) the layers of the other one are absent.
 
 use burn::{module::Module, tensor::Tensor};
 
 use super::{
-    FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, TextOutput, TextResidual, project,
+    FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, FusionTokens, Qkv, TextOutput,
+    TextResidual, held_values, project,
 };
 use crate::{
+    Cost,
     init::Initializer,
-    layers::{EPSILON, LayerNorm, Linear},
+    layers::{EPSILON, LayerNorm, Linear, NORM_EPS},
 };
 
 /// Layers of the two-way transformer.
 const LAYERS: usize = 2;
-/// Length below which a token is not scaled up, as PyTorch's `normalize`.
-const NORM_EPS: f32 = 1e-12;
 
-/// Both ways, twice, and a last look of the text at the image.
+/// Two layers in both directions, and a last attention of the text to the image.
 #[derive(Module, Debug)]
 pub struct TwoWay {
-    /// From the text's width to the vision's, where they differ.
+    /// From the text's channels to the image's, where they differ.
     pub project: Option<Linear>,
-    /// Both ways, twice.
+    /// The layers.
     pub layers: Vec<TwoWayLayer>,
-    /// The way of the text out of the block.
+    /// From the last layer to the updated text.
     pub text_output: Option<TextProjection>,
     #[module(skip)]
     text_residual: TextResidual,
 }
 
-/// Last attention of the text to the image, and back to the text's width.
+/// Last attention of the text to the image, and projection to the text's channels.
 #[derive(Module, Debug)]
 pub struct TextProjection {
-    /// Text asks, image answers.
+    /// Cross-attention, queries: text, keys and values: image.
     pub attention: FusionAttention,
     /// After it.
     pub norm: LayerNorm,
-    /// From the vision's width to the text's, where they differ.
+    /// From the image's channels to the text's, where they differ.
     pub project: Option<Linear>,
 }
 
@@ -65,20 +64,31 @@ impl TwoWay {
     }
 
     pub(super) fn forward(&self, input: FusionInput) -> FusionOutput {
-        let FusionInput { text, vision, text_mask } = input;
-        let entering = match self.text_residual {
+        let FusionTokens { text, vision, text_mask, shape } = input.into_tokens();
+        let projected = match self.text_residual {
             TextResidual::On => text.clone(),
             TextResidual::Off => to_unit_length(text.clone()),
         };
-        let position = project(self.project.as_ref(), entering);
-        let mut both = (position.clone(), vision);
+        let position = project(self.project.as_ref(), projected);
+        let mut tokens = TwoWayTokens { queries: position.clone(), keys: vision };
+        let context = TextContext { position, mask: text_mask };
         for (index, layer) in self.layers.iter().enumerate() {
             let first = (index == 0).then_some(self.text_residual);
-            both = layer.forward(both, &position, &text_mask, first);
+            tokens = layer.forward(tokens, &context, first);
         }
-        let (made, vision) = both;
-        let made = self.text_output.as_ref().map(|output| output.forward(made, position, vision.clone()));
-        FusionOutput { text: made.map(|made| self.text_residual.join(text, made)), vision }
+        let TwoWayTokens { queries, keys: vision } = tokens;
+        let update =
+            self.text_output.as_ref().map(|output| output.forward(queries, context.position, vision.clone()));
+        shape.output(update.map(|update| self.text_residual.apply(text, update)), vision)
+    }
+
+    pub(super) fn cost(&self, text: usize, vision: usize) -> Cost {
+        let channels = self.layers[0].self_attention.query.weight.dims()[0];
+        let hidden = self.project.as_ref().map_or(channels, |linear| linear.weight.dims()[0]);
+        let projection = self.project.as_ref().map(|linear| linear.cost(text)).unwrap_or_default();
+        let layers: Cost = self.layers.iter().map(|layer| layer.cost(text, vision)).sum();
+        let output = self.text_output.as_ref().map(|output| output.cost(text, vision)).unwrap_or_default();
+        projection + layers + output + held_values(hidden, channels, text, vision)
     }
 }
 
@@ -89,70 +99,129 @@ fn to_unit_length(tokens: Tensor<3>) -> Tensor<3> {
 
 impl TextProjection {
     fn forward(&self, text: Tensor<3>, position: Tensor<3>, vision: Tensor<3>) -> Tensor<3> {
-        let asked = self.attention.forward(text.clone() + position, vision.clone(), vision, None);
-        project(self.project.as_ref(), self.norm.forward(text + asked))
+        let qkv = Qkv { query: text.clone() + position, key: vision.clone(), value: vision };
+        let attended = self.attention.forward(qkv, None);
+        project(self.project.as_ref(), self.norm.forward(text + attended))
+    }
+
+    fn cost(&self, text: usize, vision: usize) -> Cost {
+        let projection = self.project.as_ref().map(|linear| linear.cost(text)).unwrap_or_default();
+        self.attention.cost(text, vision) + self.norm.cost() + projection
     }
 }
 
-/// Text to itself, text to image, image to text, each followed by a perceptron and a norm.
+/// Text and image between two layers.
+struct TwoWayTokens {
+    /// Text, `[batch, text tokens, channels]`.
+    queries: Tensor<3>,
+    /// Image, `[batch, voxels, channels]`.
+    keys: Tensor<3>,
+}
+
+/// What all layers read of the text at the input.
+struct TextContext {
+    /// `[batch, text tokens, channels]`
+    position: Tensor<3>,
+    /// `[texts, 1, text tokens]`
+    mask: Tensor<3>,
+}
+
+/// Self-attention of the text and its MLP, cross-attention in both directions, MLP of the image; a norm after each.
 #[derive(Module, Debug)]
 pub struct TwoWayLayer {
-    /// Text to itself.
+    /// Self-attention of the text.
     pub self_attention: FusionAttention,
-    /// Text asks, image answers.
+    /// Cross-attention, queries: text, keys and values: image.
     pub text_to_vision: Option<FusionAttention>,
-    /// Image asks, text answers.
+    /// Cross-attention, queries: image, keys and values: text.
     pub vision_to_text: Option<FusionAttention>,
     /// Of the text.
     pub text_mlp: FusionMlp,
     /// Of the image.
     pub vision_mlp: Option<FusionMlp>,
-    /// In the order of their use.
-    pub norms: Vec<LayerNorm>,
+    /// After `self_attention`.
+    pub self_attention_norm: LayerNorm,
+    /// After `text_to_vision`.
+    pub text_to_vision_norm: Option<LayerNorm>,
+    /// After `text_mlp`.
+    pub text_mlp_norm: LayerNorm,
+    /// After `vision_to_text`.
+    pub vision_to_text_norm: Option<LayerNorm>,
+    /// After `vision_mlp`.
+    pub vision_mlp_norm: Option<LayerNorm>,
 }
 
 impl TwoWayLayer {
     fn new(init: &mut Initializer, config: &FusionConfig, channels: usize) -> Self {
         let FusionConfig { heads, mlp_size, direction, .. } = *config;
-        let (asks, answers) = (direction.updates_text(), direction.updates_vision());
-        let norms = 2 + usize::from(asks) + 2 * usize::from(answers);
+        let (updates_text, updates_vision) = (direction.updates_text(), direction.updates_vision());
+        let self_attention = FusionAttention::new(init, heads, channels, channels);
+        let mut cross_attention =
+            |is_there: bool| is_there.then(|| FusionAttention::new(init, heads, channels, channels / 2));
+        let (text_to_vision, vision_to_text) =
+            (cross_attention(updates_text), cross_attention(updates_vision));
+        let text_mlp = FusionMlp::new(init, channels, mlp_size);
+        let vision_mlp = updates_vision.then(|| FusionMlp::new(init, channels, mlp_size));
+        let norm = || LayerNorm::new(init, channels, EPSILON);
         Self {
-            self_attention: FusionAttention::new(init, heads, channels, channels),
-            text_to_vision: asks.then(|| FusionAttention::new(init, heads, channels, channels / 2)),
-            vision_to_text: answers.then(|| FusionAttention::new(init, heads, channels, channels / 2)),
-            text_mlp: FusionMlp::new(init, channels, mlp_size),
-            vision_mlp: answers.then(|| FusionMlp::new(init, channels, mlp_size)),
-            norms: (0..norms).map(|_| LayerNorm::new(init, channels, EPSILON)).collect(),
+            self_attention,
+            text_to_vision,
+            vision_to_text,
+            text_mlp,
+            vision_mlp,
+            self_attention_norm: norm(),
+            text_to_vision_norm: updates_text.then(norm),
+            text_mlp_norm: norm(),
+            vision_to_text_norm: updates_vision.then(norm),
+            vision_mlp_norm: updates_vision.then(norm),
         }
     }
 
     /// The self-attention of the `first` layer has no position code, and as published no residual either.
     fn forward(
         &self,
-        (q, k): (Tensor<3>, Tensor<3>),
-        p: &Tensor<3>,
-        mask: &Tensor<3>,
+        tokens: TwoWayTokens,
+        context: &TextContext,
         first: Option<TextResidual>,
-    ) -> (Tensor<3>, Tensor<3>) {
-        let mask = || Some(mask.clone());
-        let q = if let Some(tokens) = first {
-            tokens.join(q.clone(), self.self_attention.forward(q.clone(), q.clone(), q, mask()))
+    ) -> TwoWayTokens {
+        let TwoWayTokens { queries: q, keys: k } = tokens;
+        let TextContext { position: p, mask } = context;
+        let q = if let Some(residual) = first {
+            let qkv = Qkv { query: q.clone(), key: q.clone(), value: q.clone() };
+            residual.apply(q, self.self_attention.forward(qkv, Some(mask.clone())))
         } else {
-            let asking = q.clone() + p.clone();
-            q.clone() + self.self_attention.forward(asking.clone(), asking, q, mask())
+            let coded = q.clone() + p.clone();
+            let qkv = Qkv { query: coded.clone(), key: coded, value: q.clone() };
+            q + self.self_attention.forward(qkv, Some(mask.clone()))
         };
-        let mut norms = self.norms.iter();
-        let mut norm = |tokens| norms.next().expect("one norm per sum").forward(tokens);
-        let mut q = norm(q);
-        if let Some(ask) = &self.text_to_vision {
-            let asked = ask.forward(q.clone() + p.clone(), k.clone(), k.clone(), None);
-            q = norm(q + asked);
+        let mut q = self.self_attention_norm.forward(q);
+        if let (Some(attention), Some(norm)) = (&self.text_to_vision, &self.text_to_vision_norm) {
+            let qkv = Qkv { query: q.clone() + p.clone(), key: k.clone(), value: k.clone() };
+            q = norm.forward(q + attention.forward(qkv, None));
         }
-        let q = norm(q.clone() + self.text_mlp.forward(q));
-        let (Some(ask), Some(mlp)) = (&self.vision_to_text, &self.vision_mlp) else { return (q, k) };
-        let asked = ask.forward(k.clone(), q.clone() + p.clone(), q.clone(), mask());
-        let k = norm(k + asked);
-        let k = norm(k.clone() + mlp.forward(k));
-        (q, k)
+        let q = self.text_mlp_norm.forward(q.clone() + self.text_mlp.forward(q));
+        let mut k = k;
+        if let (Some(attention), Some(norm)) = (&self.vision_to_text, &self.vision_to_text_norm) {
+            let qkv = Qkv { query: k.clone(), key: q.clone() + p.clone(), value: q.clone() };
+            k = norm.forward(k + attention.forward(qkv, Some(mask.clone())));
+        }
+        if let (Some(mlp), Some(norm)) = (&self.vision_mlp, &self.vision_mlp_norm) {
+            k = norm.forward(k.clone() + mlp.forward(k));
+        }
+        TwoWayTokens { queries: q, keys: k }
+    }
+
+    fn cost(&self, text: usize, vision: usize) -> Cost {
+        let attention = |attention: &Option<FusionAttention>| {
+            attention.as_ref().map(|attention| attention.cost(text, vision)).unwrap_or_default()
+        };
+        let mut cost = self.self_attention.cost(text, text) + self.text_mlp.cost(text);
+        cost += attention(&self.text_to_vision);
+        // Queries and keys cost the same: either direction projects and multiplies the same tokens.
+        cost += attention(&self.vision_to_text);
+        cost += self.vision_mlp.as_ref().map(|mlp| mlp.cost(vision)).unwrap_or_default();
+        let optional = [&self.text_to_vision_norm, &self.vision_to_text_norm, &self.vision_mlp_norm];
+        let norms = optional.into_iter().flatten().chain([&self.self_attention_norm, &self.text_mlp_norm]);
+        cost + norms.map(LayerNorm::cost).sum()
     }
 }

@@ -1,6 +1,6 @@
-//! A published BERT in a Hugging Face folder: its sizes, and our names for its tensors.
+//! A BERT in a Hugging Face folder: its configuration, and the names of its tensors.
 //!
-//! | theirs, after an optional `bert.` | ours |
+//! | Hugging Face, after an optional `bert.` | ours |
 //! |---|---|
 //! | `embeddings.word_embeddings.weight` | `embeddings.words` |
 //! | `embeddings.position_embeddings.weight` | `embeddings.positions` |
@@ -13,7 +13,7 @@
 //! | `encoder.layer.N.output.dense` | `stages.S.L.mlp.down` |
 //! | `encoder.layer.N.output.LayerNorm` | `stages.S.L.output_norm` |
 //!
-//! Norms may be called `weight`, `bias` or `gamma`, `beta`.
+//! Scale and shift of a norm may be called `weight`, `bias` or `gamma`, `beta`.
 
 use std::{
     fs,
@@ -22,18 +22,22 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{ImportReport, KeyMapping, LayoutConversion, import, read};
-use crate::{Error, Result};
+use super::{Architecture, Checkpoint, ImportReport, KeyMapping, LayoutConversion, import};
 use crate::{
-    TextConfig,
+    Error, Result, TextConfig,
     text_encoder::TextEncoder,
-    vision_encoder::STAGES,
     weights::{StateDict, load_state_dict, state_dict},
 };
 
-/// What we read of a `config.json`.
+/// How a BERT is recognized in a checkpoint.
+const BERT: Architecture =
+    Architecture { name: "BERT", anchor: "embeddings.word_embeddings.weight", submodules: &["bert."] };
+/// Stages into which the paper divides the layers.
+const STAGES: usize = 4;
+
+/// The keys that are read of a `config.json`.
 #[derive(Deserialize)]
-struct PublishedConfig {
+struct HuggingFaceConfig {
     vocab_size: usize,
     hidden_size: usize,
     num_hidden_layers: usize,
@@ -59,8 +63,8 @@ fn default_epsilon() -> f32 {
     1e-12
 }
 
-/// The sizes of the BERT in a folder. Its layers are divided among the stages as the paper divides 12:
-/// a sixth for each of the last three, the rest for the first.
+/// The configuration of the BERT in a folder. Its layers are divided into four stages as the paper divides 12: a
+/// sixth for each of the last three, the rest for the first.
 ///
 /// # Errors
 ///
@@ -68,23 +72,22 @@ fn default_epsilon() -> f32 {
 pub fn read_config(folder: &Path) -> Result<TextConfig> {
     let path = folder.join("config.json");
     let text = fs::read_to_string(&path).map_err(|source| Error::io(&path, source))?;
-    let published: PublishedConfig = serde_json::from_str(&text)
-        .map_err(|error| Error::content(&path, "the configuration of a BERT", error.to_string()))?;
-    let layers = published.num_hidden_layers;
+    let config: HuggingFaceConfig = serde_json::from_str(&text)
+        .map_err(|error| Error::InvalidBertConfig { path: path.clone(), reason: error.to_string() })?;
+    let layers = config.num_hidden_layers;
     if layers < STAGES {
-        let expected = format!("num_hidden_layers of at least {STAGES}");
-        return Err(Error::content(&path, expected, layers.to_string()));
+        return Err(Error::TooFewLayers { path, found: layers, required: STAGES });
     }
     let later = (layers / 6).max(1);
     Ok(TextConfig {
-        vocab_size: published.vocab_size,
-        hidden_size: published.hidden_size,
-        num_attention_heads: published.num_attention_heads,
-        intermediate_size: published.intermediate_size,
-        max_position_embeddings: published.max_position_embeddings,
-        stage_layers: [layers - 3 * later, later, later, later],
-        hidden_dropout_prob: published.hidden_dropout_prob,
-        layer_norm_eps: published.layer_norm_eps,
+        vocab_size: config.vocab_size,
+        hidden_size: config.hidden_size,
+        num_attention_heads: config.num_attention_heads,
+        intermediate_size: config.intermediate_size,
+        max_position_embeddings: config.max_position_embeddings,
+        stage_layers: vec![layers - 3 * later, later, later, later],
+        hidden_dropout_prob: config.hidden_dropout_prob,
+        layer_norm_eps: config.layer_norm_eps,
     })
 }
 
@@ -97,8 +100,10 @@ pub fn read_config(folder: &Path) -> Result<TextConfig> {
 pub fn load(encoder: TextEncoder, folder: &Path) -> Result<(TextEncoder, ImportReport)> {
     let path = weight_file(folder)?;
     let layers: Vec<usize> = encoder.stages.iter().map(Vec::len).collect();
-    let published = strip_key_prefixes(read(&path)?);
-    let (internal, report) = import(&key_map(&layers), published, &state_dict(&encoder), &path)?;
+    let checkpoint = Checkpoint::read(&path, &BERT)?;
+    let external = rename_keys(checkpoint.state_dict);
+    let (internal, mut report) = import(&key_map(&layers), external, &state_dict(&encoder), &path)?;
+    report.unused.extend(checkpoint.outside);
     Ok((load_state_dict(encoder, internal, &path)?, report))
 }
 
@@ -108,29 +113,26 @@ fn weight_file(folder: &Path) -> Result<PathBuf> {
         return Ok(path);
     }
     let entries = fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
-    let mut found: Vec<PathBuf> = entries
+    let mut candidates: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
         .collect();
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        count => {
-            let found = format!("{count} files named .safetensors");
-            Err(Error::content(folder, "model.safetensors or pytorch_model.bin", found))
-        }
+    match candidates.len() {
+        1 => Ok(candidates.remove(0)),
+        candidates => Err(Error::NoWeights { path: folder.to_owned(), candidates }),
     }
 }
 
-/// Published names without the `bert.` of a language model, and norms under their present names.
-fn strip_key_prefixes(published: StateDict) -> StateDict {
+/// Names without the `bert.` of a language model, and norms under their present names.
+fn rename_keys(state_dict: StateDict) -> StateDict {
     let plain = |name: String| {
         let name = name.strip_prefix("bert.").unwrap_or(&name);
         name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
     };
-    published.into_iter().map(|(name, tensor)| (plain(name), tensor)).collect()
+    state_dict.into_iter().map(|(name, tensor)| (plain(name), tensor)).collect()
 }
 
-/// Every tensor of a text encoder with so many layers per stage under both names.
+/// Every parameter of a text encoder with so many layers per stage under both names.
 pub fn key_map(layers: &[usize]) -> Vec<KeyMapping> {
     let mut names: Vec<KeyMapping> = [("word", "words"), ("position", "positions"), ("token_type", "types")]
         .into_iter()
@@ -207,7 +209,7 @@ mod tests {
             "embeddings.word_embeddings.weight",
         ];
         let tensor = HostTensor { shape: vec![1], values: vec![0.0] };
-        let plain = strip_key_prefixes(published.map(|name| (name.to_owned(), tensor.clone())).into());
+        let plain = rename_keys(published.map(|name| (name.to_owned(), tensor.clone())).into());
         let known: BTreeSet<String> = key_map(&[1]).into_iter().map(|name| name.external).collect();
         assert_eq!(plain.len(), published.len());
         assert!(plain.keys().all(|name| known.contains(name)), "{:?}", plain.keys());

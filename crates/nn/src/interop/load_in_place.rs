@@ -1,7 +1,9 @@
-//! Published tensors straight into a module, one after the other, so that no second copy of all of them is ever
-//! in memory.
+//! Loads an external state dict into a module tensor by tensor, without a second copy of all of them in memory.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use burn::{
     module::{Module, ModuleMapper, Param},
@@ -11,81 +13,89 @@ use safetensors::SafeTensors;
 
 use super::{KeyMapping, LayoutConversion, bert, monai};
 use crate::{
-    BiPvlSegConfig,
-    weights::{HostTensor, ParamPath, float32},
+    BackboneConfig, BiPvlSegConfig, Error, Result,
+    weights::{HostTensor, ParamPath, float32, invalid},
 };
-use crate::{Error, Result};
 
-/// Every tensor of a whole network that MONAI or Hugging Face have a name for.
+/// Every parameter of a whole network that has a name in MONAI or Hugging Face.
 pub fn full_key_map(config: &BiPvlSegConfig) -> Vec<KeyMapping> {
     let text = bert::key_map(&config.text.stage_layers).into_iter();
-    let text = text.map(|name| KeyMapping { internal: format!("text_encoder.{}", name.internal), ..name });
-    monai::key_map(&config.vision).into_iter().chain(text).collect()
+    let text = text.map(|key| KeyMapping { internal: format!("text_encoder.{}", key.internal), ..key });
+    let vision = match &config.vision {
+        BackboneConfig::SwinUnetr(config) => monai::key_map(config),
+    };
+    vision.into_iter().chain(text).collect()
 }
 
-/// Replaces every tensor of a module by one of a safetensors file.
+/// Replaces every parameter of a module by a tensor of a safetensors file.
 ///
-/// A tensor that `names` lacks has our name in the file too, but PyTorch's habits: linear weights are
-/// `[outputs, inputs]`, scale and shift of a norm are `weight` and `bias`.
+/// A parameter that `key_map` lacks has our name in the file, in PyTorch's conventions: linear weights are
+/// `[out_features, in_features]`, scale and shift of a norm are `weight` and `bias`.
 ///
 /// # Errors
 ///
-/// When `bytes` are no safetensors file, or a tensor is missing, superfluous or of another shape; `file` is
+/// When `bytes` are not in safetensors format, or a tensor is missing, unexpected or of the wrong shape; `file` is
 /// named.
-pub fn load_in_place<M: Module>(module: M, names: &[KeyMapping], bytes: &[u8], file: &Path) -> Result<M> {
-    let tensors = SafeTensors::deserialize(bytes)
-        .map_err(|error| Error::content(file, "a safetensors file", error.to_string()))?;
-    let names = names.iter().map(|name| (name.internal.as_str(), name)).collect();
-    let mut filler =
-        Filler { path: ParamPath::default(), names, tensors: &tensors, filled: 0, refused: None };
-    let module = module.map(&mut filler);
-    if let Some((expected, found)) = filler.refused {
-        return Err(Error::content(file, expected, found));
+pub fn load_in_place<M: Module>(module: M, key_map: &[KeyMapping], bytes: &[u8], file: &Path) -> Result<M> {
+    let tensors = SafeTensors::deserialize(bytes).map_err(|error| invalid(file, &error))?;
+    let remaining = tensors.names().into_iter().map(str::to_owned).collect();
+    let key_map = key_map.iter().map(|key| (key.internal.as_str(), key)).collect();
+    let path = ParamPath::default();
+    let mut loader = Loader { path, key_map, tensors: &tensors, remaining, file, error: None };
+    let module = module.map(&mut loader);
+    if let Some(error) = loader.error {
+        return Err(error);
     }
-    if filler.filled < tensors.len() {
-        let expected = format!("the {} tensors of this architecture", filler.filled);
-        return Err(Error::content(file, expected, tensors.len().to_string()));
+    match loader.remaining.pop_first() {
+        Some(name) => Err(Error::UnexpectedTensor { path: file.to_owned(), name }),
+        None => Ok(module),
     }
-    Ok(module)
 }
 
-struct Filler<'a> {
+struct Loader<'a> {
     path: ParamPath,
-    names: BTreeMap<&'a str, &'a KeyMapping>,
+    key_map: BTreeMap<&'a str, &'a KeyMapping>,
     tensors: &'a SafeTensors<'a>,
-    filled: usize,
-    /// What was expected and what was found where the first tensor did not fit.
-    refused: Option<(String, String)>,
+    /// Tensors that no parameter has used yet.
+    remaining: BTreeSet<String>,
+    file: &'a Path,
+    /// The first tensor that did not fit.
+    error: Option<Error>,
 }
 
-impl Filler<'_> {
-    /// The tensor for one place of a shape.
-    fn find(&self, shape: &[usize]) -> std::result::Result<HostTensor, (String, String)> {
+impl Loader<'_> {
+    /// The tensor for the parameter at the current path.
+    fn load(&mut self, shape: &[usize]) -> Result<HostTensor> {
         let internal = self.path.name();
-        let name = self.names.get(internal.as_str()).map(|name| KeyMapping::clone(name));
-        let name = name.unwrap_or_else(|| unpublished(internal, shape.len()));
-        let expected = || format!("{} for a place of shape {shape:?}", name.external);
-        let view = self.tensors.tensor(&name.external).map_err(|_| (expected(), "none".to_owned()))?;
-        let values = float32(view.dtype(), view.data())
-            .ok_or_else(|| (expected(), "numbers that are not floating-point".to_owned()))?;
-        let weights = name.conversion.to_internal(HostTensor { shape: view.shape().to_vec(), values });
-        if weights.shape != shape {
-            return Err((expected(), format!("one that makes the shape {:?}", weights.shape)));
+        let key = self.key_map.get(internal.as_str()).map(|key| KeyMapping::clone(key));
+        let KeyMapping { external: name, conversion, .. } =
+            key.unwrap_or_else(|| pytorch_key(internal, shape.len()));
+        let path = self.file.to_owned();
+        let Ok(view) = self.tensors.tensor(&name) else {
+            return Err(Error::MissingTensor { path, name });
+        };
+        let Some(values) = float32(view.dtype(), view.data()) else {
+            return Err(Error::NotFloatingPoint { path, name });
+        };
+        let tensor = conversion.to_internal(HostTensor { shape: view.shape().to_vec(), values });
+        if tensor.shape != shape {
+            let found = view.shape().to_vec();
+            let zeros = HostTensor { values: vec![0.0; shape.iter().product()], shape: shape.to_vec() };
+            let expected = conversion.to_external(zeros).shape;
+            return Err(Error::ShapeMismatch { path, name, expected, found });
         }
-        Ok(weights)
+        self.remaining.remove(&name);
+        Ok(tensor)
     }
 }
 
-fn unpublished(internal: String, rank: usize) -> KeyMapping {
+fn pytorch_key(internal: String, rank: usize) -> KeyMapping {
     let external = internal.replace(".gamma", ".weight").replace(".beta", ".bias");
-    KeyMapping {
-        external,
-        internal,
-        conversion: if rank == 2 { LayoutConversion::Linear } else { LayoutConversion::AsIs },
-    }
+    let conversion = if rank == 2 { LayoutConversion::Linear } else { LayoutConversion::AsIs };
+    KeyMapping { external, internal, conversion }
 }
 
-impl ModuleMapper for Filler<'_> {
+impl ModuleMapper for Loader<'_> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
     }
@@ -95,19 +105,16 @@ impl ModuleMapper for Filler<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if self.refused.is_some() {
+        if self.error.is_some() {
             return param;
         }
-        match self.find(&param.dims()) {
-            Ok(weights) => {
-                self.filled += 1;
-                param.map(|old| {
-                    let data = TensorData::new(weights.values, weights.shape);
-                    Tensor::from_data(data, &old.device()).set_require_grad(old.is_require_grad())
-                })
-            }
-            Err(refusal) => {
-                self.refused = Some(refusal);
+        match self.load(&param.dims()) {
+            Ok(tensor) => param.map(|old| {
+                let data = TensorData::new(tensor.values, tensor.shape);
+                Tensor::from_data(data, &old.device()).set_require_grad(old.is_require_grad())
+            }),
+            Err(error) => {
+                self.error = Some(error);
                 param
             }
         }

@@ -1,57 +1,59 @@
-//! Weights that others published: their names and layouts against ours, in both directions.
+//! Weights of other programs: their names and layouts, in both directions.
 
 pub mod bert;
+mod checkpoint;
 mod load_in_place;
-mod pretrained;
 pub mod monai;
+mod pretrained;
 
+pub use checkpoint::{Architecture, Checkpoint};
 pub use load_in_place::{full_key_map, load_in_place};
 pub use pretrained::{PretrainedConfig, PretrainedWeights, to_monai};
 
 use std::path::Path;
 
-use pytorch_reader::PytorchReader;
+use crate::{
+    Error, Result,
+    weights::{HostTensor, StateDict},
+};
 
-use super::weights::{self, HostTensor, StateDict};
-use crate::{Error, Result};
-
-/// How a published tensor is laid out; ours is channels-last and linear layers are `[inputs, outputs]`.
+/// Conversion of an external tensor layout; ours is channels-last with linear layers `[in_features, out_features]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LayoutConversion {
-    /// The same.
+    /// The same layout.
     AsIs,
-    /// A linear layer, `[outputs, inputs]`.
+    /// A linear layer, `[out_features, in_features]`.
     Linear,
-    /// A 3³ convolution, `[outputs, inputs, 3, 3, 3]`.
+    /// A 3³ convolution, `[out_channels, in_channels, 3, 3, 3]`.
     Convolution,
-    /// A 1³ convolution, `[outputs, inputs, 1, 1, 1]`, ours is a linear layer.
+    /// A 1³ convolution, `[out_channels, in_channels, 1, 1, 1]`; ours is a linear layer.
     Pointwise,
-    /// The convolution of the patch embedding, `[outputs, inputs, 2, 2, 2]`, ours is a linear layer over the
+    /// The convolution of the patch embedding, `[out_channels, in_channels, 2, 2, 2]`; ours is a linear layer over the
     /// eight voxels of a cube and their channels.
     PatchEmbedding,
-    /// A transposed convolution, `[inputs, outputs, 2, 2, 2]`, ours is a linear layer to the eight voxels.
+    /// A transposed convolution, `[in_channels, out_channels, 2, 2, 2]`; ours is a linear layer to the eight voxels.
     Upsampling,
 }
 
 /// One tensor under both names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMapping {
-    /// In the published file.
+    /// Name in the external state dict.
     pub external: String,
-    /// In our modules.
+    /// Name in our modules.
     pub internal: String,
     /// How the layouts differ.
     pub conversion: LayoutConversion,
 }
 
-/// What became of every tensor of an import.
+/// What happened to every tensor of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportReport {
-    /// Published tensors that were taken, by their own names.
+    /// External tensors that were used, by their names.
     pub used: Vec<String>,
-    /// Tensors of ours that the file does not have, by the names they would have there.
+    /// Parameters that the file does not have, by the names they would have there.
     pub missing: Vec<String>,
-    /// Published tensors that have no place here.
+    /// External tensors that correspond to no parameter.
     pub unused: Vec<String>,
 }
 
@@ -62,131 +64,87 @@ impl KeyMapping {
 }
 
 impl LayoutConversion {
-    fn to_internal(self, published: HostTensor) -> HostTensor {
-        let shape = published.shape.clone();
+    fn to_internal(self, external: HostTensor) -> HostTensor {
+        let shape = external.shape.clone();
         match (self, shape.as_slice()) {
-            (Self::Linear, [_, _]) => published.permuted(&[1, 0]),
-            (Self::Convolution, [_, _, 3, 3, 3]) => published.permuted(&[2, 3, 4, 1, 0]),
+            (Self::Linear, [_, _]) => external.permute(&[1, 0]),
+            (Self::Convolution, [_, _, 3, 3, 3]) => external.permute(&[2, 3, 4, 1, 0]),
             (Self::Pointwise, [out_channels, in_channels, 1, 1, 1]) => {
-                published.reshaped(&[*out_channels, *in_channels]).permuted(&[1, 0])
+                external.reshape(&[*out_channels, *in_channels]).permute(&[1, 0])
             }
             (Self::PatchEmbedding, [out_channels, in_channels, 2, 2, 2]) => {
-                published.permuted(&[2, 3, 4, 1, 0]).reshaped(&[8 * in_channels, *out_channels])
+                external.permute(&[2, 3, 4, 1, 0]).reshape(&[8 * in_channels, *out_channels])
             }
             (Self::Upsampling, [in_channels, out_channels, 2, 2, 2]) => {
-                published.permuted(&[0, 2, 3, 4, 1]).reshaped(&[*in_channels, 8 * out_channels])
+                external.permute(&[0, 2, 3, 4, 1]).reshape(&[*in_channels, 8 * out_channels])
             }
-            _ => published,
+            _ => external,
         }
     }
 
     fn to_external(self, internal: HostTensor) -> HostTensor {
         let shape = internal.shape.clone();
         match (self, shape.as_slice()) {
-            (Self::Linear, _) => internal.permuted(&[1, 0]),
-            (Self::Convolution, _) => internal.permuted(&[4, 3, 0, 1, 2]),
+            (Self::Linear, _) => internal.permute(&[1, 0]),
+            (Self::Convolution, _) => internal.permute(&[4, 3, 0, 1, 2]),
             (Self::Pointwise, [in_channels, out_channels]) => {
-                internal.permuted(&[1, 0]).reshaped(&[*out_channels, *in_channels, 1, 1, 1])
+                internal.permute(&[1, 0]).reshape(&[*out_channels, *in_channels, 1, 1, 1])
             }
             (Self::PatchEmbedding, [voxels, out_channels]) => {
-                internal.reshaped(&[2, 2, 2, voxels / 8, *out_channels]).permuted(&[4, 3, 0, 1, 2])
+                internal.reshape(&[2, 2, 2, voxels / 8, *out_channels]).permute(&[4, 3, 0, 1, 2])
             }
             (Self::Upsampling, [in_channels, voxels]) => {
-                internal.reshaped(&[*in_channels, 2, 2, 2, voxels / 8]).permuted(&[0, 4, 1, 2, 3])
+                internal.reshape(&[*in_channels, 2, 2, 2, voxels / 8]).permute(&[0, 4, 1, 2, 3])
             }
             _ => internal,
         }
     }
 }
 
-/// Takes the published tensors that have a name of ours. Shapes are compared with those of `expected`.
+/// Renames and converts the external tensors that `key_map` lists. Shapes are compared with those of `expected`.
 ///
 /// # Errors
 ///
-/// When a tensor has another shape than ours; `file` and both shapes are named.
+/// When a tensor has another shape, or values that are not finite; `file` is named.
 pub fn import(
-    names: &[KeyMapping],
-    mut published: StateDict,
+    key_map: &[KeyMapping],
+    mut external: StateDict,
     expected: &StateDict,
     file: &Path,
 ) -> Result<(StateDict, ImportReport)> {
-    let mut taken = StateDict::new();
+    let mut internal = StateDict::new();
     let mut report = ImportReport::default();
-    for KeyMapping { external, internal, conversion } in names {
-        let Some(tensor) = published.remove(external) else {
-            report.missing.push(external.clone());
+    for KeyMapping { external: name, internal: parameter, conversion } in key_map {
+        let Some(tensor) = external.remove(name) else {
+            report.missing.push(name.clone());
             continue;
         };
+        let (path, name) = (file.to_owned(), name.clone());
         let found = tensor.shape.clone();
         let tensor = conversion.to_internal(tensor);
-        let wanted = expected.get(internal).map(|weights| weights.shape.clone()).unwrap_or_default();
-        if tensor.shape != wanted {
-            let like = HostTensor { values: vec![0.0; wanted.iter().product()], shape: wanted };
-            let wanted = conversion.to_external(like).shape;
-            return Err(Error::content(
-                file,
-                format!("{external} of shape {wanted:?}"),
-                format!("{found:?}"),
-            ));
+        let expected = expected.get(parameter).map(|tensor| tensor.shape.clone()).unwrap_or_default();
+        if tensor.shape != expected {
+            let zeros = HostTensor { values: vec![0.0; expected.iter().product()], shape: expected };
+            let expected = conversion.to_external(zeros).shape;
+            return Err(Error::ShapeMismatch { path, name, expected, found });
         }
-        taken.insert(internal.clone(), tensor);
-        report.used.push(external.clone());
+        if tensor.values.iter().any(|value| !value.is_finite()) {
+            return Err(Error::NonFinite { path, name });
+        }
+        internal.insert(parameter.clone(), tensor);
+        report.used.push(name);
     }
-    report.unused = published.into_keys().collect();
-    Ok((taken, report))
+    report.unused = external.into_keys().collect();
+    Ok((internal, report))
 }
 
-/// Gives our tensors their published names and layouts; those without one are left out.
-pub fn export(names: &[KeyMapping], mut internal: StateDict) -> StateDict {
-    let rename = |name: &KeyMapping| {
-        Some((name.external.clone(), name.conversion.to_external(internal.remove(&name.internal)?)))
+/// Renames and converts our tensors to an external state dict; those that `key_map` lacks are left out.
+pub fn export(key_map: &[KeyMapping], mut internal: StateDict) -> StateDict {
+    let rename = |key: &KeyMapping| {
+        let tensor = internal.remove(&key.internal)?;
+        Some((key.external.clone(), key.conversion.to_external(tensor)))
     };
-    names.iter().filter_map(rename).collect()
-}
-
-/// Reads the tensors of a safetensors file or of a PyTorch checkpoint (`.pt`, `.pth`, `.bin`), whose tensors
-/// may stand under `state_dict` or `model`. Pickled code is never run: the reader knows tensors only.
-///
-/// # Errors
-///
-/// When the file cannot be read or is of neither form.
-pub fn read(file: &Path) -> Result<StateDict> {
-    if file.extension().is_some_and(|extension| extension == "safetensors") {
-        return weights::read(file);
-    }
-    std::fs::File::open(file).map_err(|source| Error::io(file, source))?;
-    let invalid = |error: String| Error::content(file, "a PyTorch checkpoint or a safetensors file", error);
-    let nested = ["state_dict", "model"].into_iter().find_map(|key| {
-        PytorchReader::with_top_level_key(file, key).ok().filter(|reader| !reader.is_empty())
-    });
-    let reader = match nested {
-        Some(reader) => reader,
-        None => PytorchReader::new(file).map_err(|error| invalid(error.to_string()))?,
-    };
-    let mut tensors = StateDict::new();
-    for (name, tensor) in reader.into_tensors() {
-        let bytes = tensor.read().map_err(|source| Error::io(file, source))?;
-        let shape = tensor.shape().to_vec();
-        if let Some(values) = float32(tensor.dtype(), &bytes) {
-            tensors.insert(name, HostTensor { shape, values });
-        }
-    }
-    Ok(tensors)
-}
-
-/// Floating-point bytes as float32; `None` for other types, which are counters and indices.
-fn float32(dtype: pytorch_reader::DType, bytes: &[u8]) -> Option<Vec<f32>> {
-    use pytorch_reader::DType;
-    use safetensors::Dtype;
-    match dtype {
-        DType::F32 => weights::float32(Dtype::F32, bytes),
-        DType::F16 => weights::float32(Dtype::F16, bytes),
-        DType::BF16 => weights::float32(Dtype::BF16, bytes),
-        DType::F64 => {
-            Some(bytes.as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight) as f32).collect())
-        }
-        _ => None,
-    }
+    key_map.iter().filter_map(rename).collect()
 }
 
 #[cfg(test)]
@@ -198,8 +156,8 @@ mod tests {
     }
 
     #[test]
-    fn every_layout_comes_back_as_it_was() {
-        let published = [
+    fn every_layout_conversion_is_reversible() {
+        let external = [
             (LayoutConversion::AsIs, counting(&[5])),
             (LayoutConversion::Linear, counting(&[4, 3])),
             (LayoutConversion::Convolution, counting(&[4, 2, 3, 3, 3])),
@@ -207,7 +165,7 @@ mod tests {
             (LayoutConversion::PatchEmbedding, counting(&[6, 2, 2, 2, 2])),
             (LayoutConversion::Upsampling, counting(&[4, 3, 2, 2, 2])),
         ];
-        for (conversion, tensor) in published {
+        for (conversion, tensor) in external {
             assert_eq!(
                 conversion.to_external(conversion.to_internal(tensor.clone())),
                 tensor,
@@ -218,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_patch_embedding_reads_the_voxels_of_a_cube_with_their_channels_last() {
-        // One output, two channels: voxel (x, y, z) of channel c stands at c·8 + 4x + 2y + z.
+        // One output, two channels: voxel (x, y, z) of channel c is at c·8 + 4x + 2y + z.
         let internal = LayoutConversion::PatchEmbedding.to_internal(counting(&[1, 2, 2, 2, 2]));
         assert_eq!(internal.shape, [16, 1]);
         assert_eq!(internal.values[..4], [0.0, 8.0, 1.0, 9.0]);

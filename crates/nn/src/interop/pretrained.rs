@@ -1,55 +1,57 @@
-//! A published network as a file of ours: weights under our names, with the sizes they need.
+//! Imported weights: parameters under our names, with the configuration that they fit.
 
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 
-use super::{ImportReport, bert, export, import, monai, read};
-use crate::{Error, Result};
+use super::{ImportReport, bert, checkpoint::is_pytorch, export, import, monai};
 use crate::{
-    PatchMerging, TextConfig, VisionConfig,
-    decoder::Decoder,
+    BackboneConfig, Error, PatchMerging, Result, SwinUnetrConfig, TextConfig, VisionSeg,
     init::Initializer,
     text_encoder::TextEncoder,
-    vision_encoder::VisionEncoder,
     weights::{self, StateDict, state_dict},
 };
 
 /// Keys of the metadata of an imported file.
 const VISION: &str = "vision";
 const TEXT: &str = "text";
+/// The layer whose shape depends on the classes.
+const HEAD: &str = "segmentation.logits.";
 
-/// Weights to begin a training with.
+/// Weights to initialize a part of the network with.
 #[derive(Clone, Debug)]
 pub struct PretrainedWeights {
-    /// Where they came from.
+    /// The file or folder that was read.
     pub source: PathBuf,
     /// By our names, as in the whole network.
     pub weights: StateDict,
-    /// What they fit into.
+    /// The configuration that they fit.
     pub config: PretrainedConfig,
 }
 
-/// Sizes of an imported network.
+/// Configuration of a pretrained part of the network.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PretrainedConfig {
-    /// Vision encoder and decoder.
-    Vision(VisionConfig),
-    /// Text encoder; its tokenizer stands in the folder it came from.
+    /// Backbone and segmentation head.
+    Vision(BackboneConfig),
+    /// Text encoder; its tokenizer is in the folder that it was read from.
     Text(TextConfig),
 }
 
 impl PretrainedWeights {
-    /// Reads a Swin UNETR of MONAI, whole or pre-trained without labels, trained with this form of merging.
+    /// Reads the checkpoint of a MONAI `SwinUNETR`, or of its encoder pre-trained without labels.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is no Swin UNETR, or a tensor has another shape than its sizes ask for.
+    /// When the file cannot be read, is no Swin UNETR, or a tensor has the wrong shape or values that are not finite.
     pub fn from_monai(file: &Path, merging: PatchMerging) -> Result<(Self, ImportReport)> {
-        let published = monai::strip_key_prefixes(read(file)?);
-        let (config, out_channels) = monai::read_config(&published, merging, file)?;
-        let (weights, report) =
-            import(&monai::key_map(&config), published, &vision_shapes(&config, out_channels), file)?;
+        let checkpoint = monai::read(file)?;
+        let (swin, out_channels) = monai::infer_config(&checkpoint, merging)?;
+        let config = BackboneConfig::SwinUnetr(swin.clone());
+        let mut init = Initializer::zeros(&Device::flex());
+        let expected = state_dict(&VisionSeg::new(&mut init, &config, out_channels));
+        let (weights, mut report) = import(&monai::key_map(&swin), checkpoint.state_dict, &expected, file)?;
+        report.unused.extend(checkpoint.outside);
         Ok((Self { source: file.to_owned(), weights, config: PretrainedConfig::Vision(config) }, report))
     }
 
@@ -57,72 +59,59 @@ impl PretrainedWeights {
     ///
     /// # Errors
     ///
-    /// When a file cannot be read, a tensor of the encoder is missing, or a shape differs.
+    /// When a file cannot be read, a tensor of the encoder is missing, or has the wrong shape or values that are not
+    /// finite.
     pub fn from_bert(folder: &Path) -> Result<(Self, ImportReport)> {
         let config = bert::read_config(folder)?;
-        let encoder = TextEncoder::new(&mut Initializer::new(0, &Device::flex()), &config);
+        let encoder = TextEncoder::new(&mut Initializer::zeros(&Device::flex()), &config);
         let (encoder, report) = bert::load(encoder, folder)?;
-        let weights = prefixed("text_encoder", state_dict(&encoder)).collect();
+        let tensors = state_dict(&encoder).into_iter();
+        let weights = tensors.map(|(name, tensor)| (format!("text_encoder.{name}"), tensor)).collect();
         Ok((Self { source: folder.to_owned(), weights, config: PretrainedConfig::Text(config) }, report))
     }
 
-    /// Writes weights and sizes as one safetensors file.
+    /// Writes weights and configuration as one safetensors file.
     ///
     /// # Errors
     ///
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let (key, sizes) = match &self.config {
+        let (key, config) = match &self.config {
             PretrainedConfig::Vision(config) => (VISION, serde_json::to_string(config)),
             PretrainedConfig::Text(config) => (TEXT, serde_json::to_string(config)),
         };
-        weights::save(path, &self.weights, &[(key, sizes.expect("sizes have a JSON conversion"))])
+        weights::save(path, &self.weights, &[(key, config.expect("a configuration has a JSON form"))])
     }
 
-    /// Reads what [`Self::save`] wrote.
+    /// Reads a file that [`Self::save`] wrote.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or has no sizes.
+    /// When the file cannot be read, or holds no configuration.
     pub fn load(path: &Path) -> Result<Self> {
-        let (weights, metadata) = weights::load(path)?;
-        let vision = metadata
-            .get(VISION)
-            .and_then(|json| serde_json::from_str(json).ok())
-            .map(PretrainedConfig::Vision);
-        let text = || {
-            metadata.get(TEXT).and_then(|json| serde_json::from_str(json).ok()).map(PretrainedConfig::Text)
+        let not_imported = || Error::NotImported { path: path.to_owned() };
+        let (weights, metadata) = match weights::load(path) {
+            Err(Error::InvalidSafetensors { .. }) if is_pytorch(path) => return Err(not_imported()),
+            loaded => loaded?,
         };
-        let sizes = vision.or_else(text).ok_or_else(|| {
-            Error::content(path, "weights written by `bipvl import`", "a file without their sizes")
-        })?;
-        Ok(Self { source: path.to_owned(), weights, config: sizes })
+        let vision = metadata.get(VISION).and_then(|json| serde_json::from_str(json).ok());
+        let text = || metadata.get(TEXT).and_then(|json| serde_json::from_str(json).ok());
+        let config = vision.map(PretrainedConfig::Vision).or_else(|| text().map(PretrainedConfig::Text));
+        Ok(Self { source: path.to_owned(), weights, config: config.ok_or_else(not_imported)? })
     }
 
-    /// Leaves out the layer that gives the logits when it is not for so many channels; says whether it did.
+    /// Drops the logit layer if it is not for so many channels; returns whether it did.
     pub fn drop_mismatched_head(&mut self, out_channels: usize) -> bool {
-        let bias = self.weights.get("decoder.logits.bias");
-        let differs = bias.is_some_and(|bias| bias.shape != [out_channels]);
-        if differs {
-            self.weights.retain(|name, _| !name.starts_with("decoder.logits."));
+        let bias = self.weights.get(&format!("{HEAD}bias"));
+        let is_mismatched = bias.is_some_and(|bias| bias.shape != [out_channels]);
+        if is_mismatched {
+            self.weights.retain(|name, _| !name.starts_with(HEAD));
         }
-        differs
+        is_mismatched
     }
 }
 
-/// The vision side of a network under MONAI's names and layouts.
-pub fn to_monai(config: &VisionConfig, internal: StateDict) -> StateDict {
+/// Backbone and segmentation head as the state dict of a MONAI `SwinUNETR`.
+pub fn to_monai(config: &SwinUnetrConfig, internal: StateDict) -> StateDict {
     export(&monai::key_map(config), internal)
-}
-
-/// The tensors that a Swin UNETR of these sizes has, by our names.
-fn vision_shapes(config: &VisionConfig, out_channels: usize) -> StateDict {
-    let mut init = Initializer::new(0, &Device::flex());
-    let encoder = state_dict(&VisionEncoder::new(&mut init, config));
-    let decoder = state_dict(&Decoder::new(&mut init, config, out_channels));
-    prefixed("vision_encoder", encoder).chain(prefixed("decoder", decoder)).collect()
-}
-
-fn prefixed(module: &str, weights: StateDict) -> impl Iterator<Item = (String, weights::HostTensor)> {
-    weights.into_iter().map(move |(name, tensor)| (format!("{module}.{name}"), tensor))
 }

@@ -6,7 +6,6 @@ use super::Config;
 use crate::{Error, Result};
 use crate::{TrainConfig, optimizer::AdamWConfig};
 use bipvl_infer::{TestTimeMirroring, lateral_pair};
-use bipvl_nn::{BiPvlSegConfig, BottleneckInput, PATCH_MULTIPLE, STAGES, bifusion::FusionDirection};
 
 impl Config {
     /// Whether the values fit together.
@@ -24,8 +23,9 @@ impl Config {
             return refuse("train.oversample_foreground from 0 to 1".into(), found);
         }
         let patch = self.preprocess.patch_size;
-        if patch.iter().any(|side| *side == 0 || !side.is_multiple_of(PATCH_MULTIPLE)) {
-            return refuse("preprocess.patch_size in multiples of 32".into(), format!("{patch:?}"));
+        let multiple = self.model.vision.patch_multiple();
+        if patch.iter().any(|side| *side == 0 || !side.is_multiple_of(multiple)) {
+            return refuse(format!("preprocess.patch_size in multiples of {multiple}"), format!("{patch:?}"));
         }
         if !(0.0..1.0).contains(&self.infer.overlap) {
             return refuse("infer.overlap of at least 0 and below 1".into(), self.infer.overlap.to_string());
@@ -33,21 +33,15 @@ impl Config {
         self.validate_mirroring(self.infer.tta_mirror_axes, path)?;
         self.validate_keep_largest_component(self.infer.keep_largest_component, path)?;
         self.check_sizes(path)?;
-        self.check_heads(path)?;
         self.check_learning(path)
     }
 
     /// Whether every size is at least 1 and the channels are those of the data.
     fn check_sizes(&self, path: &Path) -> Result<()> {
-        let BiPvlSegConfig { vision, text, fusion, projection_dim, .. } = &self.model;
+        self.model.validate().map_err(|invalid| {
+            Error::content(path, format!("model.{} of {}", invalid.key, invalid.requirement), invalid.found)
+        })?;
         let sizes = [
-            ("model.vision.feature_size", vision.feature_size),
-            ("model.vision.window_size", vision.window_size),
-            ("model.text.hidden_size", text.hidden_size),
-            ("model.text.intermediate_size", text.intermediate_size),
-            ("model.text.max_position_embeddings", text.max_position_embeddings),
-            ("model.fusion.mlp_size", fusion.mlp_size),
-            ("model.projection_dim", *projection_dim),
             ("train.max_steps", self.train.max_steps),
             ("train.batch_size", self.train.batch_size),
             ("train.gradient_accumulation_steps", self.train.gradient_accumulation_steps),
@@ -57,13 +51,10 @@ impl Config {
         if let Some((name, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
             return Err(Error::content(path, format!("{name} of at least 1"), "0"));
         }
-        if self.model.deep_supervision_levels > STAGES {
-            let expected = format!("model.deep_supervision_levels from 0 to {STAGES}");
-            return Err(Error::content(path, expected, self.model.deep_supervision_levels.to_string()));
-        }
-        if vision.channels != self.data.channels.len() {
-            let expected = format!("model.vision.channels of {}", self.data.channels.len());
-            return Err(Error::content(path, expected, vision.channels.to_string()));
+        let in_channels = self.model.vision.in_channels();
+        if in_channels != self.data.channels.len() {
+            let expected = format!("model.vision.in_channels of {}", self.data.channels.len());
+            return Err(Error::content(path, expected, in_channels.to_string()));
         }
         Ok(())
     }
@@ -96,30 +87,6 @@ impl Config {
         if is_kept && self.data.label_schema.is_overlapping() {
             let expected = "classes that exclude each other, to keep the largest component of each";
             return Err(Error::content(path, expected, "regions that overlap"));
-        }
-        Ok(())
-    }
-
-    /// Whether attention heads divide the channels they share.
-    fn check_heads(&self, path: &Path) -> Result<()> {
-        let BiPvlSegConfig { vision, text, fusion, .. } = &self.model;
-        let check = |name: &str, heads: usize, channels: usize| {
-            if heads > 0 && channels.is_multiple_of(heads) {
-                return Ok(());
-            }
-            Err(Error::content(path, format!("{name} that divide {channels}"), heads.to_string()))
-        };
-        for (stage, heads) in vision.heads.iter().enumerate() {
-            check(&format!("model.vision.heads in stage {}", stage + 1), *heads, vision.channels_at(stage))?;
-        }
-        check("model.text.num_attention_heads", text.num_attention_heads, text.hidden_size)?;
-        check("model.fusion.heads", fusion.heads, vision.feature_size)?;
-        if (fusion.direction, self.model.bottleneck)
-            == (FusionDirection::LateOnly, BottleneckInput::BeforeFusion)
-        {
-            let expected =
-                "model.bottleneck of \"after_fusion\" for a direction of \"late_only\", since it is there";
-            return Err(Error::content(path, expected, "\"before_fusion\""));
         }
         Ok(())
     }

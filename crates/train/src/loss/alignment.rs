@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
 use super::LossConfig;
-use bipvl_nn::{Output, init::DropoutRng};
+use bipvl_nn::{Output, init::DropoutRng, layers::NORM_EPS};
 
 /// Temperature of every softmax.
 const TEMPERATURE: f64 = 0.2;
@@ -15,8 +15,6 @@ const TEMPERATURE: f64 = 0.2;
 const NOISE: f64 = 0.01;
 /// Hard negatives of each row.
 const HARD_NEGATIVES: usize = 3;
-/// Length below which a vector is not scaled up.
-const SHORTEST: f64 = 1e-12;
 /// Takes an entry out of a softmax.
 const NEVER: f64 = -1e9;
 
@@ -170,8 +168,8 @@ fn add_noise<const D: usize>(embedding: Tensor<D>, noise: Option<&mut DropoutRng
 
 /// Scales the last axis to length 1.
 fn normalize<const D: usize>(embedding: Tensor<D>) -> Tensor<D> {
-    let length = (embedding.clone().square().sum_dim(D - 1) + SHORTEST * SHORTEST).sqrt();
-    embedding / length.clamp_min(SHORTEST)
+    let length = (embedding.clone().square().sum_dim(D - 1) + NORM_EPS * NORM_EPS).sqrt();
+    embedding / length.clamp_min(NORM_EPS)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
     loss::{AlignmentLoss, LossConfig},
     memory::{MemoryEstimator, MemoryPlan, TextSize},
 };
-use bipvl_nn::{TextConfig, interop::PretrainedWeights};
+use bipvl_nn::{TextConfig, TextShape, interop::PretrainedWeights};
 use bipvl_text::{Descriptions, Tokenizer};
 
 /// Bytes of a gigabyte.
@@ -64,12 +64,17 @@ fn text_size(
 ) -> TextSize {
     let tokenizer = tokenizer.clone().with_max_tokens(config.max_position_embeddings);
     let texts = std::iter::once(descriptions).chain(of_cases).map(|text| tokenizer.encode_classes(text));
-    let lengths = texts.map(|text| [text.full.ids.len(), text.concepts.ids.len()]);
-    let [tokens, sentences] =
-        lengths.fold([0; 2], |[one, two], [full, concepts]| [one.max(full), two.max(concepts)]);
-    TextSize {
-        tokens,
-        sentence_tokens: if loss.alignment == AlignmentLoss::None { 0 } else { sentences },
-        is_by_case: !of_cases.is_empty(),
-    }
+    let shapes = texts.map(|text| (text.full.ids.dim(), text.concepts.ids.dim()));
+    let empty = TextShape { num_classes: 0, tokens: 0, num_sentences: 0, sentence_tokens: 0 };
+    let longest = shapes.fold(empty, |longest, ((classes, tokens), (sentences, length))| {
+        let is_longer = sentences * length > longest.num_sentences * longest.sentence_tokens;
+        let has_alignment = loss.alignment != AlignmentLoss::None;
+        let (num_sentences, sentence_tokens) = match is_longer && has_alignment {
+            true => (sentences, length),
+            false => (longest.num_sentences, longest.sentence_tokens),
+        };
+        let tokens = longest.tokens.max(tokens);
+        TextShape { num_classes: classes, tokens, num_sentences, sentence_tokens }
+    });
+    TextSize { longest, is_by_case: !of_cases.is_empty() }
 }

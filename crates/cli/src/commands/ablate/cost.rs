@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Instant};
 
 use anyhow::{Context, Result};
 use bipvl::{
-    nn::{init::DropoutRng, swin_unetr::SwinUnetr, weights::state_dict},
+    nn::{BiPvlSeg, ForwardShape, TextShape, VisionSeg, init::DropoutRng},
     run::RunDir,
     train::loss::AlignmentLoss,
 };
@@ -13,10 +13,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{
-    commands::bench::{median, operations::window_gflop},
-    process_memory::peak_mib,
-};
+use crate::{commands::bench::median, process_memory::peak_mib};
 
 /// Timed forward passes of each kind, after one warm-up.
 const REPEATS: usize = 5;
@@ -47,13 +44,15 @@ impl Cost {
         let model = run.model(device)?;
         let text = run.text(device);
         let (config, patch) = (&run.config.model, run.config.preprocess.patch_size);
-        let [classes, length] = text.full.input_ids.dims();
+
+        let [num_classes, tokens] = text.full.input_ids.dims();
+        let shape = TextShape { num_classes, tokens, num_sentences: 0, sentence_tokens: 0 };
 
         let encoded = model.encode_text(&text, None);
-        let vision =
-            SwinUnetr { vision_encoder: model.vision_encoder.clone(), decoder: model.decoder.clone() };
+        let vision = VisionSeg { backbone: model.backbone.clone(), segmentation: model.segmentation.clone() };
         let [x, y, z] = patch;
-        let image: Tensor<5> = DropoutRng::new(0, 0).normal([1, config.vision.channels, x, y, z], device);
+        let image: Tensor<5> =
+            DropoutRng::new(0, 0).normal([1, config.vision.in_channels(), x, y, z], device);
         let (mut whole, mut alone) = (Vec::new(), Vec::new());
         for round in 0..=REPEATS {
             let times = [
@@ -70,8 +69,8 @@ impl Cost {
         let text_share = (1.0 - least(&alone) / least(&whole)).max(0.0);
         let exchange = config.fusion.direction;
         Ok(Self {
-            parameters: parameters(run, state_dict(&model).iter().map(|(name, w)| (name, w.values.len()))),
-            gflop_per_patch: window_gflop(config, patch, [classes, length]),
+            parameters: parameters(run, &model, patch, shape),
+            gflop_per_patch: model.patch_cost(patch, shape).gflops(),
             seconds_per_step: median(step_seconds(&run.path("log.jsonl"))?),
             seconds_per_patch: median(whole).unwrap_or_default(),
             // Without text-to-vision fusion both are the same layers and differ by chance.
@@ -103,16 +102,17 @@ impl Cost {
 }
 
 /// Counts the vision network and heads always, the text encoder only where its output is used.
-fn parameters<'a>(run: &RunDir, named: impl Iterator<Item = (&'a String, usize)>) -> usize {
+fn parameters(run: &RunDir, model: &BiPvlSeg, patch: [usize; 3], text: TextShape) -> usize {
     let exchange = run.config.model.fusion.direction;
     let is_aligned = run.config.train.loss.alignment != AlignmentLoss::None;
     let is_fused = exchange.updates_text() || exchange.updates_vision();
-    let is_read = |name: &str| match name.split('.').next() {
-        Some("alignment") => is_aligned,
-        Some("text_encoder") => is_aligned || is_fused,
+    let is_used = |block: &str| match block {
+        "alignment" => is_aligned,
+        "text_encoder" => is_aligned || is_fused,
         _ => true,
     };
-    named.filter(|(name, _)| is_read(name)).map(|(_, count)| count).sum()
+    let costs = model.costs(&ForwardShape { patch, batch: 1, num_texts: 1, text });
+    costs.into_iter().filter(|(block, _)| is_used(block)).map(|(_, cost)| cost.parameters).sum()
 }
 
 /// Seconds of each training step, from the log.

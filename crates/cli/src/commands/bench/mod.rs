@@ -3,7 +3,6 @@
 mod benchmark;
 mod file;
 mod inputs;
-pub(super) mod operations;
 mod result;
 mod score;
 mod text;

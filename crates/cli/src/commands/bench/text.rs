@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use bipvl::{
     data::LabelSchema,
     nn::{
-        BiPvlSeg, BiPvlSegConfig, BottleneckInput, EncodedText, HeadConfig, ModelSize, PatchMerging,
-        TextInput,
+        BackboneConfig, BiPvlSeg, BiPvlSegConfig, BottleneckInput, EncodedText, HeadConfig, ModelSize,
+        PatchMerging, SwinUnetrConfig, TextInput,
         init::Initializer,
         interop::full_key_map,
         weights::{TensorHandle, save},
@@ -61,7 +61,7 @@ impl Fixture {
     /// A network that segments a whole CT on a CPU in a minute: feature size 12, patches of 96³.
     pub(super) fn narrow() -> Self {
         let mut fixture = Self::of(ModelSize::Small, 1, 0.0);
-        fixture.config.vision.feature_size = 12;
+        swin_unetr(&mut fixture.config).feature_size = 12;
         fixture.config.fusion.heads = 4;
         fixture.patch = ModelSize::Paper.patch();
         fixture
@@ -70,7 +70,7 @@ impl Fixture {
     /// A model size with the patch merging of MONAI 1.6 and without dropout, for comparison with other programs.
     fn of(size: ModelSize, batch: usize, max_grad_norm: f64) -> Self {
         let mut config = size.config(1);
-        config.vision.merging = PatchMerging::V2;
+        swin_unetr(&mut config).merging = PatchMerging::V2;
         config.bottleneck = BottleneckInput::AfterFusion;
         config.text.hidden_dropout_prob = 0.0;
         if config.text.vocab_size == 0 {
@@ -115,6 +115,11 @@ impl Fixture {
         let [x, y, z] = self.patch;
         inputs.image([self.batch, 1, x, y, z], device)
     }
+}
+
+fn swin_unetr(config: &mut BiPvlSegConfig) -> &mut SwinUnetrConfig {
+    let BackboneConfig::SwinUnetr(config) = &mut config.vision;
+    config
 }
 
 /// When the text layers before the first fusion are computed.

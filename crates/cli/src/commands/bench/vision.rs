@@ -5,9 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bipvl::{
     nn::{
-        PatchMerging, SwinVersion, VisionConfig,
+        BackboneConfig, PatchMerging, SwinUnetrConfig, SwinVersion, VisionSeg,
         interop::monai,
-        swin_unetr::SwinUnetr,
         weights::{HostTensor, TensorHandle, save},
     },
     train::{
@@ -21,7 +20,6 @@ use super::{
     Workload,
     benchmark::Size,
     inputs::{Inputs, labels},
-    operations::swin_unetr_gflop,
 };
 
 /// Background and the thirteen classes of BTCV.
@@ -30,9 +28,9 @@ const OUTPUTS: usize = 14;
 const FORWARDS_PER_STEP: f64 = 3.0;
 pub(super) const LEARNING_RATE: f64 = 1e-4;
 
-fn config(size: Size) -> VisionConfig {
-    VisionConfig {
-        channels: 1,
+fn config(size: Size) -> SwinUnetrConfig {
+    SwinUnetrConfig {
+        in_channels: 1,
         feature_size: size.feature_size,
         depths: [2; 4],
         heads: [3, 6, 12, 24],
@@ -42,15 +40,17 @@ fn config(size: Size) -> VisionConfig {
     }
 }
 
-fn network(inputs: &Inputs, size: Size, device: &Device) -> Result<SwinUnetr> {
+fn network(inputs: &Inputs, size: Size, device: &Device) -> Result<VisionSeg> {
     let config = config(size);
-    let network = SwinUnetr::new(&mut inputs.initializer(device), &config, OUTPUTS);
-    inputs.load_weights(network, &monai::key_map(&config))
+    let key_map = monai::key_map(&config);
+    let config = BackboneConfig::SwinUnetr(config);
+    let network = VisionSeg::new(&mut inputs.initializer(device), &config, OUTPUTS);
+    inputs.load_weights(network, &key_map)
 }
 
 /// Forward pass.
 pub(super) struct Forward {
-    network: SwinUnetr,
+    network: VisionSeg,
     image: Tensor<5>,
     logits: Option<Tensor<5>>,
     gflop: f64,
@@ -62,7 +62,7 @@ impl Forward {
         let Size { side, .. } = size;
         let network = network(inputs, size, &device)?;
         let image = inputs.image([1, 1, side, side, side], &device)?;
-        let gflop = swin_unetr_gflop(&config(size), OUTPUTS, [side; 3]);
+        let gflop = network.cost([side; 3]).gflops();
         Ok(Self { network, image, logits: None, gflop })
     }
 }
@@ -88,7 +88,7 @@ impl Workload for Forward {
 /// Training steps: forward, loss, backward, `AdamW`.
 pub(super) struct Training {
     /// `None` during the step, so that its weights are uniquely owned.
-    network: Option<SwinUnetr>,
+    network: Option<VisionSeg>,
     optimizer: AdamW,
     image: Tensor<5>,
     labels: Tensor<4, Int>,
@@ -104,7 +104,7 @@ impl Training {
         let image = inputs.image([1, 1, side, side, side], &device)?;
         let labels = labels([1, side, side, side], OUTPUTS, &device);
         let optimizer = AdamW::new(AdamWConfig::default());
-        let gflop = FORWARDS_PER_STEP * swin_unetr_gflop(&config(size), OUTPUTS, [side; 3]);
+        let gflop = FORWARDS_PER_STEP * network.cost([side; 3]).gflops();
         Ok(Self { network: Some(network), optimizer, image, labels, losses: LossTerms::default(), gflop })
     }
 }

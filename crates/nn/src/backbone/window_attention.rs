@@ -6,7 +6,7 @@ use burn::{
     tensor::Tensor,
 };
 
-use super::{init::Initializer, layers::Linear};
+use crate::{Cost, init::Initializer, layers::Linear};
 
 /// Multi-head attention of the tokens of a window, with a learned bias per relative position.
 #[derive(Module, Debug)]
@@ -31,7 +31,7 @@ impl WindowAttention {
 
     /// # Shapes
     ///
-    /// - `map` and output: `[batch, x, y, z, channels]`
+    /// - `x` and output: `[batch, x, y, z, channels]`
     pub fn forward(&self, x: Tensor<5>, partition: WindowPartition) -> Tensor<5> {
         let padding_token = self.qkv.bias.as_ref().expect("query, key and value have a bias").val();
         let qkv = self.qkv.forward(x);
@@ -43,5 +43,17 @@ impl WindowAttention {
             partition,
         });
         self.projection.forward(attended)
+    }
+
+    /// Cost for a feature map of this size, padded to whole windows; what is held counts to the Swin block.
+    pub(super) fn cost(&self, size: [usize; 3], window: usize) -> Cost {
+        let window = size.map(|side| window.min(side));
+        let padded: usize =
+            size.iter().zip(window).map(|(side, window)| side.div_ceil(window) * window).product();
+        let window_tokens: usize = window.iter().product();
+        let [channels, _] = self.projection.weight.dims();
+        let attention =
+            Cost::new(self.bias_table.dims().iter().product(), 2 * padded * window_tokens * channels, 0);
+        self.qkv.cost(padded) + self.projection.cost(padded) + attention
     }
 }

@@ -1,4 +1,4 @@
-//! The Swin stages of the vision encoder: patch embedding, blocks, merging (paper.md section 3).
+//! The encoder of Swin UNETR: patch embedding, Swin blocks, patch merging (paper.md section 3).
 
 use bipvl_kernels::{WindowPartition, checkpoint};
 use burn::{
@@ -7,18 +7,23 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
+use super::{voxels, window_attention::WindowAttention};
+use crate::{
+    Cost, InvalidConfig,
+    error::{divides, positive},
     init::Initializer,
     layers::{EPSILON, LayerNorm, Linear, Mlp, ResidualBlock},
-    window_attention::WindowAttention,
 };
 
-/// Stages of both encoders.
-pub const STAGES: usize = 4;
-/// Sides of a patch are multiples of this: patch embedding and four mergings each halve it.
-pub const PATCH_MULTIPLE: usize = 32;
+/// Stages of the encoder.
+pub(crate) const STAGES: usize = 4;
+/// Maps that a Swin block holds for the backward pass beside those of its MLP: its input, a norm, queries, keys and
+/// values, the attended values, a sum, a norm.
+const BLOCK_MAPS: usize = 8;
+/// Maps that a stage boundary holds: the input of the stage, and its normalized copy for the skip.
+const BOUNDARY_MAPS: usize = 2;
 
-/// The two published forms of Swin UNETR.
+/// The two published versions of Swin UNETR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SwinVersion {
@@ -28,21 +33,21 @@ pub enum SwinVersion {
     V2,
 }
 
-/// Which voxels of a 2³ cube the patch merging joins.
+/// Which voxels of a 2³ cube the patch merging concatenates; MONAI's argument `downsample`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PatchMerging {
-    /// As MONAI did up to version 1.4 and the paper's code does: two of the eight stand twice and two are
-    /// left out (paper.md 3.5).
+    /// As MONAI did up to version 1.4 and the paper's code does: two of the eight are used twice and two never
+    /// (paper.md 3.5).
     #[default]
     #[serde(rename = "merging")]
     V1,
-    /// All eight, as MONAI 1.6 does.
+    /// All eight, MONAI's default from version 1.6 on.
     #[serde(rename = "mergingv2")]
     V2,
 }
 
 impl PatchMerging {
-    /// Parities (4x + 2y + z) of the voxels in the order in which they are joined.
+    /// Parities (4x + 2y + z) of the voxels in the order in which they are concatenated.
     fn parities(self) -> [i64; 8] {
         match self {
             Self::V1 => [0, 4, 2, 1, 5, 2, 1, 7],
@@ -51,55 +56,65 @@ impl PatchMerging {
     }
 }
 
-/// Sizes of the vision side.
+/// Sizes of a Swin UNETR.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct VisionConfig {
-    /// Input channels of a case.
-    pub channels: usize,
+pub struct SwinUnetrConfig {
+    /// Channels of the image.
+    pub in_channels: usize,
     /// Channels of the first stage; they double with each.
     pub feature_size: usize,
     /// Swin blocks per stage.
     pub depths: [usize; STAGES],
     /// Attention heads per stage.
     pub heads: [usize; STAGES],
-    /// Side of an attention window in tokens.
+    /// Tokens per side of an attention window.
     pub window_size: usize,
     /// With or without the convolutions of version 2.
     pub version: SwinVersion,
-    /// Which voxels the patch merging joins; published weights fit the form they were trained with.
+    /// Patch merging; pretrained weights fit the version that they were trained with.
     #[serde(default)]
     pub merging: PatchMerging,
 }
 
-impl VisionConfig {
-    /// Channels of the feature map that enters stage `stage` (0 to 4; 4 is the bottleneck).
-    pub fn channels_at(&self, stage: usize) -> usize {
-        self.feature_size << stage
+impl SwinUnetrConfig {
+    /// Channels of the feature map of a level.
+    pub fn channels_at(&self, level: usize) -> usize {
+        self.feature_size << level
+    }
+
+    pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
+        positive("in_channels", self.in_channels)?;
+        positive("feature_size", self.feature_size)?;
+        positive("window_size", self.window_size)?;
+        for (stage, heads) in self.heads.iter().enumerate() {
+            divides(&format!("heads in stage {}", stage + 1), *heads, self.channels_at(stage))?;
+        }
+        Ok(())
     }
 }
 
 /// Patch embedding and four stages.
 #[derive(Module, Debug)]
-pub struct VisionEncoder {
+pub struct SwinEncoder {
     /// 2³ voxels → one token.
     pub patch_embed: Linear,
     /// From fine to coarse.
-    pub stages: Vec<VisionStage>,
+    pub stages: Vec<SwinStage>,
 }
 
-impl VisionEncoder {
-    /// First weights for these sizes.
-    pub fn new(init: &mut Initializer, config: &VisionConfig) -> Self {
+impl SwinEncoder {
+    /// Randomly initialized.
+    pub fn new(init: &mut Initializer, config: &SwinUnetrConfig) -> Self {
         Self {
-            patch_embed: init.linear(8 * config.channels, config.feature_size),
-            stages: (0..STAGES).map(|stage| VisionStage::new(init, config, stage)).collect(),
+            patch_embed: init.linear(8 * config.in_channels, config.feature_size),
+            stages: (0..STAGES).map(|stage| SwinStage::new(init, config, stage)).collect(),
         }
     }
 
     /// # Shapes
     ///
-    /// - `image`: `[batch, x, y, z, channels]`
+    /// - `image`: `[batch, x, y, z, in_channels]`
     /// - output: `[batch, x/2, y/2, z/2, feature_size]`
     pub fn embed_patches(&self, image: Tensor<5>) -> Tensor<5> {
         let [batch, x, y, z, channels] = image.dims();
@@ -110,14 +125,28 @@ impl VisionEncoder {
             .reshape([batch, x / 2, y / 2, z / 2, 8 * channels]);
         self.patch_embed.forward(cubes)
     }
+
+    /// Cost of one patch; the normalized feature maps that the decoder reads are counted here.
+    pub(super) fn cost(&self, patch: [usize; 3]) -> Cost {
+        let [in_features, feature_size] = self.patch_embed.weight.dims();
+        let tokens = voxels(patch, 1);
+        let mut cost = self.patch_embed.cost(tokens) + Cost::activations(tokens * in_features);
+        for (stage, block) in self.stages.iter().enumerate() {
+            let size = patch.map(|side| side >> (stage + 1));
+            cost += Cost::activations(BOUNDARY_MAPS * voxels(size, 0) * (feature_size << stage));
+            cost += block.cost(size);
+        }
+        let (stages, deepest) = (self.stages.len(), feature_size << self.stages.len());
+        cost + Cost::activations(BOUNDARY_MAPS * voxels(patch, stages + 1) * deepest)
+    }
 }
 
 /// Blocks of one resolution, and the merging to the next.
 #[derive(Module, Debug)]
-pub struct VisionStage {
+pub struct SwinStage {
     /// The convolutions of version 2.
     pub convolution: Option<ResidualBlock>,
-    /// Plain and shifted blocks in turn.
+    /// Blocks with plain and with shifted windows in turn.
     pub blocks: Vec<SwinBlock>,
     /// To half the resolution and twice the channels.
     pub merging: PatchMergingLayer,
@@ -126,8 +155,8 @@ pub struct VisionStage {
     patch_merging: PatchMerging,
 }
 
-impl VisionStage {
-    fn new(init: &mut Initializer, config: &VisionConfig, stage: usize) -> Self {
+impl SwinStage {
+    fn new(init: &mut Initializer, config: &SwinUnetrConfig, stage: usize) -> Self {
         let channels = config.channels_at(stage);
         let (heads, window) = (config.heads[stage], config.window_size);
         let convolution = match config.version {
@@ -157,18 +186,25 @@ impl VisionStage {
         }
         self.merging.forward(features, self.patch_merging.parities())
     }
+
+    /// Cost for a feature map of this size.
+    fn cost(&self, size: [usize; 3]) -> Cost {
+        let convolution = self.convolution.as_ref().map(|block| block.cost(voxels(size, 0)));
+        let blocks: Cost = self.blocks.iter().map(|block| block.cost(size, self.window)).sum();
+        convolution.unwrap_or_default() + blocks + self.merging.cost(size)
+    }
 }
 
-/// Window attention and a perceptron, each with its norm and around which the input is carried.
+/// Window attention and MLP, each with a norm before it and a residual connection around both.
 #[derive(Module, Debug)]
 pub struct SwinBlock {
     /// Before the attention.
     pub norm1: LayerNorm,
     /// Inside windows.
     pub attention: WindowAttention,
-    /// Before the perceptron.
+    /// Before the MLP.
     pub norm2: LayerNorm,
-    /// Four times as wide inside.
+    /// Hidden size four times the channels.
     pub mlp: Mlp,
 }
 
@@ -188,12 +224,19 @@ impl SwinBlock {
             x.clone() + block.mlp.forward(block.norm2.forward(x))
         })
     }
+
+    fn cost(&self, size: [usize; 3], window: usize) -> Cost {
+        let tokens = voxels(size, 0);
+        let map = tokens * self.norm1.gamma.dims()[0];
+        let layers = self.norm1.cost() + self.attention.cost(size, window) + self.norm2.cost();
+        (layers + self.mlp.cost(tokens) + Cost::activations(BLOCK_MAPS * map)).checkpointed(map)
+    }
 }
 
 /// The eight voxels of each 2³ cube become one token of twice the channels.
 #[derive(Module, Debug)]
 pub struct PatchMergingLayer {
-    /// Over the joined channels.
+    /// Over the concatenated channels.
     pub norm: LayerNorm,
     /// From eight times to twice the channels.
     pub reduction: Linear,
@@ -216,15 +259,21 @@ impl PatchMergingLayer {
         } else {
             features.pad([(0, 0), (0, far[0]), (0, far[1]), (0, far[2]), (0, 0)], 0.0)
         };
-        let patch_merging =
-            Tensor::<1, Int>::from_data(TensorData::new(parities.to_vec(), [8]), &features.device());
+        let order = Tensor::<1, Int>::from_data(TensorData::new(parities.to_vec(), [8]), &features.device());
         // [batch, 2hx, 2hy, 2hz, channels] -> [voxels, 8, channels] -> [batch, hx, hy, hz, 8·channels]
-        let joined = features
+        let concatenated = features
             .reshape([batch, hx, 2, hy, 2, hz, 2, channels])
             .permute([0, 1, 3, 5, 2, 4, 6, 7])
             .reshape([batch * hx * hy * hz, 8, channels])
-            .select(1, patch_merging)
+            .select(1, order)
             .reshape([batch, hx, hy, hz, 8 * channels]);
-        self.reduction.forward(self.norm.forward(joined))
+        self.reduction.forward(self.norm.forward(concatenated))
+    }
+
+    /// Cost for a feature map of this size; the concatenated channels and their norm are held.
+    fn cost(&self, size: [usize; 3]) -> Cost {
+        let tokens: usize = size.iter().map(|side| side.div_ceil(2)).product();
+        let [in_features, _] = self.reduction.weight.dims();
+        self.norm.cost() + self.reduction.cost(tokens) + Cost::activations(2 * tokens * in_features)
     }
 }
