@@ -85,14 +85,9 @@ mod tests {
         assert!(missing.to_string().contains("does not exist"), "{missing}");
         assert!(ensure_writable(folder.path()).unwrap_err().to_string().contains("is a directory"));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     fn names(folder: &Path) -> Vec<std::ffi::OsString> {
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
     }
 
     #[test]
@@ -101,7 +96,7 @@ mod tests {
         let path = folder.path().join("a.txt");
         atomic_write(&path, b"old").unwrap();
         atomic_write(&path, b"new").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(names(folder.path()), ["a.txt"]);
     }
 
@@ -115,7 +110,7 @@ mod tests {
             Err(io::Error::other("interrupted"))
         });
         assert_eq!(error.unwrap_err().to_string(), format!("{}: interrupted", path.display()));
-        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["a.txt"]);
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
 use bipvl_imaging::formats::strip_ending;
-use bipvl_imaging::{LabelMap, read_labels};
+use bipvl_imaging::{LabelMap, LabelRemap, apply_remap, read_labels};
 use bipvl_io::FileError;
 use bipvl_metrics::{CaseScores, ClassLabels, MetricConfig, Scores, labels_without_class, score_case};
 
