@@ -312,6 +312,12 @@ fn chat_url(base: &str) -> std::result::Result<String, EndpointError> {
     if !has_host || base.contains(['@', '?', '#']) {
         return Err(invalid("it has no host, or has a user, query or fragment"));
     }
+    let has_port = uri
+        .authority()
+        .is_some_and(|authority| authority.as_str().rsplit(']').next().unwrap_or_default().contains(':'));
+    if has_port && uri.port_u16().is_none() {
+        return Err(invalid("its port is not a number up to 65535"));
+    }
     let base = base.trim_end_matches('/');
     Ok(if base.ends_with(PATH) { base.to_owned() } else { format!("{base}{PATH}") })
 }
