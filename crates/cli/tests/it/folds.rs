@@ -41,7 +41,10 @@ fn every_case_is_scored_once_and_by_the_fold_that_did_not_see_it() {
         }
     }
     let table = scene.text("all/scores.md");
-    assert!(table.contains("| Fold | Cases | Mean Dice |") && table.contains("\n| 1    |     3 |"), "{table}");
+    assert!(
+        table.contains("| Fold | Cases | Mean Dice |") && table.contains("\n| 1    |     3 |"),
+        "{table}"
+    );
     let report = scene.text("all/report.html");
     assert!(report.contains("6 cases in 2 folds") && report.contains("<dt>fold 1</dt>"));
     // Cases are prepared once for all folds.
