@@ -347,7 +347,7 @@ fn values_that_do_not_fit_together_are_refused_by_their_key() {
     assert_eq!(stages, "`text.stage_layers` is [2, 1, 1], must be one number per stage of the backbone, 4");
     assert_eq!(
         refused(|config| config.deep_supervision_levels = 5),
-        "`deep_supervision_levels` is 5, must be from 0 to 4"
+        "`deep_supervision_levels` is 5, must be 0 to 4"
     );
     assert_eq!(refused(|config| config.fusion.heads = 3), "`fusion.heads` is 3, must be a divisor of 8");
 }

@@ -76,18 +76,18 @@ fn recomputing_changes_no_byte_of_the_weights() {
 #[test]
 fn coarser_scales_learn_too_and_prediction_does_without_them() {
     let scene = Scene::new();
-    let config = CONFIG.replace("projection_dim = 8", "projection_dim = 8\nsupervised_scales = 2");
+    let config = CONFIG.replace("projection_dim = 8", "projection_dim = 8\ndeep_supervision_levels = 2");
     scene.write_text("config.toml", &config);
     scene.train("run", &["--steps", "2"]).succeeds();
     scene.write("scan.nii", &crate::scene::new_phantom().image);
     scene.predict("scan.nii").succeeds();
     scene.bipvl(&["export", "run", "--out", "monai.safetensors"]).succeeds();
 
-    let config = CONFIG.replace("projection_dim = 8", "projection_dim = 8\nsupervised_scales = 5");
+    let config = CONFIG.replace("projection_dim = 8", "projection_dim = 8\ndeep_supervision_levels = 5");
     scene.write_text("config.toml", &config);
     scene.train("other", &[]).fails_saying(&[
         "config.toml",
-        "expected model.deep_supervision_levels from 0 to 4",
+        "expected model.deep_supervision_levels of 0 to 4",
         "found 5",
     ]);
 }

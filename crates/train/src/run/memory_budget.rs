@@ -69,9 +69,10 @@ fn text_size(
     let longest = shapes.fold(empty, |longest, ((classes, tokens), (sentences, length))| {
         let is_longer = sentences * length > longest.num_sentences * longest.sentence_tokens;
         let has_alignment = loss.alignment != AlignmentLoss::None;
-        let (num_sentences, sentence_tokens) = match is_longer && has_alignment {
-            true => (sentences, length),
-            false => (longest.num_sentences, longest.sentence_tokens),
+        let (num_sentences, sentence_tokens) = if is_longer && has_alignment {
+            (sentences, length)
+        } else {
+            (longest.num_sentences, longest.sentence_tokens)
         };
         let tokens = longest.tokens.max(tokens);
         TextShape { num_classes: classes, tokens, num_sentences, sentence_tokens }
