@@ -3,9 +3,11 @@
 mod args;
 mod commands;
 mod interrupt;
+mod paths;
 mod process_memory;
 mod progress;
 mod recipes;
+mod shell;
 mod tensorboard;
 
 use std::process::ExitCode;

@@ -11,10 +11,11 @@ use bipvl::{
 };
 use burn::tensor::Device;
 
-use crate::args::ExportArgs;
+use crate::{args::ExportArgs, paths::ensure_keeps_source};
 
 /// Writes the best weights of a run under MONAI's names.
 pub(crate) fn run(args: &ExportArgs) -> Result<()> {
+    ensure_keeps_source(&args.out, &args.run)?;
     let run = RunDir::open(&args.run)?;
     let model = run.model(&Device::flex())?;
     let BackboneConfig::SwinUnetr(config) = &run.config.model.vision;

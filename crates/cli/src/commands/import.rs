@@ -3,11 +3,14 @@
 use anyhow::Result;
 use bipvl::nn::interop::{ImportReport, PretrainedWeights};
 
-use crate::args::ImportArgs;
+use crate::{args::ImportArgs, paths::ensure_keeps_source};
 
 /// Reports every tensor as used, missing or unused, and writes the used ones.
 #[expect(clippy::print_stdout, reason = "the report is what the command is for")]
 pub(crate) fn run(args: &ImportArgs) -> Result<()> {
+    if let Some(out) = &args.out {
+        ensure_keeps_source(out, &args.source)?;
+    }
     let (imported, report) = if args.source.is_dir() {
         PretrainedWeights::from_bert(&args.source)?
     } else {
