@@ -28,7 +28,7 @@ pub struct CaseFiles {
 pub struct FolderImages {
     /// Files with the ending of an image format, in any case, sorted.
     pub images: Vec<PathBuf>,
-    /// Other files, sorted; hidden ones are left out.
+    /// Other files and folders, sorted; hidden ones are left out.
     pub skipped: Vec<PathBuf>,
 }
 
@@ -39,8 +39,9 @@ pub struct FolderImages {
 /// When the folder cannot be read.
 pub fn list_images(folder: &Path) -> Result<FolderImages> {
     let mut found = FolderImages::default();
-    for path in files_in(folder)? {
-        if strip_ending(&path).is_some() { found.images.push(path) } else { found.skipped.push(path) }
+    for path in visible_entries(folder)? {
+        let is_image = strip_ending(&path).is_some() && !path.is_dir();
+        if is_image { found.images.push(path) } else { found.skipped.push(path) }
     }
     Ok(found)
 }
@@ -104,12 +105,17 @@ pub fn group_by_case(files: &[PathBuf], num_channels: usize) -> Result<CaseFiles
 
 /// The files in a folder, sorted; hidden ones and folders are left out.
 pub(crate) fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(visible_entries(folder)?.into_iter().filter(|path| !path.is_dir()).collect())
+}
+
+/// The files and folders in a folder, sorted; hidden ones are left out.
+fn visible_entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let io = |source| Error::io(folder, source);
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(io)? {
         let entry = entry.map_err(io)?;
         let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        if !is_hidden && !entry.path().is_dir() {
+        if !is_hidden {
             files.push(entry.path());
         }
     }

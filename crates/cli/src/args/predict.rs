@@ -1,12 +1,13 @@
 //! Flags of `predict`, `evaluate` and `probe`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use bipvl::{
     device::{DeviceKind, Precision},
     infer::{BlendMode, TestTimeMirroring},
-    text::perturbations::Perturbation,
+    text::{ClassName, perturbations::Perturbation},
 };
+use bipvl_imaging::formats::{ENDINGS, output_ending};
 use bipvl_metrics::Convention;
 use clap::{Args, ValueEnum, value_parser};
 
@@ -18,14 +19,24 @@ pub(crate) struct PredictArgs {
     /// Output folder for the label maps, named after their scans.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Format of the label maps, as a file ending such as nii.gz [default: that of each scan].
+    #[arg(long, value_name = "ENDING")]
+    pub(crate) format: Option<FormatArg>,
+    /// Replace label maps that exist.
+    #[arg(long, conflicts_with = "skip_existing")]
+    pub(crate) overwrite: bool,
+    /// Skip scans whose label maps exist, to continue an interrupted batch.
+    #[arg(long)]
+    pub(crate) skip_existing: bool,
     /// Scans or folders of scans. A multi-channel case is one 4-D file, or one file per channel with the
     /// suffixes _0000, _0001, …
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
-    /// Classes to write, comma-separated: names of the run or synonyms (`hepar` for `liver`, `kidney` for both
-    /// kidneys). All classes still compete for every voxel; those not named become background.
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
-    pub(crate) classes: Vec<String>,
+    /// Classes to write, comma-separated, names with a comma in double quotes: names of the run or synonyms
+    /// (`hepar` for `liver`, `kidney` for both kidneys). All classes still compete for every voxel; those not
+    /// named become background.
+    #[arg(long, value_name = "A,B")]
+    pub(crate) classes: Vec<ClassList>,
     /// Descriptions (TOML or CSV) that replace those of the run, for all classes or some. They apply to every
     /// scan: per-case descriptions in `descriptionsTs` are ignored (a warning is logged).
     #[arg(long, value_name = "FILE")]
@@ -62,6 +73,38 @@ pub(crate) struct PredictArgs {
     /// Floating-point precision: float32, or bf16 (mixed precision) where the device supports it.
     #[arg(long, value_name = "NAME", default_value_t = Precision::Float32)]
     pub(crate) precision: Precision,
+}
+
+/// Class names separated by commas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClassList(pub(crate) Vec<String>);
+
+impl FromStr for ClassList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        ClassName::split_list(text).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+/// An image format by its file ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FormatArg(pub(crate) &'static str);
+
+impl FromStr for FormatArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = text.trim_start_matches('.');
+        // Only endings of single files: a pair of files is written as one.
+        let mut endings =
+            ENDINGS.iter().map(|(ending, _)| *ending).filter(|ending| output_ending(ending) == *ending);
+        let is_match = |ending: &&str| ending.trim_start_matches('.').eq_ignore_ascii_case(name);
+        endings.clone().find(is_match).map(Self).ok_or_else(|| {
+            let names: Vec<&str> = endings.by_ref().map(|ending| ending.trim_start_matches('.')).collect();
+            format!("expected one of {}", names.join(", "))
+        })
+    }
 }
 
 /// Weighting of overlapping patches.

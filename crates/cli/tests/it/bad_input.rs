@@ -270,7 +270,7 @@ fn a_checkpoint_of_another_architecture_is_named_with_the_tensor() {
     std::fs::copy(scene.path("other/best.safetensors"), scene.path("run/best.safetensors")).unwrap();
     scene.write("scan.nii", &new_phantom().image);
     scene.predict("scan.nii").fails_saying(&["run/best.safetensors: expected ", " of shape [", "found ["]);
-    assert!(!scene.path("predictions/scan.nii.gz").exists());
+    assert!(!scene.path("predictions/scan.nii").exists());
 }
 
 #[test]
@@ -295,17 +295,15 @@ fn a_scan_with_another_number_of_channels_is_named_and_others_go_on() {
     scene
         .predict("scans")
         .fails_saying(&["scans/two.nii: expected 1 channels, as the model was trained on, found 2"]);
-    assert_eq!(scene.names("predictions"), ["good.nii.gz"]);
+    assert_eq!(scene.names("predictions"), ["good.nii"]);
 }
 
 #[test]
 fn a_scan_that_is_missing_or_damaged_is_named() {
     let scene = Scene::trained();
-    scene.predict("nowhere.nii").fails_saying(&["nowhere.nii: No such file"]);
-    scene
-        .predict("config.toml")
-        .fails_saying(&["config.toml: expected a scan named .nii or .nii.gz, found another name"]);
-    scene.predict("run").fails_saying(&["run: expected scans named .nii or .nii.gz, found none"]);
+    scene.predict("nowhere.nii").fails_saying(&["nowhere.nii: no such file or folder"]);
+    scene.predict("config.toml").fails_saying(&["config.toml: not an image; known endings are .nii.gz"]);
+    scene.predict("run").fails_saying(&["run: no images; known endings are .nii.gz"]);
     scene.write_text("short.nii", "too short");
     scene.predict("short.nii").fails_saying(&["short.nii: unknown image format"]);
 }

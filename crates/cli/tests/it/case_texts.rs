@@ -16,25 +16,22 @@ fn a_case_may_have_descriptions_of_its_own() {
     assert!(!scene.text("run/descriptions.toml").contains("Zigzag"));
 
     scene.write("imagesTs/new.nii", &new_phantom().image);
-    let told = |outcome: &str| outcome.contains("1 of 1 scans have descriptions of their own");
+    let told = |outcome: &str| outcome.contains("1 of 1 scans have per-case descriptions");
     assert!(!told(&scene.predict("imagesTs").succeeds().stderr));
     scene.write_text("descriptionsTs/new.toml", OWN);
     assert!(told(&scene.predict("imagesTs").succeeds().stderr));
     // One text asked for all scans is for this one too, and that is said.
-    let predict = ["predict", "--model", "run", "--out", "predictions", "imagesTs"];
+    let predict = ["predict", "--model", "run", "--out", "predictions", "--overwrite", "imagesTs"];
     let given = [&predict[..], &["--descriptions", "descriptions.toml"]].concat();
     let stderr = scene.bipvl(&given).succeeds().stderr;
-    assert!(
-        !told(&stderr) && stderr.contains("not read are the descriptions of their own of new"),
-        "{stderr}"
-    );
+    assert!(!told(&stderr) && stderr.contains("ignoring the per-case descriptions of new"), "{stderr}");
     scene
         .bipvl(&[&given[..], &["--case-descriptions", "descriptionsTs"]].concat())
         .refuses_saying(&["--descriptions", "--case-descriptions"]);
     scene.write_text("others/new.toml", &OWN.replace("rod", "bar"));
     let with = |folder: &str| scene.bipvl(&[&predict[..], &["--case-descriptions", folder]].concat());
     with("others").fails_saying(&["others/new.toml: `bar` is not a class"]);
-    with("data").fails_saying(&["data: expected a file named after a scan, found none"]);
+    with("data").fails_saying(&["data: no file CASE.toml for any of the scans, such as new.toml"]);
 }
 
 #[test]

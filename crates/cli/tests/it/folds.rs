@@ -92,7 +92,7 @@ fn folds_decide_together_and_one_model_twice_is_itself() {
     let predict = |out: &str, models: &[&str]| {
         let models: Vec<&str> = models.iter().flat_map(|model| ["--model", model]).collect();
         scene.bipvl(&[&["predict", "--out", out, "scan.nii"], &models[..]].concat()).succeeds();
-        scene.bytes(&format!("{out}/scan.nii.gz"))
+        scene.bytes(&format!("{out}/scan.nii"))
     };
     let (first, second) = ("all/fold-0", "all/fold-1");
     let together = predict("together", &["all"]);
@@ -139,7 +139,7 @@ fn mirroring_is_refused_where_it_would_turn_left_into_right() {
     predict("x,y").fails_saying(&["--tta-mirror-axes", expected]);
     let mirrored = predict("y,z").succeeds();
     assert!(mirrored.stderr.contains("no training saw patches flipped along y,z"), "{}", mirrored.stderr);
-    assert!(scene.path("mirrored/scan.nii.gz").exists());
+    assert!(scene.path("mirrored/scan.nii").exists());
     predict("up").refuses_saying(&["expected axes of x, y, z", "found \"up\""]);
 
     scene.write_text(

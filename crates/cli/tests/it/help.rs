@@ -156,7 +156,7 @@ fn logs_can_be_json_lines_and_only_results_go_to_standard_output() {
     scene.write("scan.nii", &new_phantom().image);
     let outcome = scene.predict("scan.nii").succeeds();
     assert_eq!(outcome.stdout, "");
-    assert_eq!(outcome.stderr, " INFO predictions/scan.nii.gz\n");
+    assert_eq!(outcome.stderr, " INFO predictions/scan.nii\n");
 
     let outcome = scene.bipvl(&["info", "nowhere", "--log-format", "json"]);
     assert_eq!(outcome.code, Some(1));

@@ -8,7 +8,7 @@ use crate::scene::{CONFIG, Scene, new_phantom};
 fn predict(scene: &Scene, out: &str, flags: &[&str]) -> LabelMap {
     let args = ["predict", "--model", "run", "--out", out, "scan.nii"];
     scene.bipvl(&[&args[..], flags].concat()).succeeds();
-    read_labels(&scene.path(&format!("{out}/scan.nii.gz"))).unwrap()
+    read_labels(&scene.path(&format!("{out}/scan.nii"))).unwrap()
 }
 
 /// Connected parts of the voxels that have a label.

@@ -178,9 +178,9 @@ impl Scene {
         self.bipvl(&resuming(run))
     }
 
-    /// `bipvl predict` of one input into the folder `predictions`.
+    /// `bipvl predict --overwrite` of one input into the folder `predictions`.
     pub(crate) fn predict(&self, input: &str) -> Outcome {
-        self.bipvl(&["predict", "--model", "run", "--out", "predictions", input])
+        self.bipvl(&["predict", "--model", "run", "--out", "predictions", "--overwrite", input])
     }
 
     /// `bipvl evaluate` of the folder `predictions` against `references`.

@@ -90,7 +90,7 @@ fn a_file_and_a_folder_give_the_same_predictions_again_and_again() {
     scene.write("scans/two.nii", &phantom::draw(101, SHAPE, SPACING).image);
     let folder = scene.predict("scans").succeeds();
     assert!(folder.stdout.is_empty(), "{}", folder.stdout);
-    assert_eq!(scene.names("predictions"), ["one.nii.gz", "two.nii.gz"]);
+    assert_eq!(scene.names("predictions"), ["one.nii.gz", "two.nii"]);
     let first = scene.bytes("predictions/one.nii.gz");
     scene.predict("scans/one.nii.gz").succeeds();
     assert!(scene.bytes("predictions/one.nii.gz") == first);
@@ -108,13 +108,21 @@ fn air_is_seen_once_and_the_label_map_stays_the_same() {
     }
     scene.write("long.nii", &Volume::new(voxels, Grid::with_spacing([128, 32, 32], SPACING)));
     let outcome = scene.predict("long.nii").succeeds();
-    assert!(outcome.stderr.contains("patches shared a pass"), "{}", outcome.stderr);
-    let shared = scene.bytes("predictions/long.nii.gz");
-    let arguments =
-        ["predict", "--model", "run", "--out", "predictions", "--no-skip-constant-patches", "long.nii"];
+    assert!(outcome.stderr.contains("patches are constant and were computed once"), "{}", outcome.stderr);
+    let shared = scene.bytes("predictions/long.nii");
+    let arguments = [
+        "predict",
+        "--model",
+        "run",
+        "--out",
+        "predictions",
+        "--overwrite",
+        "--no-skip-constant-patches",
+        "long.nii",
+    ];
     let outcome = scene.bipvl(&arguments).succeeds();
-    assert_eq!(outcome.stderr, " INFO predictions/long.nii.gz\n");
-    assert!(scene.bytes("predictions/long.nii.gz") == shared);
+    assert_eq!(outcome.stderr, " INFO predictions/long.nii\n");
+    assert!(scene.bytes("predictions/long.nii") == shared);
 }
 
 #[test]
@@ -298,8 +306,9 @@ fn label_maps_on_different_grids_are_not_compared() {
 fn learns_and_predicts(scene: &Scene, inputs: &[&str]) {
     scene.train("run", &["--steps", "2"]).succeeds();
     scene.bipvl(&[&["predict", "--model", "run", "--out", "predictions"][..], inputs].concat()).succeeds();
-    assert_eq!(scene.names("predictions"), ["new.nii.gz"]);
-    let prediction = read_labels(&scene.path("predictions/new.nii.gz")).unwrap();
+    let [name] = &scene.names("predictions")[..] else { panic!("one label map") };
+    assert!(name.starts_with("new.nii"), "{name}");
+    let prediction = read_labels(&scene.path(&format!("predictions/{name}"))).unwrap();
     assert_eq!(prediction.grid().shape(), SHAPE);
     assert!(scene.text("run/config.toml").contains("channels = 2"));
 }
@@ -388,6 +397,14 @@ fn the_vision_side_goes_out_to_monai_and_comes_back_to_train_on() {
     let last = report.lines().last().unwrap();
     assert!(last.ends_with(" used, 0 missing, 0 unused"), "{last}");
     assert!(report.contains("used     swinViT.patch_embed.proj.weight"), "{report}");
+    for (args, path) in [
+        (["import", "monai.safetensors", "--out", "monai.safetensors"], "monai.safetensors"),
+        (["export", "run", "--out", "run/best.safetensors"], "run/best.safetensors"),
+    ] {
+        let before = scene.bytes(path);
+        scene.bipvl(&args).fails_saying(&[path, "the output would replace its source"]);
+        assert!(scene.bytes(path) == before);
+    }
     scene.train("again", &["--steps", "1", "--pretrained-backbone", "ours.safetensors"]).succeeds();
     let refused = scene.train("other", &["--steps", "1", "--pretrained-backbone", "run/best.safetensors"]);
     refused.fails_saying(&["run/best.safetensors", "weights without their model configuration"]);

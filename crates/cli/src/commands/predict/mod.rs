@@ -1,0 +1,86 @@
+//! `bipvl predict`: segments scans with a trained model.
+
+mod inputs;
+mod options;
+mod outputs;
+mod prompts;
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use bipvl::{
+    infer::{InferenceProgress, Predictor},
+    run::{RunDir, run_dirs},
+};
+use indicatif::ProgressBar;
+
+use super::wording;
+use crate::{args::PredictArgs, interrupt, progress};
+use outputs::Job;
+use prompts::CasePrompts;
+
+/// Segments every scan; one that fails is reported, and the others go on.
+pub(crate) fn run(args: &PredictArgs) -> Result<()> {
+    interrupt::install();
+    args.precision.check(args.device)?;
+    let folders = args.model.iter().map(|folder| run_dirs(folder)).collect::<Result<Vec<_>, _>>()?;
+    let runs = folders.concat().iter().map(|folder| RunDir::open(folder)).collect::<Result<Vec<_>, _>>()?;
+    let config = options::infer_config(args, &runs)?;
+    let synonyms = wording::synonyms(args.synonyms.as_deref())?;
+    let labels = options::output_labels(args, &runs[0], &synonyms)?;
+    let scans = inputs::find(&args.inputs, runs[0].config.data.channels.len())?;
+    let jobs = outputs::plan(args, scans)?;
+    let case_prompts = CasePrompts::find(args, &jobs)?;
+
+    let mut predictor = RunDir::ensemble(&runs, config, &args.device.open()?)?;
+    if let Some(file) = &args.descriptions {
+        predictor = options::with_descriptions(predictor, file, &runs, &synonyms)?;
+    }
+    if let Some(labels) = labels {
+        predictor = predictor.with_output_labels(labels);
+    }
+    fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+
+    let bar = progress::bar("segmenting", jobs.len());
+    let mut failed = 0;
+    for job in &jobs {
+        if interrupt::is_requested() {
+            bail!("interrupted before {}; --skip-existing continues", job.scan.id);
+        }
+        let segmented = case_prompts
+            .apply(&predictor, &runs, &job.scan)
+            .and_then(|own| segment(own.as_ref().unwrap_or(&predictor), job, &bar));
+        match segmented {
+            Ok(InferenceProgress { reused, total, .. }) => {
+                let path = job.label_map.display();
+                if reused == 0 {
+                    tracing::info!("{path}");
+                } else {
+                    tracing::info!("{path}: {reused} of {total} patches are constant and were computed once");
+                }
+            }
+            Err(error) => {
+                failed += 1;
+                bar.suspend(|| tracing::error!("{}: {error:#}", job.scan.id));
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if failed > 0 {
+        bail!("{failed} of {} scans could not be segmented", jobs.len());
+    }
+    Ok(())
+}
+
+/// Segments one scan and writes its label map.
+fn segment(predictor: &Predictor, job: &Job, bar: &ProgressBar) -> Result<InferenceProgress> {
+    let mut show = progress::patches(bar, &job.scan.id);
+    let mut last = InferenceProgress::default();
+    let labels = predictor.predict_files(&job.scan.images, &mut |progress| {
+        last = progress;
+        show(progress);
+    })?;
+    bipvl_imaging::write(&job.label_map, &labels)?;
+    Ok(last)
+}

@@ -1,0 +1,94 @@
+//! The predictor that the flags of `bipvl predict` describe.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use bipvl::{
+    infer::{InferConfig, Predictor},
+    run::RunDir,
+    text::{Description, Synonyms},
+};
+
+use crate::{args::PredictArgs, commands::wording};
+
+/// The label of voxels of no class.
+const BACKGROUND: u16 = 0;
+
+/// Inference settings of the first run, overridden by flags.
+pub(super) fn infer_config(args: &PredictArgs, runs: &[RunDir]) -> Result<InferConfig> {
+    let mut config = runs[0].config.infer;
+    config.overlap = args.overlap.unwrap_or(config.overlap);
+    config.blend_mode = args.blend_mode.map_or(config.blend_mode, Into::into);
+    config.tta_mirror_axes = args.tta_mirror_axes.unwrap_or(config.tta_mirror_axes);
+    config.keep_largest_component = args.keep_largest_component.unwrap_or(config.keep_largest_component);
+    config.skip_constant_patches = !args.no_skip_constant_patches;
+    if !(0.0..1.0).contains(&config.overlap) {
+        bail!("--overlap must be at least 0 and below 1, not {}", config.overlap);
+    }
+    for run in runs {
+        run.config.validate_mirroring(config.tta_mirror_axes, Path::new("--tta-mirror-axes"))?;
+        run.config.validate_keep_largest_component(
+            config.keep_largest_component,
+            Path::new("--keep-largest-component"),
+        )?;
+    }
+    let never_flipped =
+        |axis: usize| runs.iter().any(|run| run.config.train.augment.flip_probability[axis] == 0.0);
+    let axes = config.tta_mirror_axes.axis_names(never_flipped);
+    if !axes.is_empty() {
+        tracing::warn!(
+            "--tta-mirror-axes: the model was trained without flips along {axes}; check that mirroring improves Dice"
+        );
+    }
+    Ok(config)
+}
+
+/// The labels to write, by class: 0 for a class that `--classes` does not select.
+pub(super) fn output_labels(
+    args: &PredictArgs,
+    run: &RunDir,
+    synonyms: &Synonyms,
+) -> Result<Option<Vec<u16>>> {
+    let schema = &run.config.data.label_schema;
+    let classes = &schema.names();
+    if args.classes.is_empty() {
+        return Ok(None);
+    }
+    let mut labels = vec![BACKGROUND; classes.len()];
+    for name in args.classes.iter().flat_map(|list| &list.0) {
+        let matches = synonyms.find_classes(name, classes);
+        if matches.is_empty() {
+            bail!("--classes: unknown class `{name}`; the model has {}", classes.join(", "));
+        }
+        for index in matches {
+            labels[index] = schema.classes()[index].output_label;
+        }
+    }
+    let selected = classes.iter().zip(&labels).filter(|(_, label)| **label != BACKGROUND);
+    let selected: Vec<&str> = selected.map(|(class, _)| class.as_str()).collect();
+    tracing::info!("writing only {}", selected.join(", "));
+    Ok(Some(labels))
+}
+
+/// The predictor with the descriptions of `--descriptions`.
+pub(super) fn with_descriptions(
+    predictor: Predictor,
+    file: &Path,
+    runs: &[RunDir],
+    synonyms: &Synonyms,
+) -> Result<Predictor> {
+    let run = &runs[0];
+    let descriptions = wording::replaced(run, file, synonyms)?;
+    let is_new = |class: &&Description| !run.descriptions.classes.contains(class);
+    let new = descriptions.classes.iter().filter(is_new).map(|class| class.class.as_str());
+    let new = new.collect::<Vec<_>>().join(", ");
+    if new.is_empty() {
+        tracing::info!("{}: the same descriptions as in training", file.display());
+    } else {
+        tracing::info!("{}: new descriptions for {new}", file.display());
+    }
+    wording::warn_of_cuts(run, file, &descriptions);
+    let texts: Vec<String> = descriptions.classes.iter().map(Description::prompt).collect();
+    let tokens: Vec<_> = runs.iter().map(|run| run.tokens(&texts)).collect();
+    Ok(predictor.with_prompts(&tokens))
+}

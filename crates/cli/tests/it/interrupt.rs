@@ -1,0 +1,75 @@
+//! Ctrl-C and SIGTERM, sent to the real program.
+#![cfg(unix)]
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use bipvl_imaging::phantom;
+
+use crate::scene::{SPACING, Scene};
+
+/// Exit code of a shell for a process that SIGINT ended.
+const INTERRUPTED: i32 = 130;
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn send(signal: &str, child: &Child) {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+/// Waits for `condition`, and fails after [`PATIENCE`].
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "{what} did not happen");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Starts the program and passes its messages to the second value.
+fn start(scene: &Scene, arguments: &[&str]) -> (Child, thread::JoinHandle<String>) {
+    let mut child =
+        scene.command().args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let messages = thread::spawn(move || stderr.lines().map(|line| line.unwrap() + "\n").collect());
+    (child, messages)
+}
+
+#[test]
+fn an_interrupted_prediction_leaves_whole_files_only_and_can_be_continued() {
+    let scene = Scene::trained();
+    // Several seconds each, in many patches.
+    for seed in 0..3 {
+        scene.write(&format!("scans/s{seed}.nii"), &phantom::draw(seed, [192, 192, 160], SPACING).image);
+    }
+    let arguments = ["predict", "--model", "run", "--out", "out", "--no-skip-constant-patches", "scans"];
+    let (mut child, messages) = start(&scene, &arguments);
+    wait_until("the first label map", || scene.path("out/s0.nii").exists());
+    send("-TERM", &child);
+    let start_of_end = Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(INTERRUPTED), "{}", messages.join().unwrap());
+    assert!(start_of_end.elapsed() < PATIENCE);
+    let written = scene.names("out");
+    assert!(written.len() < 3 && written.iter().all(|name| name.ends_with(".nii")), "{written:?}");
+    let first = scene.bytes("out/s0.nii");
+    scene.bipvl(&[&arguments[..], &["--skip-existing"]].concat()).succeeds();
+    assert_eq!(scene.names("out"), ["s0.nii", "s1.nii", "s2.nii"]);
+    assert!(scene.bytes("out/s0.nii") == first);
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    let scene = Scene::trained();
+    scene.write("scans/s.nii", &phantom::draw(0, [320, 320, 256], SPACING).image);
+    let arguments = ["predict", "--model", "run", "--out", "out", "--no-skip-constant-patches", "scans"];
+    let (mut child, _messages) = start(&scene, &arguments);
+    wait_until("the output folder", || scene.path("out").exists());
+    send("-INT", &child);
+    send("-INT", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(INTERRUPTED));
+    assert_eq!(scene.names("out").len(), 0);
+}
