@@ -39,7 +39,6 @@ pub(crate) fn is_requested() -> bool {
 }
 
 /// `Break` once a signal has arrived; the value for progress callbacks.
-#[expect(dead_code, reason = "for the progress callbacks of training and prediction")]
 pub(crate) fn poll() -> ControlFlow<()> {
     if is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

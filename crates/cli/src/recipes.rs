@@ -76,7 +76,7 @@ impl Recipe {
 
     /// The configuration for a data set.
     pub(crate) fn configure(&self, dataset: &Dataset) -> Result<Config> {
-        Ok(Config::from_user_text(self.config, &self.path("configs"), dataset)?)
+        Ok(Config::from_toml(self.config, &self.path("configs"), dataset)?)
     }
 
     /// The class descriptions.

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fs, io,
-    ops::Range,
+    ops::{ControlFlow, Range},
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     time::UNIX_EPOCH,
@@ -41,20 +41,20 @@ pub struct CachedCase {
 }
 
 /// Preprocesses the cases that are not cached in `folder`, in parallel, and opens all, in the order of `cases`.
-/// `progress` is called after each case with the number of finished ones.
+/// `on_progress` is called after each case with the number of finished ones; a break cancels.
 ///
 /// A cached case is reused if the preprocessing, the label schema, and name, size and modification time of its files
 /// are the same.
 ///
 /// # Errors
 ///
-/// When the folder cannot be written to, or a case cannot be prepared.
+/// When the folder cannot be written to, a case cannot be prepared, and [`Error::Cancelled`].
 pub fn build_cache(
     folder: &Path,
     preprocess: &PreprocessConfig,
     dataset: &Dataset,
     cases: &[Case],
-    progress: &(dyn Fn(usize) + Sync),
+    on_progress: &(dyn Fn(usize) -> ControlFlow<()> + Sync),
 ) -> Result<Vec<CachedCase>> {
     fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
     let done = AtomicUsize::new(0);
@@ -68,8 +68,10 @@ pub fn build_cache(
                 CachedCase::open(&path, &case.id)?.0
             }
         };
-        progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-        Ok(cached)
+        match on_progress(done.fetch_add(1, Ordering::Relaxed) + 1) {
+            ControlFlow::Continue(()) => Ok(cached),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
     };
     cases.par_iter().map(open_or_build).collect()
 }

@@ -270,6 +270,9 @@ pub enum Error {
         /// Which cases changed.
         difference: String,
     },
+    /// A progress callback returned [`std::ops::ControlFlow::Break`].
+    #[error("cancelled")]
+    Cancelled,
     /// A cached case that cannot be used.
     #[error("{}: not a preprocessed case: {reason}", path.display())]
     InvalidCache {

@@ -1,16 +1,14 @@
-//! Patches that need no pass through the network of their own.
+//! Reuses the logits of constant patches.
 //!
-//! The rule: a patch whose channels each have one value in all voxels gets the logits of the last patch with
-//! just those values, bit for bit. The network sees nothing else of a patch, so they are its own logits.
-//! What the value is does not matter, but in practice it is air: the window of a CT turns everything below
-//! its low end into 0, and padding is 0 too.
+//! A patch with one value per channel gets the logits of the last such patch with the same values, bit for bit: the
+//! network has no other input. In practice these patches are air, because clipping of a CT and padding give 0.
 
 use ndarray::{ArcArray, ArrayView4, Ix4};
 
-/// Logits `[outputs, x, y, z]` that can be given twice without being copied.
+/// Logits `[logits, x, y, z]` with shared storage.
 pub type Logits = ArcArray<f32, Ix4>;
 
-/// A network that is not asked twice about the same constant patch.
+/// Wraps a network and caches the logits of the last constant patch.
 #[derive(Debug)]
 pub struct ConstantPatchCache<F> {
     network: F,
@@ -19,35 +17,35 @@ pub struct ConstantPatchCache<F> {
 }
 
 impl<F: FnMut(ArrayView4<f32>) -> Logits> ConstantPatchCache<F> {
-    /// `network` gives the logits of a patch `[channels, x, y, z]`, the same for the same patch.
+    /// `network` maps a patch `[channels, x, y, z]` to its logits and is deterministic.
     pub fn new(network: F) -> Self {
         Self { network, last: None, reused: 0 }
     }
 
     /// The logits of a patch.
     pub fn logits(&mut self, patch: ArrayView4<f32>) -> Logits {
-        let Some(values) = constant(patch) else { return (self.network)(patch) };
+        let Some(values) = constant_values(patch) else { return (self.network)(patch) };
         if let Some((last, logits)) = &self.last
             && *last == values
         {
             self.reused += 1;
             return logits.clone();
         }
-        // The old logits make room before the new ones are made.
+        // Frees the old logits before the new ones are computed.
         self.last = None;
         let logits = (self.network)(patch);
         self.last = Some((values, logits.clone()));
         logits
     }
 
-    /// How many patches needed no pass of their own.
+    /// Number of patches that reused logits.
     pub fn reused(&self) -> usize {
         self.reused
     }
 }
 
-/// The bits of each channel's one value.
-fn constant(patch: ArrayView4<f32>) -> Option<Vec<u32>> {
+/// The bits of the value of each channel, if the patch is constant.
+fn constant_values(patch: ArrayView4<f32>) -> Option<Vec<u32>> {
     let value = |channel: ndarray::ArrayView3<f32>| {
         let first = channel.first()?.to_bits();
         channel.iter().all(|voxel| voxel.to_bits() == first).then_some(first)
@@ -62,10 +60,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_network_is_asked_once_about_each_run_of_one_constant() {
-        let mut asked = 0;
-        let mut sharing = ConstantPatchCache::new(|patch: ArrayView4<f32>| {
-            asked += 1;
+    fn equal_constant_patches_in_a_row_are_computed_once() {
+        let mut calls = 0;
+        let mut cache = ConstantPatchCache::new(|patch: ArrayView4<f32>| {
+            calls += 1;
             patch.mapv(|voxel| voxel + 1.0).into_shared()
         });
         let constant = |first: f32, second: f32| {
@@ -75,7 +73,7 @@ mod tests {
         };
         let mut odd = constant(0.0, 3.0);
         odd[[1, 1, 2, 1]] = 4.0;
-        // Not constant; new; seen; another second channel; seen; zero of another sign; not constant.
+        // Not constant; new; cached; another second channel; cached; negative zero; not constant.
         let patches = [
             odd.clone(),
             constant(0.0, 3.0),
@@ -86,9 +84,9 @@ mod tests {
             odd,
         ];
         for patch in &patches {
-            assert_eq!(sharing.logits(patch.view()), patch.mapv(|voxel| voxel + 1.0).into_shared());
+            assert_eq!(cache.logits(patch.view()), patch.mapv(|voxel| voxel + 1.0).into_shared());
         }
-        assert_eq!(sharing.reused(), 2);
-        assert_eq!(asked, 5);
+        assert_eq!(cache.reused(), 2);
+        assert_eq!(calls, 5);
     }
 }

@@ -1,51 +1,132 @@
 //! Errors of this crate.
 
-use std::path::{Path, PathBuf};
+use std::{fmt, path::PathBuf};
 
 use bipvl_io::FileError;
 
-/// The result of everything in this crate that touches a file.
+/// The result type of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Every variant names the file and says its state.
+/// What went wrong when opening a trained model or predicting with it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused.
+    /// A file cannot be opened, read or written.
     #[error(transparent)]
     Io(#[from] FileError),
-    /// A data set is at fault.
+    /// From `bipvl-data`.
     #[error(transparent)]
     Data(#[from] bipvl_data::Error),
-    /// A volume is at fault.
+    /// From `bipvl-imaging`.
     #[error(transparent)]
     Imaging(#[from] bipvl_imaging::Error),
-    /// A network or its weights is at fault.
+    /// From `bipvl-nn`.
     #[error(transparent)]
     Nn(#[from] bipvl_nn::Error),
-    /// A description or a tokenizer is at fault.
+    /// From `bipvl-text`.
     #[error(transparent)]
     Text(#[from] bipvl_text::Error),
-    /// The content is not what the format or the caller needs.
-    #[error("{}: expected {expected}, found {found}", path.display())]
-    Content {
-        /// The file or folder.
+    /// The directory has no run.
+    #[error("{} is not a run directory: {reason}", path.display())]
+    NotARunDir {
+        /// The directory.
         path: PathBuf,
-        /// What was expected.
-        expected: String,
-        /// What was found.
-        found: String,
+        /// What is there instead.
+        reason: NotARunDir,
     },
+    /// A TOML file cannot be parsed, or has unknown keys.
+    #[error("{}: invalid configuration: {message}", path.display())]
+    ConfigSyntax {
+        /// The file.
+        path: PathBuf,
+        /// The message of the parser, with the line if known.
+        message: String,
+    },
+    /// A configuration value is out of range or contradicts another.
+    #[error("{}: `{key}` is {found}, but must be {requirement}", path.display())]
+    ConfigValue {
+        /// The file, or the text that the value came from.
+        path: PathBuf,
+        /// The key, such as `infer.overlap`.
+        key: String,
+        /// The value.
+        found: String,
+        /// The allowed values.
+        requirement: String,
+    },
+    /// No validation has finished yet, so there are no best weights.
+    #[error("{} does not exist: the training has not finished its first validation", path.display())]
+    NoBestWeights {
+        /// The missing file.
+        path: PathBuf,
+    },
+    /// A run cannot be a member of an ensemble.
+    #[error("{}: `{key}` differs from that of {}", path.display(), other.display())]
+    EnsembleMismatch {
+        /// The configuration of the run.
+        path: PathBuf,
+        /// The configuration of the first run.
+        other: PathBuf,
+        /// The key that differs.
+        key: &'static str,
+    },
+    /// A case has more or fewer channels than the training data.
+    #[error("{}: {found} channels, but the model was trained on {expected}", path.display())]
+    ChannelCount {
+        /// The first image of the case.
+        path: PathBuf,
+        /// Channels of the case.
+        found: usize,
+        /// Channels of the model.
+        expected: usize,
+    },
+    /// A reference is needed, but the case has none.
+    #[error("case {case} has no reference labels")]
+    MissingReference {
+        /// The id of the case.
+        case: String,
+    },
+    /// Mirroring along x would swap classes of the left and right side.
+    #[error(
+        "mirroring along x (axes \"{axes}\") swaps \"{left}\" and \"{right}\"; only y and z are possible"
+    )]
+    LateralMirroring {
+        /// The axes requested.
+        axes: String,
+        /// A class of the left side.
+        left: String,
+        /// Its counterpart.
+        right: String,
+    },
+    /// The largest component cannot be kept per class where classes overlap.
+    #[error("the largest component of each class is only defined for exclusive classes, but these overlap")]
+    OverlappingComponents,
+    /// The progress callback returned [`std::ops::ControlFlow::Break`].
+    #[error("cancelled")]
+    Cancelled,
 }
 
-impl Error {
-    /// The system refused to open, read or write `path`.
-    pub fn io(path: &Path, reason: std::io::Error) -> Self {
-        Self::Io(FileError::new(path, reason))
-    }
+/// Why a directory is not a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotARunDir {
+    /// It does not exist.
+    Missing,
+    /// It is a file.
+    File,
+    /// It has no `config.toml`.
+    NoConfig,
+    /// It holds the runs of a cross-validation.
+    CrossValidation,
+}
 
-    /// `path` holds something else than it should.
-    pub fn content(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self::Content { path: path.to_owned(), expected: expected.into(), found: found.into() }
+impl fmt::Display for NotARunDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "no such directory",
+            Self::File => "it is a file",
+            Self::NoConfig => "it has no config.toml",
+            Self::CrossValidation => "it is a cross-validation with the runs fold-0, fold-1, …",
+        })
     }
 }

@@ -1,10 +1,9 @@
-//! Flips of a patch over whose logits the mean is taken (test-time mirroring).
+//! Test-time mirroring: the mean of the logits over flips of a patch.
 //!
-//! The mean of a patch is one of logits, over its flips and over the members of an ensemble, not of
-//! probabilities. So does nnU-Net (`nnunetv2/inference/predict_from_raw_data.py`: the flips in
-//! `_internal_maybe_mirror_and_predict`, the folds in `predict_logits_from_preprocessed_data`). Overlapping
-//! patches are averaged in logits too, and means of means commute; so a patch can be done with before the
-//! next one, and what is held does not grow with members times volume.
+//! Logits are averaged, not probabilities, over flips and over the members of an ensemble, as in nnU-Net
+//! (`nnunetv2/inference/predict_from_raw_data.py`: `_internal_maybe_mirror_and_predict`,
+//! `predict_logits_from_preprocessed_data`). Overlapping patches are blended in logits too, so the mean of a patch
+//! can be taken at once, and memory does not grow with the number of members.
 
 use std::{fmt, str::FromStr};
 
@@ -16,41 +15,41 @@ use bipvl_text::{ClassName, Laterality};
 
 const AXES: [&str; 3] = ["x", "y", "z"];
 
-/// The axes of the body that are mirrored; every combination of them is one flip. Written `x,z`.
+/// The axes of test-time mirroring, such as `x,z`; every combination of them is one flip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TestTimeMirroring([bool; 3]);
 
-/// One flip of a patch `[channels, x, y, z]`; its own inverse.
+/// A flip of a patch `[channels, x, y, z]`; its own inverse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flip([bool; 3]);
 
 impl TestTimeMirroring {
-    /// Whether an axis (0 is x) is mirrored.
+    /// Whether it contains an axis; 0 is x.
     pub fn contains(self, axis: usize) -> bool {
         self.0[axis]
     }
 
-    /// Whether no axis is mirrored.
+    /// Whether it contains no axis.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// All flips, the one that changes nothing first: two for each axis.
+    /// All flips, the identity first: 2 to the power of the number of axes.
     pub fn flips(self) -> impl Iterator<Item = Flip> {
         let flips = (0..8_usize).map(|bits| Flip([0, 1, 2].map(|axis| bits >> axis & 1 == 1)));
         flips.filter(move |flip| (0..3).all(|axis| self.0[axis] || !flip.0[axis]))
     }
 
-    /// The names of the axes for which `is_wanted` holds and that are mirrored, such as `x,z`.
-    pub fn axis_names(self, is_wanted: impl Fn(usize) -> bool) -> String {
-        let wanted = (0..3).filter(|axis| self.0[*axis] && is_wanted(*axis));
-        wanted.map(|axis| AXES[axis]).collect::<Vec<_>>().join(",")
+    /// The names of the contained axes with `filter`, such as `x,z`.
+    pub fn axis_names(self, filter: impl Fn(usize) -> bool) -> String {
+        let axes = (0..3).filter(|axis| self.0[*axis] && filter(*axis));
+        axes.map(|axis| AXES[axis]).collect::<Vec<_>>().join(",")
     }
 }
 
 impl Flip {
-    /// The patch or its logits, flipped; no voxel moves in memory.
+    /// Flips a patch or its logits; a view, without copying.
     #[must_use]
     pub fn apply<S: RawData>(self, mut patch: ArrayBase<S, Ix4>) -> ArrayBase<S, Ix4> {
         (0..3).filter(|axis| self.0[*axis]).for_each(|axis| patch.invert_axis(Axis(axis + 1)));
@@ -71,8 +70,9 @@ impl FromStr for TestTimeMirroring {
         let mut mirror = Self::default();
         for name in names.split(',').filter(|name| !name.is_empty()) {
             let axis = AXES.iter().position(|axis| *axis == name);
-            let axis =
-                axis.ok_or_else(|| format!("expected axes of x, y, z such as \"x,z\", found \"{name}\""))?;
+            let axis = axis.ok_or_else(|| {
+                format!("unknown axis \"{name}\"; axes are x, y and z, separated by commas")
+            })?;
             mirror.0[axis] = true;
         }
         Ok(mirror)
@@ -93,7 +93,7 @@ impl From<TestTimeMirroring> for String {
     }
 }
 
-/// The mean of logits of one shape; one stays what it is, bit for bit.
+/// The mean of logits of one shape; a single one is returned bit for bit.
 ///
 /// # Panics
 ///
@@ -111,7 +111,7 @@ pub fn mean(mut all: impl Iterator<Item = Logits>) -> Logits {
     sum
 }
 
-/// Two classes that a flip along x turns into each other, the left one first: their names differ in the side alone.
+/// The first two classes whose names differ only in the side, left before right; a flip along x swaps them.
 pub fn lateral_pair(classes: &[String]) -> Option<[&str; 2]> {
     let mut lefts =
         classes.iter().filter(|class| ClassName::parse(class).laterality() == Some(Laterality::Left));
@@ -133,7 +133,7 @@ mod tests {
         TestTimeMirroring(axes)
     }
 
-    /// The mean over all flips of what a network says of a patch, as a predictor takes it.
+    /// The mean over all flips, as in a predictor.
     fn mirrored(axes: [bool; 3], patch: &Array4<f32>, network: impl Fn(ArrayView4<f32>) -> Logits) -> Logits {
         mean(mirror(axes).flips().map(|flip| flip.apply(network(flip.apply(patch.view())))))
     }
@@ -168,8 +168,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_network_says_of_a_flipped_patch_is_flipped_back() {
-        // A network that marks the first voxel along x, whatever it sees.
+    fn the_logits_of_a_flipped_patch_are_flipped_back() {
+        // A network that marks the first voxel along x of any input.
         let first = |patch: ArrayView4<f32>| {
             let mut logits = Array4::zeros(patch.dim());
             logits.slice_mut(s![.., 0, .., ..]).fill(1.0);
@@ -180,16 +180,16 @@ mod tests {
     }
 
     #[test]
-    fn axes_are_written_as_they_are_read() {
+    fn axes_round_trip_through_text() {
         for (text, flips) in [("", 1), ("x", 2), ("y,z", 4), ("x,y,z", 8)] {
             let mirror: TestTimeMirroring = text.parse().unwrap();
             assert_eq!((mirror.to_string().as_str(), mirror.flips().count()), (text, flips));
         }
-        assert!("x,w".parse::<TestTimeMirroring>().unwrap_err().contains("found \"w\""));
+        assert!("x,w".parse::<TestTimeMirroring>().unwrap_err().contains("unknown axis \"w\""));
     }
 
     #[test]
-    fn twins_differ_in_their_side_alone() {
+    fn lateral_pairs_differ_only_in_the_side() {
         let classes = |names: [&str; 3]| names.map(str::to_owned);
         let kidneys = classes(["Liver", "Right kidney", "left kidney"]);
         assert_eq!(lateral_pair(&kidneys), Some(["left kidney", "Right kidney"]));

@@ -1,22 +1,22 @@
-//! What the backward pass computes once more instead of remembering it (gradient checkpointing).
+//! Activation (gradient) checkpointing: less memory for more computation in the backward pass.
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-/// What is computed once more; no gradient depends on it, only memory and time.
+/// Which activations the backward pass recomputes. Gradients do not depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActivationCheckpointing {
-    /// Off: every activation that a gradient needs is kept.
+    /// None: all activations that a gradient needs are stored.
     #[default]
     Off,
-    /// The insides of every residual block, Swin block, text layer and fusion perceptron: what enters one is all
-    /// that is remembered of it. On a graphics card only what Burn repeats by itself.
+    /// Those inside residual blocks, Swin blocks, text layers and fusion MLPs, of which only the input is stored. On
+    /// a GPU Burn's own checkpointing.
     Blocks,
 }
 
 impl ActivationCheckpointing {
-    /// The device with autodiff that computes so.
+    /// The device with autodiff and this strategy.
     pub fn autodiff(self, device: &Device) -> Device {
         let device = device.clone().autodiff();
         match self {

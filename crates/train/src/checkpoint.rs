@@ -1,154 +1,138 @@
-//! Weights, optimizer and step in one safetensors file, written to a temporary name and renamed.
+//! Checkpoints: weights, optimizer state and progress in one safetensors file, written atomically.
 
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
 };
 
+use bipvl_infer::weights_file::WEIGHTS_PREFIX;
+use bipvl_nn::weights::{self, StateDict, TensorHandle};
 use burn::{module::Module, tensor::Device};
 
-use super::{
-    TrainModule,
+use crate::{
+    Error, Result, TrainModule,
     optimizer::{AdamW, AdamWConfig},
 };
-use crate::{Error, Result};
-use bipvl_nn::{
-    BiPvlSeg,
-    weights::{self, StateDict, TensorHandle},
-};
 
-/// Before the names of weights, moments in front of which stand `first.` and `second.`.
-const TRAINEE: &str = "weights.";
-/// Updates done, then mean Dice and step of the best validation, or `none`. One entry, because the order of
-/// several is not fixed and equal trainings shall give equal files.
+/// The only metadata key: the order of several is not deterministic, and equal trainings must give equal files.
 const PROGRESS: &str = "progress";
+/// The last word of [`PROGRESS`] if a validation was interrupted.
+const PENDING: &str = "validation-pending";
 
 /// A training between two steps.
 #[derive(Debug)]
 pub struct TrainState {
-    /// Everything that is learned.
+    /// Trainable parameters.
     pub module: TrainModule,
-    /// Its moments.
+    /// Optimizer.
     pub optimizer: AdamW,
-    /// How far it has come.
+    /// Progress.
     pub progress: TrainProgress,
 }
 
-/// How far a training has come.
+/// Progress of a training.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TrainProgress {
-    /// Updates done.
+    /// Optimizer steps done.
     pub step: usize,
     /// The best validation so far.
     pub best: Option<BestValidation>,
+    /// Whether the validation of this step was interrupted and is still to be done.
+    pub validation_pending: bool,
 }
 
 /// The best validation of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BestValidation {
-    /// Mean over classes.
+    /// Mean over the classes.
     pub mean_dice: f64,
-    /// Updates that had been done.
+    /// Steps done.
     pub step: usize,
 }
 
 impl TrainState {
-    /// Writes everything that a training needs to go on.
+    /// Writes weights, optimizer state and progress.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written; an older one survives.
+    /// When the file cannot be written; an existing one is kept then.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let (_, mut named) = self.optimizer.state();
-        named.extend(weights_of(&self.module));
-        Ok(weights::save(path, &named, &self.metadata())?)
+        let mut tensors = self.optimizer.state_dict();
+        tensors.extend(prefixed_weights(&self.module));
+        Ok(weights::save(path, &tensors, &self.metadata())?)
     }
 
-    /// Writes the weights alone, for prediction.
+    /// Writes the weights only, for prediction.
     ///
     /// # Errors
     ///
     /// As [`Self::save`].
     pub fn save_weights(&self, path: &Path) -> Result<()> {
-        Ok(weights::save(path, &weights_of(&self.module), &self.metadata())?)
+        Ok(weights::save(path, &prefixed_weights(&self.module), &self.metadata())?)
     }
 
-    /// Reads what [`Self::save`] wrote into a module of the same architecture.
+    /// Reads a checkpoint into a module of the same architecture.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is of another architecture, or holds no training state.
+    /// When the file cannot be read, has another architecture, or no training state.
     pub fn load(path: &Path, module: TrainModule, config: AdamWConfig, device: &Device) -> Result<Self> {
-        let (named, metadata) = weights::load(path)?;
+        let (tensors, metadata) = weights::load(path)?;
         let progress = progress(path, &metadata)?;
-        let (ours, moments) = split(named);
-        let module = weights::load_state_dict(module, ours, path)?;
-        let optimizer = AdamW::restore(config, progress.step as i32, moments, device);
+        let (mut weights, mut optimizer) = (StateDict::new(), StateDict::new());
+        for (name, tensor) in tensors {
+            match name.strip_prefix(WEIGHTS_PREFIX) {
+                Some(name) => weights.insert(name.to_owned(), tensor),
+                None => optimizer.insert(name, tensor),
+            };
+        }
+        let module = weights::load_state_dict(module, weights, path)?;
+        let optimizer = AdamW::load_state_dict(config, optimizer, device).ok_or_else(|| {
+            Error::NotACheckpoint { path: path.to_owned(), reason: "no optimizer state".to_owned() }
+        })?;
         Ok(Self { module, optimizer, progress })
     }
 
     fn metadata(&self) -> [(&'static str, String); 1] {
-        let TrainProgress { step, best } = self.progress;
+        let TrainProgress { step, best, validation_pending } = self.progress;
         let best = best.map_or("none".to_owned(), |best| format!("{} {}", best.mean_dice, best.step));
-        [(PROGRESS, format!("{step} {best}"))]
+        let pending = if validation_pending { format!(" {PENDING}") } else { String::new() };
+        [(PROGRESS, format!("{step} {best}{pending}"))]
     }
 }
 
-/// How far the training of a checkpoint has come; its tensors are not read.
+/// Reads the progress of a checkpoint, without its tensors.
 ///
 /// # Errors
 ///
-/// When the file cannot be read or is no checkpoint.
+/// When the file cannot be read or is not a checkpoint.
 pub fn read_progress(path: &Path) -> Result<TrainProgress> {
     progress(path, &weights::metadata(path)?)
 }
 
-/// Reads the model of a checkpoint for prediction.
-///
-/// # Errors
-///
-/// When the file cannot be read or is of another architecture.
-pub fn load_model(path: &Path, model: BiPvlSeg) -> Result<BiPvlSeg> {
-    let (named, _) = weights::load(path)?;
-    let (ours, _) = split(named);
-    let model_weights =
-        ours.into_iter().filter_map(|(name, w)| Some((name.strip_prefix("model.")?.to_owned(), w))).collect();
-    Ok(weights::load_state_dict(model, model_weights, path)?)
-}
-
-fn weights_of<M: Module>(module: &M) -> BTreeMap<String, TensorHandle> {
-    weights::state_dict_handles(module).into_iter().map(|(name, w)| (format!("{TRAINEE}{name}"), w)).collect()
-}
-
-/// Weights without their prefix, and moments.
-fn split(named: StateDict) -> (StateDict, StateDict) {
-    let (mut ours, mut moments) = (StateDict::new(), StateDict::new());
-    for (name, tensor) in named {
-        match name.strip_prefix(TRAINEE) {
-            Some(name) => ours.insert(name.to_owned(), tensor),
-            None => moments.insert(name, tensor),
-        };
-    }
-    (ours, moments)
+fn prefixed_weights<M: Module>(module: &M) -> BTreeMap<String, TensorHandle> {
+    let tensors = weights::state_dict_handles(module).into_iter();
+    tensors.map(|(name, tensor)| (format!("{WEIGHTS_PREFIX}{name}"), tensor)).collect()
 }
 
 fn progress(path: &Path, metadata: &HashMap<String, String>) -> Result<TrainProgress> {
     let text = metadata.get(PROGRESS).map_or("", String::as_str);
-    parse(text).ok_or_else(|| {
-        Error::content(path, "the progress of a training in the metadata", format!("\"{text}\""))
+    parse_progress(text).ok_or_else(|| Error::NotACheckpoint {
+        path: path.to_owned(),
+        reason: format!("its metadata has the progress \"{text}\""),
     })
 }
 
-/// `STEP none`, `STEP DICE BEST_STEP`, or `STEP DICE` as written up to 0.1, which takes the best for new.
-fn parse(text: &str) -> Option<TrainProgress> {
-    let mut words = text.split(' ');
+/// Parses `STEP none` or `STEP DICE BEST_STEP`, with [`PENDING`] at the end if a validation is.
+fn parse_progress(text: &str) -> Option<TrainProgress> {
+    let validation_pending = text.ends_with(PENDING);
+    let mut words = text.trim_end_matches(PENDING).split_whitespace();
     let step = words.next()?.parse().ok()?;
-    let mean_dice: Option<f64> = words.next()?.parse().ok();
-    let best_step = words.next().map_or(Some(step), |word| word.parse().ok())?;
-    Some(TrainProgress {
-        step,
-        best: mean_dice.map(|mean_dice| BestValidation { mean_dice, step: best_step }),
-    })
+    let best = match words.next()? {
+        "none" => None,
+        dice => Some(BestValidation { mean_dice: dice.parse().ok()?, step: words.next()?.parse().ok()? }),
+    };
+    Some(TrainProgress { step, best, validation_pending })
 }
 
 #[cfg(test)]
@@ -156,14 +140,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_of_older_and_newer_checkpoints_is_read() {
-        let with = |step, mean_dice, best| TrainProgress {
-            step,
-            best: Some(BestValidation { mean_dice, step: best }),
-        };
-        assert_eq!(parse("7 none"), Some(TrainProgress { step: 7, best: None }));
-        assert_eq!(parse("7 0.5 4"), Some(with(7, 0.5, 4)));
-        assert_eq!(parse("7 0.5"), Some(with(7, 0.5, 7)));
-        assert_eq!((parse(""), parse("x 0.5 4")), (None, None));
+    fn progress_is_parsed_as_it_is_written() {
+        let best = Some(BestValidation { mean_dice: 0.5, step: 4 });
+        let with = |best, validation_pending| Some(TrainProgress { step: 7, best, validation_pending });
+        assert_eq!(parse_progress("7 none"), with(None, false));
+        assert_eq!(parse_progress("7 0.5 4"), with(best, false));
+        assert_eq!(parse_progress("7 none validation-pending"), with(None, true));
+        assert_eq!(parse_progress("7 0.5 4 validation-pending"), with(best, true));
+        for text in ["", "x 0.5 4", "7", "7 0.5", "7 x 4"] {
+            assert_eq!(parse_progress(text), None, "{text}");
+        }
     }
 }

@@ -1,10 +1,12 @@
-//! The whole run, composed of each room's own configuration: defaults, a user's file over them.
+//! The configuration of a run: the defaults of a model size, with a user's file on top.
 
 mod validate;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use bipvl_metrics::ClassLabels;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -14,78 +16,86 @@ use crate::{
     optimizer::AdamWConfig,
 };
 use bipvl_data::{
-    AugmentConfig, Dataset, DatasetOverrides, LabelSchema, LabelSchemaSpec, Modality, PreprocessConfig,
-    SplitConfig,
+    AugmentConfig, Dataset, DatasetOverrides, LabelSchema, LabelSchemaSpec, PreprocessConfig, SplitConfig,
 };
-use bipvl_infer::InferConfig;
-use bipvl_nn::{BiPvlSegConfig, HeadConfig, MODEL_SIZES, ModelSize};
+pub use bipvl_infer::DataConfig;
+use bipvl_infer::{InferConfig, ModelConfig, toml_error_message};
+use bipvl_nn::{
+    BiPvlSegConfig, MODEL_SIZES, ModelSize,
+    interop::{PretrainedConfig, PretrainedWeights},
+};
 
-/// Folds are drawn from this, whatever the seed of a run: runs of other seeds are compared on equal cases.
+/// Seed of all splits, independent of `train.seed`, so that runs of different seeds have the same cases.
 pub const SPLIT_SEED: u64 = 0;
 
-/// Everything that a run depends on besides the cases and the descriptions.
+/// The configuration of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Model size that gave the defaults, see [`ModelSize`].
     pub model_size: String,
-    /// What the cases are.
+    /// Training data.
     pub data: DataConfig,
-    /// How cases are prepared.
+    /// Preprocessing.
     pub preprocess: PreprocessConfig,
-    /// Sizes of the network.
+    /// Architecture.
     pub model: BiPvlSegConfig,
-    /// How the weights are found.
+    /// Training hyperparameters.
     pub train: TrainConfig,
-    /// How volumes are covered.
+    /// Inference.
     pub infer: InferConfig,
+    /// Pretrained weights.
+    #[serde(default, skip_serializing_if = "PretrainedPaths::is_empty")]
+    pub pretrained: PretrainedPaths,
 }
 
-/// What the cases of a data set are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataConfig {
-    /// The data set's name.
-    pub name: String,
-    /// Which fold validates, `K/N`.
-    pub fold: String,
-    /// What the volumes were taken with.
-    pub modality: Modality,
-    /// Channel names in order.
-    pub channels: Vec<String>,
-    /// Classes, their labels, and how they are predicted.
-    pub label_schema: LabelSchema,
-    /// Validation and test cases.
-    #[serde(default)]
-    pub split: SplitConfig,
-    /// The classes as the data set defined them when the run was created, if the configuration has others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_schema: Option<LabelSchema>,
+/// Pretrained weights to initialize a training from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PretrainedPaths {
+    /// Hugging Face directory of a BERT, for the text encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_encoder: Option<PathBuf>,
+    /// Imported weights for image encoder and decoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<PathBuf>,
 }
 
-impl DataConfig {
-    /// The overrides with which the data set is read again.
-    pub fn dataset_overrides(&self) -> DatasetOverrides {
-        let labels = self.label_schema.is_overlapping().then(|| self.label_schema.labels().to_vec());
-        let label_schema = LabelSchemaSpec { labels, ..self.label_schema.clone().into() };
-        DatasetOverrides { modality: Some(self.modality), label_schema }
+impl PretrainedPaths {
+    /// Reads the weights. A logit layer that does not have `out_channels` is dropped with a warning.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or has the weights of another network.
+    pub fn load(&self, out_channels: usize) -> Result<Vec<PretrainedWeights>> {
+        let mut all = Vec::new();
+        if let Some(dir) = &self.text_encoder {
+            all.push(PretrainedWeights::from_bert(dir)?.0);
+        }
+        if let Some(path) = &self.backbone {
+            let mut weights = PretrainedWeights::load(path)?;
+            if matches!(weights.config, PretrainedConfig::Text(_)) {
+                let (found, expected) = ("text encoder", "vision backbone");
+                return Err(Error::WrongPretrainedWeights { path: path.clone(), found, expected });
+            }
+            if weights.drop_mismatched_head(out_channels) {
+                tracing::warn!(
+                    "{}: the logit layer does not have {out_channels} channels and is initialized randomly",
+                    path.display()
+                );
+            }
+            all.push(weights);
+        }
+        Ok(all)
     }
 
-    /// The classes to score.
-    pub fn class_labels(&self) -> Vec<ClassLabels> {
-        let classes = self.label_schema.classes().iter();
-        classes.map(|class| ClassLabels { name: class.name.clone(), labels: class.labels.clone() }).collect()
-    }
-
-    /// The number of channels that a network needs for the classes.
-    pub fn head_config(&self) -> HeadConfig {
-        let schema = &self.label_schema;
-        HeadConfig { num_classes: schema.num_classes(), out_channels: schema.num_logit_channels() }
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 
 impl Config {
-    /// Defaults of a model size for a data set.
+    /// The defaults of a model size for a data set.
     pub fn new(size: ModelSize, dataset: &Dataset) -> Self {
         Self {
             model_size: size.to_string(),
@@ -96,82 +106,80 @@ impl Config {
                 channels: dataset.channels.clone(),
                 label_schema: dataset.label_schema.clone(),
                 split: SplitConfig::default(),
-                source_schema: overridden(&dataset.label_schema, dataset),
+                source_schema: overridden_schema(&dataset.label_schema, dataset),
             },
             preprocess: PreprocessConfig::for_modality(dataset.modality, size.patch()),
             model: size.config(dataset.channels.len()),
             train: train_defaults(size),
             infer: InferConfig::default(),
+            pretrained: PretrainedPaths::default(),
         }
     }
 
-    /// The defaults of the model size that a user's file names (`tiny` when it names none), with the file's own
-    /// values over them. Regions that the file lists are the classes.
+    /// Reads a user's file: its values replace the defaults of its `model_size` (`tiny` if there is none).
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, has unknown keys, or its values do not fit together.
-    pub fn from_user_file(path: &Path, dataset: &Dataset) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        Self::from_user_text(&text, path, dataset)
+    /// When the file cannot be read, has unknown keys, or a value is invalid.
+    pub fn from_file(path: &Path, dataset: &Dataset) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|reason| Error::io(path, reason))?;
+        Self::from_toml(&text, path, dataset)
     }
 
-    /// [`Config::from_user_file`] of a text, which `path` names in messages.
+    /// [`Config::from_file`] with the text of the file; errors name `path`.
     ///
     /// # Errors
     ///
-    /// When it has unknown keys, or its values do not fit together.
-    pub fn from_user_text(text: &str, path: &Path, dataset: &Dataset) -> Result<Self> {
-        let invalid = |error| Error::content(path, "a configuration", what_is_wrong(&error, text));
+    /// When there are unknown keys, or a value is invalid.
+    pub fn from_toml(text: &str, path: &Path, dataset: &Dataset) -> Result<Self> {
+        let invalid = |error| syntax_error(&error, text, path);
         let mut user: Table = toml::from_str(text).map_err(invalid)?;
         let name = user.get("model_size").and_then(Value::as_str).unwrap_or("tiny");
         let size = name.parse().map_err(|_: String| {
-            Error::content(path, format!("a model_size of {}", MODEL_SIZES.join(", ")), format!("\"{name}\""))
+            let requirement = format!("one of {}", MODEL_SIZES.join(", "));
+            Error::config_value(path, "model_size", format!("\"{name}\""), &requirement)
         })?;
         let mut defaults = Self::new(size, dataset);
-        if let Some(schema) = label_schema(&mut user).map_err(invalid)? {
-            let resolved = schema.resolve(&dataset.source_schema);
+        if let Some(spec) = take_label_schema(&mut user).map_err(invalid)? {
+            let resolved = spec.resolve(&dataset.source_schema);
             let schema = resolved.map_err(bipvl_data::Error::label_schema(path))?;
-            defaults.data.source_schema = overridden(&schema, dataset);
+            defaults.data.source_schema = overridden_schema(&schema, dataset);
             defaults.data.label_schema = schema;
         }
         let defaults = Table::try_from(defaults).expect("the defaults are valid TOML");
-        let config: Self = Value::Table(merge(defaults, user)).try_into().map_err(invalid)?;
-        config.check(path)?;
+        let config: Self = Value::Table(merge_tables(defaults, user)).try_into().map_err(invalid)?;
+        config.validate(path)?;
         Ok(config)
     }
 
-    /// What a user's configuration says of its data set, which is read before the rest makes sense.
+    /// The `data` part of a user's file, which is needed to read the data set; errors name `path`.
     ///
     /// # Errors
     ///
-    /// When the text is no TOML, or says something else where it speaks of the data; `path` names it.
+    /// When the text is not TOML, or a value of that part is invalid.
     pub fn dataset_overrides(text: &str, path: &Path) -> Result<DatasetOverrides> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct User {
             data: DatasetOverrides,
         }
-        let user: User = toml::from_str(text)
-            .map_err(|error| Error::content(path, "a configuration", what_is_wrong(&error, text)))?;
+        let user: User = toml::from_str(text).map_err(|error| syntax_error(&error, text, path))?;
         Ok(user.data)
     }
 
-    /// Reads the configuration of a run.
+    /// Reads the `config.toml` of a run.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or is not valid.
+    /// When the file cannot be read, a key is missing or unknown, or a value is invalid.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        let config: Self = toml::from_str(&text).map_err(|error| {
-            Error::content(path, "the configuration of a run", what_is_wrong(&error, &text))
-        })?;
-        config.check(path)?;
+        let text = fs::read_to_string(path).map_err(|reason| Error::io(path, reason))?;
+        let config: Self = toml::from_str(&text).map_err(|error| syntax_error(&error, &text, path))?;
+        config.validate(path)?;
         Ok(config)
     }
 
-    /// What the training can change to need less memory.
+    /// What determines the memory of a training step, and can be reduced.
     pub fn memory_plan(&self) -> MemoryPlan {
         let TrainConfig { batch_size, gradient_accumulation_steps, activation_checkpointing, .. } =
             self.train;
@@ -183,7 +191,7 @@ impl Config {
         }
     }
 
-    /// The same with another plan.
+    /// Sets the values of a plan.
     #[must_use]
     pub fn with_memory_plan(mut self, plan: MemoryPlan) -> Self {
         let MemoryPlan { patch_size, batch_size, gradient_accumulation_steps, activation_checkpointing } =
@@ -194,37 +202,36 @@ impl Config {
         self
     }
 
-    /// The configuration as a TOML file.
+    /// The configuration as TOML.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("every value has a TOML form")
     }
 
-    /// Which fold of how many validates.
-    ///
-    /// # Errors
-    ///
-    /// When `data.fold` is not `K/N` with K below N and N at least 2; `path` is named.
-    pub fn fold(&self, path: &Path) -> Result<(usize, usize)> {
-        let parts = self.data.fold.split_once('/');
-        let parsed = parts.and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
-        parsed.filter(|(k, n)| k < n && *n >= 2).ok_or_else(|| {
-            Error::content(path, "a fold K/N such as 0/5, K below N", format!("\"{}\"", self.data.fold))
-        })
+    /// The part that prediction needs; the training part is opaque there.
+    pub fn model_config(&self) -> ModelConfig {
+        ModelConfig {
+            model_size: self.model_size.clone(),
+            data: self.data.clone(),
+            preprocess: self.preprocess.clone(),
+            model: self.model.clone(),
+            infer: self.infer,
+            train: Table::try_from(&self.train).expect("every value has a TOML form"),
+        }
     }
 }
 
 /// The classes that the data set defines, if a configuration overrides them.
-fn overridden(schema: &LabelSchema, dataset: &Dataset) -> Option<LabelSchema> {
+fn overridden_schema(schema: &LabelSchema, dataset: &Dataset) -> Option<LabelSchema> {
     (*schema != dataset.source_schema).then(|| dataset.source_schema.clone())
 }
 
-/// Takes the label schema out of a user's configuration.
-fn label_schema(user: &mut Table) -> std::result::Result<Option<LabelSchemaSpec>, toml::de::Error> {
+/// Removes the label schema from a user's configuration.
+fn take_label_schema(user: &mut Table) -> std::result::Result<Option<LabelSchemaSpec>, toml::de::Error> {
     let data = user.get_mut("data").and_then(Value::as_table_mut);
     data.and_then(|data| data.remove("label_schema")).map(Value::try_into).transpose()
 }
 
-/// The paper's values for `paper`; for the smaller networks, which learn in minutes, a higher rate.
+/// The paper's values for `paper`; higher learning rates for the smaller networks.
 fn train_defaults(size: ModelSize) -> TrainConfig {
     let (max_steps, batch_size, learning_rate) = match size {
         ModelSize::Paper => (54_000, 1, 1e-4),
@@ -250,24 +257,16 @@ fn train_defaults(size: ModelSize) -> TrainConfig {
     }
 }
 
-/// An error of the parser in one line: where, and what.
-fn what_is_wrong(error: &toml::de::Error, text: &str) -> String {
-    match error.span() {
-        Some(span) => {
-            let line = 1 + text[..span.start].matches('\n').count();
-            format!("in line {line}: {}", error.message().replace('\n', ", "))
-        }
-        // The values were merged with the defaults and have lost their line; the parser names the key.
-        None => error.to_string().trim().replace('\n', " "),
-    }
+fn syntax_error(error: &toml::de::Error, text: &str, path: &Path) -> Error {
+    Error::ConfigSyntax { path: path.to_owned(), message: toml_error_message(error, text) }
 }
 
-/// Values of `user` over those of `defaults`, table by table; the intensity normalization, an enum, is replaced as a whole.
-fn merge(mut defaults: Table, user: Table) -> Table {
+/// Merges `user` into `defaults`, table by table; the intensity normalization, an enum, is replaced as a whole.
+fn merge_tables(mut defaults: Table, user: Table) -> Table {
     for (key, value) in user {
         match (defaults.remove(&key), value) {
             (Some(Value::Table(old)), Value::Table(new)) if key != "intensity" => {
-                defaults.insert(key, Value::Table(merge(old, new)));
+                defaults.insert(key, Value::Table(merge_tables(old, new)));
             }
             (_, new) => {
                 defaults.insert(key, new);

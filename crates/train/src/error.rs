@@ -4,51 +4,174 @@ use std::path::{Path, PathBuf};
 
 use bipvl_io::FileError;
 
-/// The result of everything in this crate that touches a file.
+use crate::memory::MemoryPlan;
+
+/// The result type of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Every variant names the file and says its state.
+/// What went wrong in a training or its run directory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused.
+    /// A file cannot be opened, read or written.
     #[error(transparent)]
     Io(#[from] FileError),
-    /// A data set is at fault.
+    /// From `bipvl-data`.
     #[error(transparent)]
     Data(#[from] bipvl_data::Error),
-    /// A volume is at fault.
-    #[error(transparent)]
-    Imaging(#[from] bipvl_imaging::Error),
-    /// Inference is at fault.
+    /// From `bipvl-infer`.
     #[error(transparent)]
     Infer(#[from] bipvl_infer::Error),
-    /// A network or its weights is at fault.
+    /// From `bipvl-nn`.
     #[error(transparent)]
     Nn(#[from] bipvl_nn::Error),
-    /// A description or a tokenizer is at fault.
+    /// From `bipvl-text`.
     #[error(transparent)]
     Text(#[from] bipvl_text::Error),
-    /// The content is not what the format or the caller needs.
-    #[error("{}: expected {expected}, found {found}", path.display())]
-    Content {
-        /// The file or folder.
+    /// A TOML file cannot be parsed, or has unknown keys.
+    #[error("{}: invalid configuration: {message}", path.display())]
+    ConfigSyntax {
+        /// The file.
         path: PathBuf,
-        /// What was expected.
-        expected: String,
-        /// What was found.
+        /// The message of the parser, with the line if known.
+        message: String,
+    },
+    /// A configuration value is out of range or contradicts another.
+    #[error("{}: `{key}` is {found}, but must be {requirement}", path.display())]
+    ConfigValue {
+        /// The file.
+        path: PathBuf,
+        /// The key, such as `train.batch_size`.
+        key: String,
+        /// The value.
         found: String,
+        /// The allowed values.
+        requirement: String,
+    },
+    /// The directory already has a run.
+    #[error("{} already contains a run", dir.display())]
+    RunExists {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A file is where the run directory should be.
+    #[error("{} is a file, not a directory", path.display())]
+    NotADirectory {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process is using the run.
+    #[error("{} is in use by another process", dir.display())]
+    RunLocked {
+        /// The run directory.
+        dir: PathBuf,
+    },
+    /// The run was created with another configuration.
+    #[error("{}: this run was created with `{key} = {found}`, requested `{key} = {requested}`", path.display())]
+    RunMismatch {
+        /// The configuration of the run.
+        path: PathBuf,
+        /// The first key that differs.
+        key: String,
+        /// The value of the run.
+        found: String,
+        /// The value requested.
+        requested: String,
+    },
+    /// The run was created with other descriptions.
+    #[error("{}: the descriptions of class \"{class}\" differ from those of the run", path.display())]
+    DescriptionsMismatch {
+        /// The descriptions of the run.
+        path: PathBuf,
+        /// The first class that differs.
+        class: String,
+    },
+    /// The data set has other classes than the run.
+    #[error("{}: classes are {found}, but the run was created with {expected}", path.display())]
+    ClassesMismatch {
+        /// The index of the data set.
+        path: PathBuf,
+        /// Classes and labels of the data set.
+        found: String,
+        /// Classes and labels of the run.
+        expected: String,
+    },
+    /// Cases of the split of the run are missing in the data set, or have no labels.
+    #[error("{}: {} of the split are missing in the data set: {}", path.display(), cases.len(), cases.join(", "))]
+    MissingCases {
+        /// The split of the run.
+        path: PathBuf,
+        /// The ids of the cases.
+        cases: Vec<String>,
+    },
+    /// Test cases cannot be used, so that the finished model could not be evaluated.
+    #[error("{} unusable test cases: {}", failures.len(), join(failures))]
+    TestCases {
+        /// Case id and reason.
+        failures: Vec<(String, bipvl_data::Error)>,
+    },
+    /// A safetensors file is not a checkpoint of a training.
+    #[error("{}: not a training checkpoint: {reason}", path.display())]
+    NotACheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is missing or invalid.
+        reason: String,
+    },
+    /// Pretrained weights of the wrong network.
+    #[error("{}: weights of a {found}, but those of a {expected} are needed", path.display())]
+    WrongPretrainedWeights {
+        /// The file.
+        path: PathBuf,
+        /// The network of the file.
+        found: &'static str,
+        /// The network to initialize.
+        expected: &'static str,
+    },
+    /// A tokenizer has more tokens than its text encoder has embeddings.
+    #[error("{}: the tokenizer has {tokens} tokens, but config.json has vocab_size {vocab_size}", path.display())]
+    VocabularyTooLarge {
+        /// The directory of the text encoder.
+        path: PathBuf,
+        /// Tokens of the tokenizer.
+        tokens: usize,
+        /// Embeddings of the text encoder.
+        vocab_size: usize,
+    },
+    /// No reduction makes a training step fit into the memory budget.
+    #[error(
+        "a training step needs at least {needed_gb:.2} GB ({}), but the memory budget is {budget_gb} GB",
+        plan.describe()
+    )]
+    MemoryBudget {
+        /// The budget in GB (10⁹ bytes).
+        budget_gb: f64,
+        /// The smallest possible peak, rounded up.
+        needed_gb: f64,
+        /// The plan with that peak.
+        plan: MemoryPlan,
+    },
+    /// The loss is NaN or infinite.
+    #[error("the loss is {loss} at step {step}; a lower `train.learning_rate` may help")]
+    NonFiniteLoss {
+        /// The training step, from 1.
+        step: usize,
+        /// The total loss.
+        loss: f32,
     },
 }
 
 impl Error {
-    /// The system refused to open, read or write `path`.
-    pub fn io(path: &Path, reason: std::io::Error) -> Self {
+    pub(crate) fn io(path: &Path, reason: std::io::Error) -> Self {
         Self::Io(FileError::new(path, reason))
     }
 
-    /// `path` holds something else than it should.
-    pub fn content(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self::Content { path: path.to_owned(), expected: expected.into(), found: found.into() }
+    pub(crate) fn config_value(path: &Path, key: &str, found: impl ToString, requirement: &str) -> Self {
+        let (path, key) = (path.to_owned(), key.to_owned());
+        Self::ConfigValue { path, key, found: found.to_string(), requirement: requirement.to_owned() }
     }
+}
+
+fn join(failures: &[(String, bipvl_data::Error)]) -> String {
+    failures.iter().map(|(case, error)| format!("{case} ({error})")).collect::<Vec<_>>().join("; ")
 }

@@ -1,60 +1,81 @@
-//! What happens in a training, event by event; each becomes one JSON line.
+//! Events of a training; each but [`TrainEvent::ValidationProgress`] is a JSON line of the log.
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
-/// One event of a training.
+/// An event of a training.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TrainEvent {
-    /// One update of the weights.
+    /// An optimizer step is done.
     Step {
-        /// Counted from 1.
+        /// From 1.
         step: usize,
-        /// Passes through the training cases so far.
+        /// Completed epochs.
         epoch: usize,
-        /// Of this update.
+        /// Learning rate of this step.
         learning_rate: f64,
-        /// Of this batch.
+        /// Mean losses over the batches of the step.
         loss: LossValues,
         /// Wall-clock time of the step.
         seconds: f64,
     },
-    /// Validation cases were segmented.
-    Validation {
-        /// After this many updates.
+    /// A patch of a validation case is done.
+    ValidationProgress {
+        /// Steps done.
         step: usize,
-        /// Mean over classes of the class means.
+        /// Index of the case.
+        case: usize,
+        /// Number of validation cases.
+        cases: usize,
+        /// Patches of the case that are done.
+        patch: usize,
+        /// Patches of the case.
+        patches: usize,
+    },
+    /// A validation is done.
+    Validation {
+        /// Steps done.
+        step: usize,
+        /// Mean over the classes.
         mean_dice: f64,
-        /// Mean over cases, a missed class counted as 0.
+        /// Mean over cases by class; a missed class has 0.
         dice: IndexMap<String, f64>,
-        /// Whether these weights became the best checkpoint.
+        /// Whether these weights are the best so far.
         best: bool,
     },
-    /// A checkpoint was written.
+    /// A checkpoint is written.
     Checkpoint {
-        /// After this many updates.
+        /// Steps done.
         step: usize,
     },
-    /// The training stopped early, since the last validations found nothing better.
+    /// The training ended, because no validation improved.
     EarlyStopping {
-        /// Updates done.
+        /// Steps done.
         step: usize,
-        /// Updates planned.
+        /// Steps planned.
         max_steps: usize,
-        /// How many validations.
+        /// Validations without improvement.
         validations: usize,
     },
-    /// The time budget ended the training early.
+    /// The training ended, because the time budget is used up.
     TimeBudgetExhausted {
-        /// Updates done.
+        /// Steps done.
         step: usize,
-        /// Updates planned.
+        /// Steps planned.
+        max_steps: usize,
+    },
+    /// The training ended, because the callback broke.
+    Interrupted {
+        /// Steps done.
+        step: usize,
+        /// Steps planned.
         max_steps: usize,
     },
 }
 
-/// The losses of one step as numbers.
+/// Loss values of one step.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct LossValues {
     /// Weighted by the learned weights.
@@ -63,6 +84,6 @@ pub struct LossValues {
     pub segmentation: f32,
     /// Class-embedding supervision.
     pub class_embedding: f32,
-    /// Alignment of text and image; 0 where nothing is aligned.
+    /// Alignment of text and image; 0 if disabled.
     pub alignment: f32,
 }

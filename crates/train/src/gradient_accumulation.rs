@@ -1,4 +1,4 @@
-//! Adds up the gradients of several batches before one update.
+//! Gradient accumulation over the batches of one optimizer step.
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -7,7 +7,7 @@ use burn::{
 
 use super::event::LossValues;
 
-/// The losses and the gradients of the batches of one update, summed.
+/// Sums of losses and gradients.
 pub struct GradientAccumulator {
     loss: LossValues,
     gradients: Gradients,
@@ -15,12 +15,12 @@ pub struct GradientAccumulator {
 }
 
 impl GradientAccumulator {
-    /// Of the first batch.
+    /// Starts with the first batch.
     pub fn new(loss: LossValues, gradients: Gradients) -> Self {
         Self { loss, gradients, batches: 1.0 }
     }
 
-    /// Adds one more batch that went through the same `module`.
+    /// Adds a batch of the same `module`.
     pub fn add<M: Module>(&mut self, module: &M, loss: LossValues, gradients: &Gradients) {
         module.visit(&mut Adder { sum: &mut self.gradients, more: gradients });
         self.loss = LossValues {
@@ -32,7 +32,7 @@ impl GradientAccumulator {
         self.batches += 1.0;
     }
 
-    /// The mean of the losses, and the sum of the gradients.
+    /// The mean losses and the sum of the gradients.
     pub fn into_parts(self) -> (LossValues, Gradients) {
         let Self { loss, gradients, batches } = self;
         let mean = LossValues {

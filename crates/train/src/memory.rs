@@ -24,29 +24,29 @@ const STATE: usize = 3;
 const GRADIENT: usize = 1;
 const FLOAT: f64 = size_of::<f32>() as f64;
 
-/// What a training can change to need less memory.
+/// The part of a configuration that determines the memory of a training step, and can be reduced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
-    /// Voxels of a patch.
+    /// Patch size in voxels.
     pub patch_size: [usize; 3],
-    /// Samples that pass through the network together.
+    /// Samples per forward pass.
     pub batch_size: usize,
-    /// Batches per update.
+    /// Batches per optimizer step.
     pub gradient_accumulation_steps: usize,
-    /// What is computed once more.
+    /// Activation checkpointing.
     pub activation_checkpointing: ActivationCheckpointing,
 }
 
-/// All else that the need of a training depends on.
+/// Estimates the memory of training steps.
 #[derive(Clone, Debug)]
 pub struct MemoryEstimator {
     /// Sizes of the network.
     pub model: BiPvlSegConfig,
-    /// How many classes there are.
+    /// Classes and logit channels.
     pub classes: HeadConfig,
-    /// The text of all classes.
+    /// Lengths of the texts.
     pub text: TextSize,
-    /// Threads that cut patches.
+    /// Threads of the data loader.
     pub workers: usize,
 }
 
@@ -57,6 +57,18 @@ pub struct TextSize {
     pub longest: TextShape,
     /// Whether samples have different texts.
     pub is_by_case: bool,
+}
+
+impl MemoryPlan {
+    /// The plan in words, such as `patch 96 × 96 × 96, batch size 1, activation checkpointing`.
+    pub fn describe(&self) -> String {
+        let [x, y, z] = self.patch_size;
+        let checkpointing = match self.activation_checkpointing {
+            ActivationCheckpointing::Off => "",
+            ActivationCheckpointing::Blocks => ", activation checkpointing",
+        };
+        format!("patch {x} × {y} × {z}, batch size {}{checkpointing}", self.batch_size)
+    }
 }
 
 impl MemoryEstimator {

@@ -1,4 +1,4 @@
-//! AdamW over the tensors of a module, with moments that can be saved by name and read back bit for bit.
+//! AdamW with decoupled weight decay and gradient clipping; its state is saved and restored bit for bit.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,25 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use bipvl_nn::weights::{ParamPath, StateDict, TensorHandle};
+use bipvl_nn::weights::{HostTensor, ParamPath, StateDict, TensorHandle};
 
-/// Constants of AdamW; the defaults are PyTorch's but for the decay, which is the paper's code's.
+const STEP: &str = "step";
+const EXP_AVG: &str = "exp_avg.";
+const EXP_AVG_SQ: &str = "exp_avg_sq.";
+
+/// AdamW; defaults as in PyTorch, except for the weight decay, which is that of the official code.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamWConfig {
-    /// Share of the mean gradient kept each step.
+    /// Decay of the first moment.
     pub beta1: f64,
-    /// Share of the mean squared gradient kept each step.
+    /// Decay of the second moment.
     pub beta2: f64,
-    /// Keeps the division finite.
+    /// Added to the denominator.
     pub epsilon: f64,
-    /// Share of a weight that `learning_rate` times this takes away each step.
+    /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// Longest gradient over all tensors together; a longer one is scaled down. 0 means: no limit.
+    /// Gradient clipping: largest norm of all gradients together; 0 disables it.
     pub max_grad_norm: f64,
 }
 
@@ -33,31 +37,31 @@ impl Default for AdamWConfig {
     }
 }
 
-/// The optimizer: its constants and the moments of every tensor.
+/// The AdamW optimizer.
 #[derive(Debug)]
 pub struct AdamW {
     config: AdamWConfig,
-    steps: i32,
+    step: i32,
     moments: BTreeMap<String, Moments>,
 }
 
-/// Means of gradient and squared gradient, flat.
+/// First and second moment of one tensor, flat.
 #[derive(Clone, Debug)]
 struct Moments {
-    first: Tensor<1>,
-    second: Tensor<1>,
+    exp_avg: Tensor<1>,
+    exp_avg_sq: Tensor<1>,
 }
 
 impl AdamW {
-    /// An optimizer that has not stepped yet.
+    /// An optimizer before its first step.
     pub fn new(config: AdamWConfig) -> Self {
-        Self { config, steps: 0, moments: BTreeMap::new() }
+        Self { config, step: 0, moments: BTreeMap::new() }
     }
 
-    /// One step; tensors without a gradient stay as they are. A gradient is freed as soon as it is used, and weights that
-    /// nobody else holds are overwritten.
+    /// One step. Parameters without a gradient are unchanged; gradients are freed one by one, and parameters without
+    /// other references are updated in place.
     pub fn step<M: Module>(&mut self, module: M, mut gradients: Gradients, learning_rate: f64) -> M {
-        self.steps += 1;
+        self.step += 1;
         let scale = match self.config.max_grad_norm {
             0.0 => 1.0,
             limit => (limit / gradient_norm(&module, &gradients)).min(1.0),
@@ -71,62 +75,56 @@ impl AdamW {
         })
     }
 
-    /// Steps done and moments, by name: `first.NAME`, `second.NAME`.
-    pub fn state(&self) -> (i32, BTreeMap<String, TensorHandle>) {
-        let named = self.moments.iter().flat_map(|(name, moments)| {
-            [("first", &moments.first), ("second", &moments.second)]
-                .map(|(kind, tensor)| (format!("{kind}.{name}"), TensorHandle::new(tensor.clone())))
+    /// The state under PyTorch's names: `step`, and per tensor `exp_avg.NAME` and `exp_avg_sq.NAME`.
+    pub fn state_dict(&self) -> BTreeMap<String, TensorHandle> {
+        let moments = self.moments.iter().flat_map(|(name, moments)| {
+            [(EXP_AVG, &moments.exp_avg), (EXP_AVG_SQ, &moments.exp_avg_sq)]
+                .map(|(prefix, tensor)| (format!("{prefix}{name}"), TensorHandle::new(tensor.clone())))
         });
-        (self.steps, named.collect())
+        // float32 as in PyTorch, exact up to 2²⁴ steps.
+        let step = Tensor::<1>::from_floats([self.step as f32], &Device::flex());
+        moments.chain([(STEP.to_owned(), TensorHandle::new(step))]).collect()
     }
 
-    /// Goes on from a saved state.
-    pub fn restore(config: AdamWConfig, steps: i32, state: StateDict, device: &Device) -> Self {
-        let mut firsts = BTreeMap::new();
-        let mut seconds = BTreeMap::new();
-        for (name, weights) in state {
-            let tensor = Tensor::<1>::from_data(TensorData::new(weights.values, weights.shape), device);
-            if let Some(name) = name.strip_prefix("first.") {
-                firsts.insert(name.to_owned(), tensor);
-            } else if let Some(name) = name.strip_prefix("second.") {
-                seconds.insert(name.to_owned(), tensor);
-            }
+    /// Restores a saved state; `None` if it is incomplete.
+    pub fn load_state_dict(config: AdamWConfig, mut state: StateDict, device: &Device) -> Option<Self> {
+        let step = *state.remove(STEP)?.values.first()? as i32;
+        let tensor =
+            |tensor: HostTensor| Tensor::<1>::from_data(TensorData::new(tensor.values, tensor.shape), device);
+        let mut moments = BTreeMap::new();
+        while let Some((key, exp_avg)) = state.pop_first() {
+            let name = key.strip_prefix(EXP_AVG)?.to_owned();
+            let exp_avg_sq = tensor(state.remove(&format!("{EXP_AVG_SQ}{name}"))?);
+            moments.insert(name, Moments { exp_avg: tensor(exp_avg), exp_avg_sq });
         }
-        let moments = firsts
-            .into_iter()
-            .filter_map(|(name, first)| {
-                let second = seconds.remove(&name)?;
-                Some((name, Moments { first, second }))
-            })
-            .collect();
-        Self { config, steps, moments }
+        Some(Self { config, step, moments })
     }
 
-    /// The new value of one tensor; all arguments are flat and carry no history.
+    /// Updates one parameter; all tensors are flat and without autodiff.
     fn update(
         &mut self,
         name: &str,
-        weights: Tensor<1>,
+        params: Tensor<1>,
         gradient: Tensor<1>,
         learning_rate: f64,
     ) -> Tensor<1> {
         let AdamWConfig { beta1, beta2, epsilon, weight_decay, .. } = self.config;
-        let (first, second) = match self.moments.remove(name) {
-            Some(Moments { first, second }) => (first, second),
-            None => (gradient.zeros_like(), gradient.zeros_like()),
-        };
+        let Moments { exp_avg, exp_avg_sq } = self
+            .moments
+            .remove(name)
+            .unwrap_or_else(|| Moments { exp_avg: gradient.zeros_like(), exp_avg_sq: gradient.zeros_like() });
         let step = AdamWStep {
             beta1,
             beta2,
             epsilon,
             decay: 1.0 - learning_rate * weight_decay,
-            step_size: learning_rate / (1.0 - beta1.powi(self.steps)),
-            bias_correction2: 1.0 - beta2.powi(self.steps),
+            step_size: learning_rate / (1.0 - beta1.powi(self.step)),
+            bias_correction2: 1.0 - beta2.powi(self.step),
         };
-        let state = AdamWState { params: weights, exp_avg: first, exp_avg_sq: second };
-        let AdamWState { params: weights, exp_avg: first, exp_avg_sq: second } = adamw(state, gradient, step);
-        self.moments.insert(name.to_owned(), Moments { first, second });
-        weights
+        let state = AdamWState { params, exp_avg, exp_avg_sq };
+        let AdamWState { params, exp_avg, exp_avg_sq } = adamw(state, gradient, step);
+        self.moments.insert(name.to_owned(), Moments { exp_avg, exp_avg_sq });
+        params
     }
 }
 
@@ -151,7 +149,8 @@ impl ModuleMapper for Step<'_> {
         let name = self.path.name();
         param.map(|weights| {
             let Some(gradient) = weights.grad_remove(self.gradients) else { return weights };
-            let strategy = weights.gradient_checkpointing_strategy().expect("what has a gradient learns");
+            let strategy =
+                weights.gradient_checkpointing_strategy().expect("a parameter with a gradient has autodiff");
             let shape = weights.dims();
             let count = shape.iter().product::<usize>();
             let plain = weights.inner().reshape([count]);
@@ -164,7 +163,7 @@ impl ModuleMapper for Step<'_> {
     }
 }
 
-/// Length of all gradients of a module as one vector.
+/// Norm of all gradients of a module.
 fn gradient_norm<M: Module>(module: &M, gradients: &Gradients) -> f64 {
     struct Norm<'a> {
         gradients: &'a Gradients,
@@ -233,14 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn a_restored_optimizer_goes_on_bit_for_bit() {
+    fn a_restored_optimizer_continues_bit_for_bit() {
         let config = AdamWConfig::default();
         let whole = values(&train(start(), &mut AdamW::new(config), 10, 0.05));
         let mut optimizer = AdamW::new(config);
         let half = train(start(), &mut optimizer, 5, 0.05);
-        let (steps, state) = optimizer.state();
-        let state = state.into_iter().map(|(name, held)| (name, held.read())).collect();
-        let mut restored = AdamW::restore(config, steps, state, &Device::flex());
+        let state = optimizer.state_dict().into_iter().map(|(name, tensor)| (name, tensor.read())).collect();
+        let mut restored = AdamW::load_state_dict(config, state, &Device::flex()).unwrap();
         assert_eq!(values(&train(half, &mut restored, 5, 0.05)), whole);
     }
 

@@ -1,352 +1,197 @@
-//! A run folder: what is where, and the trained model read back from it.
+//! Run directories: what a training writes, and what it can be resumed from.
 
-mod memory_budget;
-mod folds;
 mod case_prompts;
+mod lock;
+mod memory_budget;
+mod spec;
+mod split;
 
-pub use folds::{Folds, run_dirs};
-pub use memory_budget::{GB, within_budget};
+pub use lock::RunLock;
+pub use memory_budget::{GB, MemoryBudget};
+pub use spec::RunSpec;
 
 use std::{
     fs,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use bipvl_data::{Dataset, Split, build_cache, classes_without_voxels};
+use bipvl_infer::TrainedModel;
 use bipvl_io::atomic_write;
+use bipvl_text::Descriptions;
 use burn::tensor::Device;
 
-use crate::config::{Config, SPLIT_SEED};
-use crate::{Error, Result};
-use crate::{TrainSetup, checkpoint::load_model};
-use bipvl_data::{Dataset, Fold, LabelSchema, Split, build_cache};
-use bipvl_infer::{InferConfig, Predictor, PredictorInput};
-use bipvl_nn::{
-    BiPvlSeg, TextInput,
-    init::Initializer,
-    interop::{PretrainedConfig, PretrainedWeights},
-};
-use bipvl_text::{Descriptions, Tokenizer, Tokens};
+use crate::{Error, Result, Start, TrainSetup, config::Config};
 
-/// A run: its folder, its configuration, and the text of its classes.
+/// A run directory.
 #[derive(Debug)]
 pub struct RunDir {
-    /// The folder.
-    pub folder: PathBuf,
-    /// The folder of the prepared cases; several runs may share one.
-    pub cache: PathBuf,
-    /// As the run was started.
+    /// What prediction needs of the run.
+    pub model: TrainedModel,
+    /// The configuration.
     pub config: Config,
-    /// The classes in words.
-    pub descriptions: Descriptions,
-    tokenizer: Tokenizer,
+    /// The directory of the preprocessed cases; runs may share one.
+    pub cache: PathBuf,
 }
 
-/// What a training needs besides the run itself.
-#[derive(Debug)]
+/// Options of a training that do not change its result.
+#[derive(Clone, Debug)]
 pub struct TrainOptions {
-    /// Published weights to begin with.
-    pub imported: Vec<PretrainedWeights>,
-    /// Wall-clock time after which the training stops early.
+    /// Wall-clock time after which the training stops.
     pub time_budget: Option<Duration>,
-    /// Threads that cut patches.
+    /// Threads of the data loader.
     pub workers: usize,
-    /// Where to compute.
+    /// The device.
     pub device: Device,
 }
 
 impl RunDir {
-    /// Begins a run in a folder of its own. Imported weights bring their sizes, and a text encoder its
-    /// tokenizer; without one the vocabulary is made of the descriptions, those `of_cases` among them.
+    /// Creates a run. The configuration, the split and the test cases are checked before anything is written.
     ///
     /// # Errors
     ///
-    /// When the folder already holds a run, cannot be written to, or the imported sizes do not fit the data.
-    pub fn create(
-        folder: &Path,
-        config: Config,
-        descriptions: Descriptions,
-        of_cases: &[Descriptions],
-        imported: &[PretrainedWeights],
-    ) -> Result<Self> {
-        let run_config = folder.join("config.toml");
-        if run_config.exists() {
-            let expected = "a folder without a run; use --resume to go on with this one, or another --out";
-            return Err(Error::content(folder, expected, "config.toml"));
+    /// When the directory already has a run or cannot be written to, or a value, the split or a case is invalid.
+    pub fn create(dir: &Path, spec: &RunSpec, dataset: &Dataset) -> Result<Self> {
+        let config_path = dir.join("config.toml");
+        if config_path.exists() {
+            return Err(Error::RunExists { dir: dir.to_owned() });
         }
-        let (config, tokenizer) = with_sizes(config, &descriptions, of_cases, imported)?;
-        config.check(&run_config)?;
-        if folder.is_file() {
-            return Err(Error::content(folder, "a folder for the run", "a file"));
+        if dir.is_file() {
+            return Err(Error::NotADirectory { path: dir.to_owned() });
         }
-        fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
-        tokenizer.save(folder)?;
-        atomic_write(&folder.join("descriptions.toml"), descriptions.to_toml().as_bytes())?;
-        atomic_write(&run_config, config.to_toml().as_bytes())?;
-        Ok(Self::with(folder, config, descriptions, tokenizer))
+        let (config, tokenizer) = spec.resolve()?;
+        config.validate(&config_path)?;
+        let split = split::draw_split(&config, dataset, &config_path)?;
+        fs::create_dir_all(dir).map_err(|reason| Error::io(dir, reason))?;
+        tokenizer.save(dir)?;
+        atomic_write(&dir.join("descriptions.toml"), spec.descriptions.to_toml().as_bytes())?;
+        split.ids().write(&dir.join(split::FILE))?;
+        // Last, because it marks the directory as a run.
+        atomic_write(&config_path, config.to_toml().as_bytes())?;
+        let model =
+            TrainedModel::from_parts(dir, config.model_config(), spec.descriptions.clone(), tokenizer);
+        Ok(Self { model, config, cache: dir.join("cache") })
     }
 
-    /// Opens the run in a folder if it was begun with just these values, or begins it as [`Self::create`] does.
+    /// Opens the run if it was created with the same configuration and descriptions, or else creates it.
     ///
     /// # Errors
     ///
-    /// When the folder holds a run of other values, and as [`Self::open`] and [`Self::create`].
-    pub fn resume_or_create(
-        folder: &Path,
-        config: Config,
-        descriptions: Descriptions,
-        of_cases: &[Descriptions],
-        imported: &[PretrainedWeights],
-    ) -> Result<Self> {
-        let path = folder.join("config.toml");
-        if !path.exists() {
-            return Self::create(folder, config, descriptions, of_cases, imported);
+    /// When the run was created differently ([`Error::RunMismatch`], [`Error::DescriptionsMismatch`]), and as
+    /// [`Self::open`] and [`Self::create`].
+    pub fn resume_or_create(dir: &Path, spec: &RunSpec, dataset: &Dataset) -> Result<Self> {
+        if !dir.join("config.toml").exists() {
+            return Self::create(dir, spec, dataset);
         }
-        let run = Self::open(folder)?;
-        let asked = with_sizes(config, &descriptions, of_cases, imported)?.0.to_toml();
-        let begun = run.config.to_toml();
-        if asked != begun {
-            let mut lines = asked.lines().zip(begun.lines());
-            let (asked, begun) = lines.find(|(asked, begun)| asked != begun).unwrap_or_default();
-            let expected = format!("a run of {asked}; use another --out for other values");
-            return Err(Error::content(&path, expected, begun));
-        }
-        if run.descriptions != descriptions {
-            let expected = "the descriptions that are asked for; use another --out for others";
-            return Err(Error::content(&folder.join("descriptions.toml"), expected, "others"));
-        }
+        let run = Self::open(dir)?;
+        let (requested, _) = spec.resolve()?;
+        ensure_same_config(&run.path("config.toml"), &run.config, &requested)?;
+        ensure_same_descriptions(
+            &run.path("descriptions.toml"),
+            &run.model.descriptions,
+            &spec.descriptions,
+        )?;
         Ok(run)
     }
 
-    /// Opens a run folder.
+    /// Opens a run.
     ///
     /// # Errors
     ///
-    /// When one of its files cannot be read.
-    pub fn open(folder: &Path) -> Result<Self> {
-        if !folder.join("config.toml").is_file() {
-            let found = match () {
-                () if Folds::exists_in(folder) => "a cross-validation; its runs are fold-0, fold-1 and so on",
-                () if folder.is_dir() => "a folder without it",
-                () => "no such folder",
-            };
-            return Err(Error::content(folder, "the folder of a run, with config.toml in it", found));
-        }
-        let config = Config::read(&folder.join("config.toml"))?;
-        let descriptions = Descriptions::read(&folder.join("descriptions.toml"))?;
-        let tokenizer = Tokenizer::from_folder(folder)?;
-        Ok(Self::with(folder, config, descriptions, tokenizer))
+    /// When it is not a run directory, or one of its files is missing or invalid.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let model = TrainedModel::open(dir)?;
+        let config = Config::read(&dir.join("config.toml"))?;
+        Ok(Self { model, config, cache: dir.join("cache") })
     }
 
-    fn with(folder: &Path, config: Config, descriptions: Descriptions, tokenizer: Tokenizer) -> Self {
-        let tokenizer = tokenizer.with_max_tokens(config.model.text.max_position_embeddings);
-        let (folder, cache) = (folder.to_owned(), folder.join("cache"));
-        Self { folder, cache, config, descriptions, tokenizer }
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.model.dir
     }
 
-    /// A file or folder of the run.
+    /// A file or subdirectory of the run.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.model.path(name)
     }
 
-    /// The checkpoint with everything that a training needs to go on.
+    /// The checkpoint to resume from.
     pub fn last_checkpoint(&self) -> PathBuf {
         self.path("last.safetensors")
     }
 
-    /// The weights of the best validation.
-    pub fn best_checkpoint(&self) -> PathBuf {
-        self.path("best.safetensors")
+    /// How to start the training: from the last checkpoint if there is one, or else from step 0.
+    pub fn start(&self) -> Start {
+        if self.last_checkpoint().exists() { Start::Resume } else { Start::Fresh }
     }
 
-    /// The cases of a data set that train, those that validate and those that test.
+    /// Preprocesses the cases of the split and collects the inputs of the training. `on_progress` gets the number of
+    /// preprocessed cases; a break cancels.
     ///
     /// # Errors
     ///
-    /// When the data set is not the run's, has other classes than when the run began, or one of both parts is
-    /// empty.
-    pub fn split(&self, dataset: &Dataset) -> Result<Split> {
-        let data = &self.config.data;
-        let refuse = |expected: String, found: String| {
-            Err(Error::content(&dataset.layout.manifest_path(&dataset.root), expected, found))
-        };
-        // The data set was read with the run's classes, which would hide a change of its own.
-        let recorded = data.source_schema.as_ref().unwrap_or(&data.label_schema);
-        for (recorded, found) in
-            [(&data.label_schema, &dataset.label_schema), (recorded, &dataset.source_schema)]
-        {
-            if recorded != found {
-                let classes = |schema: &LabelSchema| {
-                    format!("classes {:?} with labels {:?}", schema.names(), schema.label_sets())
-                };
-                let expected = format!("the {} that it had as the run began", classes(recorded));
-                return refuse(expected, classes(found));
-            }
-        }
-        let path = self.path("config.toml");
-        let (index, count) = self.config.fold(&path)?;
-        Ok(Split::new(dataset, &data.split, Fold { index, count }, SPLIT_SEED, &path)?)
-    }
-
-    /// Prepares the cases of a split and gathers all that the training needs; `progress` hears how many
-    /// cases are prepared.
-    ///
-    /// # Errors
-    ///
-    /// When a case cannot be read or the cache not be written.
+    /// When a case or the pretrained weights cannot be read, the cache cannot be written, or `on_progress` breaks.
     pub fn train_setup(
         &self,
         dataset: &Dataset,
         split: &Split,
         options: TrainOptions,
-        progress: &(dyn Fn(usize) + Sync),
+        on_progress: &(dyn Fn(usize) -> ControlFlow<()> + Sync),
     ) -> Result<TrainSetup> {
-        let Config { data, preprocess, model, train, infer, .. } = self.config.clone();
-        let training_cases = build_cache(&self.cache, &preprocess, dataset, &split.train, progress)?;
+        let Config { data, preprocess, model, train, infer, pretrained, .. } = self.config.clone();
+        let pretrained = match self.start() {
+            Start::Fresh => pretrained.load(data.label_schema.num_logit_channels())?,
+            Start::Resume => Vec::new(),
+        };
+        let training_cases = build_cache(&self.cache, &preprocess, dataset, &split.train, on_progress)?;
         let before = split.train.len();
-        let validation_cases =
-            build_cache(&self.cache, &preprocess, dataset, &split.val, &|done| progress(before + done))?;
-        Ok(TrainSetup {
-            texts: self.texts(split.train.iter().chain(&split.val))?,
+        let on_val_progress = |done| on_progress(before + done);
+        let validation_cases = build_cache(&self.cache, &preprocess, dataset, &split.val, &on_val_progress)?;
+        let setup = TrainSetup {
+            texts: self.case_texts(split.train.iter().chain(&split.val))?,
             config: train,
             model,
             preprocess,
             infer,
             label_schema: data.label_schema.to_channel_indices(),
-            classes: data.label_schema.names(),
-            imported: options.imported,
+            pretrained,
             training_cases: Arc::new(training_cases),
             validation_cases,
             last: self.last_checkpoint(),
-            best: self.best_checkpoint(),
+            best: self.model.best_checkpoint(),
             time_budget: options.time_budget,
             workers: options.workers,
             device: options.device,
-        })
-    }
-
-    /// The trained model with its text, ready for volumes.
-    ///
-    /// # Errors
-    ///
-    /// When no checkpoint can be read.
-    pub fn predictor(&self, infer: InferConfig, device: &Device) -> Result<Predictor> {
-        let data = &self.config.data;
-        Ok(Predictor::new(PredictorInput {
-            model: self.model(device)?,
-            text: &self.text(device),
-            preprocess: self.config.preprocess.clone(),
-            channels: data.channels.len(),
-            label_schema: data.label_schema.clone(),
-            config: infer,
-            device: device.clone(),
-        }))
-    }
-
-    /// The whole texts of the classes as the network reads them, `[classes, tokens]`.
-    pub fn tokens(&self, texts: &[String]) -> Tokens {
-        self.tokenizer.encode(texts)
-    }
-
-    /// How many of these texts are longer than what the network reads of them.
-    pub fn count_truncated(&self, texts: &[String]) -> usize {
-        texts.iter().filter(|text| self.tokenizer.truncates(text)).count()
-    }
-
-    /// One predictor of several runs: the logits of a patch are the mean over their networks.
-    ///
-    /// # Errors
-    ///
-    /// When a checkpoint cannot be read, or a run has not the classes and the preparation of the first.
-    ///
-    /// # Panics
-    ///
-    /// When there is no run.
-    pub fn ensemble(runs: &[Self], infer: InferConfig, device: &Device) -> Result<Predictor> {
-        let (first, others) = runs.split_first().expect("an ensemble has at least one run");
-        let mut predictor = first.predictor(infer, device)?;
-        for run in others {
-            run.ensure_matches(first)?;
-            predictor = predictor.with_ensemble_member(run.model(device)?, &run.text(device));
+        };
+        for class in classes_without_voxels(&setup.training_cases, &data.label_schema) {
+            tracing::warn!("class \"{class}\" has no voxel in the training cases of fold {}", data.fold);
         }
-        Ok(predictor)
-    }
-
-    /// Whether both runs see the same voxels and speak of the same classes.
-    fn ensure_matches(&self, other: &Self) -> Result<()> {
-        let (ours, theirs) = (&self.config, &other.config);
-        let differs = [
-            ("data.channels", ours.data.channels == theirs.data.channels),
-            ("data.label_schema", ours.data.label_schema == theirs.data.label_schema),
-            ("preprocess", ours.preprocess == theirs.preprocess),
-        ];
-        match differs.into_iter().find(|(_, is_same)| !is_same) {
-            Some((key, _)) => {
-                let expected = format!("the {key} of {}", other.path("config.toml").display());
-                Err(Error::content(&self.path("config.toml"), expected, "another"))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// The network with its best weights.
-    ///
-    /// # Errors
-    ///
-    /// When no checkpoint can be read.
-    pub fn model(&self, device: &Device) -> Result<BiPvlSeg> {
-        load_model(&self.best_checkpoint(), self.blank_model(device))
-    }
-
-    /// The network before its weights are read.
-    fn blank_model(&self, device: &Device) -> BiPvlSeg {
-        let Config { data, preprocess, model, .. } = &self.config;
-        model.init(data.head_config(), preprocess.patch_size, &mut Initializer::zeros(device))
-    }
-
-    /// The text of the classes as the network reads it; without the concepts where nothing is aligned.
-    pub fn text(&self, device: &Device) -> TextInput {
-        let text = TextInput::new(&self.tokenizer.encode_classes(&self.descriptions), device);
-        self.config.train.loss.select_text(text)
+        Ok(setup)
     }
 }
 
-/// A configuration with the sizes that imported weights bring, and the tokenizer that belongs to it.
-fn with_sizes(
-    mut config: Config,
-    descriptions: &Descriptions,
-    of_cases: &[Descriptions],
-    imported: &[PretrainedWeights],
-) -> Result<(Config, Tokenizer)> {
-    let mut tokenizer = None;
-    for PretrainedWeights { source, config: sizes, .. } in imported {
-        match sizes {
-            PretrainedConfig::Vision(vision) => config.model.vision = vision.clone(),
-            PretrainedConfig::Text(text) => {
-                let published = Tokenizer::from_folder(source)?;
-                check_vocabulary(source, text.vocab_size, &published)?;
-                config.model.text = text.clone();
-                tokenizer = Some(published);
-            }
-        }
+/// Compares line by line, because every key is one line of the TOML file.
+fn ensure_same_config(path: &Path, of_run: &Config, requested: &Config) -> Result<()> {
+    let (of_run, requested) = (of_run.to_toml(), requested.to_toml());
+    if of_run == requested {
+        return Ok(());
     }
-    let tokenizer = tokenizer.unwrap_or_else(|| {
-        let all = std::iter::once(descriptions).chain(of_cases);
-        let classes = all.flat_map(|descriptions| descriptions.classes.clone()).collect();
-        let tokenizer = Tokenizer::from_descriptions(&Descriptions { classes });
-        config.model.text.vocab_size = tokenizer.vocab_size();
-        tokenizer
-    });
-    Ok((config, tokenizer))
+    let mut lines = of_run.lines().zip(requested.lines());
+    let (found, requested) = lines.find(|(found, requested)| found != requested).unwrap_or_default();
+    let value = |line: &str| line.split_once(" = ").map_or(line, |(_, value)| value).to_owned();
+    let key = found.split_once(" = ").map_or(found, |(key, _)| key).to_owned();
+    let (found, requested) = (value(found), value(requested));
+    Err(Error::RunMismatch { path: path.to_owned(), key, found, requested })
 }
 
-/// A tokenizer must not give ids beyond the embeddings.
-fn check_vocabulary(folder: &Path, vocab_size: usize, tokenizer: &Tokenizer) -> Result<()> {
-    let pieces = tokenizer.vocab_size();
-    if pieces > vocab_size {
-        let expected = format!("a tokenizer of at most {vocab_size} word pieces, as config.json says");
-        return Err(Error::content(folder, expected, pieces.to_string()));
+fn ensure_same_descriptions(path: &Path, of_run: &Descriptions, requested: &Descriptions) -> Result<()> {
+    if of_run == requested {
+        return Ok(());
     }
-    Ok(())
+    let mut classes = of_run.classes.iter().zip(&requested.classes);
+    let differs = classes.find(|(a, b)| a != b).map(|(class, _)| class.class.clone());
+    Err(Error::DescriptionsMismatch { path: path.to_owned(), class: differs.unwrap_or_default() })
 }

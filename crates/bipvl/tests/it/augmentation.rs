@@ -4,6 +4,7 @@ use bipvl::data::{AugmentConfig, Augmentation, CachedCase, Intensity, Preprocess
 use ndarray::{Array3, ArrayView1, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use std::ops::ControlFlow;
 use tempfile::TempDir;
 
 use crate::drawn;
@@ -12,8 +13,10 @@ fn case() -> (TempDir, CachedCase) {
     let (folder, dataset) = drawn::dataset(1);
     let intensity = Intensity::ClipAndScale { a_min: 0.0, a_max: 2048.0 };
     let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: [4, 4, 4] };
-    let cases =
-        build_cache(&folder.path().join("cache"), &recipe, &dataset, &dataset.cases, &|_| ()).unwrap();
+    let cases = build_cache(&folder.path().join("cache"), &recipe, &dataset, &dataset.cases, &|_| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
     (folder, cases.into_iter().next().unwrap())
 }
 
@@ -32,8 +35,10 @@ fn case_of_places() -> (TempDir, CachedCase) {
     dataset.channels = ["x", "y", "z"].map(String::from).into();
     let intensity = Intensity::ClipAndScale { a_min: 0.0, a_max: PLACES };
     let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: [4, 4, 4] };
-    let cases =
-        build_cache(&folder.path().join("cache"), &recipe, &dataset, &dataset.cases, &|_| ()).unwrap();
+    let cases = build_cache(&folder.path().join("cache"), &recipe, &dataset, &dataset.cases, &|_| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
     (folder, cases.into_iter().next().unwrap())
 }
 

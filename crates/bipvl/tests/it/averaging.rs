@@ -2,7 +2,7 @@
 
 use bipvl::{
     data::{Intensity, LabelSchema, PreprocessConfig},
-    infer::{InferConfig, Predictor, PredictorInput, TestTimeMirroring},
+    infer::{InferConfig, Predictor, PredictorInput, TestTimeMirroring, ignore_progress},
     nn::{BiPvlSeg, HeadConfig, init::Initializer},
     train::{
         event::LossValues,
@@ -55,7 +55,8 @@ fn scan() -> Array3<f32> {
 
 fn labels(predictor: &Predictor, voxels: Array3<f32>) -> LabelMap {
     let grid = Grid::with_spacing(SHAPE, [1.0; 3]);
-    predictor.predict(vec![Volume::new(voxels, grid)], &mut |_| ())
+    let segmentation = predictor.predict(vec![Volume::new(voxels, grid)], &mut ignore_progress);
+    segmentation.unwrap().into_label_map()
 }
 
 fn flipped<T: Clone>(mut voxels: Array3<T>, axis: usize) -> Array3<T> {

@@ -1,5 +1,6 @@
 //! Prepared cases on disk: crops, reuse, and files that are no cases.
 
+use std::ops::ControlFlow;
 use std::{
     fs,
     path::Path,
@@ -19,7 +20,7 @@ fn recipe() -> PreprocessConfig {
 }
 
 fn build(folder: &Path, preprocess: &PreprocessConfig, dataset: &Dataset) -> Vec<CachedCase> {
-    build_cache(folder, preprocess, dataset, &dataset.cases, &|_| ()).unwrap()
+    build_cache(folder, preprocess, dataset, &dataset.cases, &|_| ControlFlow::Continue(())).unwrap()
 }
 
 fn modified(folder: &Path) -> SystemTime {
@@ -84,6 +85,7 @@ fn progress_counts_every_case_and_nothing_is_left_over() {
     let progress = |done: usize| {
         calls.fetch_add(1, Ordering::Relaxed);
         sum.fetch_add(done, Ordering::Relaxed);
+        ControlFlow::Continue(())
     };
     let cases = build_cache(cache.path(), &recipe(), &dataset, &dataset.cases, &progress).unwrap();
     assert_eq!((calls.into_inner(), sum.into_inner()), (3, 1 + 2 + 3));
@@ -98,7 +100,9 @@ fn a_case_that_cannot_be_prepared_is_named() {
     fs::write(folder.path().join("imagesTr/case_01.nii.gz"), "no volume").unwrap();
     let cache = TempDir::new().unwrap();
     let message =
-        build_cache(cache.path(), &recipe(), &dataset, &dataset.cases, &|_| ()).unwrap_err().to_string();
+        build_cache(cache.path(), &recipe(), &dataset, &dataset.cases, &|_| ControlFlow::Continue(()))
+            .unwrap_err()
+            .to_string();
     assert!(message.contains("case_01.nii.gz"), "{message}");
 }
 

@@ -1,5 +1,6 @@
 //! Per-case texts: files, overrides, and the text of a batch.
 
+use std::ops::ControlFlow;
 use std::{
     collections::{BTreeSet, HashMap},
     fs,
@@ -131,7 +132,9 @@ fn a_sample_names_the_case_it_was_cropped_from() {
     let intensity = Intensity::ClipAndScale { a_min: 0.0, a_max: 2048.0 };
     let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: [4, 4, 4] };
     let cache = folder.path().join("cache");
-    let cases = Arc::new(build_cache(&cache, &recipe, &dataset, &dataset.cases, &|_| ()).unwrap());
+    let cases = Arc::new(
+        build_cache(&cache, &recipe, &dataset, &dataset.cases, &|_| ControlFlow::Continue(())).unwrap(),
+    );
     // The whole case is one patch, and its first voxel names the case.
     let config = LoaderConfig {
         patch_size: drawn::SHAPE,

@@ -17,7 +17,7 @@ use crate::{
 /// The same operations in the same order; only sums over voxels may be taken in another.
 const ROUNDING: f64 = 1e-6;
 
-fn probe_of<'a>(predictor: &'a Predictor, case: &Case) -> Result<Option<ConceptOcclusion<'a>>> {
+fn occlusion_of<'a>(predictor: &'a Predictor, case: &Case) -> Result<Option<ConceptOcclusion<'a>>> {
     ConceptOcclusion::new(predictor, case, &LabelSchema::from_labels(&LABELS).unwrap())
 }
 
@@ -30,7 +30,7 @@ fn a_map_is_the_difference_of_two_predictions() {
     let (_folder, dataset) = drawn();
     let scene = Asked::new(FusionDirection::TextToVision);
     let predictor = scene.predictor();
-    let probe = probe_of(&predictor, &dataset.cases[0]).unwrap().unwrap();
+    let occlusion = occlusion_of(&predictor, &dataset.cases[0]).unwrap().unwrap();
     // The drawn case is smaller than a patch, so that the patch is all of it.
     let (prepared, _) = predictor.prepare_files(&dataset.cases[0].images).unwrap();
     let box_text = "The box in an MRI image. Shape: A small block. Location: On the left side.";
@@ -42,11 +42,11 @@ fn a_map_is_the_difference_of_two_predictions() {
     let expected = (with - without).index_axis(Axis(0), 2).to_owned();
 
     let texts = descriptions().prompts_without_concept(1, 0);
-    let change = probe.occlude_concept(1, &[scene.tokenizer.encode(&texts)]);
+    let change = occlusion.occlude_concept(1, &[scene.tokenizer.encode(&texts)]);
     assert_eq!(change.logits.voxels(), &expected);
     assert!(expected.iter().any(|change| change.abs() > 1e-4), "the sentence changes the logits");
     // The plate has 3 · 4 · 2 voxels, counted in the drawing.
-    let inside = probe.references[1].voxels().iter().zip(&expected).filter(|(is_class, _)| **is_class);
+    let inside = occlusion.references[1].voxels().iter().zip(&expected).filter(|(is_class, _)| **is_class);
     let inside: Vec<f64> = inside.map(|(_, change)| f64::from(change.abs())).collect();
     assert_eq!(inside.len(), 24);
     let all: f64 = expected.iter().map(|change| f64::from(change.abs())).sum();
@@ -55,7 +55,7 @@ fn a_map_is_the_difference_of_two_predictions() {
     let outside = (all - mean * 24.0) / (32.0 * 32.0 * 32.0 - 24.0);
     assert!((change.outside.unwrap() - outside).abs() < ROUNDING);
     assert_eq!(change.logits.grid().shape(), PATCH);
-    assert!(probe.image.grid().approx_eq(&prepared.grid));
+    assert!(occlusion.image.grid().approx_eq(&prepared.grid));
 }
 
 #[test]
@@ -65,24 +65,24 @@ fn a_class_that_the_reference_lacks_has_no_inside() {
     drawn::write_labels(&path, drawn::labels().mapv(|label| if label == 4 { 0 } else { label }), [1.0; 3]);
     let scene = Asked::new(FusionDirection::Bidirectional);
     let predictor = scene.predictor();
-    let probe = probe_of(&predictor, &dataset.cases[0]).unwrap().unwrap();
-    let change =
-        probe.occlude_concept(1, &[scene.tokenizer.encode(&descriptions().prompts_without_concept(1, 1))]);
+    let occlusion = occlusion_of(&predictor, &dataset.cases[0]).unwrap().unwrap();
+    let change = occlusion
+        .occlude_concept(1, &[scene.tokenizer.encode(&descriptions().prompts_without_concept(1, 1))]);
     assert!(change.inside.is_none() && change.outside.is_some_and(|mean| mean > 0.0));
 }
 
 #[test]
 fn where_no_text_reaches_the_logits_there_is_no_map() {
     let (_folder, dataset) = drawn();
-    for (exchange, heeds) in [
+    for (exchange, uses_text) in [
         (FusionDirection::None, false),
         (FusionDirection::VisionToText, false),
         (FusionDirection::LateOnly, true),
         (FusionDirection::Bidirectional, true),
     ] {
         let predictor = Asked::new(exchange).predictor();
-        let probe = probe_of(&predictor, &dataset.cases[0]).unwrap();
-        assert_eq!(probe.is_some(), heeds, "{exchange:?}");
+        let occlusion = occlusion_of(&predictor, &dataset.cases[0]).unwrap();
+        assert_eq!(occlusion.is_some(), uses_text, "{exchange:?}");
     }
 }
 
@@ -91,6 +91,6 @@ fn a_case_without_a_reference_is_refused_by_name() {
     let (_folder, dataset) = drawn();
     let predictor = Asked::new(FusionDirection::Bidirectional).predictor();
     let case = Case { labels: None, ..dataset.cases[0].clone() };
-    let refusal = probe_of(&predictor, &case).unwrap_err().to_string();
-    assert!(refusal.contains("case_00.nii.gz: expected a reference, found none"), "{refusal}");
+    let refusal = occlusion_of(&predictor, &case).unwrap_err().to_string();
+    assert!(refusal == "case case_00 has no reference labels", "{refusal}");
 }

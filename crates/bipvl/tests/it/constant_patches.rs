@@ -1,5 +1,7 @@
 //! Patches of one constant share a pass through the real network, and not a bit changes.
 
+use std::ops::ControlFlow;
+
 use bipvl::{
     data::{Intensity, LabelSchema, PreprocessConfig},
     infer::{
@@ -47,11 +49,12 @@ fn predict(skip_constant_patches: bool) -> (LabelMap, InferenceProgress) {
         device,
     });
     let mut last = InferenceProgress::default();
-    let labels = predictor.predict(vec![scan()], &mut |progress| {
+    let segmentation = predictor.predict(vec![scan()], &mut |progress| {
         assert_eq!(progress.done, last.done + 1);
         last = progress;
+        ControlFlow::Continue(())
     });
-    (labels, last)
+    (segmentation.unwrap().into_label_map(), last)
 }
 
 #[test]

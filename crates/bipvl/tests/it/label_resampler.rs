@@ -1,6 +1,7 @@
-//! LogitSlab by slab is bit for bit what the whole volume at once gives, however it is cut and wherever it lies.
+//! Slab by slab, logits and labels are bit-identical to those of the whole volume at once, for every partition and
+//! orientation.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use bipvl::{
     data::{Intensity, LabelSchema, PreprocessConfig, PreprocessedCase},
@@ -11,7 +12,7 @@ use nalgebra::Matrix4;
 use ndarray::{Array3, Array4, ArrayView4, array};
 use proptest::prelude::*;
 
-use crate::whole::{cover, gather, restore};
+use crate::whole::{cover, gather, label_map, restore};
 
 /// A weighted mean of equal float32 values.
 const TOLERANCE: f32 = 1e-5;
@@ -138,12 +139,17 @@ proptest! {
         let bits = |logits: &Array4<f32>| logits.mapv(f32::to_bits);
         prop_assert_eq!(bits(&gathered), bits(&whole));
 
-        let mut restorer = LabelResampler::new(&grid, &onto, &label_schema);
+        let mut resampler = LabelResampler::new(&grid, &onto, &label_schema);
         let plan = window.plan(grid.shape(), outputs);
         let mut patches = 0;
-        plan.run(image.view(), |patch| { patches += 1; network(outputs)(patch) }, |slab| restorer.push_slab(slab));
+        let predict = |patch: ArrayView4<f32>| {
+            patches += 1;
+            ControlFlow::Continue(network(outputs)(patch))
+        };
+        prop_assert!(plan.run(image.view(), predict, |slab| resampler.push_slab(slab)).is_continue());
         prop_assert_eq!(patches, plan.patches());
-        prop_assert_eq!(restorer.finish(), restore(&whole, &grid, &onto, &label_schema));
+        let labels = label_map(resampler.finish(), &label_schema);
+        prop_assert_eq!(labels, restore(&whole, &grid, &onto, &label_schema));
     }
 }
 
@@ -166,6 +172,22 @@ fn what_preprocessing_makes_is_aligned_with_its_file_but_for_sheared_ones() {
             assert_eq!(found, is_aligned, "orientation {orientation}, shear {shear}, {spacing:?}");
         }
     }
+}
+
+#[test]
+fn a_break_ends_the_sliding_window_before_the_next_patch() {
+    let volume = Array4::<f32>::zeros((1, 9, 7, 5));
+    let window = SlidingWindow::new([4, 4, 4], 0.5, BlendMode::Constant);
+    let mut patches = 0;
+    let predict = |patch: ArrayView4<f32>| {
+        patches += 1;
+        if patches == 3 {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(patch.to_owned().into_shared())
+    };
+    assert!(window.plan([9, 7, 5], 1).run(volume.view(), predict, |_| ()).is_break());
+    assert_eq!(patches, 3);
 }
 
 #[test]
@@ -194,11 +216,14 @@ fn classes_get_their_labels_and_what_is_out_of_reach_is_background() {
     let rows: [Array3<f32>; 2] = [array![[[0.0]], [[1.0]], [[-1.0]]], array![[[0.0]], [[-1.0]], [[2.0]]]];
     let label_schema = LabelSchema::from_labels(&[7, 9]).unwrap();
     let column = TileColumn { y: whole(), z: whole() };
-    let mut restorer = LabelResampler::new(&grid, &onto, &label_schema);
+    let mut resampler = LabelResampler::new(&grid, &onto, &label_schema);
     let [first, second] = rows.each_ref().map(|row| row.view());
-    restorer.push_slab(&LogitSlab { x: 0, column: &column, rows: [first, first] });
-    restorer.push_slab(&LogitSlab { x: 1, column: &column, rows: [first, second] });
-    assert_eq!(restorer.finish().voxels().iter().copied().collect::<Vec<_>>(), [0, 7, 9, 0]);
+    resampler.push_slab(&LogitSlab { x: 0, column: &column, rows: [first, first] });
+    resampler.push_slab(&LogitSlab { x: 1, column: &column, rows: [first, second] });
+    assert_eq!(
+        label_map(resampler.finish(), &label_schema).voxels().iter().copied().collect::<Vec<_>>(),
+        [0, 7, 9, 0]
+    );
 }
 
 #[test]
@@ -210,11 +235,14 @@ fn regions_are_decided_where_the_voxels_of_the_file_lie_and_in_their_order() {
     // The whole: 1 and −3, so −1 halfway. The part: −1 and 1, so 0 halfway, which is enough.
     let rows: [Array3<f32>; 2] = [array![[[1.0]], [[-1.0]]], array![[[-3.0]], [[1.0]]]];
     let column = TileColumn { y: whole(), z: whole() };
-    let mut restorer = LabelResampler::new(&grid, &onto, &label_schema);
+    let mut resampler = LabelResampler::new(&grid, &onto, &label_schema);
     let [first, second] = rows.each_ref().map(|row| row.view());
-    restorer.push_slab(&LogitSlab { x: 0, column: &column, rows: [first, first] });
-    restorer.push_slab(&LogitSlab { x: 1, column: &column, rows: [first, second] });
-    assert_eq!(restorer.finish().voxels().iter().copied().collect::<Vec<_>>(), [1, 2, 2]);
+    resampler.push_slab(&LogitSlab { x: 0, column: &column, rows: [first, first] });
+    resampler.push_slab(&LogitSlab { x: 1, column: &column, rows: [first, second] });
+    assert_eq!(
+        label_map(resampler.finish(), &label_schema).voxels().iter().copied().collect::<Vec<_>>(),
+        [1, 2, 2]
+    );
 }
 
 /// An axis of one voxel.

@@ -1,5 +1,6 @@
 //! The loader: the same samples whatever the threads, wherever it starts.
 
+use std::ops::ControlFlow;
 use std::{collections::BTreeSet, panic::catch_unwind, sync::Arc};
 
 use bipvl::data::{
@@ -16,7 +17,8 @@ fn cases(count: usize) -> (TempDir, Arc<Vec<CachedCase>>) {
     let intensity = Intensity::ClipAndScale { a_min: 0.0, a_max: 2048.0 };
     let recipe = PreprocessConfig { spacing: None, intensity, crop_foreground: false, patch_size: [4, 4, 4] };
     let cache = folder.path().join("cache");
-    let cases = build_cache(&cache, &recipe, &dataset, &dataset.cases, &|_| ()).unwrap();
+    let cases =
+        build_cache(&cache, &recipe, &dataset, &dataset.cases, &|_| ControlFlow::Continue(())).unwrap();
     (folder, Arc::new(cases))
 }
 

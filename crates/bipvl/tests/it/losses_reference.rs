@@ -5,7 +5,7 @@ use bipvl::{
     nn::Output,
     train::loss::{
         ConceptWeights, HardNegatives, LossConfig, LossTerms, LossWeighting, LossWeights,
-        alignment::alignment, class_embedding::supervision, segmentation::dice_and_cross_entropy,
+        alignment::alignment, class_embedding::class_embedding_loss, segmentation::dice_and_cross_entropy,
     },
 };
 use burn::{
@@ -48,7 +48,7 @@ fn labels() -> Tensor<4, Int> {
 #[test]
 fn dice_and_cross_entropy_equal_monai() {
     let (reference, logits) = (reference("losses"), output().logits);
-    let loss = dice_and_cross_entropy(logits.clone(), labels());
+    let loss = dice_and_cross_entropy(logits.clone(), labels(), None);
     assert_near(loss.clone(), &reference, "segmentation.value", TOLERANCE);
     let gradient = logits.grad(&loss.backward()).unwrap();
     assert_near(gradient, &reference, "segmentation.gradient.logits", TOLERANCE);
@@ -57,7 +57,7 @@ fn dice_and_cross_entropy_equal_monai() {
 #[test]
 fn class_embedding_supervision_equals_pytorch() {
     let (reference, output) = (reference("losses"), output());
-    let loss = supervision(output.class_embedding.clone(), output.logits.clone());
+    let loss = class_embedding_loss(output.class_embedding.clone(), output.logits.clone(), None);
     assert_near(loss.clone(), &reference, "class_embedding.value", TOLERANCE);
     let gradients = loss.backward();
     let gradient = output.class_embedding.grad(&gradients).unwrap();

@@ -28,6 +28,7 @@ mod preprocessing;
 mod preprocessing_reference;
 mod probe;
 mod interop;
+mod interrupted;
 mod reference;
 mod regions;
 mod constant_patches;

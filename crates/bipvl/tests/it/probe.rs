@@ -1,13 +1,14 @@
-//! A network asked with many texts: the answers, their file, and the table made of them.
+//! Text sensitivity: results per prompt, their cache, and the summary.
 
-use std::{fs, path::Path};
+use std::{fs, ops::ControlFlow, path::Path};
 
 use bipvl::{
     data::{Case, Dataset},
-    infer::Predictor,
+    infer::{Predictor, ignore_progress},
     nn::bifusion::FusionDirection,
     probe::{
-        CaseMeasurement, PromptResult, ResultCache, SensitivitySummary, TextSensitivity, TextSensitivityInput,
+        CaseMeasurement, ProbeProgress, PromptResult, ResultCache, SensitivitySummary, TextSensitivity,
+        TextSensitivityInput,
     },
     text::{
         Synonyms, Tokens,
@@ -31,7 +32,7 @@ const REFERENCE_VOXELS: [f64; 2] = [45.0, 24.0];
 /// The whole network in float32, in another order of summation.
 const TOLERANCE: f32 = 1e-4;
 
-/// An untrained network with a text, and what it is asked with.
+/// An untrained network with a text and its perturbations.
 struct Scene {
     predictor: Predictor,
     labels: [Vec<u16>; 2],
@@ -51,27 +52,31 @@ impl Scene {
         Self { predictor, labels: LABELS.map(|label| vec![label]), variants, tokens }
     }
 
-    fn probe(&self, network: &str) -> TextSensitivity<'_> {
+    fn sensitivity(&self, network: &str) -> TextSensitivity<'_> {
         TextSensitivity::new(TextSensitivityInput {
             predictor: &self.predictor,
             labels: &self.labels,
             remap: &[],
             variants: &self.variants.texts,
             tokens: &self.tokens,
-            network: network.to_owned(),
+            fingerprint: network.to_owned(),
         })
     }
 
     fn predict(&self, case: &Case) -> LabelMap {
-        self.predictor.predict_files(&case.images, &mut |_| ()).unwrap()
+        self.predictor.predict_files(&case.images, &mut ignore_progress).unwrap().into_label_map()
     }
 
-    /// The answers to a case with those that `file` holds, and how many texts were heard of.
-    fn ask(&self, network: &str, case: &Case, file: &Path) -> (Vec<PromptResult>, usize) {
-        let mut heard = 0;
-        let mut answers = ResultCache::open(file).unwrap();
-        let found = self.probe(network).evaluate(case, &mut answers, &mut || heard += 1).unwrap();
-        (found, heard)
+    /// The results of a case with the cache in `file`, and the number of prompts in the progress.
+    fn evaluate(&self, fingerprint: &str, case: &Case, file: &Path) -> (Vec<PromptResult>, usize) {
+        let mut prompts = 0;
+        let mut cache = ResultCache::open(file).unwrap();
+        let on_progress = &mut |progress| {
+            prompts += usize::from(progress == ProbeProgress::Prompt);
+            ControlFlow::Continue(())
+        };
+        let results = self.sensitivity(fingerprint).evaluate(case, &mut cache, on_progress).unwrap();
+        (results, prompts)
     }
 }
 
@@ -93,7 +98,7 @@ fn the_text_as_trained_gives_the_same_label_map_as_a_prediction() {
     let scene = Scene::new();
     let expected = scene.predict(&dataset.cases[0]);
     assert!(LABELS.iter().any(|label| count(&expected, *label) > 0), "something is found");
-    let (answers, heard) = scene.ask("n", &dataset.cases[0], &folder.path().join("results.jsonl"));
+    let (answers, heard) = scene.evaluate("n", &dataset.cases[0], &folder.path().join("results.jsonl"));
     assert_eq!((answers.len(), heard), (scene.variants.texts.len(), scene.variants.texts.len()));
     let trained = &answers[0];
     assert_eq!((trained.variant.as_str(), trained.changed_ml), ("as trained", 0.0));
@@ -104,7 +109,10 @@ fn the_text_as_trained_gives_the_same_label_map_as_a_prediction() {
         assert!(found.dice.is_some_and(|dice| (0.0..=1.0).contains(&dice)));
     }
     let described = scene.predictor.with_prompts(&scene.tokens[..1]);
-    assert_eq!(described.predict_files(&dataset.cases[0].images, &mut |_| ()).unwrap(), expected);
+    assert_eq!(
+        described.predict_files(&dataset.cases[0].images, &mut ignore_progress).unwrap().into_label_map(),
+        expected
+    );
 }
 
 #[test]
@@ -113,8 +121,8 @@ fn answers_that_are_written_down_are_not_asked_for_again() {
     let scene = Scene::new();
     let file = folder.path().join("results.jsonl");
     let case = &dataset.cases[0];
-    let (first, _) = scene.ask("n", case, &file);
-    let (again, heard) = scene.ask("n", case, &file);
+    let (first, _) = scene.evaluate("n", case, &file);
+    let (again, heard) = scene.evaluate("n", case, &file);
     assert_eq!((again, heard), (first.clone(), 0));
 
     // Stopped in the middle of a line.
@@ -122,11 +130,11 @@ fn answers_that_are_written_down_are_not_asked_for_again() {
     let lines: Vec<&str> = text.lines().collect();
     let kept = lines[..4].join("\n");
     fs::write(&file, format!("{kept}\n{}", &lines[4][..lines[4].len() / 2])).unwrap();
-    let (resumed, _) = scene.ask("n", case, &file);
+    let (resumed, _) = scene.evaluate("n", case, &file);
     assert_eq!(resumed, first);
     assert_eq!(fs::read_to_string(&file).unwrap(), text, "line by line as if it had not been stopped");
 
-    let (_, heard) = scene.ask("other weights", case, &file);
+    let (_, heard) = scene.evaluate("other weights", case, &file);
     assert_eq!(heard, first.len());
 }
 
@@ -135,10 +143,15 @@ fn a_case_without_a_reference_or_on_another_grid_is_refused_by_name() {
     let (folder, dataset) = drawn();
     let scene = Scene::new();
     let mut answers = ResultCache::open(&folder.path().join("results.jsonl")).unwrap();
-    let mut refusal =
-        |case: &Case| scene.probe("n").evaluate(case, &mut answers, &mut || ()).unwrap_err().to_string();
+    let mut refusal = |case: &Case| {
+        scene
+            .sensitivity("n")
+            .evaluate(case, &mut answers, &mut |_| ControlFlow::Continue(()))
+            .unwrap_err()
+            .to_string()
+    };
     let unlabeled = Case { labels: None, ..dataset.cases[0].clone() };
-    assert!(refusal(&unlabeled).contains("case_00.nii.gz: expected a reference, found none"));
+    assert_eq!(refusal(&unlabeled), "case case_00 has no reference labels");
     let moved = folder.path().join("moved.nii.gz");
     drawn::write_labels(&moved, drawn::labels(), [1.0, 1.0, 2.0]);
     let moved = Case { labels: Some(moved), ..dataset.cases[0].clone() };
@@ -148,11 +161,12 @@ fn a_case_without_a_reference_or_on_another_grid_is_refused_by_name() {
 }
 
 #[test]
-fn classes_that_are_not_wanted_become_background_after_the_decision() {
+fn classes_without_an_output_label_become_background_after_the_decision() {
     let (_folder, dataset) = drawn();
     let Scene { predictor, .. } = Scene::new();
-    let predict =
-        |predictor: &Predictor| predictor.predict_files(&dataset.cases[0].images, &mut |_| ()).unwrap();
+    let predict = |predictor: &Predictor| {
+        predictor.predict_files(&dataset.cases[0].images, &mut ignore_progress).unwrap().into_label_map()
+    };
     let whole = predict(&predictor);
     assert!(LABELS.iter().all(|label| count(&whole, *label) > 0), "both classes are found");
     let only_plate = predict(&predictor.with_output_labels(vec![0, 9]));
@@ -212,7 +226,7 @@ fn a_text_is_compared_with_the_trained_one_case_by_case() {
     ];
     let classes = ["box".to_owned(), "plate".to_owned()];
     let summary =
-        SensitivitySummary::of(&variants, &classes, &answers, Bootstrap::with_seed(4), &|texts| texts.len());
+        SensitivitySummary::new(&variants, &classes, &answers, Bootstrap::with_seed(4), &|texts| texts.len());
     assert_eq!(summary.cases, 2);
     let [trained, empty] = &summary.rows[..] else { panic!("two texts") };
     assert_eq!((trained.mean.dice, trained.mean.difference), (Some(0.625), None));

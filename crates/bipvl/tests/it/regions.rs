@@ -8,7 +8,7 @@ use bipvl::{
         Dataset, DatasetOverrides, DatasetReport, Intensity, LabelSchema, PreprocessConfig, read_label_schema,
     },
     describe::DatasetStatistics,
-    infer::{InferConfig, Predictor, PredictorInput},
+    infer::{InferConfig, Predictor, PredictorInput, ignore_progress},
     nn::{
         HeadConfig, ModelSize,
         init::{DropoutRng, Initializer},
@@ -18,7 +18,10 @@ use bipvl::{
         optimizer::{AdamW, AdamWConfig},
     },
 };
-use bipvl_imaging::phantom::{self, REGIONS};
+use bipvl_imaging::{
+    SegmentationVoxels,
+    phantom::{self, REGIONS},
+};
 use bipvl_metrics::overlaps;
 use burn::{
     module::Module,
@@ -51,7 +54,7 @@ fn configured(dataset: &Dataset, text: &str) -> Result<Config, String> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("config.toml");
     fs::write(&path, text).unwrap();
-    Config::from_user_file(&path, dataset).map_err(|error| error.to_string())
+    Config::from_file(&path, dataset).map_err(|error| error.to_string())
 }
 
 type Regions<'a> = &'a [(&'a str, &'a [u16])];
@@ -226,7 +229,11 @@ fn a_narrow_network_learns_a_ball_in_a_ball_in_a_ball() {
         config: InferConfig::default(),
         device: Device::flex(),
     });
-    let prediction = predictor.predict(phantom.channels.to_vec(), &mut |_| ());
+    let segmentation = predictor.predict(phantom.channels.to_vec(), &mut ignore_progress).unwrap();
+    assert!(
+        matches!(segmentation.voxels(), SegmentationVoxels::Masks(masks) if masks.len() == REGIONS.len())
+    );
+    let prediction = segmentation.into_label_map();
     for ((name, _), overlap) in
         REGIONS.iter().zip(overlaps(&prediction, &phantom.labels, &label_schema.label_sets()))
     {

@@ -1,10 +1,14 @@
-//! Prediction as a textbook has it: all logits of a volume at once. The witness of what goes slab by slab.
+//! The reference implementation of inference: all logits of a volume at once instead of slab by slab.
+
+use std::ops::ControlFlow;
 
 use bipvl::{
     data::LabelSchema,
     infer::{Logits, SlidingWindow},
 };
-use bipvl_imaging::{Grid, LabelMap, PaddingMode, Volume, resample};
+use bipvl_imaging::{
+    Grid, LabelMap, PaddingMode, Segment, Segmentation, SegmentationVoxels, Volume, resample,
+};
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, Axis, Zip, s};
 
 /// The logits of a whole volume `[channels, x, y, z]`, gathered from the slabs of a sliding window.
@@ -12,11 +16,12 @@ pub(crate) fn gather(
     window: &SlidingWindow,
     volume: ArrayView4<f32>,
     outputs: usize,
-    segment: impl FnMut(ArrayView4<f32>) -> Logits,
+    mut segment: impl FnMut(ArrayView4<f32>) -> Logits,
 ) -> Array4<f32> {
     let (_, x, y, z) = volume.dim();
     let mut logits = Array4::from_elem((outputs, x, y, z), f32::NAN);
-    window.plan([x, y, z], outputs).run(volume, segment, |slab| {
+    let predict = |patch: ArrayView4<f32>| ControlFlow::Continue(segment(patch));
+    let flow = window.plan([x, y, z], outputs).run(volume, predict, |slab| {
         let column = slab.column;
         let own = s![.., ..column.y.len(), ..column.z.len()];
         logits.slice_mut(s![.., slab.x, column.y.clone(), column.z.clone()]).assign(&slab.rows[1].slice(own));
@@ -28,7 +33,23 @@ pub(crate) fn gather(
             "row {before}"
         );
     });
+    assert!(flow.is_continue());
     logits
+}
+
+/// The label map of a segmentation with the names and labels of `label_schema`.
+pub(crate) fn label_map(voxels: SegmentationVoxels, label_schema: &LabelSchema) -> LabelMap {
+    let segments = label_schema.classes().iter().map(|class| Segment {
+        name: class.name.clone(),
+        label: class.output_label,
+        code: None,
+    });
+    match voxels {
+        SegmentationVoxels::Labels(labels) => labels,
+        SegmentationVoxels::Masks(masks) => {
+            Segmentation::from_masks(masks[0].grid().clone(), masks, segments.collect()).into_label_map()
+        }
+    }
 }
 
 /// Sums all patches into one array and divides by all weights at the end.

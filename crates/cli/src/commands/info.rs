@@ -52,7 +52,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
 }
 
 fn of_run(run: RunDir) -> Info {
-    let (config, descriptions) = (run.config, run.descriptions);
+    let (config, descriptions) = (run.config, run.model.descriptions);
     let Config { model_size, data, model, preprocess, .. } = &config;
     let info = count(model_size, model, &data.label_schema, preprocess.patch_size);
     Info { config: Some(config), descriptions: Some(descriptions), ..info }

@@ -1,4 +1,4 @@
-//! Writes the events of a training: one JSON line each, TensorBoard scalars, a progress bar.
+//! The log of a training: JSON lines, TensorBoard scalars, and a progress bar.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{progress, tensorboard::EventFile};
 
-/// Where the events of a training go.
+/// Writes the events of a training.
 pub(crate) struct RunLog {
     lines: File,
     scalars: EventFile,
@@ -21,12 +21,11 @@ pub(crate) struct RunLog {
 }
 
 impl RunLog {
-    /// Begins or continues the log of a run; lines after `step`, which a resumed training writes again, are
-    /// dropped.
+    /// Opens the log of a run. Lines after `step` are dropped, because a resumed training writes them again.
     pub(crate) fn open(folder: &Path, step: usize, steps: usize) -> Result<Self> {
         let path = folder.join("log.jsonl");
         if path.exists() {
-            keep_until(&path, step).with_context(|| path.display().to_string())?;
+            truncate_after(&path, step).with_context(|| path.display().to_string())?;
         }
         let lines = OpenOptions::new().create(true).append(true).open(&path);
         let lines = lines.with_context(|| path.display().to_string())?;
@@ -38,6 +37,11 @@ impl RunLog {
 
     /// Writes one event.
     pub(crate) fn write(&mut self, event: &TrainEvent) -> Result<()> {
+        if let TrainEvent::ValidationProgress { case, cases, patch, patches, .. } = event {
+            let case = case + 1;
+            self.bar.set_message(format!("validating case {case} of {cases}: {patch} of {patches} patches"));
+            return Ok(());
+        }
         writeln!(self.lines, "{}", serde_json::to_string(event)?).context("log.jsonl")?;
         match event {
             TrainEvent::Step { step, loss, learning_rate, .. } => {
@@ -60,17 +64,19 @@ impl RunLog {
             TrainEvent::Checkpoint { .. } => self.scalars.flush()?,
             TrainEvent::EarlyStopping { step, max_steps, validations } => self.bar.suspend(|| {
                 tracing::info!(
-                    "stopped early at step {step} of {max_steps}: {validations} validations found nothing better"
+                    "early stopping at step {step} of {max_steps}: no improvement in {validations} validations"
                 );
             }),
             TrainEvent::TimeBudgetExhausted { step, max_steps } => self.bar.suspend(|| {
-                tracing::warn!("the time is used up at step {step} of {max_steps}; --resume goes on from here");
+                tracing::warn!("time is up at step {step} of {max_steps}; continue with --resume");
             }),
+            // The command reports an interruption; other events have only their line.
+            _ => {}
         }
         Ok(())
     }
 
-    /// Completes the files and takes the bar away.
+    /// Flushes the files and clears the bar.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.bar.finish_and_clear();
         self.scalars.flush()
@@ -81,8 +87,8 @@ impl RunLog {
     }
 }
 
-/// Rewrites a log without the lines of later steps and without a line that was cut off.
-fn keep_until(path: &Path, step: usize) -> Result<()> {
+/// Drops the lines of later steps and a truncated line.
+fn truncate_after(path: &Path, step: usize) -> Result<()> {
     let text = fs::read_to_string(path)?;
     let is_kept = |line: &&str| {
         let event: Option<Value> = serde_json::from_str(line).ok();

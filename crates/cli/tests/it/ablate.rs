@@ -75,9 +75,8 @@ fn two_rows_are_trained_and_compared_once_and_a_third_names_its_missing_requirem
     assert_eq!(scene.json("table/ablation.json"), table);
 
     ablate(&scene, &["--rows", "full", "--steps", "3"]).fails_saying(&[
-        "config.toml: expected a run of",
+        "config.toml: this run was created with `max_steps = 2`, requested `max_steps = 3`",
         "use another --out",
-        "found",
     ]);
 }
 

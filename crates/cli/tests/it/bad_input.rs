@@ -121,8 +121,7 @@ fn is_refused(old: &str, new: &str, parts: &[&str]) {
 
 #[test]
 fn an_unknown_key_is_named_with_its_table() {
-    let parts =
-        ["config.toml: expected a configuration, found unknown field `stepz`", "`max_steps`", "`train`"];
+    let parts = ["config.toml: invalid configuration: unknown field `stepz`", "`max_steps`", "`train`"];
     is_refused("max_steps = 4", "stepz = 4", &parts);
 }
 
@@ -134,16 +133,12 @@ fn a_value_of_another_type_is_named_with_its_key() {
 #[test]
 fn a_config_that_is_not_toml_is_named_with_its_line() {
     let line = 1 + CONFIG[..CONFIG.find("[train]").unwrap()].matches('\n').count();
-    is_refused(
-        "[train]",
-        "[train",
-        &[&format!("config.toml: expected a configuration, found in line {line}: ")],
-    );
+    is_refused("[train]", "[train", &[&format!("config.toml: invalid configuration: line {line}: ")]);
 }
 
 #[test]
 fn a_patch_that_is_no_multiple_of_32_is_refused() {
-    let parts = ["config.toml: expected preprocess.patch_size in multiples of 32, found [48, 32, 32]"];
+    let parts = ["config.toml: `preprocess.patch_size` is [48, 32, 32], but must be multiples of 32"];
     is_refused("patch_size = [32, 32, 32]", "patch_size = [48, 32, 32]", &parts);
 }
 
@@ -159,19 +154,19 @@ fn sizes_of_zero_are_refused_by_name() {
         ("batch_size = 1", "train.batch_size"),
     ] {
         let new = format!("{} = 0", old.split(' ').next().unwrap());
-        is_refused(old, &new, &[&format!("config.toml: expected {name} of at least 1, found 0")]);
+        is_refused(old, &new, &[&format!("config.toml: `{name}` is 0, but must be at least 1")]);
     }
 }
 
 #[test]
 fn a_learning_rate_below_zero_is_refused() {
-    let parts = ["config.toml: expected train.learning_rate above 0, found -1"];
+    let parts = ["config.toml: `train.learning_rate` is -1, but must be above 0"];
     is_refused("max_steps = 4", "max_steps = 4\nlearning_rate = -1.0", &parts);
 }
 
 #[test]
 fn an_unknown_model_size_is_refused_with_the_known_ones() {
-    let parts = ["config.toml: expected a model_size of paper, small, tiny, found \"huge\""];
+    let parts = ["config.toml: `model_size` is \"huge\", but must be one of paper, small, tiny"];
     is_refused("model_size = \"tiny\"", "model_size = \"huge\"", &parts);
 }
 
@@ -179,7 +174,7 @@ fn an_unknown_model_size_is_refused_with_the_known_ones() {
 fn a_fold_beyond_the_last_is_refused() {
     let scene = Scene::new();
     for fold in ["5/5", "0/1", "one"] {
-        let expected = format!("--val-fold: expected a fold K/N such as 0/5, K below N, found \"{fold}\"");
+        let expected = format!("--val-fold: `data.fold` is \"{fold}\", but must be K/N");
         scene.train("run", &["--val-fold", fold]).fails_saying(&[&expected]);
     }
     assert!(!scene.path("run").exists());
@@ -197,9 +192,7 @@ const HALF_PRECISE: [&str; 8] =
 #[test]
 fn refused_flags_leave_no_run_behind() {
     let scene = Scene::new();
-    scene
-        .train("run", &["--max-minutes", "-1"])
-        .fails_saying(&["--max-minutes: expected more than 0, found -1"]);
+    scene.train("run", &["--max-minutes", "-1"]).fails_saying(&["--max-minutes: must be above 0, not -1"]);
     #[cfg(not(feature = "vulkan"))]
     scene
         .train("run", &["--device", "vulkan"])
@@ -211,10 +204,10 @@ fn refused_flags_leave_no_run_behind() {
 }
 
 #[test]
-fn a_class_renamed_in_the_data_set_is_noticed_by_all_who_go_on_with_a_run() {
+fn a_class_renamed_in_the_data_set_is_refused_by_resume_and_probe() {
     let scene = Scene::trained();
     scene.replace("data/dataset.json", "\"rod\"", "\"bar\"");
-    let parts = ["data/dataset.json: expected the classes", "\"rod\"", "as the run began, found", "\"bar\""];
+    let parts = ["data/dataset.json: classes are", "\"bar\"", "but the run was created with", "\"rod\""];
     scene.resume("run").fails_saying(&parts);
     scene.bipvl(&["probe", "--model", "run", "--data", "data"]).fails_saying(&parts);
 }
@@ -228,11 +221,9 @@ fn a_folder_that_is_missing_or_a_file_is_named() {
     train("nowhere", "run").fails_saying(&["nowhere: no such folder"]);
     train("config.toml", "run").fails_saying(&["config.toml: is a file; a data set is a folder"]);
     train("data/imagesTr", "run").fails_saying(&["data/imagesTr: no known data set layout"]);
-    train("data", "config.toml").fails_saying(&["config.toml: expected a folder for the run, found a file"]);
+    train("data", "config.toml").fails_saying(&["config.toml is a file, not a directory"]);
     assert_eq!(scene.text("config.toml"), CONFIG);
-    scene
-        .bipvl(&["info", "nowhere"])
-        .fails_saying(&["nowhere: expected the folder of a run", "no such folder"]);
+    scene.bipvl(&["info", "nowhere"]).fails_saying(&["nowhere is not a run directory: no such directory"]);
     scene
         .bipvl(&["evaluate", "--pred", "nowhere", "--ref", "data/labelsTr", "--json", "s.json"])
         .fails_saying(&["nowhere: "]);
@@ -242,9 +233,7 @@ fn a_folder_that_is_missing_or_a_file_is_named() {
 fn resuming_an_empty_folder_is_refused() {
     let scene = Scene::new();
     std::fs::create_dir(scene.path("run")).unwrap();
-    scene.resume("run").fails_saying(&[
-        "run: expected the folder of a run, with config.toml in it, found a folder without it",
-    ]);
+    scene.resume("run").fails_saying(&["run is not a run directory: it has no config.toml"]);
     assert!(scene.names("run").is_empty());
 }
 
@@ -253,7 +242,7 @@ fn a_folder_that_holds_a_run_is_left_alone() {
     let scene = Scene::trained();
     let (names, config, last) =
         (scene.names("run"), scene.bytes("run/config.toml"), scene.bytes("run/last.safetensors"));
-    scene.train("run", &["--seed", "7"]).fails_saying(&["run: expected a folder without a run", "--resume"]);
+    scene.train("run", &["--seed", "7"]).fails_saying(&["run already contains a run", "--resume"]);
     assert_eq!(scene.names("run"), names);
     assert!(scene.bytes("run/config.toml") == config && scene.bytes("run/last.safetensors") == last);
 }
@@ -292,9 +281,7 @@ fn a_scan_with_another_number_of_channels_is_named_and_others_go_on() {
     scene.write("scans/good.nii", &new_phantom().image);
     scene.write("scans/two.nii", &new_phantom().image);
     scene.spoil("scans/two.nii", |bytes| repeat_channels(bytes, 2));
-    scene
-        .predict("scans")
-        .fails_saying(&["scans/two.nii: expected 1 channels, as the model was trained on, found 2"]);
+    scene.predict("scans").fails_saying(&["scans/two.nii: 2 channels, but the model was trained on 1"]);
     assert_eq!(scene.names("predictions"), ["good.nii"]);
 }
 

@@ -50,7 +50,7 @@ fn every_case_is_scored_once_and_by_the_fold_that_did_not_see_it() {
     // Cases are prepared once for all folds.
     assert_eq!(scene.names("all/cache").len(), CASES as usize);
     assert!(!scene.path("all/fold-0/cache").exists());
-    scene.bipvl(&["info", "all"]).fails_saying(&["a cross-validation; its runs are fold-0, fold-1"]);
+    scene.bipvl(&["info", "all"]).fails_saying(&["it is a cross-validation with the runs fold-0, fold-1"]);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_cross_validation_out_of_time_goes_on_to_the_same_bytes_and_trains_no_fold_t
     let args = [&training("stopped")[..], &["--folds", "2", "--max-minutes", "1e-9"]].concat();
     let stopped = scene.bipvl(&args).succeeds();
     assert!(
-        stopped.stderr.contains("stopped/fold-0: not done in time; --resume goes on"),
+        stopped.stderr.contains("stopped/fold-0: time is up; continue with --resume"),
         "{}",
         stopped.stderr
     );
@@ -101,19 +101,19 @@ fn folds_decide_together_and_one_model_twice_is_itself() {
     assert_eq!(predict("turned", &[second, first]), together);
     assert_eq!(predict("twice", &[first, first]), predict("once", &[first]));
 
-    scene.replace("config.toml", "low = -100.0", "low = -90.0");
+    scene.replace("config.toml", "a_min = -100.0", "a_min = -90.0");
     scene.train("other", &["--steps", "1"]).succeeds();
     let args = ["predict", "--model", first, "--model", "other", "--out", "mixed", "scan.nii"];
     scene
         .bipvl(&args)
-        .fails_saying(&["other/config.toml", "expected the preprocess of all/fold-0/config.toml"]);
+        .fails_saying(&["other/config.toml: `preprocess` differs from that of all/fold-0/config.toml"]);
 }
 
 #[test]
 fn folds_that_cannot_be_are_refused_and_leave_nothing() {
     let scene = Scene::new();
     let args = |count: &'static str| [&training("run")[..], &["--folds", count]].concat();
-    scene.bipvl(&args("7")).fails_saying(&["--folds: expected at most 6", "found 7"]);
+    scene.bipvl(&args("7")).fails_saying(&["--folds: 7 folds need as many labeled cases, but there are 6"]);
     scene.bipvl(&args("1")).refuses_saying(&["1 is not in 2..=65535", "--folds"]);
     scene.bipvl(&[&args("2")[..], &["--val-fold", "0/2"]].concat()).refuses_saying(&["cannot be used with"]);
     assert!(!scene.path("run").exists());
@@ -135,12 +135,12 @@ fn mirroring_is_refused_where_it_would_turn_left_into_right() {
             "scan.nii",
         ])
     };
-    let expected = "expected no mirroring along x, which turns \"left twin\" into \"right twin\"";
-    predict("x,y").fails_saying(&["--tta-mirror-axes", expected]);
+    let swaps = "swaps \"left twin\" and \"right twin\"";
+    predict("x,y").fails_saying(&["--tta-mirror-axes: mirroring along x", swaps]);
     let mirrored = predict("y,z").succeeds();
     assert!(mirrored.stderr.contains("no training saw patches flipped along y,z"), "{}", mirrored.stderr);
     assert!(scene.path("mirrored/scan.nii").exists());
-    predict("up").refuses_saying(&["expected axes of x, y, z", "found \"up\""]);
+    predict("up").refuses_saying(&["unknown axis \"up\""]);
 
     scene.write_text(
         "mirrored.toml",
@@ -148,5 +148,5 @@ fn mirroring_is_refused_where_it_would_turn_left_into_right() {
     );
     let args = ["train", "--data", "data", "--descriptions", "descriptions.toml", "--out", "other"];
     let refused = scene.bipvl(&[&args[..], &["--config", "mirrored.toml"]].concat());
-    refused.fails_saying(&["mirrored.toml", expected]);
+    refused.fails_saying(&["mirrored.toml: `infer.tta_mirror_axes` is \"x\"", swaps]);
 }

@@ -40,14 +40,12 @@ fn only_the_largest_component_of_each_class_is_kept_where_asked() {
 #[test]
 fn the_largest_component_is_refused_where_classes_overlap() {
     let scene = crate::regions::with_regions();
-    let expected =
-        "expected classes that exclude each other, to keep the largest component of each, found regions";
-    scene.write_text("config.toml", &format!("{CONFIG}\n[infer]\nlargest_component = true\n"));
-    scene.train("run", &[]).fails_saying(&["config.toml", expected]);
+    scene.write_text("config.toml", &format!("{CONFIG}\n[infer]\nkeep_largest_component = true\n"));
+    scene.train("run", &[]).fails_saying(&["config.toml: `infer.keep_largest_component` is true", "overlap"]);
     assert!(!scene.path("run").exists());
     scene.write_text("config.toml", CONFIG);
     scene.train("run", &["--steps", "1"]).succeeds();
     scene
         .bipvl(&["predict", "--model", "run", "--out", "out", "--keep-largest-component", "data/imagesTr"])
-        .fails_saying(&["--keep-largest-component", expected]);
+        .fails_saying(&["--keep-largest-component: the largest component of each class is only defined for"]);
 }

@@ -17,6 +17,7 @@ mod regions;
 mod memory;
 mod predict;
 mod resume;
+mod run_dir;
 mod scene;
 mod story;
 mod text;

@@ -132,7 +132,7 @@ fn a_probe_finds_the_classes_of_another_data_set_under_its_own_names() {
     ];
     let all = [&args[..], &["--cases", "all"]].concat();
     scene.bipvl(&all).fails_saying(&[
-        "data/dataset.json: expected one class for the run's \"right twin\", found Twin, dexter, left twin, Stab, ball",
+        "data/dataset.json: no unique class for \"right twin\" of the run among Twin, dexter, left twin, Stab, ball",
     ]);
     scene.write_text("names.toml", "[single]\n\"rod\" = [\"Stab\"]\n[paired]\n\"twin\" = []\n");
     scene.bipvl(&[&all[..], &["--synonyms", "names.toml"]].concat()).succeeds();
@@ -143,7 +143,7 @@ fn a_probe_finds_the_classes_of_another_data_set_under_its_own_names() {
 fn what_cannot_be_probed_is_told_of() {
     let scene = Scene::with_classes(&[]);
     let probe = ["probe", "--model", "run", "--data", "data"];
-    scene.bipvl(&probe).fails_saying(&["run: expected the folder of a run"]);
+    scene.bipvl(&probe).fails_saying(&["run is not a run directory"]);
     scene
         .bipvl(&[&probe[..], &["--perturbations", "typo"]].concat())
         .refuses_saying(&["unknown perturbation `typo`", "class-names, paraphrase"]);

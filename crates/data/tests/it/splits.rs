@@ -54,7 +54,10 @@ fn a_class_in_no_training_case_is_named_with_the_fold() {
     let preprocess =
         PreprocessConfig { spacing: None, ..PreprocessConfig::for_modality(dataset.modality, [4; 3]) };
     let missing = |cases: &[bipvl_data::Case]| {
-        let cached = build_cache(&folder.path("cache"), &preprocess, &dataset, cases, &|_| ()).unwrap();
+        let cached = build_cache(&folder.path("cache"), &preprocess, &dataset, cases, &|_| {
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
         classes_without_voxels(&cached, &dataset.label_schema)
     };
     assert_eq!(missing(&split.train), ["spleen"]);

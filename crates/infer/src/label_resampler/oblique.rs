@@ -1,4 +1,4 @@
-//! Grids that lie askew, as those of sheared files do once they are resampled_to: voxel by voxel.
+//! Grids that are not axis-aligned, such as those of sheared files after resampling: voxel by voxel.
 
 use std::ops::Range;
 
@@ -7,33 +7,33 @@ use nalgebra::Vector4;
 use ndarray::{ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 
-use super::{super::rolling_buffer::LogitSlab, DecisionRule};
+use super::{super::rolling_buffer::LogitSlab, decision::DecisionRule};
 
 /// Decides the voxels of a slab.
-pub(super) fn decide(
-    decided: ArrayViewMut3<u16>,
-    placement: &GridMapping,
+pub(super) fn decide<R: DecisionRule>(
+    voxels: ArrayViewMut3<R::Voxel>,
+    mapping: &GridMapping,
     to_source: &Affine,
-    decision: &DecisionRule,
+    rule: &R,
     slab: &LogitSlab,
 ) {
-    let shape = decided.dim().into();
-    let [xs, ys, zs] = reach(to_source, shape, slab);
-    let mut decided = decided.slice_move(s![xs.clone(), ys.clone(), zs.clone()]);
-    decided.axis_iter_mut(Axis(0)).into_par_iter().zip(xs).for_each(|(mut section, x)| {
+    let shape = voxels.dim().into();
+    let [xs, ys, zs] = bounding_box(to_source, shape, slab);
+    let mut voxels = voxels.slice_move(s![xs.clone(), ys.clone(), zs.clone()]);
+    voxels.axis_iter_mut(Axis(0)).into_par_iter().zip(xs).for_each(|(mut section, x)| {
         for ((y, z), voxel) in section.indexed_iter_mut() {
-            let weights = placement.weights_at([x, ys.start + y, zs.start + z]);
+            let weights = mapping.weights_at([x, ys.start + y, zs.start + z]);
             if is_between(&weights, slab) {
-                *voxel = label(weights, decision, slab);
+                *voxel = decide_voxel(weights, rule, slab);
             }
         }
     });
 }
 
-/// A box that holds every voxel whose logits the slab may decide.
-fn reach(to_source: &Affine, shape: [usize; 3], slab: &LogitSlab) -> [Range<usize>; 3] {
+/// A box around all voxels that the slab may decide.
+fn bounding_box(to_source: &Affine, shape: [usize; 3], slab: &LogitSlab) -> [Range<usize>; 3] {
     let from_source = to_source.try_inverse().expect("the affine of a grid can be inverted");
-    // Up to half a voxel beyond the border its value holds; one voxel more is room enough.
+    // A border voxel counts half a voxel beyond its center; one voxel is a safe margin.
     let sides = [slab.x.saturating_sub(1)..slab.x, slab.column.y.clone(), slab.column.z.clone()]
         .map(|side| [side.start as f64 - 1.0, side.end as f64 + 1.0]);
     let corners = (0..8).map(|corner: usize| {
@@ -61,8 +61,7 @@ fn is_between(weights: &[LinearWeight; 3], slab: &LogitSlab) -> bool {
         && slab.column.z.contains(&z.low)
 }
 
-/// The label of a place.
-fn label([x, y, z]: [LinearWeight; 3], decision: &DecisionRule, slab: &LogitSlab) -> u16 {
+fn decide_voxel<R: DecisionRule>([x, y, z]: [LinearWeight; 3], rule: &R, slab: &LogitSlab) -> R::Voxel {
     let rows = [&slab.rows[usize::from(x.low == slab.x)], &slab.rows[1]];
     let logit = |channel: usize| {
         let at = |row: usize, y: usize, z: usize| {
@@ -72,12 +71,9 @@ fn label([x, y, z]: [LinearWeight; 3], decision: &DecisionRule, slab: &LogitSlab
         let along_y = |row| y.lerp(along_z(row, y.low), along_z(row, y.high));
         x.lerp(along_y(0), along_y(1)) as f32
     };
-    let (mut best, mut decided) = (f32::NEG_INFINITY, 0);
-    for (channel, label) in decision.written.iter().enumerate() {
-        let logit = logit(channel);
-        if decision.label_schema.overrides(*label, logit, best) {
-            (best, decided) = (logit, *label);
-        }
+    let (mut best, mut voxel) = (f32::NEG_INFINITY, R::Voxel::default());
+    for channel in 0..rule.num_channels() {
+        rule.update(channel, logit(channel), &mut best, &mut voxel);
     }
-    decided
+    voxel
 }

@@ -1,42 +1,42 @@
-//! What one sentence does to the logits of its class: one patch of a case, segmented with and without it.
+//! Occlusion of concepts: how the logits of a class change when one sentence of its text is left out.
 
 use bipvl_imaging::{BoundingBox, Volume, crop_or_pad};
 use ndarray::{Array3, Array4, Axis, s};
 
-use crate::{Error, Result};
-use crate::{Logits, Predictor};
+use crate::{Error, Logits, Predictor, Result};
 use bipvl_data::{
     Case, LabelSchema, PreprocessedCase, densest_patch_origin, ensure_same_grid, read_reference, remap_labels,
 };
 use bipvl_text::Tokens;
 
-/// A network, the patch of a case that holds most of the classes, and its logits there under the whole text.
+/// The patch of a case with the most classes, and its logits with the whole text.
 #[derive(Debug)]
 pub struct ConceptOcclusion<'a> {
     predictor: &'a Predictor,
     patch: Array4<f32>,
     whole: Logits,
     label_schema: LabelSchema,
-    /// Prepared intensities of the first channel, in RAS.
+    /// Preprocessed intensities of the first channel, in RAS.
     pub image: Volume<f32>,
-    /// Where the reference has each class, on the grid of the image.
+    /// The reference mask of each class, on the grid of the image.
     pub references: Vec<Volume<bool>>,
 }
 
-/// What became of the logits of a class.
+/// The attribution of one concept, a map over the patch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConceptAttribution {
-    /// The class's logits under the whole text minus those without the sentence, on the grid of the patch.
+    /// Logits of the class with the whole text minus those without the sentence.
     pub logits: Volume<f32>,
-    /// Mean |change| over the voxels of the class in the reference; `None` where the patch has none.
+    /// Mean |difference| over the voxels of the class in the reference; `None` if the patch has none.
     pub inside: Option<f64>,
-    /// Mean |change| over all other voxels of the patch.
+    /// Mean |difference| over all other voxels of the patch.
     pub outside: Option<f64>,
 }
 
 impl<'a> ConceptOcclusion<'a> {
-    /// Reads and prepares a case and segments its fullest patch under the predictor's own text; one patch bounds
-    /// time and memory, however large the case. `label_schema` is that of the references. `None` where no text reaches the logits.
+    /// Reads and preprocesses a case and computes the logits of its densest patch; a single patch bounds time and
+    /// memory. `label_schema` is that of the references. `None` if the logits do not depend on
+    /// the text.
     ///
     /// # Errors
     ///
@@ -46,32 +46,32 @@ impl<'a> ConceptOcclusion<'a> {
             return Ok(None);
         }
         let file = &case.images[0];
-        let path = case.labels.as_ref().ok_or_else(|| Error::content(file, "a reference", "none"))?;
+        let path = case.labels.as_ref().ok_or_else(|| Error::MissingReference { case: case.id.clone() })?;
         let (PreprocessedCase { image, grid }, target_grid) = predictor.prepare_files(&case.images)?;
         let reference = read_reference(path, label_schema.remap())?;
         ensure_same_grid(path, reference.grid(), file, &target_grid)?;
         let places = remap_labels(&reference, label_schema, &grid);
-        let start = densest_patch_origin(&places, predictor.patch());
-        let [x, y, z] = std::array::from_fn(|axis| start[axis]..start[axis] + predictor.patch()[axis]);
+        let start = densest_patch_origin(&places, predictor.patch_size());
+        let [x, y, z] = std::array::from_fn(|axis| start[axis]..start[axis] + predictor.patch_size()[axis]);
         let patch = image.slice(s![.., x, y, z]).to_owned();
-        let bounds = BoundingBox { start: start.map(|first| first as isize), shape: predictor.patch() };
+        let bounds = BoundingBox { start: start.map(|first| first as isize), shape: predictor.patch_size() };
         let places = crop_or_pad(&Volume::new(places.mapv(u16::from), grid.clone()), &bounds, 0);
-        let prepared = label_schema.to_channel_indices();
+        let indices = label_schema.to_channel_indices();
         let of_class = |labels: &&[u16]| places.map(|place| labels.contains(place));
         Ok(Some(Self {
             predictor,
-            whole: predictor.segment_patch(predictor.texts(), patch.view()),
+            whole: predictor.patch_logits(predictor.prompts(), patch.view()),
             label_schema: label_schema.clone(),
             image: Volume::new(patch.index_axis(Axis(0), 0).to_owned(), grid.cropped(&bounds)),
-            references: prepared.label_sets().iter().map(of_class).collect(),
+            references: indices.label_sets().iter().map(of_class).collect(),
             patch,
         }))
     }
 
-    /// What changes for a class, counted from 0, between the whole text and one without a sentence of it, as the
-    /// tokenizer of each network cuts it, `[classes, tokens]`.
+    /// The attribution of the concept that `without` leaves out: prompts of all classes, `[classes, tokens]`, tokenized
+    /// per network. `class` counts from 0.
     pub fn occlude_concept(&self, class: usize, without: &[Tokens]) -> ConceptAttribution {
-        let without = self.predictor.segment_patch(&self.predictor.encode(without), self.patch.view());
+        let without = self.predictor.patch_logits(&self.predictor.encode_prompts(without), self.patch.view());
         let channel = self.label_schema.channel(class);
         let channel = |logits: &Logits| logits.index_axis(Axis(0), channel).to_owned();
         let logits: Array3<f32> = channel(&self.whole) - channel(&without);

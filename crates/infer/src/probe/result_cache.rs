@@ -1,4 +1,4 @@
-//! What the network answered, a line for each case and text, kept on disk.
+//! Results on disk, one JSON line per case and prompt.
 
 use std::{
     collections::HashMap,
@@ -7,71 +7,70 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bipvl_io::atomic_write;
+use bipvl_io::{FileError, atomic_write};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result};
+use crate::Result;
 
-/// What one text made of one case.
+/// The result of one prompt for one case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PromptResult {
     /// The case's id.
     pub case: String,
-    /// The name of the text.
+    /// Name of the perturbation.
     pub variant: String,
-    /// Volume in ml whose label is another than under the text as trained.
+    /// Volume in ml with another label than with the text of the training.
     pub changed_ml: f64,
-    /// One for each class, in the network's order.
+    /// Per class, in the order of the network.
     pub classes: Vec<CaseMeasurement>,
 }
 
-/// What was found of one class in one case.
+/// One class of one case.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseMeasurement {
-    /// Dice; a missed class has 0. `None` where the reference lacks the class, whatever was predicted: a false
-    /// alarm shows in the volume.
+    /// Dice, 0 for a missed class; `None` if the reference does not have the class.
     pub dice: Option<f64>,
-    /// Volume predicted, in ml.
+    /// Predicted volume in ml.
     pub predicted_ml: f64,
-    /// Volume of the reference, in ml.
+    /// Reference volume in ml.
     pub reference_ml: f64,
 }
 
 /// One line of the file.
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct CacheLine {
     key: String,
     #[serde(flatten)]
-    answer: PromptResult,
+    result: PromptResult,
 }
 
-/// ResultCache by what they depend on, in memory and as lines of JSON in a file.
+/// Results by the hash of their inputs, in memory and in a file.
 #[derive(Debug)]
 pub struct ResultCache {
     path: PathBuf,
     file: File,
-    known: HashMap<String, PromptResult>,
+    results: HashMap<String, PromptResult>,
 }
 
 impl ResultCache {
-    /// Opens the file, which may not be there yet. A line that was cut off is dropped.
+    /// Opens or creates the file. A truncated line is dropped.
     ///
     /// # Errors
     ///
     /// When the file cannot be read or written.
     pub fn open(path: &Path) -> Result<Self> {
-        let refused = |source| Error::io(path, source);
-        let mut known = HashMap::new();
+        let refused = |reason| FileError::new(path, reason);
+        let mut results = HashMap::new();
         if path.exists() {
             let text = fs::read(path).map_err(refused)?;
             let text = String::from_utf8_lossy(&text);
             let mut kept = String::new();
             for line in text.lines() {
-                if let Ok(Line { key, answer }) = serde_json::from_str(line) {
-                    known.insert(key, answer);
+                if let Ok(CacheLine { key, result }) = serde_json::from_str(line) {
+                    results.insert(key, result);
                     kept.push_str(line);
                     kept.push('\n');
                 }
@@ -81,34 +80,36 @@ impl ResultCache {
             }
         }
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(refused)?;
-        Ok(Self { path: path.to_owned(), file, known })
+        Ok(Self { path: path.to_owned(), file, results })
     }
 
-    /// The answer that depends on this.
+    /// The result of a key.
     pub fn get(&self, key: &str) -> Option<&PromptResult> {
-        self.known.get(key)
+        self.results.get(key)
     }
 
-    /// Writes an answer down.
+    /// Appends a result.
     ///
     /// # Errors
     ///
     /// When the file cannot be written.
-    pub fn add(&mut self, key: String, answer: PromptResult) -> Result<()> {
-        let text = serde_json::to_string(&Line { key, answer }).expect("an answer has a JSON form") + "\n";
-        self.file.write_all(text.as_bytes()).map_err(|source| Error::io(&self.path, source))?;
-        // As the file will be read: a number may lose its last bit there.
-        let Line { key, answer } = serde_json::from_str(&text).expect("an answer is read as it was written");
-        self.known.insert(key, answer);
+    pub fn add(&mut self, key: String, result: PromptResult) -> Result<()> {
+        let text =
+            serde_json::to_string(&CacheLine { key, result }).expect("a result has a JSON form") + "\n";
+        self.file.write_all(text.as_bytes()).map_err(|reason| FileError::new(&self.path, reason))?;
+        // As it will be read back: a number may lose its last bit.
+        let CacheLine { key, result } =
+            serde_json::from_str(&text).expect("a result is read as it was written");
+        self.results.insert(key, result);
         Ok(())
     }
 }
 
-/// One name for all of these texts, in 64 letters.
+/// SHA-256 of all texts, in hexadecimal.
 pub(super) fn key<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();
     for text in texts {
-        // The length first, so that no other texts read the same one after the other.
+        // The length first, so that different texts cannot have the same concatenation.
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);
     }

@@ -1,4 +1,4 @@
-//! The answers of all cases in one table: each text against the text as trained.
+//! Summary over all cases: each perturbation against the text of the training.
 
 use bipvl_metrics::bootstrap::{Bootstrap, Interval};
 use indexmap::IndexMap;
@@ -7,81 +7,81 @@ use serde::{Deserialize, Serialize};
 use super::{CaseMeasurement, PromptResult};
 use bipvl_text::perturbations::{Perturbation, PerturbationSet, PerturbedText};
 
-/// All that a probe found, as it is written to JSON.
+/// The result of `bipvl probe`, as written to JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SensitivitySummary {
-    /// How many cases were segmented under each text.
+    /// Number of cases.
     pub cases: usize,
-    /// How the intervals were made. Its seed made the texts too.
+    /// Settings of the confidence intervals; the seed is also that of the perturbations.
     pub bootstrap: Bootstrap,
-    /// One for each text, the text as trained first.
+    /// One row per perturbation, the text of the training first.
     pub rows: Vec<PerturbationRow>,
-    /// Texts that were not made.
+    /// Perturbations that were not possible.
     pub skipped: Vec<SkippedPerturbation>,
 }
 
-/// A text that was not made, and why.
+/// A perturbation that was not possible.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SkippedPerturbation {
-    /// What would have been done.
+    /// Its name.
     pub variant: String,
-    /// Why it was not.
+    /// The reason.
     pub reason: String,
 }
 
-/// What one text did.
+/// The result of one perturbation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PerturbationRow {
-    /// What was done to the text, in words.
+    /// Name of the perturbation.
     pub variant: String,
-    /// What was done to the text.
+    /// Its kind.
     pub kind: Perturbation,
-    /// The class whose text alone was replaced.
+    /// The class, if only its text was changed.
     pub class: Option<String>,
-    /// Texts that are longer than what the network reads of them.
+    /// Number of truncated texts.
     pub truncated_texts: usize,
-    /// Dice of a case in the mean over the classes that its reference has.
+    /// Dice, per case the mean over the classes of its reference.
     pub mean: PairedComparison,
-    /// Volume in ml whose label is another than under the text as trained; mean over cases.
+    /// Volume in ml with another label than with the text of the training; mean over cases.
     pub changed_ml: f64,
-    /// Class by class.
+    /// Per class.
     pub classes: IndexMap<String, ClassResult>,
-    /// The whole text of each class.
+    /// The prompt of each class.
     pub texts: Vec<String>,
 }
 
-/// A mean over cases beside that of the text as trained.
+/// A mean over cases, compared with that of the text of the training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PairedComparison {
-    /// The mean Dice; `None` where no reference has the class.
+    /// Mean Dice; `None` if no reference has the class.
     pub dice: Option<f64>,
-    /// Dice minus that of the text as trained, paired by case; `None` for the text as trained itself.
+    /// Dice minus that of the text of the training, paired by case; `None` for that text itself.
     pub difference: Option<Interval>,
 }
 
-/// What one text made of one class.
+/// One class with one perturbation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassResult {
-    /// Dice over the cases whose reference has the class.
+    /// Dice over the cases with the class in the reference.
     pub dice: PairedComparison,
-    /// Volume predicted in ml; mean over all cases.
+    /// Predicted volume in ml; mean over all cases.
     pub predicted_ml: f64,
-    /// Volume of the reference in ml; mean over all cases.
+    /// Reference volume in ml; mean over all cases.
     pub reference_ml: f64,
 }
 
 impl SensitivitySummary {
-    /// Compares the answers, `[cases][variants]`, with those to the first variant. `count_truncated` tells how many of
-    /// the texts of a variant are too long.
-    pub fn of(
+    /// Compares the results, `[cases][variants]`, with those of the first variant. `count_truncated` is the number of
+    /// truncated texts of a variant.
+    pub fn new(
         variants: &PerturbationSet,
         classes: &[String],
-        answers: &[Vec<PromptResult>],
+        results: &[Vec<PromptResult>],
         bootstrap: Bootstrap,
         count_truncated: &dyn Fn(&[String]) -> usize,
     ) -> Self {
@@ -90,18 +90,18 @@ impl SensitivitySummary {
             kind: variant.kind,
             class: variant.class.map(|class| classes[class].clone()),
             truncated_texts: count_truncated(&variant.texts),
-            mean: compare(answers, place, &bootstrap, mean_dice),
-            changed_ml: mean(answers.iter().map(|case| case[place].changed_ml)),
+            mean: compare(results, place, &bootstrap, mean_dice),
+            changed_ml: mean(results.iter().map(|case| case[place].changed_ml)),
             classes: classes
                 .iter()
                 .enumerate()
-                .map(|(class, name)| (name.clone(), class_row(answers, place, class, &bootstrap)))
+                .map(|(class, name)| (name.clone(), class_result(results, place, class, &bootstrap)))
                 .collect(),
             texts: variant.texts.clone(),
         };
         let skipped = variants.skipped.iter();
         Self {
-            cases: answers.len(),
+            cases: results.len(),
             bootstrap,
             rows: variants.texts.iter().enumerate().map(row).collect(),
             skipped: skipped
@@ -114,30 +114,29 @@ impl SensitivitySummary {
     }
 }
 
-fn class_row(
-    answers: &[Vec<PromptResult>],
+fn class_result(
+    results: &[Vec<PromptResult>],
     place: usize,
     class: usize,
     bootstrap: &Bootstrap,
 ) -> ClassResult {
-    let found = |case: &Vec<PromptResult>| -> CaseMeasurement { case[place].classes[class] };
+    let measurement = |case: &Vec<PromptResult>| -> CaseMeasurement { case[place].classes[class] };
     ClassResult {
-        dice: compare(answers, place, bootstrap, |answer| answer.classes[class].dice),
-        predicted_ml: mean(answers.iter().map(|case| found(case).predicted_ml)),
-        reference_ml: mean(answers.iter().map(|case| found(case).reference_ml)),
+        dice: compare(results, place, bootstrap, |result| result.classes[class].dice),
+        predicted_ml: mean(results.iter().map(|case| measurement(case).predicted_ml)),
+        reference_ml: mean(results.iter().map(|case| measurement(case).reference_ml)),
     }
 }
 
-/// The mean over the cases where the score exists; it exists under every text or under none, for that is a matter
-/// of the reference.
+/// The mean over the cases with a score. Whether there is one depends on the reference, not on the prompt.
 fn compare(
-    answers: &[Vec<PromptResult>],
+    results: &[Vec<PromptResult>],
     place: usize,
     bootstrap: &Bootstrap,
     score: impl Fn(&PromptResult) -> Option<f64>,
 ) -> PairedComparison {
     let scores =
-        |place: usize| -> Vec<f64> { answers.iter().filter_map(|case| score(&case[place])).collect() };
+        |place: usize| -> Vec<f64> { results.iter().filter_map(|case| score(&case[place])).collect() };
     let (own, trained) = (scores(place), scores(0));
     PairedComparison {
         dice: (!own.is_empty()).then(|| mean(own.iter().copied())),
@@ -145,8 +144,8 @@ fn compare(
     }
 }
 
-fn mean_dice(answer: &PromptResult) -> Option<f64> {
-    let scores: Vec<f64> = answer.classes.iter().filter_map(|found| found.dice).collect();
+fn mean_dice(result: &PromptResult) -> Option<f64> {
+    let scores: Vec<f64> = result.classes.iter().filter_map(|measurement| measurement.dice).collect();
     (!scores.is_empty()).then(|| mean(scores.iter().copied()))
 }
 

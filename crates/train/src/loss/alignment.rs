@@ -1,7 +1,7 @@
 //! Global and local contrastive alignment of text and image (paper.md 7.3 to 7.5 and section 11, rows 7
 //! and 8).
 //!
-//! B is the batch, K the classes, M the concepts of a class, S the width of the shared space.
+//! B: batch, K: classes, M: concepts per class, S: projection dimension.
 
 use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
@@ -9,98 +9,94 @@ use serde::{Deserialize, Serialize};
 use super::LossConfig;
 use bipvl_nn::{Output, init::DropoutRng, layers::NORM_EPS};
 
-/// Temperature of every softmax.
+/// Softmax temperature.
 const TEMPERATURE: f64 = 0.2;
-/// Deviation of the noise added to embeddings before they are compared.
-const NOISE: f64 = 0.01;
-/// Hard negatives of each row.
+/// Standard deviation of the noise added to embeddings before they are compared.
+const NOISE_STD: f64 = 0.01;
+/// Hard negatives per row.
 const HARD_NEGATIVES: usize = 3;
-/// Takes an entry out of a softmax.
-const NEVER: f64 = -1e9;
+/// Added to an entry to mask it in a softmax.
+const MASK_VALUE: f64 = -1e9;
 
-/// What of the text is aligned with the image.
+/// Terms of the alignment loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlignmentLoss {
-    /// Whole classes and single concepts. The default: the method.
+    /// Classes (global) and concepts (local), as in the paper.
     #[default]
     Both,
-    /// Whole classes alone.
+    /// Classes only.
     Global,
-    /// Single concepts alone.
+    /// Concepts only.
     Local,
-    /// Nothing; the concepts are not read at all.
+    /// Disabled; concepts are not encoded.
     None,
 }
 
-/// Over what the weights of the concepts in the global loss are a softmax.
+/// The axis of the softmax over concept weights in the global loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConceptWeights {
-    /// The concepts of a class share a weight of 1. The default: it is what "concepts weighted by their
-    /// similarity to the image" says.
+    /// The weights of the concepts of a class sum to 1, as the paper says.
     #[default]
     OverConcepts,
-    /// The classes share a weight of 1 for each concept, as in the release.
+    /// The weights of the classes sum to 1 for each concept, as in the official code.
     OverClasses,
 }
 
-/// Against what a concept and its class are told apart in the local loss.
+/// Negatives of the local loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HardNegatives {
-    /// The most similar other classes, in the softmax of the positive. The default: a hard negative is one
-    /// that is easily confused.
+    /// The most similar other classes, in the softmax of the positive: the usual meaning of hard negatives.
     #[default]
     MostSimilar,
-    /// The least similar classes, the own one allowed, in a sum apart without temperature, as in the release.
+    /// The least similar classes, the own one included, in a separate sum without temperature, as in the official code.
     LeastSimilar,
 }
 
-/// `L_global + L_local` or what the configuration leaves of them, one value.
+/// `L_global + L_local`, or the enabled one of them, `[1]`; `None` if both are disabled.
 ///
-/// A class stands for itself in the global loss with its concepts, or with the text that the image has informed
-/// where there is one.
+/// The global loss represents a class by its concepts, or by its fused text embedding if there is one.
 pub fn alignment(
     output: &Output,
     config: &LossConfig,
-    mut noise: Option<&mut DropoutRng>,
+    mut rng: Option<&mut DropoutRng>,
 ) -> Option<Tensor<1>> {
     let (vision, concepts) = (output.vision_embedding.clone(), output.concept_embedding.clone()?);
     let classes = output
         .fused_text_embedding
         .clone()
-        .unwrap_or_else(|| global_classes(vision.clone(), concepts.clone(), config.concept_weights));
-    let vision = normalize(add_noise(vision, noise.as_deref_mut()));
-    let classes = normalize(add_noise(classes, noise.as_deref_mut()));
-    let concepts = normalize(add_noise(concepts, noise));
+        .unwrap_or_else(|| class_text_embeddings(vision.clone(), concepts.clone(), config.concept_weights));
+    let vision = normalize(add_noise(vision, rng.as_deref_mut()));
+    let classes = normalize(add_noise(classes, rng.as_deref_mut()));
+    let concepts = normalize(add_noise(concepts, rng));
     match config.alignment {
         AlignmentLoss::Both => {
-            Some(global(vision.clone(), classes) + local(vision, concepts, config.hard_negatives))
+            Some(global_loss(vision.clone(), classes) + local_loss(vision, concepts, config.hard_negatives))
         }
-        AlignmentLoss::Global => Some(global(vision, classes)),
-        AlignmentLoss::Local => Some(local(vision, concepts, config.hard_negatives)),
+        AlignmentLoss::Global => Some(global_loss(vision, classes)),
+        AlignmentLoss::Local => Some(local_loss(vision, concepts, config.hard_negatives)),
         AlignmentLoss::None => None,
     }
 }
 
-/// One text embedding per class: its concepts weighted by how well each fits the class's vision embedding.
-/// `[B, K, S]`
-fn global_classes(vision: Tensor<3>, concepts: Tensor<4>, weights: ConceptWeights) -> Tensor<3> {
+/// One text embedding per class, `[B, K, S]`: its concepts, weighted by their similarity to its vision embedding.
+fn class_text_embeddings(vision: Tensor<3>, concepts: Tensor<4>, weights: ConceptWeights) -> Tensor<3> {
     let [batch, classes, shared] = vision.dims();
     let [_, _, num_concepts, _] = concepts.dims();
     // [B, K, 1, S] against [1 or B, K, M, S] -> [B, K, M, 1]
-    let fit = (normalize(vision).unsqueeze_dim::<4>(2) * normalize(concepts.clone())).sum_dim(3);
+    let similarity = (normalize(vision).unsqueeze_dim::<4>(2) * normalize(concepts.clone())).sum_dim(3);
     let weights = match weights {
-        ConceptWeights::OverConcepts => activation::softmax(fit, 2),
-        ConceptWeights::OverClasses => activation::softmax(fit, 1),
+        ConceptWeights::OverConcepts => activation::softmax(similarity, 2),
+        ConceptWeights::OverClasses => activation::softmax(similarity, 1),
     };
     let weighted = weights * concepts.expand([batch, classes, num_concepts, shared]);
     weighted.sum_dim(2).squeeze_dim(2)
 }
 
 /// `½ [CE(S/τ, diagonal) + CE(Sᵀ/τ, diagonal)]` of the similarities `[B, K, K]`, mean over the batch.
-fn global(vision: Tensor<3>, classes: Tensor<3>) -> Tensor<1> {
+fn global_loss(vision: Tensor<3>, classes: Tensor<3>) -> Tensor<1> {
     let similarity = classes.matmul(vision.transpose()) / TEMPERATURE;
     let [batch, count, _] = similarity.dims();
     let diagonal = Tensor::<2>::eye(count, &similarity.device()).unsqueeze_dim::<3>(0);
@@ -109,8 +105,8 @@ fn global(vision: Tensor<3>, classes: Tensor<3>) -> Tensor<1> {
     both / (-2.0 * (batch * count) as f64)
 }
 
-/// Each concept against its hard negatives, both ways, mean over everything.
-fn local(vision: Tensor<3>, concepts: Tensor<4>, negatives: HardNegatives) -> Tensor<1> {
+/// Each concept against its hard negatives in both directions; mean over all.
+fn local_loss(vision: Tensor<3>, concepts: Tensor<4>, negatives: HardNegatives) -> Tensor<1> {
     // [1 or B, M, K, S] · [B, 1, S, K] -> [B, M, K, K]
     let concepts = concepts.swap_dims(1, 2);
     let vision = vision.transpose().unsqueeze_dim::<4>(1);
@@ -135,7 +131,7 @@ fn against_most_similar(similarity: Tensor<4>) -> Tensor<1> {
     if negatives == 0 {
         return positive.sum() * 0.0;
     }
-    let hardest = (similarity + diagonal * NEVER).topk(negatives, 3);
+    let hardest = (similarity + diagonal * MASK_VALUE).topk(negatives, 3);
     let entries = Tensor::cat(vec![positive, hardest], 3);
     activation::log_softmax(entries, 3).slice_dim(3, 0..1).mean().neg()
 }
@@ -150,23 +146,23 @@ fn against_least_similar(similarity: Tensor<4>) -> Tensor<1> {
     (least.exp().sum_dim(3).log() - positive).mean()
 }
 
-/// Ones where a class meets itself, `[1, 1, K, K]`.
+/// The identity, `[1, 1, K, K]`.
 fn diagonal(similarity: &Tensor<4>) -> Tensor<4> {
     let [.., classes, _] = similarity.dims();
     Tensor::<2>::eye(classes, &similarity.device()).unsqueeze::<4>()
 }
 
-fn add_noise<const D: usize>(embedding: Tensor<D>, noise: Option<&mut DropoutRng>) -> Tensor<D> {
-    match noise {
-        Some(noise) => {
-            let drawn = noise.normal(embedding.dims(), &embedding.device());
-            embedding + drawn * NOISE
+fn add_noise<const D: usize>(embedding: Tensor<D>, rng: Option<&mut DropoutRng>) -> Tensor<D> {
+    match rng {
+        Some(rng) => {
+            let noise = rng.normal(embedding.dims(), &embedding.device());
+            embedding + noise * NOISE_STD
         }
         None => embedding,
     }
 }
 
-/// Scales the last axis to length 1.
+/// L2-normalizes the last axis.
 fn normalize<const D: usize>(embedding: Tensor<D>) -> Tensor<D> {
     let length = (embedding.clone().square().sum_dim(D - 1) + NORM_EPS * NORM_EPS).sqrt();
     embedding / length.clamp_min(NORM_EPS)
@@ -194,15 +190,16 @@ mod tests {
     }
 
     fn global_of((vision, concepts): (Tensor<3>, Tensor<4>)) -> f32 {
-        let classes = normalize(global_classes(vision.clone(), concepts, ConceptWeights::OverConcepts));
-        global(normalize(vision), classes).into_scalar()
+        let classes =
+            normalize(class_text_embeddings(vision.clone(), concepts, ConceptWeights::OverConcepts));
+        global_loss(normalize(vision), classes).into_scalar()
     }
 
     fn local_of((vision, concepts): (Tensor<3>, Tensor<4>), negatives: HardNegatives) -> f32 {
-        local(normalize(vision), normalize(concepts), negatives).into_scalar()
+        local_loss(normalize(vision), normalize(concepts), negatives).into_scalar()
     }
 
-    fn released() -> LossConfig {
+    fn official_code() -> LossConfig {
         LossConfig {
             concept_weights: ConceptWeights::OverClasses,
             hard_negatives: HardNegatives::LeastSimilar,
@@ -228,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_embeddings_cost_the_logarithm_of_the_choices() {
+    fn equal_embeddings_cost_the_logarithm_of_the_candidates() {
         assert_near(global_of(equal()), (CLASSES as f32).ln());
         assert_near(local_of(equal(), HardNegatives::MostSimilar), 4f32.ln());
         // ln K + s + ln 3 at equal cosines s = 1.
@@ -236,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn orthonormal_pairs_cost_the_closed_form() {
+    fn orthonormal_pairs_have_the_closed_form_loss() {
         let e = (1.0 / TEMPERATURE as f32).exp();
         assert_near(global_of(orthonormal()), -(e / (e + CLASSES as f32 - 1.0)).ln());
         assert_near(local_of(orthonormal(), HardNegatives::MostSimilar), -(e / (e + 3.0)).ln());
@@ -246,11 +243,11 @@ mod tests {
     }
 
     #[test]
-    fn equal_fits_weigh_all_concepts_alike() {
+    fn equal_similarities_give_equal_weights() {
         let device = Device::flex();
         let concepts = Tensor::<4>::from_floats([[[[1.0, 1.0], [1.0, -1.0]]]], &device);
         let vision = Tensor::<3>::from_floats([[[1.0, 0.0]]], &device);
-        let class = global_classes(vision, concepts, ConceptWeights::OverConcepts)
+        let class = class_text_embeddings(vision, concepts, ConceptWeights::OverConcepts)
             .into_data()
             .try_to_vec::<f32>()
             .unwrap();
@@ -259,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_class_has_nothing_to_be_told_from() {
+    fn a_single_class_has_no_negatives() {
         let vision = Tensor::<3>::ones([1, 1, 4], &Device::flex());
         let concepts = Tensor::ones([1, 1, 6, 4], &Device::flex());
         assert_near(align((vision, concepts), LossConfig::default()), 0.0);
@@ -268,10 +265,10 @@ mod tests {
     #[test]
     fn the_order_of_the_classes_does_not_matter() {
         let device = Device::flex();
-        let mut noise = DropoutRng::new(1, 0);
-        let vision = noise.normal([2, 4, 8], &device);
-        let concepts = noise.normal([1, 4, 6, 8], &device);
-        for config in [LossConfig::default(), released()] {
+        let mut rng = DropoutRng::new(1, 0);
+        let vision = rng.normal([2, 4, 8], &device);
+        let concepts = rng.normal([1, 4, 6, 8], &device);
+        for config in [LossConfig::default(), official_code()] {
             let before = align((vision.clone(), concepts.clone()), config);
             let after = align((vision.clone().flip([1]), concepts.clone().flip([1])), config);
             assert_near(after, before);
@@ -279,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_make_the_whole() {
+    fn the_loss_is_the_sum_of_its_terms() {
         let part = |alignment| align(orthonormal(), LossConfig { alignment, ..LossConfig::default() });
         assert_near(part(AlignmentLoss::Global), global_of(orthonormal()));
         assert_near(part(AlignmentLoss::Local), local_of(orthonormal(), HardNegatives::MostSimilar));

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use alignment::{AlignmentLoss, ConceptWeights, HardNegatives};
 
-use segmentation::masks;
+use segmentation::{masks, valid_voxels};
 
 use bipvl_data::LabelSchema;
 use bipvl_imaging::ClassRelation;
@@ -22,37 +22,37 @@ use bipvl_nn::{
     init::{DropoutRng, Initializer},
 };
 
-/// Forms of the losses: where figure and release disagree (paper.md section 11, rows 7 to 9), and what may be
-/// left out to see what it is good for.
+/// Variants of the losses: where the paper and the official code differ (paper.md section 11, rows 7 to 9), and what
+/// ablations disable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossConfig {
-    /// What of the text is aligned with the image.
+    /// Terms of the alignment loss.
     pub alignment: AlignmentLoss,
-    /// How concepts are weighed in the global alignment.
+    /// Weights of the concepts in the global alignment.
     pub concept_weights: ConceptWeights,
-    /// What concepts are told from in the local alignment.
+    /// Negatives of the local alignment.
     pub hard_negatives: HardNegatives,
-    /// How the losses are added.
+    /// Weighting of the losses.
     pub weighting: LossWeighting,
 }
 
-/// How a learned `log_sigma` s weighs a loss L.
+/// Weight of a loss L with the learned `log_sigma` s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LossWeighting {
-    /// `L / (2 · e^s) + s`, the form of the release, which rests at a weight of 1 / L. The default: it is
-    /// known, and differs from the other by a scale alone.
+    /// `L / (2 · e^s) + s`, as in the official code; stationary at a weight of 1 / L. It differs from the other in scale
+    /// only.
     #[default]
     OfficialCode,
-    /// `½ · e^(−s) · L + ½ · s`, the form of Kendall et al., which rests at half that weight.
+    /// `½ · e^(−s) · L + ½ · s`, as in Kendall et al.; stationary at half that weight.
     Kendall,
-    /// `½ · L`: the weights that the others begin with, never learned.
+    /// `½ · L`: the initial weights of the others, not learned.
     Fixed,
 }
 
 impl LossConfig {
-    /// What the losses read of a text: without the concepts where nothing is aligned.
+    /// The part of the text that the losses need: no concepts if the alignment loss is disabled.
     pub fn select_text(&self, text: TextInput) -> TextInput {
         match self.alignment {
             AlignmentLoss::None => text.without_concepts(),
@@ -61,58 +61,58 @@ impl LossConfig {
     }
 }
 
-/// The losses of one step, each a tensor of one value.
+/// The losses of one batch, each `[1]`.
 #[derive(Clone, Debug)]
 pub struct LossTerms {
-    /// Dice and cross-entropy of the logits, of all scales that are supervised; binary where classes overlap.
+    /// Dice and cross-entropy at all supervised scales; binary for overlapping classes.
     pub segmentation: Tensor<1>,
-    /// Class embeddings against the logits.
+    /// Class-embedding supervision by the logits.
     pub class_embedding: Tensor<1>,
-    /// Text against image, global and local; `None` where nothing is aligned.
+    /// Alignment of text and image; `None` if disabled.
     pub alignment: Option<Tensor<1>>,
 }
 
 impl LossTerms {
-    /// All three for one batch; `labels` are channel indices `[batch, x, y, z]` of a `label_schema` of such.
+    /// Computes all terms for one batch; `labels` are `[batch, x, y, z]`, and `label_schema` is that of channel indices.
+    /// Voxels with its ignore label have weight 0; the alignment does not depend on labels.
     pub fn compute(
         output: &Output,
         labels: Tensor<4, Int>,
         label_schema: &LabelSchema,
         config: &LossConfig,
-        noise: Option<&mut DropoutRng>,
+        rng: Option<&mut DropoutRng>,
     ) -> Self {
         let (logits, embedding) = (output.logits.clone(), output.class_embedding.clone());
-        assert_eq!(
-            logits.dims()[1],
-            label_schema.num_logit_channels(),
-            "the logits are those of the classes"
-        );
+        let (channels, ignore) = (label_schema.num_logit_channels(), label_schema.ignore());
+        assert_eq!(logits.dims()[1], channels, "the logits are those of the label schema");
+        let valid = ignore.map(|ignore| valid_voxels(&labels, ignore));
         let deep_supervision_loss = |loss: &dyn Fn(Tensor<5>, Tensor<4, Int>) -> Tensor<1>| {
             deep_supervision::deep_supervision_loss(logits.clone(), &output.aux_logits, labels, loss)
         };
         let (segmentation, class_embedding) = match label_schema.relation() {
             ClassRelation::Exclusive => (
-                deep_supervision_loss(&segmentation::dice_and_cross_entropy),
-                class_embedding::supervision(embedding, logits),
+                deep_supervision_loss(&|logits, labels| {
+                    segmentation::dice_and_cross_entropy(logits, labels, ignore)
+                }),
+                class_embedding::class_embedding_loss(embedding, logits, valid),
             ),
             ClassRelation::Overlapping => (
                 deep_supervision_loss(&|logits, labels| {
-                    segmentation::dice_and_binary_cross_entropy(
-                        logits,
-                        masks(labels, &label_schema.label_sets()),
-                    )
+                    let valid = ignore.map(|ignore| valid_voxels(&labels, ignore));
+                    let masks = masks(labels, &label_schema.label_sets());
+                    segmentation::dice_and_binary_cross_entropy(logits, masks, valid)
                 }),
-                class_embedding::supervision_of_each(embedding, logits),
+                class_embedding::binary_class_embedding_loss(embedding, logits, valid),
             ),
         };
-        Self { segmentation, class_embedding, alignment: alignment::alignment(output, config, noise) }
+        Self { segmentation, class_embedding, alignment: alignment::alignment(output, config, rng) }
     }
 }
 
 /// One learned `log_sigma` per loss.
 #[derive(Module, Debug)]
 pub struct LossWeights {
-    /// `[3]`: segmentation, class embedding, alignment; each starts at 0.
+    /// `[3]`: segmentation, class embedding, alignment; initially 0.
     pub log_sigma: Param<Tensor<1>>,
 }
 
@@ -122,7 +122,7 @@ impl LossWeights {
         Self { log_sigma: init.constant([3], 0.0) }
     }
 
-    /// The sum of the weighted losses (paper.md 7.6). A loss that is not there has no weight to learn either.
+    /// The weighted sum (paper.md 7.6). A disabled loss contributes nothing, and its weight gets no gradient.
     pub fn total(&self, losses: &LossTerms, weighting: LossWeighting) -> Tensor<1> {
         let mut all = vec![losses.segmentation.clone(), losses.class_embedding.clone()];
         all.extend(losses.alignment.clone());
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_start_the_total_is_half_the_sum() {
+    fn the_initial_total_is_half_the_sum() {
         let weights = LossWeights::new(&Initializer::new(0, &Device::flex().autodiff()));
         let total =
             weights.total(&losses([1.5, 0.25, 3.0]), LossWeighting::OfficialCode).into_scalar::<f32>();
@@ -169,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn weights_rest_where_their_form_says() {
+    fn weights_are_stationary_at_the_closed_form() {
         // d/ds [L / (2 eˢ) + s] = 0 at eˢ = L / 2, and d/ds [L / (2 eˢ) + s / 2] = 0 at eˢ = L.
         assert!(slope(LossWeighting::OfficialCode, 0.5) < 1e-6);
         assert!(slope(LossWeighting::Kendall, 1.0) < 1e-6);
     }
 
     #[test]
-    fn fixed_weights_stay_those_of_the_start_and_learn_nothing() {
+    fn fixed_weights_are_one_half_and_get_no_gradient() {
         let log_sigma = Tensor::from_floats([1.0, -2.0, 0.5], &Device::flex().autodiff());
         let weights = LossWeights { log_sigma: Param::from_tensor(log_sigma) };
         let mut losses = losses([1.5, 0.25, 3.0]);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_loss_costs_nothing_and_its_weight_does_not_move() {
+    fn a_disabled_loss_contributes_nothing_and_its_weight_gets_no_gradient() {
         let log_sigma = Tensor::from_floats([0.0, 0.0, 7.0], &Device::flex().autodiff());
         let weights = LossWeights { log_sigma: Param::from_tensor(log_sigma) };
         let losses = LossTerms { alignment: None, ..losses([1.5, 0.25, 3.0]) };
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_may_turn_any_of_the_switches() {
+    fn every_variant_can_be_configured() {
         assert_eq!(toml::from_str::<LossConfig>("").unwrap(), LossConfig::default());
         let turned: LossConfig = toml::from_str(
             r#"

@@ -41,8 +41,8 @@ impl Cost {
     pub(super) fn measure(run: &RunDir, device: &Device) -> Result<Self> {
         // Before anything else allocates.
         let peak_mib = peak_mib();
-        let model = run.model(device)?;
-        let text = run.text(device);
+        let model = run.model.network(device)?;
+        let text = run.model.text(device);
         let (config, patch) = (&run.config.model, run.config.preprocess.patch_size);
 
         let [num_classes, tokens] = text.full.input_ids.dims();

@@ -12,17 +12,24 @@ use std::{
     env,
     path::PathBuf,
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, bail};
 use bipvl::{config::Config, data::Dataset, device::Precision, run::RunDir};
 
 use super::{
-    judge::judge,
+    evaluate_run::evaluate_run,
     memory,
-    train::{Outset, command_line, imported, learn, options, plan, time_budget, wanted, words},
+    train::{
+        command_line, config_and_descriptions, dataset_overrides, run_spec, run_training, time_budget,
+        train_options, with_hint,
+    },
 };
-use crate::args::{AblateArgs, TrainArgs, usage_error};
+use crate::{
+    args::{AblateArgs, TrainArgs, usage_error},
+    interrupt,
+};
 use cost::Cost;
 pub(crate) use row::NamedEncoder;
 use row::{Ablation, Texts};
@@ -61,8 +68,8 @@ pub(crate) fn run(args: &AblateArgs) -> Result<()> {
     args.device.open()?;
     time_budget(args.max_minutes)?;
     let full = Job { row: Ablation::full(), seed: 0 }.train_args(args, None);
-    let dataset = Dataset::read(&args.data, &wanted(&full)?)?;
-    let (config, _) = plan(&full, &dataset)?;
+    let dataset = Dataset::read(&args.data, &dataset_overrides(&full)?)?;
+    let (config, _) = config_and_descriptions(&full, &dataset)?;
     let seeds = (0..args.seeds).map(|index| config.train.seed.wrapping_add(index)).collect();
     let study = Study { args, dataset: &dataset, rows, seeds, config };
     let jobs = study.jobs();
@@ -118,32 +125,38 @@ fn train_in_child(job: &Job) -> Result<()> {
 
 /// Starts, resumes or skips one run in this process.
 fn train_in_process(args: &AblateArgs, job: &Job) -> Result<()> {
+    interrupt::install();
     let device = args.device.open()?;
     let budget = time_budget(args.max_minutes)?;
     let flags = job.train_args(args, Some(job.seed));
-    let dataset = Dataset::read(&args.data, &wanted(&flags)?)?;
-    let imported = imported(&flags, dataset.label_schema.num_logit_channels())?;
+    let dataset = Dataset::read(&args.data, &dataset_overrides(&flags)?)?;
     // The memory budget is fitted to the full method, so that rows differ in one component only.
-    let Outset { config, descriptions, of_cases: own } = Outset::new(&flags, &dataset, &[])?;
-    let texts = job.row.texts(Texts { common: descriptions, of_cases: own.clone() }, job.seed);
+    let full = TrainArgs { pretrained_text_encoder: None, ..flags.clone() };
+    let mut spec = run_spec(&full, &dataset)?;
+    let own = spec.case_descriptions.clone();
+    let texts = job.row.texts(Texts { common: spec.descriptions, of_cases: own.clone() }, job.seed);
     let Texts { common, of_cases } =
         texts.with_context(|| format!("{}: requires two classes", job.row.name))?;
-    let config = job.row.config(config);
-    let mut run = RunDir::resume_or_create(&flags.out, config, common, &words(&of_cases), &imported)?;
-    if of_cases != own {
-        run.write_case_descriptions(&of_cases)?;
+    spec.config = job.row.config(spec.config);
+    spec.config.pretrained.text_encoder =
+        flags.pretrained_text_encoder.as_deref().map(std::path::absolute).transpose()?;
+    spec.pretrained = Arc::new(spec.config.pretrained.load(dataset.label_schema.num_logit_channels())?);
+    (spec.descriptions, spec.case_descriptions) = (common, of_cases);
+    let mut run = RunDir::resume_or_create(&flags.out, &spec, &dataset).map_err(with_hint)?;
+    let _lock = run.lock()?;
+    if spec.case_descriptions != own {
+        run.write_case_descriptions(&spec.case_descriptions)?;
     }
     // All runs share the preprocessed cases.
     run.cache = args.out.join("cache");
     let split = run.split(&dataset)?;
     if !run.path(COST).exists() {
-        let goes_on = run.last_checkpoint().exists();
-        learn(goes_on, &run, &dataset, &split, options(imported, budget, &device))?;
+        run_training(&run, &dataset, &split, train_options(budget, &device))?;
         Cost::measure(&run, &device)?.write(&run.path(COST))?;
     }
     if !run.path(REPORT).exists() {
         let row = format!("{}: {}", job.row.factor, job.row.setting);
-        judge(&run, split.evaluation_cases(), &device, &[("command", command_line()), ("row", row)])?;
+        evaluate_run(&run, split.evaluation_cases(), &device, &[("command", command_line()), ("row", row)])?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use bipvl::{
     data::{Modality, PreprocessConfig},
-    infer::{BlendMode, InferConfig, Predictor, PredictorInput},
+    infer::{BlendMode, InferConfig, Predictor, PredictorInput, ignore_progress},
     nn::ModelSize,
 };
 use bipvl_imaging::phantom;
@@ -70,8 +70,9 @@ fn predictor(inputs: &Inputs, fixture: &Fixture) -> Result<Predictor> {
 
 impl Workload for SegmentFile {
     fn run(&mut self) -> Result<()> {
-        let labels = self.predictor.predict_files(std::slice::from_ref(&self.ct), &mut |_| ())?;
-        Ok(bipvl_imaging::write(&self.labels(), &labels)?)
+        let image = std::slice::from_ref(&self.ct);
+        let segmentation = self.predictor.predict_files(image, &mut ignore_progress)?;
+        Ok(segmentation.write(&self.labels())?)
     }
 
     fn save(&self, path: &Path) -> Result<()> {

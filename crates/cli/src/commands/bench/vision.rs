@@ -113,7 +113,7 @@ impl Workload for Training {
     fn run(&mut self) -> Result<()> {
         let network = self.network.take().context("a network to train")?;
         let logits = network.forward(self.image.clone());
-        let loss = dice_and_cross_entropy(logits, self.labels.clone());
+        let loss = dice_and_cross_entropy(logits, self.labels.clone(), None);
         self.losses.push(&loss);
         self.network = Some(self.optimizer.step(network, loss.backward(), LEARNING_RATE));
         Ok(())

@@ -75,7 +75,7 @@ const DEFAULT_FOLD: Fold = Fold { index: 0, count: 5 };
 
 /// The split of a training; of few patients into as many folds as there are patients.
 fn split(dataset: &Dataset, config: &Config, path: &Path) -> Result<(Split, Fold)> {
-    let (index, count) = config.fold(path)?;
+    let (index, count) = config.data.parse_fold(path)?;
     let split = |fold: Fold| Ok((Split::new(dataset, &config.data.split, fold, SPLIT_SEED, path)?, fold));
     match split(Fold { index, count }) {
         Err(Error::TooFewPatients { patients, .. })

@@ -25,7 +25,7 @@ impl Source {
     /// The configuration of a training, and its path for messages.
     pub(super) fn config(&self, dataset: &Dataset) -> Result<(Config, PathBuf)> {
         Ok(match self {
-            Self::File(file) => (Config::from_user_file(file, dataset)?, file.clone()),
+            Self::File(file) => (Config::from_file(file, dataset)?, file.clone()),
             Self::Recipe(recipe) => (recipe.configure(dataset)?, recipe.path("configs")),
             Self::Defaults => (Config::new(ModelSize::Tiny, dataset), dataset.root.clone()),
         })

@@ -8,14 +8,10 @@ mod prompts;
 use std::fs;
 
 use anyhow::{Context, Result, bail};
-use bipvl::{
-    infer::{InferenceProgress, Predictor},
-    run::{RunDir, run_dirs},
-};
+use bipvl::infer::{Error, InferenceProgress, Predictor, TrainedModel, run_dirs};
 use indicatif::ProgressBar;
 
-use super::wording;
-use crate::{args::PredictArgs, interrupt, progress};
+use crate::{args::PredictArgs, commands::prompts as user_prompts, interrupt, progress};
 use outputs::Job;
 use prompts::CasePrompts;
 
@@ -24,15 +20,16 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     interrupt::install();
     args.precision.check(args.device)?;
     let folders = args.model.iter().map(|folder| run_dirs(folder)).collect::<Result<Vec<_>, _>>()?;
-    let runs = folders.concat().iter().map(|folder| RunDir::open(folder)).collect::<Result<Vec<_>, _>>()?;
+    let runs =
+        folders.concat().iter().map(|folder| TrainedModel::open(folder)).collect::<Result<Vec<_>, _>>()?;
     let config = options::infer_config(args, &runs)?;
-    let synonyms = wording::synonyms(args.synonyms.as_deref())?;
+    let synonyms = user_prompts::synonyms(args.synonyms.as_deref())?;
     let labels = options::output_labels(args, &runs[0], &synonyms)?;
     let scans = inputs::find(&args.inputs, runs[0].config.data.channels.len())?;
     let jobs = outputs::plan(args, scans)?;
     let case_prompts = CasePrompts::find(args, &jobs)?;
 
-    let mut predictor = RunDir::ensemble(&runs, config, &args.device.open()?)?;
+    let mut predictor = TrainedModel::ensemble(&runs, config, &args.device.open()?)?;
     if let Some(file) = &args.descriptions {
         predictor = options::with_descriptions(predictor, file, &runs, &synonyms)?;
     }
@@ -59,6 +56,9 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
                     tracing::info!("{path}: {reused} of {total} patches are constant and were computed once");
                 }
             }
+            Err(error) if matches!(error.downcast_ref(), Some(Error::Cancelled)) => {
+                bail!("interrupted in {}; --skip-existing continues", job.scan.id);
+            }
             Err(error) => {
                 failed += 1;
                 bar.suspend(|| tracing::error!("{}: {error:#}", job.scan.id));
@@ -77,10 +77,10 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
 fn segment(predictor: &Predictor, job: &Job, bar: &ProgressBar) -> Result<InferenceProgress> {
     let mut show = progress::patches(bar, &job.scan.id);
     let mut last = InferenceProgress::default();
-    let labels = predictor.predict_files(&job.scan.images, &mut |progress| {
+    let segmentation = predictor.predict_files(&job.scan.images, &mut |progress| {
         last = progress;
-        show(progress);
+        show(progress)
     })?;
-    bipvl_imaging::write(&job.label_map, &labels)?;
+    segmentation.write(&job.label_map)?;
     Ok(last)
 }

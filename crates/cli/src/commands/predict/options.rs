@@ -2,20 +2,19 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use bipvl::{
-    infer::{InferConfig, Predictor},
-    run::RunDir,
+    infer::{InferConfig, Predictor, TrainedModel},
     text::{Description, Synonyms},
 };
 
-use crate::{args::PredictArgs, commands::wording};
+use crate::{args::PredictArgs, commands::prompts};
 
 /// The label of voxels of no class.
 const BACKGROUND: u16 = 0;
 
 /// Inference settings of the first run, overridden by flags.
-pub(super) fn infer_config(args: &PredictArgs, runs: &[RunDir]) -> Result<InferConfig> {
+pub(super) fn infer_config(args: &PredictArgs, runs: &[TrainedModel]) -> Result<InferConfig> {
     let mut config = runs[0].config.infer;
     config.overlap = args.overlap.unwrap_or(config.overlap);
     config.blend_mode = args.blend_mode.map_or(config.blend_mode, Into::into);
@@ -26,14 +25,12 @@ pub(super) fn infer_config(args: &PredictArgs, runs: &[RunDir]) -> Result<InferC
         bail!("--overlap must be at least 0 and below 1, not {}", config.overlap);
     }
     for run in runs {
-        run.config.validate_mirroring(config.tta_mirror_axes, Path::new("--tta-mirror-axes"))?;
-        run.config.validate_keep_largest_component(
-            config.keep_largest_component,
-            Path::new("--keep-largest-component"),
-        )?;
+        run.config.validate_mirroring(config.tta_mirror_axes).context("--tta-mirror-axes")?;
+        run.config
+            .validate_keep_largest_component(config.keep_largest_component)
+            .context("--keep-largest-component")?;
     }
-    let never_flipped =
-        |axis: usize| runs.iter().any(|run| run.config.train.augment.flip_probability[axis] == 0.0);
+    let never_flipped = |axis: usize| runs.iter().any(|run| !run.config.trained_with_flips()[axis]);
     let axes = config.tta_mirror_axes.axis_names(never_flipped);
     if !axes.is_empty() {
         tracing::warn!(
@@ -46,7 +43,7 @@ pub(super) fn infer_config(args: &PredictArgs, runs: &[RunDir]) -> Result<InferC
 /// The labels to write, by class: 0 for a class that `--classes` does not select.
 pub(super) fn output_labels(
     args: &PredictArgs,
-    run: &RunDir,
+    run: &TrainedModel,
     synonyms: &Synonyms,
 ) -> Result<Option<Vec<u16>>> {
     let schema = &run.config.data.label_schema;
@@ -74,11 +71,11 @@ pub(super) fn output_labels(
 pub(super) fn with_descriptions(
     predictor: Predictor,
     file: &Path,
-    runs: &[RunDir],
+    runs: &[TrainedModel],
     synonyms: &Synonyms,
 ) -> Result<Predictor> {
     let run = &runs[0];
-    let descriptions = wording::replaced(run, file, synonyms)?;
+    let descriptions = prompts::with_overrides(run, file, synonyms)?;
     let is_new = |class: &&Description| !run.descriptions.classes.contains(class);
     let new = descriptions.classes.iter().filter(is_new).map(|class| class.class.as_str());
     let new = new.collect::<Vec<_>>().join(", ");
@@ -87,8 +84,8 @@ pub(super) fn with_descriptions(
     } else {
         tracing::info!("{}: new descriptions for {new}", file.display());
     }
-    wording::warn_of_cuts(run, file, &descriptions);
+    prompts::warn_of_truncation(run, file, &descriptions);
     let texts: Vec<String> = descriptions.classes.iter().map(Description::prompt).collect();
-    let tokens: Vec<_> = runs.iter().map(|run| run.tokens(&texts)).collect();
+    let tokens: Vec<_> = runs.iter().map(|run| run.tokenize(&texts)).collect();
     Ok(predictor.with_prompts(&tokens))
 }

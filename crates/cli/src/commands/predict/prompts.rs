@@ -3,7 +3,10 @@
 use std::{collections::HashMap, path::PathBuf};
 
 use anyhow::{Result, bail};
-use bipvl::{data::case_descriptions_path, infer::Predictor, run::RunDir};
+use bipvl::{
+    data::case_descriptions_path,
+    infer::{Predictor, TrainedModel},
+};
 
 use super::{inputs::Scan, outputs::Job};
 use crate::args::PredictArgs;
@@ -56,11 +59,11 @@ impl CasePrompts {
     pub(super) fn apply(
         &self,
         predictor: &Predictor,
-        runs: &[RunDir],
+        runs: &[TrainedModel],
         scan: &Scan,
     ) -> Result<Option<Predictor>> {
         let Some(file) = self.0.get(&scan.id) else { return Ok(None) };
-        let prompts = |run: &RunDir| Ok(run.case_text(file)?.full);
+        let prompts = |run: &TrainedModel| Ok(run.case_text(file)?.full);
         Ok(Some(predictor.with_prompts(&runs.iter().map(prompts).collect::<Result<Vec<_>>>()?)))
     }
 }

@@ -1,0 +1,27 @@
+//! Keeps two processes from training the same run.
+
+use std::fs::{File, TryLockError};
+
+use super::RunDir;
+use crate::{Error, Result};
+
+/// An exclusive lock on a run directory, released on drop and at the end of the process.
+#[derive(Debug)]
+pub struct RunLock(#[expect(dead_code, reason = "the open file holds the lock")] File);
+
+impl RunDir {
+    /// Locks the run for training.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunLocked`] if another process has the lock, or when the lock file cannot be created.
+    pub fn lock(&self) -> Result<RunLock> {
+        let path = self.path("lock");
+        let file = File::create(&path).map_err(|reason| Error::io(&path, reason))?;
+        match file.try_lock() {
+            Ok(()) => Ok(RunLock(file)),
+            Err(TryLockError::WouldBlock) => Err(Error::RunLocked { dir: self.dir().to_owned() }),
+            Err(TryLockError::Error(reason)) => Err(Error::io(&path, reason)),
+        }
+    }
+}

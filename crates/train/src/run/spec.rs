@@ -1,0 +1,61 @@
+//! What a new run is created with.
+
+use std::{path::Path, sync::Arc};
+
+use bipvl_nn::interop::{PretrainedConfig, PretrainedWeights};
+use bipvl_text::{Descriptions, Tokenizer};
+
+use crate::{Error, Result, config::Config};
+
+/// What a new run is created with.
+#[derive(Clone, Debug)]
+pub struct RunSpec {
+    /// The configuration.
+    pub config: Config,
+    /// Descriptions of the classes.
+    pub descriptions: Descriptions,
+    /// Descriptions of single cases, by id.
+    pub case_descriptions: Vec<(String, Descriptions)>,
+    /// The weights of `config.pretrained`; they determine sizes and tokenizer.
+    pub pretrained: Arc<Vec<PretrainedWeights>>,
+}
+
+impl RunSpec {
+    /// Sets the sizes of the pretrained weights in the configuration. The tokenizer is that of a pretrained text
+    /// encoder, or else has the vocabulary of the descriptions.
+    pub(super) fn resolve(&self) -> Result<(Config, Tokenizer)> {
+        let mut config = self.config.clone();
+        let mut tokenizer = None;
+        for PretrainedWeights { source, config: sizes, .. } in self.pretrained.iter() {
+            match sizes {
+                PretrainedConfig::Vision(vision) => config.model.vision = vision.clone(),
+                PretrainedConfig::Text(text) => {
+                    let pretrained = Tokenizer::from_folder(source)?;
+                    ensure_vocabulary_fits(source, text.vocab_size, &pretrained)?;
+                    config.model.text = text.clone();
+                    tokenizer = Some(pretrained);
+                }
+            }
+        }
+        let tokenizer = tokenizer.unwrap_or_else(|| {
+            let classes = self.all_descriptions().flat_map(|all| all.classes.clone()).collect();
+            let tokenizer = Tokenizer::from_descriptions(&Descriptions { classes });
+            config.model.text.vocab_size = tokenizer.vocab_size();
+            tokenizer
+        });
+        Ok((config, tokenizer))
+    }
+
+    /// Descriptions of the classes, then of the cases.
+    pub(super) fn all_descriptions(&self) -> impl Iterator<Item = &Descriptions> {
+        std::iter::once(&self.descriptions).chain(self.case_descriptions.iter().map(|(_, case)| case))
+    }
+}
+
+fn ensure_vocabulary_fits(dir: &Path, vocab_size: usize, tokenizer: &Tokenizer) -> Result<()> {
+    let tokens = tokenizer.vocab_size();
+    if tokens > vocab_size {
+        return Err(Error::VocabularyTooLarge { path: dir.to_owned(), tokens, vocab_size });
+    }
+    Ok(())
+}
