@@ -210,7 +210,7 @@ mod tests {
     /// `BIPVL_UPDATE=1 cargo test -p bipvl-cli reference` writes the page anew.
     #[test]
     fn the_reference_page_is_that_of_the_definitions() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/reference/cli.md");
         let options = clap_markdown::MarkdownOptions::new()
             .title("Command-line reference".to_owned())
             .show_footer(false);
@@ -220,6 +220,6 @@ mod tests {
             fs::write(&path, &page).unwrap();
         }
         let committed = fs::read_to_string(&path).unwrap();
-        assert!(committed == page, "docs/reference/cli.md is outdated; write it with BIPVL_UPDATE=1");
+        assert!(committed == page, "docs/src/reference/cli.md is outdated; write it with BIPVL_UPDATE=1");
     }
 }

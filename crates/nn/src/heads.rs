@@ -1,5 +1,5 @@
 //! Heads over the decoder and the bottleneck: segmentation, class embeddings, and the projections of the alignment
-//! (paper.md sections 6 and 7.3).
+//! (method.md sections 6 and 7.3).
 
 use burn::{
     module::Module,

@@ -1,4 +1,4 @@
-//! BERT divided into stages, between which fusion blocks read and update its tokens (paper.md section 4).
+//! BERT divided into stages, between which fusion blocks read and update its tokens (method.md section 4).
 
 use bipvl_kernels::{AttentionInput, attention, checkpoint};
 use burn::{

@@ -10,7 +10,7 @@ use bipvl_nn::{BiPvlSegConfig, Cost, ForwardShape, HeadConfig, TextShape, init::
 /// The program itself, its libraries, lists of voxels, and what kernels take for a moment: 37 to 43 MiB were
 /// resident before the first update of small networks.
 const PROGRAM: f64 = 64.0 * 1024.0 * 1024.0;
-/// The estimate is so much above the count, for what was not measured: no training in the table of docs/performance.md
+/// The estimate is so much above the count, for what was not measured: no training in the table of docs/src/explanation/performance.md
 /// needed more than half a percent above its count, and the heap of another may have larger holes.
 const MARGIN: f64 = 1.05;
 /// Gradients of the finest maps when the backward pass begins and all else is still there.

@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-/// Linear warmup over `warmup` steps, then cosine annealing from `peak` to zero at `steps` (paper.md section 11,
+/// Linear warmup over `warmup` steps, then cosine annealing from `peak` to zero at `steps` (method.md section 11,
 /// row 10).
 pub fn learning_rate(peak: f64, step: usize, steps: usize, warmup: usize) -> f64 {
     if step < warmup {

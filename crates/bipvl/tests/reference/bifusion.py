@@ -3,7 +3,7 @@
 Usage: python bifusion.py
 Versions: torch 2.15.0, numpy 2.3.5, safetensors 0.8.0. Seed: none, all inputs are made by formula.py.
 
-Written from paper.md 5.1 and 5.2. Everything is computed in float64. Names and shapes are those of the Rust
+Written from method.md 5.1 and 5.2. Everything is computed in float64. Names and shapes are those of the Rust
 module: linear weights are [inputs, outputs], scale and shift of a norm are gamma and beta.
 """
 
@@ -90,7 +90,7 @@ class TextOutput(nn.Module):
 
 
 class TwoWay(nn.Module):
-    """paper.md 5.2."""
+    """method.md 5.2."""
 
     def __init__(self, sizes, read):
         super().__init__()
@@ -118,7 +118,7 @@ class Side(nn.Module):
 
 
 class PreNorm(nn.Module):
-    """paper.md 5.1."""
+    """method.md 5.1."""
 
     def __init__(self, sizes, read):
         super().__init__()

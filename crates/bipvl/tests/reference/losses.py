@@ -3,7 +3,7 @@
 Usage: python losses.py
 Versions: torch 2.15.0, monai 1.6.1, numpy 2.3.5, safetensors 0.8.0. Seed: none, all inputs are made by formula.py.
 
-Written from paper.md section 7 and rows 7 to 9 of section 11; Dice and cross-entropy are MONAI's own.
+Written from method.md section 7 and rows 7 to 9 of section 11; Dice and cross-entropy are MONAI's own.
 Everything is computed in float64 and without noise.
 """
 

@@ -4,7 +4,7 @@ Usage: python training_step.py
 Versions: torch 2.15.0, monai 1.6.1, transformers 5.24.0, numpy 2.3.5, safetensors 0.8.0. Seed: none, all inputs
 are made by formula.py.
 
-Wired by paper.md section 2 and rows 4 and 5 of section 11: MONAI's Swin UNETR of version 2, Hugging Face's BERT,
+Wired by method.md section 2 and rows 4 and 5 of section 11: MONAI's Swin UNETR of version 2, Hugging Face's BERT,
 the fusion blocks of bifusion.py and the losses of losses.py. Everything is computed in float64. Tensors have the
 names that MONAI and Hugging Face give them; the others have ours.
 """

@@ -87,7 +87,7 @@ impl WindowPartition {
     /// Relative position index: the row of the bias table for each pair of tokens, `[tokens, tokens]`, queries first.
     ///
     /// As in MONAI, a window smaller than the full one reads the corner of the full index matrix, as if its tokens were
-    /// the first of a full window (`docs/paper.md` 3.4).
+    /// the first of a full window (`docs/src/explanation/method.md` 3.4).
     pub(super) fn relative_position_index(&self) -> Vec<u32> {
         let side = 2 * self.window_size - 1;
         let tokens: Vec<[usize; 3]> = indices([self.window_size; 3]).take(self.tokens()).collect();

@@ -1,4 +1,4 @@
-//! The convolutional decoder of UNETR: upsampling with skip connections (paper.md section 2).
+//! The convolutional decoder of UNETR: upsampling with skip connections (method.md section 2).
 
 use bipvl_kernels::{checkpoint, conv_transpose3d_concat};
 use burn::{module::Module, tensor::Tensor};

@@ -20,7 +20,7 @@ use crate::{Cost, InvalidConfig, init::Initializer};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum BackboneConfig {
-    /// Swin UNETR, versions 1 and 2 (paper.md section 3).
+    /// Swin UNETR, versions 1 and 2 (method.md section 3).
     SwinUnetr(SwinUnetrConfig),
 }
 

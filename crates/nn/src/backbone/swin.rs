@@ -1,4 +1,4 @@
-//! The encoder of Swin UNETR: patch embedding, Swin blocks, patch merging (paper.md section 3).
+//! The encoder of Swin UNETR: patch embedding, Swin blocks, patch merging (method.md section 3).
 
 use bipvl_kernels::{WindowPartition, checkpoint};
 use burn::{
@@ -37,7 +37,7 @@ pub enum SwinVersion {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PatchMerging {
     /// As MONAI did up to version 1.4 and the paper's code does: two of the eight are used twice and two never
-    /// (paper.md 3.5).
+    /// (method.md 3.5).
     #[default]
     #[serde(rename = "merging")]
     V1,

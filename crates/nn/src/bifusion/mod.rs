@@ -37,7 +37,7 @@ pub struct FusionConfig {
     /// Whether text tokens keep a residual connection.
     #[serde(default)]
     pub text_residual: TextResidual,
-    /// Whether text tokens are scaled by a learned vector of their class (paper.md section 11, row 2b); not published.
+    /// Whether text tokens are scaled by a learned vector of their class (method.md section 11, row 2b); not published.
     #[serde(default)]
     pub class_scale: bool,
 }
@@ -72,13 +72,13 @@ impl FusionDirection {
     }
 }
 
-/// Whether text tokens keep a residual connection through a block (paper.md section 11, row 2a).
+/// Whether text tokens keep a residual connection through a block (method.md section 11, row 2a).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextResidual {
     /// The block's output replaces the tokens, and the two-way block scales its input to length 1. The default, as
     /// published. With initial weights the first self-attention, a mean, makes all text tokens equal; training
-    /// separates them again (docs/results.md).
+    /// separates them again (docs/src/explanation/results.md).
     #[default]
     Off,
     /// The first self-attention and the whole block are added to their input, which keeps text tokens distinct.
@@ -95,7 +95,7 @@ impl TextResidual {
     }
 }
 
-/// Fusion block variant (paper.md section 11, row 2).
+/// Fusion block variant (method.md section 11, row 2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FusionBlockKind {

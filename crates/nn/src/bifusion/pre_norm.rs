@@ -1,4 +1,4 @@
-//! The fusion block of the paper's figure: one pre-norm layer with self-attention of both streams (paper.md 5.1).
+//! The fusion block of the paper's figure: one pre-norm layer with self-attention of both streams (method.md 5.1).
 //!
 //! With T the text projected to the image's channels and V the image:
 //!

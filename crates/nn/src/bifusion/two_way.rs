@@ -1,4 +1,4 @@
-//! The fusion block of the published code: a two-way transformer of two layers, as in SAM (paper.md 5.2).
+//! The fusion block of the published code: a two-way transformer of two layers, as in SAM (method.md 5.2).
 //!
 //! Text tokens are the queries `q`, vision tokens the keys `k`; the projected text at the input, `p`, is the position
 //! code of the queries. In a one-way direction ([`super::FusionDirection`]) the layers of the other one are absent.

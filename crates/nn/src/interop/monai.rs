@@ -1,4 +1,4 @@
-//! The names of the tensors of MONAI's `SwinUNETR`, versions 1 and 2 (paper.md 3.6).
+//! The names of the tensors of MONAI's `SwinUNETR`, versions 1 and 2 (method.md 3.6).
 //!
 //! | MONAI | ours |
 //! |---|---|

@@ -34,7 +34,7 @@ pub struct BiPvlSegConfig {
     pub deep_supervision_levels: usize,
 }
 
-/// Input of the decoder (paper.md section 11, row 4).
+/// Input of the decoder (method.md section 11, row 4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BottleneckInput {

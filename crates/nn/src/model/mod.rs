@@ -119,7 +119,7 @@ impl BiPvlSeg {
 
     /// Both encoders stage by stage, with a fusion block after each fused stage, then the decoder.
     ///
-    /// Skips are taken before fusion; the bottleneck is the last stage after it (paper.md section 11, row 4).
+    /// Skips are taken before fusion; the bottleneck is the last stage after it (method.md section 11, row 4).
     ///
     /// # Shapes
     ///

@@ -1,4 +1,4 @@
-//! Global and local contrastive alignment of text and image (paper.md 7.3 to 7.5 and section 11, rows 7
+//! Global and local contrastive alignment of text and image (method.md 7.3 to 7.5 and section 11, rows 7
 //! and 8).
 //!
 //! B: batch, K: classes, M: concepts per class, S: projection dimension.

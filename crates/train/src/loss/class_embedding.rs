@@ -1,4 +1,4 @@
-//! Class-embedding supervision by the decoder's own logits (paper.md 7.2).
+//! Class-embedding supervision by the decoder's own logits (method.md 7.2).
 
 use burn::tensor::{Tensor, activation::log_softmax};
 

@@ -1,4 +1,4 @@
-//! The three losses and their homoscedastic weighting (paper.md section 7).
+//! The three losses and their homoscedastic weighting (method.md section 7).
 
 pub mod alignment;
 pub mod class_embedding;
@@ -22,7 +22,7 @@ use bipvl_nn::{
     init::{DropoutRng, Initializer},
 };
 
-/// Variants of the losses: where the paper and the official code differ (paper.md section 11, rows 7 to 9), and what
+/// Variants of the losses: where the paper and the official code differ (method.md section 11, rows 7 to 9), and what
 /// ablations disable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -122,7 +122,7 @@ impl LossWeights {
         Self { log_sigma: init.constant([3], 0.0) }
     }
 
-    /// The weighted sum (paper.md 7.6). A disabled loss contributes nothing, and its weight gets no gradient.
+    /// The weighted sum (method.md 7.6). A disabled loss contributes nothing, and its weight gets no gradient.
     pub fn total(&self, losses: &LossTerms, weighting: LossWeighting) -> Tensor<1> {
         let mut all = vec![losses.segmentation.clone(), losses.class_embedding.clone()];
         all.extend(losses.alignment.clone());

@@ -1,4 +1,4 @@
-//! Dice and cross-entropy of the logits (paper.md 7.1).
+//! Dice and cross-entropy of the logits (method.md 7.1).
 
 use burn::tensor::{
     Int, Tensor,
@@ -43,7 +43,7 @@ pub fn dice_and_cross_entropy(logits: Tensor<5>, labels: Tensor<4, Int>, ignore:
 /// `Dice + BCE` for overlapping classes with equal weights, `[1]`.
 ///
 /// Dice is the mean over batch and channels of `1 − 2 Σ p·y / (Σ p² + Σ y² + ε)` with p the sigmoid, as in the
-/// official code; BCE is that of `binary_cross_entropy` (paper.md section 11, row 19).
+/// official code; BCE is that of `binary_cross_entropy` (method.md section 11, row 19).
 ///
 /// # Shapes
 ///
