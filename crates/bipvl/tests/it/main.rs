@@ -11,6 +11,7 @@ mod cache;
 mod case_texts;
 mod checkpoints;
 mod concepts;
+mod configuration_reference;
 mod dataset;
 mod describe;
 mod descriptions;
