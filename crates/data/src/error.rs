@@ -83,12 +83,12 @@ pub enum Error {
         found: String,
     },
     /// Classes and labels are inconsistent.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     LabelSchema {
         /// The file that defines them.
         path: PathBuf,
         /// The inconsistency.
-        source: LabelSchemaError,
+        reason: LabelSchemaError,
     },
     /// A folder with several modalities, none of which was chosen.
     #[error("{}: holds CT and MR; choose one as data.modality in the configuration", path.display())]
@@ -190,14 +190,14 @@ pub enum Error {
         path: PathBuf,
     },
     /// Files of one case on different grids.
-    #[error("{}: not on the grid of {}: {source}", path.display(), reference.display())]
+    #[error("{}: not on the grid of {}: {reason}", path.display(), reference.display())]
     GridMismatch {
         /// The file.
         path: PathBuf,
         /// The file that sets the grid.
         reference: PathBuf,
         /// What differs.
-        source: GridMismatch,
+        reason: GridMismatch,
     },
     /// A label that is not in the schema.
     #[error("{}: label {label} ({voxels} voxels) is not defined; defined are 0 and {known:?}", path.display())]
@@ -220,12 +220,12 @@ pub enum Error {
         cases: usize,
     },
     /// A case that would be too large after resampling, mostly due to a wrong spacing in the file.
-    #[error("{}: {source}; check the spacing of the file", path.display())]
+    #[error("{}: {reason}; check the spacing of the file", path.display())]
     TooLarge {
         /// The image.
         path: PathBuf,
         /// The resampling.
-        source: InvalidResampling,
+        reason: InvalidResampling,
     },
 
     /// A case of a split that is not available.
@@ -302,7 +302,7 @@ impl Error {
 
     /// Classes and labels in `path` are inconsistent.
     pub fn label_schema(path: &Path) -> impl FnOnce(LabelSchemaError) -> Self {
-        move |source| Self::LabelSchema { path: path.to_owned(), source }
+        move |reason| Self::LabelSchema { path: path.to_owned(), reason }
     }
 }
 

@@ -103,7 +103,7 @@ impl PreprocessConfig {
         let along_own_axes = Orientation::of(grid).world_axes().map(|axis| spacing[axis]);
         match grid.checked_resampled_to(along_own_axes) {
             Ok(_) => Ok(()),
-            Err(source) => Err(Error::TooLarge { path: path.to_owned(), source }),
+            Err(reason) => Err(Error::TooLarge { path: path.to_owned(), reason }),
         }
     }
 
@@ -194,7 +194,7 @@ pub fn read_case_labels(case: &Case, grid: &Grid, schema: &LabelSchema) -> Resul
         labels = reorient_like(&labels, grid).map_err(|_| Error::GridMismatch {
             path: path.clone(),
             reference: image.clone(),
-            source: mismatch,
+            reason: mismatch,
         })?;
     }
     if let Some(label) = labels.voxels().iter().find(|label| !schema.contains(**label)) {
@@ -266,6 +266,6 @@ pub fn ensure_same_grid(path: &Path, grid: &Grid, reference: &Path, expected: &G
     grid.ensure_matches(expected).map_err(|source| Error::GridMismatch {
         path: path.to_owned(),
         reference: reference.to_owned(),
-        source,
+        reason: source,
     })
 }

@@ -174,6 +174,7 @@ impl Predictor {
             let (path, found, expected) = (images[0].clone(), channels.len(), self.num_channels);
             return Err(Error::ChannelCount { path, found, expected });
         }
+        self.preprocess.ensure_size(&images[0], channels[0].grid())?;
         Ok(channels)
     }
 

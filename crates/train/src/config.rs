@@ -164,6 +164,12 @@ impl Config {
             data: DatasetOverrides,
         }
         let user: User = toml::from_str(text).map_err(|error| syntax_error(&error, text, path))?;
+        let regions = &user.data.label_schema.regions;
+        if !regions.is_empty() {
+            // Whether they fit together at all; whether they fit the labels, the data set says.
+            let about = bipvl_data::Error::label_schema(path);
+            LabelSchema::overlapping(regions.clone()).map_err(about)?;
+        }
         Ok(user.data)
     }
 

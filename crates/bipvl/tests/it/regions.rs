@@ -99,7 +99,7 @@ fn regions_that_do_not_fit_the_labels_are_refused_by_the_name_of_the_file() {
         ("regions = { box = [1], all = [4, 1] }", "region \"all\" must be listed before \"box\""),
         ("regions = { all = [1, 4], box = [1] }", "region \"all\" must list label 4 first"),
         ("regions = { all = [1, 2] }", "region \"all\" has the labels [1, 2]; it needs labels among [1, 4]"),
-        ("regions = { all = 1 }", "a configuration"),
+        ("regions = { all = 1 }", "invalid configuration"),
         ("classes = { whole = 1 }\nregions = { all = [1] }", "both classes and regions"),
     ] {
         let message = configured(&dataset, &format!("[data.label_schema]\n{text}\n")).unwrap_err();

@@ -35,7 +35,9 @@ fn two_rows_are_trained_and_compared_once_and_a_third_names_its_missing_requirem
     let pictures = "alt=\"left twin: location\"";
     assert!(report("full").contains(pictures), "a picture for each sentence");
     assert!(!report("vision-only").contains(pictures));
-    assert!(report("vision-only").contains("Not drawn: in this run no text reaches the logits"));
+    assert!(
+        report("vision-only").contains("Not available: the logits of this run do not depend on the text")
+    );
     assert!(
         outcome.stderr.contains("other-cases: skipped, requires two cases with per-case descriptions"),
         "{}",

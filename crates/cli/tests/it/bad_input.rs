@@ -258,7 +258,11 @@ fn a_checkpoint_of_another_architecture_is_named_with_the_tensor() {
     scene.train("other", &["--steps", "1"]).succeeds();
     std::fs::copy(scene.path("other/best.safetensors"), scene.path("run/best.safetensors")).unwrap();
     scene.write("scan.nii", &new_phantom().image);
-    scene.predict("scan.nii").fails_saying(&["run/best.safetensors: expected ", " of shape [", "found ["]);
+    scene.predict("scan.nii").fails_saying(&[
+        "run/best.safetensors: tensor `",
+        " has shape [",
+        "the model needs [",
+    ]);
     assert!(!scene.path("predictions/scan.nii").exists());
 }
 
@@ -268,10 +272,10 @@ fn a_checkpoint_that_was_cut_off_is_named() {
     let halve = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2);
     scene.spoil("run/best.safetensors", halve);
     scene.write("scan.nii", &new_phantom().image);
-    scene.predict("scan.nii").fails_saying(&["run/best.safetensors: expected a safetensors file, found "]);
+    scene.predict("scan.nii").fails_saying(&["run/best.safetensors: not a valid safetensors file"]);
     scene.spoil("run/last.safetensors", halve);
     let cut = scene.bytes("run/last.safetensors");
-    scene.resume("run").fails_saying(&["run/last.safetensors: expected a safetensors file, found "]);
+    scene.resume("run").fails_saying(&["run/last.safetensors: not a valid safetensors file"]);
     assert!(scene.bytes("run/last.safetensors") == cut);
 }
 

@@ -56,5 +56,5 @@ fn files_for_a_comparison_require_one_benchmark_in_process() {
         .bipvl(&["bench", "score", "file", "--in-process"])
         .fails_saying(&["--in-process takes exactly one benchmark, not 2"]);
     let weights = ["bench", "vision-12-64", "--smoke-test", "--in-process", "--weights", "config.toml"];
-    scene.bipvl(&weights).fails_saying(&["config.toml: expected a safetensors file, found"]);
+    scene.bipvl(&weights).fails_saying(&["config.toml: not a valid safetensors file"]);
 }

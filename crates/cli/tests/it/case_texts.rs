@@ -11,7 +11,7 @@ fn a_case_may_have_descriptions_of_its_own() {
     let scene = Scene::new();
     scene.write_text("data/descriptionsTr/case_0.toml", OWN);
     let outcome = scene.train("run", &["--steps", "1"]).succeeds();
-    assert!(outcome.stderr.contains("1 of 6 cases have descriptions of their own"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("1 of 6 cases have their own descriptions"), "{}", outcome.stderr);
     assert!(scene.text("run/tokenizer.json").contains("\"zigzag\""));
     assert!(!scene.text("run/descriptions.toml").contains("Zigzag"));
 
@@ -38,5 +38,5 @@ fn a_case_may_have_descriptions_of_its_own() {
 fn descriptions_of_a_case_that_is_not_there_are_refused() {
     let scene = Scene::new();
     scene.write_text("data/descriptionsTr/case_00.toml", OWN);
-    scene.train("run", &[]).fails_saying(&["case_00.toml", "descriptions named after a case"]);
+    scene.train("run", &[]).fails_saying(&["case_00.toml: no case has the id \"case_00\""]);
 }

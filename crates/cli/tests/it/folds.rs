@@ -138,7 +138,7 @@ fn mirroring_is_refused_where_it_would_turn_left_into_right() {
     let swaps = "swaps \"left twin\" and \"right twin\"";
     predict("x,y").fails_saying(&["--tta-mirror-axes: mirroring along x", swaps]);
     let mirrored = predict("y,z").succeeds();
-    assert!(mirrored.stderr.contains("no training saw patches flipped along y,z"), "{}", mirrored.stderr);
+    assert!(mirrored.stderr.contains("trained without flips along y,z"), "{}", mirrored.stderr);
     assert!(scene.path("mirrored/scan.nii").exists());
     predict("up").refuses_saying(&["unknown axis \"up\""]);
 

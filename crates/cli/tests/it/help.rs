@@ -81,9 +81,12 @@ fn the_help_names_every_command() {
 fn every_shell_gets_a_completion_script_with_commands_and_flags() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = empty().bipvl(&["completions", shell]).succeeds().stdout;
-        for word in ["predict", "keep-largest-component", "gaussian"] {
+        for word in ["predict", "keep-largest-component"] {
             assert!(script.contains(word), "{shell}: {word}");
         }
+        // Scripts of PowerShell and Elvish have no values of flags.
+        let has_values = ["bash", "zsh", "fish"].contains(&shell);
+        assert!(!has_values || script.contains("gaussian"), "{shell}");
     }
 }
 

@@ -31,7 +31,7 @@ fn only_the_largest_component_of_each_class_is_kept_where_asked() {
 
     scene.write_text(
         "run/config.toml",
-        &scene.text("run/config.toml").replace("[infer]", "[infer]\nlargest_component = true"),
+        &scene.text("run/config.toml").replace("[infer]", "[infer]\nkeep_largest_component = true"),
     );
     assert_eq!(predict(&scene, "as-the-run", &[]), largest);
     assert_eq!(predict(&scene, "not-so", &["--keep-largest-component=false"]), all);

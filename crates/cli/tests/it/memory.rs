@@ -31,7 +31,7 @@ fn plan(config: &Table) -> [String; 4] {
         &train["batch_size"],
         &train["gradient_accumulation_steps"],
         &train["activation_checkpointing"],
-        &config["preprocess"]["patch"],
+        &config["preprocess"]["patch_size"],
     ]
     .map(|value| value.to_string().replace('"', ""))
 }

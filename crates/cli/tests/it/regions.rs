@@ -81,7 +81,7 @@ fn a_training_on_regions_predicts_labels_and_scores_every_region() {
     let validation: Value =
         serde_json::from_str(log.lines().find(|line| line.contains("validation")).unwrap()).unwrap();
     assert!(REGIONS.iter().all(|(name, _)| validation["dice"][name].is_number()), "{validation}");
-    assert!(scene.text("run/report.html").contains("the labels 1, 2, 3 together"));
+    assert!(scene.text("run/report.html").contains("labels 1, 2, 3"));
 
     let scores = scene.json("run/scores.json");
     for file in scene.names("run/predictions") {

@@ -339,7 +339,7 @@ fn two_channels_are_learned_in_the_layout_of_nnunet() {
     learns_and_predicts(&scene, &["scans"]);
     scene
         .predict("scans/new_0000.nii.gz")
-        .fails_saying(&["scans/new_0000.nii.gz: 1 channels, but the model was trained on 2"]);
+        .fails_saying(&["scans/new_0000.nii.gz: case \"new\" has the channels [0]; it needs 0 to 1"]);
 }
 
 #[test]

@@ -91,5 +91,5 @@ fn deep_supervision_trains_coarser_scales_and_prediction_works_without_them() {
     scene.write_text("config.toml", &config);
     scene
         .train("other", &[])
-        .fails_saying(&["config.toml: `model.deep_supervision_levels` is 5, but must be at most 4"]);
+        .fails_saying(&["config.toml: `model.deep_supervision_levels` is 5, but must be 0 to 4"]);
 }
