@@ -21,6 +21,7 @@ pub use bipvl_infer::probe;
 pub use bipvl_metrics as metrics;
 pub use bipvl_nn as nn;
 pub use bipvl_nn::device;
+pub use bipvl_prompts as prompts;
 pub use bipvl_text as text;
 #[cfg(feature = "train")]
 pub use bipvl_train as train;

@@ -16,6 +16,7 @@ mod label_schema_file;
 mod layout;
 mod loader;
 mod patch;
+mod prefetch;
 mod preprocess;
 mod split;
 
@@ -32,8 +33,9 @@ pub use dataset_report::{ClassCount, DatasetReport, LabelCount, verify_cases};
 pub use error::{Error, Result};
 pub use label_schema_file::read_label_schema;
 pub use layout::Layout;
-pub use loader::{Loader, LoaderConfig, PREFETCH_STEPS};
+pub use loader::{Loader, LoaderConfig};
 pub use patch::{ClassLocations, densest_patch_origin};
+pub use prefetch::{PREFETCH_STEPS, Prefetch};
 pub use preprocess::{
     Intensity, PreprocessConfig, PreprocessedCase, ensure_same_grid, read_case_labels, read_channels,
     remap_labels,

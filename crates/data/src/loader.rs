@@ -1,21 +1,11 @@
 //! Prefetches training samples in background threads; the samples of a step depend on seed and step alone.
 
-use std::{
-    panic::resume_unwind,
-    sync::{
-        Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread::{self, JoinHandle},
-};
+use std::sync::Arc;
 
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use super::{AugmentConfig, Augmentation, CachedCase, Sample};
-
-/// Finished steps that a worker may be ahead of the consumer.
-pub const PREFETCH_STEPS: usize = 2;
+use super::{AugmentConfig, Augmentation, CachedCase, Prefetch, Sample};
 
 /// Settings of a [`Loader`].
 #[derive(Clone, Debug, PartialEq)]
@@ -36,16 +26,8 @@ pub struct LoaderConfig {
 
 /// An endless iterator over steps and their samples, in order.
 ///
-/// Every epoch visits all cases in a new random order. Dropping the loader ends its threads. A panic of a worker is
-/// propagated.
-#[derive(Debug)]
-pub struct Loader {
-    next_step: usize,
-    first_step: usize,
-    // Worker `w` of `n` makes the steps `first_step + w`, `first_step + w + n`, …, in order.
-    results: Vec<Receiver<Vec<Sample>>>,
-    threads: Vec<JoinHandle<()>>,
-}
+/// Every epoch visits all cases in a new random order.
+pub type Loader = Prefetch<Vec<Sample>>;
 
 impl Loader {
     /// Starts the threads; the first samples are those of `first_step`.
@@ -53,59 +35,12 @@ impl Loader {
     /// # Panics
     ///
     /// When there is no case or the batch is empty.
-    pub fn new(cases: Arc<Vec<CachedCase>>, config: LoaderConfig, first_step: usize) -> Self {
+    pub fn of_cases(cases: Arc<Vec<CachedCase>>, config: LoaderConfig, first_step: usize) -> Self {
         assert!(!cases.is_empty(), "a loader needs at least one case");
         assert!(config.batch_size > 0, "a batch has at least one sample");
-        let workers = config.workers.max(1);
-        let start_worker = |worker: usize| {
-            let (sender, receiver) = sync_channel(PREFETCH_STEPS);
-            let (cases, config) = (Arc::clone(&cases), config.clone());
-            let steps = (first_step + worker..).step_by(workers);
-            (receiver, thread::spawn(move || work(&cases, &config, steps, sender)))
-        };
-        let (results, threads) = (0..workers).map(start_worker).unzip();
-        Self { next_step: first_step, first_step, results, threads }
-    }
-}
-
-impl Iterator for Loader {
-    type Item = (usize, Vec<Sample>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let step = self.next_step;
-        let worker = (step - self.first_step) % self.results.len();
-        let Ok(samples) = self.results[worker].recv() else {
-            match self.threads.swap_remove(worker).join() {
-                Err(message) => resume_unwind(message),
-                Ok(()) => unreachable!("a worker ends only when its receiver is dropped"),
-            }
-        };
-        self.next_step += 1;
-        Some((step, samples))
-    }
-}
-
-impl Drop for Loader {
-    fn drop(&mut self) {
-        self.results.clear();
-        for thread in self.threads.drain(..) {
-            // The panic of a worker whose samples were not requested is irrelevant.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn work(
-    cases: &[CachedCase],
-    config: &LoaderConfig,
-    steps: impl Iterator<Item = usize>,
-    sender: SyncSender<Vec<Sample>>,
-) {
-    for step in steps {
-        let samples = (0..config.batch_size).map(|index| sample(cases, config, step, index)).collect();
-        if sender.send(samples).is_err() {
-            return;
-        }
+        Self::new(config.workers, first_step, move |step| {
+            (0..config.batch_size).map(|index| sample(&cases, &config, step, index)).collect()
+        })
     }
 }
 

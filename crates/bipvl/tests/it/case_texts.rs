@@ -144,7 +144,8 @@ fn a_sample_names_the_case_it_was_cropped_from() {
         oversample_foreground: 0.5,
         augment: AugmentConfig::none(),
     };
-    for sample in Loader::new(Arc::clone(&cases), config.clone(), 0).take(4).flat_map(|(_, samples)| samples)
+    for sample in
+        Loader::of_cases(Arc::clone(&cases), config.clone(), 0).take(4).flat_map(|(_, samples)| samples)
     {
         let case: usize = sample.case_id.strip_prefix("case_").unwrap().parse().unwrap();
         let first = drawn::intensities(case)[[0, 0, 0]];
@@ -152,7 +153,7 @@ fn a_sample_names_the_case_it_was_cropped_from() {
     }
     // Turned patches are cut in another way.
     let config = LoaderConfig { augment: AugmentConfig::default(), ..config };
-    let ids: BTreeSet<String> = Loader::new(cases, config, 0)
+    let ids: BTreeSet<String> = Loader::of_cases(cases, config, 0)
         .take(4)
         .flat_map(|(_, samples)| samples)
         .map(|sample| sample.case_id)

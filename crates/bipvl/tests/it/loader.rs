@@ -35,7 +35,7 @@ fn config(workers: usize) -> LoaderConfig {
 }
 
 fn steps(cases: &Arc<Vec<CachedCase>>, config: LoaderConfig, first: usize) -> Vec<(usize, Vec<Sample>)> {
-    Loader::new(Arc::clone(cases), config, first).take(STEPS).collect()
+    Loader::of_cases(Arc::clone(cases), config, first).take(STEPS).collect()
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn one_worker_and_four_cut_the_same_samples() {
 #[test]
 fn starting_at_a_step_is_skipping_to_it() {
     let (_folder, cases) = cases(3);
-    let all: Vec<_> = Loader::new(Arc::clone(&cases), config(2), 0).skip(5).take(STEPS).collect();
+    let all: Vec<_> = Loader::of_cases(Arc::clone(&cases), config(2), 0).skip(5).take(STEPS).collect();
     assert_eq!(all, steps(&cases, config(3), 5));
     assert_eq!(all[0].0, 5);
 }
@@ -58,7 +58,7 @@ fn every_epoch_shows_every_case_once() {
     let augment = AugmentConfig::none();
     // The whole case is one patch, and its first voxel names the case.
     let config = LoaderConfig { patch_size: drawn::SHAPE, batch_size: 1, augment, ..config(2) };
-    let shown: Vec<u32> = Loader::new(cases, config, 0)
+    let shown: Vec<u32> = Loader::of_cases(cases, config, 0)
         .take(20)
         .map(|(_, samples)| (samples[0].image[[0, 0, 0, 0]] * 2048.0) as u32)
         .collect();
@@ -78,7 +78,7 @@ fn samples_of_a_step_and_of_another_seed_differ() {
 #[test]
 fn dropping_a_loader_ends_its_threads() {
     let (_folder, cases) = cases(1);
-    drop(Loader::new(Arc::clone(&cases), config(4), 0));
+    drop(Loader::of_cases(Arc::clone(&cases), config(4), 0));
     assert_eq!(Arc::strong_count(&cases), 1, "no thread holds the cases any more");
 }
 
@@ -86,7 +86,7 @@ fn dropping_a_loader_ends_its_threads() {
 fn what_stops_a_worker_reaches_the_consumer() {
     let (_folder, cases) = cases(1);
     let too_large = LoaderConfig { patch_size: [64, 4, 4], ..config(2) };
-    let stopped = catch_unwind(move || Loader::new(cases, too_large, 0).next().is_some());
+    let stopped = catch_unwind(move || Loader::of_cases(cases, too_large, 0).next().is_some());
     let message = *stopped.unwrap_err().downcast::<String>().unwrap();
     assert!(message.contains("padded to the patch"), "{message}");
 }

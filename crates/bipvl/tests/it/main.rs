@@ -28,6 +28,7 @@ mod optimizer_reference;
 mod preprocessing;
 mod preprocessing_reference;
 mod probe;
+mod prompted_network;
 mod interop;
 mod interrupted;
 mod reference;

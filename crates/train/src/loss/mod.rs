@@ -51,6 +51,18 @@ pub enum LossWeighting {
     Fixed,
 }
 
+impl LossWeighting {
+    /// Losses weighted by their learned `log_sigma`.
+    pub fn weigh(self, losses: Tensor<1>, log_sigma: Tensor<1>) -> Tensor<1> {
+        let half = losses * 0.5;
+        match self {
+            Self::OfficialCode => half * log_sigma.clone().neg().exp() + log_sigma,
+            Self::Kendall => half * log_sigma.clone().neg().exp() + log_sigma * 0.5,
+            Self::Fixed => half,
+        }
+    }
+}
+
 impl LossConfig {
     /// The part of the text that the losses need: no concepts if the alignment loss is disabled.
     pub fn select_text(&self, text: TextInput) -> TextInput {
@@ -127,13 +139,7 @@ impl LossWeights {
         let mut all = vec![losses.segmentation.clone(), losses.class_embedding.clone()];
         all.extend(losses.alignment.clone());
         let s = self.log_sigma.val().slice_dim(0, 0..all.len());
-        let half = Tensor::cat(all, 0) * 0.5;
-        let weighted = match weighting {
-            LossWeighting::OfficialCode => half * s.clone().neg().exp() + s,
-            LossWeighting::Kendall => half * s.clone().neg().exp() + s * 0.5,
-            LossWeighting::Fixed => half,
-        };
-        weighted.sum()
+        weighting.weigh(Tensor::cat(all, 0), s).sum()
     }
 }
 

@@ -1,0 +1,305 @@
+//! The prompted form of the network: every prompt decides for itself from its own tokens.
+//!
+//! As in the form of the paper, image and text are fused in both directions after every stage. Four things differ:
+//! text self-attention stays within a prompt, the text leaves the last block too, masks are dot products of a prompt's
+//! state with the decoder's features at every scale, and a presence logit may lower a mask. Prompts meet only where
+//! the image attends to the text, so their order and padding change nothing, and their number is free.
+//!
+//! B is the batch, K the prompts of a sample, L the tokens of a prompt, H the width of the text, C_s and V_s channels
+//! and voxels of the decoder at scale s.
+
+mod head;
+
+use burn::{
+    module::Module,
+    tensor::{Int, Tensor},
+};
+use serde::{Deserialize, Serialize};
+
+pub use head::{MaskHead, PromptHead};
+
+use crate::{
+    BiPvlSegConfig, STAGES,
+    bifusion::{BiFusion, FusionDirection, FusionInput, TextOutput},
+    decoder::{Decoder, DecoderInput},
+    init::{DropoutRng, Initializer},
+    layers::normalize,
+    text_encoder::{TextEncoder, TokenBatch},
+    vision_encoder::VisionEncoder,
+};
+
+/// The parts of the prompted head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PromptHeadConfig {
+    /// What the state of a prompt is made of.
+    pub state: PromptState,
+    /// Whether a presence logit may lower all logits of a prompt.
+    pub presence: bool,
+}
+
+impl Default for PromptHeadConfig {
+    fn default() -> Self {
+        Self { state: PromptState::Stages, presence: true }
+    }
+}
+
+/// What the state of a prompt is made of: the first token of its text after fusion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptState {
+    /// After every stage, concatenated: each stage gives the text a gradient of its own (as Hermes).
+    #[default]
+    Stages,
+    /// After the last stage alone.
+    Last,
+}
+
+/// Prompts after the first text stage, which no image changes: once per text, not per patch.
+#[derive(Clone, Debug)]
+pub struct EncodedPrompts {
+    /// `[B · K, L, H]`, or `[K, L, H]` for prompts that all samples share.
+    pub tokens: Tensor<3>,
+    /// Added to each token as a key, 0 or very negative, `[B · K, 1, L]` or `[K, 1, L]`.
+    pub mask: Tensor<3>,
+    /// K.
+    pub num_prompts: usize,
+}
+
+/// The sentences that the prompts of a batch are aligned by, each encoded once.
+#[derive(Clone, Debug)]
+pub struct SentenceInput {
+    /// Different sentences, `[U, L]`.
+    pub tokens: TokenBatch,
+    /// The sentence in each place, `[B · K · M]`; any for padding.
+    pub index: Tensor<1, Int>,
+    /// 0 for a sentence, very negative for padding, `[B · K, M]`.
+    pub mask: Tensor<2>,
+}
+
+/// Sentences in the shared space.
+#[derive(Clone, Debug)]
+pub struct SentenceOutput {
+    /// `[B · K, M, S]`
+    pub embedding: Tensor<3>,
+    /// As in [`SentenceInput::mask`].
+    pub mask: Tensor<2>,
+}
+
+/// What the losses read.
+#[derive(Clone, Debug)]
+pub struct PromptOutput {
+    /// Before presence, `[B, K, x, y, z]`.
+    pub logits: Tensor<5>,
+    /// Logits of coarser scales, finest first, `[B, K, x/2ˢ, y/2ˢ, z/2ˢ]`.
+    pub aux_logits: Vec<Tensor<5>>,
+    /// `[B, K, x/32, y/32, z/32]`
+    pub class_embedding: Tensor<5>,
+    /// `[B, K]`
+    pub presence: Option<Tensor<2>>,
+    /// The mean feature over each reference mask in the shared space, `[B, K, S]`.
+    pub vision_embedding: Tensor<3>,
+    /// `None` where nothing is aligned.
+    pub sentences: Option<SentenceOutput>,
+}
+
+/// What the encoders and the decoder make of an image and its prompts.
+struct Features {
+    /// The decoder's maps, finest first, `[B, x/2ˢ, y/2ˢ, z/2ˢ, C_s]`.
+    scales: Vec<Tensor<5>>,
+    /// `[B, x/32, y/32, z/32, 16 · feature_size]`
+    bottleneck: Tensor<5>,
+    /// First tokens after each stage, `[B, K, H]`.
+    states: Vec<Tensor<3>>,
+}
+
+/// Scales of the decoder at which masks are supervised: 1, ½, ¼, ⅛.
+const SCALES: usize = 4;
+/// The scale at which an image is aligned with a prompt, ¼.
+const ALIGNED_SCALE: usize = 2;
+
+/// The prompted network.
+#[derive(Module, Debug)]
+pub struct PromptSeg {
+    /// Swin stages.
+    pub vision_encoder: VisionEncoder,
+    /// BERT stages.
+    pub text_encoder: TextEncoder,
+    /// One block per fused stage.
+    pub fusions: Vec<BiFusion>,
+    /// From the bottleneck and the skips to features at every scale.
+    pub decoder: Decoder,
+    /// From prompt states to masks, presence, class embedding and the shared space.
+    pub head: PromptHead,
+    #[module(skip)]
+    direction: FusionDirection,
+}
+
+impl PromptSeg {
+    /// Randomly initialized weights.
+    pub fn new(init: &mut Initializer, config: &BiPvlSegConfig) -> Self {
+        let hidden = config.text.hidden_size;
+        let direction = config.fusion.direction;
+        let stages = match direction {
+            FusionDirection::None => 0..0,
+            FusionDirection::LateOnly => STAGES..STAGES + 1,
+            _ => 1..STAGES + 1,
+        };
+        let output = if direction.updates_text() { TextOutput::Required } else { TextOutput::Unused };
+        let fusions = stages
+            .map(|stage| {
+                BiFusion::new(init, &config.fusion, hidden, config.vision.channels_at(stage), output)
+            })
+            .collect();
+        Self {
+            vision_encoder: VisionEncoder::new(init, &config.vision),
+            text_encoder: TextEncoder::new(init, &config.text),
+            fusions,
+            decoder: Decoder::new(init, &config.vision, 1),
+            head: PromptHead::new(init, config),
+            direction,
+        }
+    }
+
+    /// Logits and everything else that the losses read.
+    ///
+    /// # Shapes
+    ///
+    /// - `image`: `[B, channels, x, y, z]`, sides multiples of 32
+    /// - `prompts`: of `[B · K]` texts
+    /// - `masks`: the reference at a quarter of the resolution, `[B, K, x/4, y/4, z/4]`
+    pub fn forward(
+        &self,
+        image: Tensor<5>,
+        prompts: &EncodedPrompts,
+        masks: Tensor<5>,
+        sentences: Option<&SentenceInput>,
+        mut rng: Option<&mut DropoutRng>,
+    ) -> PromptOutput {
+        let features = self.forward_features(image, prompts, rng.as_deref_mut());
+        let state = self.head.state(&features.states);
+        let mut logits = features
+            .scales
+            .iter()
+            .zip(&self.head.masks)
+            .map(|(map, head)| channels_first(head.forward(map.clone(), state.clone())));
+        PromptOutput {
+            logits: logits.next().expect("the finest scale has a head"),
+            aux_logits: logits.collect(),
+            class_embedding: channels_first(self.head.class_embedding(features.bottleneck, state.clone())),
+            presence: self.head.presence(state),
+            vision_embedding: self.head.vision_embedding(features.scales[ALIGNED_SCALE].clone(), masks),
+            sentences: sentences.map(|sentences| self.embed_sentences(sentences, rng)),
+        }
+    }
+
+    /// Logits of one window for prompts that all samples share, lowered by presence, `[B, K, x, y, z]`, and the presence
+    /// logits, `[B, K]`.
+    pub fn segment(&self, image: Tensor<5>, prompts: &EncodedPrompts) -> (Tensor<5>, Option<Tensor<2>>) {
+        let Features { scales, states, .. } = self.forward_features(image, prompts, None);
+        let state = self.head.state(&states);
+        let logits = channels_first(self.head.masks[0].forward(scales[0].clone(), state.clone()));
+        let presence = self.head.presence(state);
+        let logits = match &presence {
+            Some(presence) => {
+                let lowered = burn::tensor::activation::log_sigmoid(presence.clone());
+                let [batch, prompts] = lowered.dims();
+                logits + lowered.reshape([batch, prompts, 1, 1, 1])
+            }
+            None => logits,
+        };
+        (logits, presence)
+    }
+
+    /// The first text stage of `num_prompts` prompts, of all samples or of each, which no image changes.
+    pub fn encode_prompts(
+        &self,
+        tokens: &TokenBatch,
+        num_prompts: usize,
+        mut rng: Option<&mut DropoutRng>,
+    ) -> EncodedPrompts {
+        let embedded = self.text_encoder.embeddings.forward(tokens.input_ids.clone(), rng.as_deref_mut());
+        let mask = tokens.attention_mask.clone();
+        EncodedPrompts { tokens: self.text_encoder.forward_stage(0, embedded, &mask, rng), mask, num_prompts }
+    }
+
+    /// The first text stage of each text by itself, `[L, H]` without padding.
+    pub fn encode_each(&self, tokens: &TokenBatch, lengths: &[usize]) -> Vec<Tensor<2>> {
+        let encoded = self.encode_prompts(tokens, lengths.len(), None).tokens;
+        let [_, _, hidden] = encoded.dims();
+        let of_text = |(text, length): (usize, &usize)| {
+            encoded.clone().slice([text..text + 1, 0..*length, 0..hidden]).reshape([*length, hidden])
+        };
+        lengths.iter().enumerate().map(of_text).collect()
+    }
+
+    fn embed_sentences(&self, input: &SentenceInput, rng: Option<&mut DropoutRng>) -> SentenceOutput {
+        let encoded = self.text_encoder.cls_embeddings(&input.tokens, rng);
+        let embedded = self.head.alignment_text.forward(encoded);
+        let [prompts, sentences] = input.mask.dims();
+        let [_, shared] = embedded.dims();
+        let embedding = embedded.select(0, input.index.clone()).reshape([prompts, sentences, shared]);
+        SentenceOutput { embedding, mask: input.mask.clone() }
+    }
+
+    fn fusion(&self, stage: usize) -> Option<&BiFusion> {
+        match self.direction {
+            FusionDirection::LateOnly => self.fusions.last().filter(|_| stage == STAGES - 1),
+            _ => self.fusions.get(stage),
+        }
+    }
+
+    /// Both encoders side by side with a fusion block after every stage, then the decoder.
+    fn forward_features(
+        &self,
+        image: Tensor<5>,
+        prompts: &EncodedPrompts,
+        mut rng: Option<&mut DropoutRng>,
+    ) -> Features {
+        let image = channels_last(image);
+        let [batch, ..] = image.dims();
+        let [texts, _, hidden] = prompts.tokens.dims();
+        let num_prompts = prompts.num_prompts;
+        // Prompts that all samples share are repeated for each.
+        let repeats = batch * num_prompts / texts;
+        let mask = prompts.mask.clone().repeat_dim(0, repeats);
+        let mut tokens = prompts.tokens.clone().repeat_dim(0, repeats);
+        let mut x = self.vision_encoder.embed_patches(image.clone());
+        let mut skips = vec![normalize(x.clone())];
+        let mut states = Vec::with_capacity(STAGES);
+        for (stage, vision) in self.vision_encoder.stages.iter().enumerate() {
+            x = vision.forward(x);
+            skips.push(normalize(x.clone()));
+            if stage > 0 {
+                tokens = self.text_encoder.forward_stage(stage, tokens, &mask, rng.as_deref_mut());
+            }
+            if let Some(fusion) = self.fusion(stage) {
+                let [_, width, height, depth, channels] = x.dims();
+                let [_, length, _] = tokens.dims();
+                let fused = fusion.forward(FusionInput {
+                    vision: x.reshape([batch, width * height * depth, channels]),
+                    text: tokens.clone().reshape([batch, num_prompts * length, hidden]),
+                    text_mask: mask.clone().reshape([batch, 1, num_prompts * length]),
+                    num_prompts: Some(num_prompts),
+                });
+                x = fused.vision.reshape([batch, width, height, depth, channels]);
+                let back = |text: Tensor<3>| text.reshape([batch * num_prompts, length, hidden]);
+                tokens = fused.text.map_or(tokens, back);
+            }
+            let first = tokens.clone().slice_dim(1, 0..1);
+            states.push(first.reshape([batch, num_prompts, hidden]));
+        }
+        skips.truncate(STAGES);
+        let skips = skips.try_into().expect("one skip per stage");
+        let decoded = self.decoder.forward_features(DecoderInput { image, skips, bottleneck: normalize(x) });
+        Features { scales: decoded.scales, bottleneck: decoded.bottleneck, states }
+    }
+}
+
+fn channels_last(x: Tensor<5>) -> Tensor<5> {
+    x.permute([0, 2, 3, 4, 1])
+}
+
+fn channels_first(x: Tensor<5>) -> Tensor<5> {
+    x.permute([0, 4, 1, 2, 3])
+}

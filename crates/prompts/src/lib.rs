@@ -1,0 +1,24 @@
+//! The prompted form: one network for several data sets, asked in words for anything that one of them labels.
+//!
+//! [`Vocabulary`] says what the sets and their cases label, [`PromptSampler`] draws prompts for a patch, [`train`](train::train)
+//! changes the weights of a [`PromptSeg`](bipvl_nn::prompts::PromptSeg), and a [`PromptPredictor`] segments volumes.
+
+pub mod alignment;
+pub mod batch;
+pub mod config;
+mod error;
+pub mod event;
+pub mod loader;
+pub mod loss;
+mod predictor;
+mod sampler;
+pub mod sets;
+pub mod state;
+pub mod train;
+pub mod validate;
+mod vocabulary;
+
+pub use error::{Error, Result};
+pub use predictor::{EncodedTexts, PromptPredictor};
+pub use sampler::{DrawnPrompt, PromptSampler, PromptSampling};
+pub use vocabulary::{Concept, Knowledge, Vocabulary};

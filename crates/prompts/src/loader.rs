@@ -1,0 +1,116 @@
+//! Cuts the patches of coming steps and draws their prompts in the background.
+//!
+//! A step depends on seed and step alone. Data sets are drawn with a probability proportional to the square root of their
+//! cases, so that a small set is seen and a large one is not drowned (as SAT and MultiTalent do).
+
+use std::sync::Arc;
+
+use bipvl_data::{AugmentConfig, Augmentation, CachedCase, Prefetch, Sample};
+use bipvl_text::perturbations::swap_laterality;
+use ndarray::{Axis, Slice};
+use rand::{Rng, SeedableRng, seq::IndexedRandom};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    batch::PromptSample,
+    sampler::{DrawnPrompt, PromptSampler},
+    vocabulary::Knowledge,
+};
+
+/// Sentences of a prompt at most, its title counted.
+const MAX_SENTENCES: usize = 6;
+
+/// A preprocessed case, and what it says of every concept.
+#[derive(Debug)]
+pub struct TrainingCase {
+    /// The patches come from it.
+    pub case: CachedCase,
+    /// In the order of the vocabulary.
+    pub knowledge: Vec<Knowledge>,
+}
+
+/// What every step draws from.
+#[derive(Debug)]
+pub struct PromptSource {
+    /// The training cases of each data set.
+    pub sets: Vec<Vec<TrainingCase>>,
+    /// Draws the prompts.
+    pub sampler: PromptSampler,
+    /// Voxels of a patch.
+    pub patch_size: [usize; 3],
+    /// Samples of a step.
+    pub batch_size: usize,
+    /// The share of patches centered on a labelled class.
+    pub oversample_foreground: f64,
+    /// How patches are varied.
+    pub augment: AugmentConfig,
+    /// Random seed.
+    pub seed: u64,
+}
+
+/// The samples of every step from `first_step` on, made ahead of time by `workers` threads.
+pub fn prompt_loader(
+    source: Arc<PromptSource>,
+    workers: usize,
+    first_step: usize,
+) -> Prefetch<Vec<PromptSample>> {
+    Prefetch::new(workers, first_step, move |step| source.samples(step))
+}
+
+impl PromptSource {
+    /// The samples of a step; all have equally many prompts.
+    pub fn samples(&self, step: usize) -> Vec<PromptSample> {
+        let num_prompts = self.sampler.num_prompts(&mut self.generator(step, usize::MAX));
+        (0..self.batch_size).map(|index| self.sample(step, index, num_prompts)).collect()
+    }
+
+    fn sample(&self, step: usize, index: usize, num_prompts: usize) -> PromptSample {
+        let mut rng = self.generator(step, index);
+        let TrainingCase { case, knowledge } = self.draw_case(&mut rng);
+        let locations = case.class_locations();
+        let origin = locations.sample_patch_origin(self.patch_size, self.oversample_foreground, &mut rng);
+        let mut sample = Augmentation::sample(&self.augment, &mut rng).cut(case, origin, self.patch_size);
+        let is_mirrored = self.sampler.is_mirrored(&mut rng);
+        if is_mirrored {
+            mirror(&mut sample);
+        }
+        let mut voxels = [0; 256];
+        sample.labels.iter().for_each(|label| voxels[usize::from(*label)] += 1);
+        let prompts = self.sampler.draw(knowledge, &voxels, num_prompts, is_mirrored, &mut rng);
+        let sentences = prompts.iter().map(|prompt| self.sentences(prompt, is_mirrored)).collect();
+        PromptSample { image: sample.image, labels: sample.labels, prompts, sentences }
+    }
+
+    fn draw_case(&self, rng: &mut impl Rng) -> &TrainingCase {
+        let weight = |cases: &Vec<TrainingCase>| (cases.len() as f64).sqrt();
+        let set = self.sets.choose_weighted(rng, weight).expect("some set has cases");
+        set.choose(rng).expect("a set without cases has no weight")
+    }
+
+    /// The sentences of the prompt's description, or its own words.
+    fn sentences(&self, prompt: &DrawnPrompt, is_mirrored: bool) -> Vec<String> {
+        let sentences = prompt.concept.map(|concept| {
+            self.sampler.vocabulary().concepts[concept].texts.sentences.iter().take(MAX_SENTENCES)
+        });
+        let sentences: Vec<String> = sentences
+            .into_iter()
+            .flatten()
+            .map(|sentence| if is_mirrored { swap_laterality(sentence) } else { sentence.clone() })
+            .collect();
+        if sentences.is_empty() { vec![prompt.text.clone()] } else { sentences }
+    }
+
+    fn generator(&self, step: usize, index: usize) -> ChaCha8Rng {
+        let mut seed = [0; 32];
+        for (chunk, number) in seed.chunks_exact_mut(8).zip([self.seed, step as u64, index as u64, 2]) {
+            chunk.copy_from_slice(&number.to_le_bytes());
+        }
+        ChaCha8Rng::from_seed(seed)
+    }
+}
+
+/// Exchanges left and right.
+fn mirror(sample: &mut Sample) {
+    sample.image.slice_axis_inplace(Axis(1), Slice::new(0, None, -1));
+    sample.labels.slice_axis_inplace(Axis(0), Slice::new(0, None, -1));
+}

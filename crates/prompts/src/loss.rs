@@ -1,0 +1,176 @@
+//! Losses of a batch of prompts: masks at every scale, presence, class embedding, alignment.
+//!
+//! B is the batch, K the prompts of a sample. Every prompt of a batch is labelled for its sample; what a data set
+//! says nothing of is never drawn, so no voxel of it needs masking.
+
+use bipvl_nn::{
+    init::{DropoutRng, Initializer},
+    prompts::PromptOutput,
+};
+use bipvl_train::loss::{LossConfig, LossWeighting, class_embedding::supervision_of_each};
+use burn::{
+    module::{Module, Param},
+    tensor::{Tensor, activation::log_sigmoid, activation::sigmoid},
+};
+
+use crate::alignment::{Comparable, alignment};
+
+/// Keeps the Dice of an empty union finite.
+const DICE_EPSILON: f64 = 1e-5;
+/// Voxels of false alarm at which the loss of an empty mask is ½: plain Dice has no gradient there.
+const EMPTY_SMOOTHING: f64 = 64.0;
+/// From so many voxels on a concept is present in a patch; between 1 and this it is neither present nor absent.
+pub const MIN_PRESENT_VOXELS: u32 = 8;
+
+/// What the prompts of a batch should find.
+#[derive(Clone, Debug)]
+pub struct PromptTarget {
+    /// 1 inside of what the prompt names, else 0, `[B, K, x, y, z]`.
+    pub masks: Tensor<5>,
+    /// 0 where the reference says `ignore`, else 1, `[B, 1, x, y, z]`; `None` where nothing is ignored.
+    pub valid: Option<Tensor<5>>,
+    /// Voxels of each mask, `[B][K]`.
+    pub voxels: Vec<Vec<u32>>,
+    /// Which prompts may serve as negatives of each other.
+    pub comparable: Comparable,
+}
+
+/// The losses of one step, each a tensor of one value.
+#[derive(Clone, Debug)]
+pub struct PromptLosses {
+    /// Binary cross-entropy and Dice of the masks, over all scales.
+    pub segmentation: Tensor<1>,
+    /// Class embeddings against the masks that the decoder found.
+    pub class_embedding: Tensor<1>,
+    /// Prompts against what they name in the image; `None` where nothing is aligned or there is nothing to compare.
+    pub alignment: Option<Tensor<1>>,
+    /// Binary cross-entropy of presence; `None` without a presence head.
+    pub presence: Option<Tensor<1>>,
+}
+
+impl PromptLosses {
+    /// All losses of one batch.
+    pub fn compute(
+        output: &PromptOutput,
+        target: &PromptTarget,
+        config: &LossConfig,
+        rng: Option<&mut DropoutRng>,
+    ) -> Self {
+        Self {
+            segmentation: over_scales(output, target),
+            class_embedding: supervision_of_each(output.class_embedding.clone(), output.logits.clone()),
+            alignment: alignment(output, target, config, rng),
+            presence: output.presence.clone().map(|logits| presence(logits, &target.voxels)),
+        }
+    }
+}
+
+/// `BCE + Dice` of every scale, weighted 1, ½, ¼ and so on, the weights then divided by their sum (nnU-Net's deep
+/// supervision). The masks of a coarser scale are means over its cubes.
+fn over_scales(output: &PromptOutput, target: &PromptTarget) -> Tensor<1> {
+    let (mut masks, mut valid) = (target.masks.clone(), target.valid.clone());
+    let mut sum = mask_loss(output.logits.clone(), masks.clone(), valid.clone());
+    let (mut weight, mut weights) = (1.0, 1.0);
+    for logits in &output.aux_logits {
+        masks = halved(masks);
+        valid = valid.map(halved);
+        weight /= 2.0;
+        weights += weight;
+        sum = sum + mask_loss(logits.clone(), masks.clone(), valid.clone()) * weight;
+    }
+    sum / weights
+}
+
+/// The mean over prompts of their binary cross-entropy, plus the mean of their Dice, or of the share of their false
+/// alarm where the mask is empty: `Σp / (Σp + 64)`.
+///
+/// # Shapes
+///
+/// - `logits`, `masks`: `[B, K, x, y, z]`
+/// - `valid`: `[B, 1, x, y, z]`
+fn mask_loss(logits: Tensor<5>, masks: Tensor<5>, valid: Option<Tensor<5>>) -> Tensor<1> {
+    let [batch, prompts, x, y, z] = logits.dims();
+    let voxels = x * y * z;
+    let flat = |map: Tensor<5>| map.reshape([batch, prompts, voxels]);
+    let (logits, masks) = (flat(logits), flat(masks));
+    let p = sigmoid(logits.clone());
+    // −log σ(z) where the mask is 1, −log σ(−z) where it is 0, and the mean of both by a soft mask.
+    let positive = log_sigmoid(logits.clone()) * masks.clone();
+    let negative = log_sigmoid(logits.neg()) * (masks.clone().neg() + 1.0);
+    let log_likelihood = positive + negative;
+    let (p, log_likelihood, masks, counted) = match valid {
+        Some(valid) => {
+            let valid = valid.reshape([batch, 1, voxels]);
+            let counted = valid.clone().sum_dim(2).clamp_min(1.0);
+            (p * valid.clone(), log_likelihood * valid.clone(), masks * valid, counted)
+        }
+        None => {
+            let counted = Tensor::full([batch, 1, 1], voxels as f32, &masks.device());
+            (p, log_likelihood, masks, counted)
+        }
+    };
+    let cross_entropy = (log_likelihood.sum_dim(2) / counted).mean().neg();
+    let shared = (p.clone() * masks.clone()).sum_dim(2);
+    let total = p.clone().square().sum_dim(2) + masks.clone().square().sum_dim(2);
+    let dice = (shared * 2.0 / (total + DICE_EPSILON)).neg() + 1.0;
+    let found = p.sum_dim(2);
+    let empty = found.clone() / (found + EMPTY_SMOOTHING);
+    let is_present = masks.sum_dim(2).greater_scalar(0.0).float().detach();
+    let overlap = is_present.clone() * dice + (is_present.neg() + 1.0) * empty;
+    overlap.mean() + cross_entropy
+}
+
+/// Means over cubes of 2³ voxels. `[B, K, x, y, z]` → `[B, K, x/2, y/2, z/2]`
+pub(super) fn halved(map: Tensor<5>) -> Tensor<5> {
+    let mut map = map;
+    for axis in 2..5 {
+        let size = map.dims()[axis] as isize;
+        let every_second = |first: isize| burn::tensor::Slice::new(first, Some(size), 2);
+        let [even, odd] = [0, 1].map(|first| map.clone().slice_dim(axis, every_second(first)));
+        map = (even + odd) * 0.5;
+    }
+    map
+}
+
+/// Binary cross-entropy of presence, the mean over the prompts that are clearly there or clearly not.
+fn presence(logits: Tensor<2>, voxels: &[Vec<u32>]) -> Tensor<1> {
+    let device = logits.device();
+    let [batch, prompts] = logits.dims();
+    let tensor = |value: &dyn Fn(u32) -> f32| {
+        let values: Vec<f32> = voxels.iter().flatten().map(|count| value(*count)).collect();
+        Tensor::<1>::from_floats(values.as_slice(), &device).reshape([batch, prompts])
+    };
+    let sign = tensor(&|count| if count >= MIN_PRESENT_VOXELS { 1.0 } else { -1.0 });
+    let weight = tensor(&|count| f32::from(count == 0 || count >= MIN_PRESENT_VOXELS));
+    let counted = weight.clone().sum().clamp_min(1.0);
+    (log_sigmoid(logits * sign) * weight).sum().neg() / counted
+}
+
+/// One learned `log_sigma` per loss of the prompted form.
+#[derive(Module, Debug)]
+pub struct PromptLossWeights {
+    /// `[4]`: segmentation, class embedding, alignment, presence; each starts at 0.
+    pub log_sigma: Param<Tensor<1>>,
+}
+
+impl PromptLossWeights {
+    /// Equal weights.
+    pub fn new(init: &Initializer) -> Self {
+        Self { log_sigma: init.constant([4], 0.0) }
+    }
+
+    /// The sum of the weighted losses. A loss that is not there has no weight to learn either.
+    pub fn total(&self, losses: &PromptLosses, weighting: LossWeighting) -> Tensor<1> {
+        let all = [
+            Some(losses.segmentation.clone()),
+            Some(losses.class_embedding.clone()),
+            losses.alignment.clone(),
+            losses.presence.clone(),
+        ];
+        let log_sigma = self.log_sigma.val();
+        let there = all.into_iter().enumerate().filter_map(|(index, loss)| Some((index, loss?)));
+        let weighted = there
+            .map(|(index, loss)| weighting.weigh(loss, log_sigma.clone().slice_dim(0, index..index + 1)));
+        weighted.reduce(|one, other| one + other).expect("the masks always have a loss")
+    }
+}

@@ -1,0 +1,197 @@
+//! Which prompts a training patch is asked, and in which words.
+//!
+//! Two thirds name what the patch shows, rare concepts first; the others name what is labelled and not in the patch,
+//! half of them hard (the other side, a part of the same whole). "Absent" means absent from the patch, since that is
+//! what the sliding window will ask. A share of all prompts are unions, and a tenth are nonsense or of another world.
+
+use bipvl_text::{TextSampling, nonsense, other_world, perturbations::swap_laterality};
+use rand::{Rng, seq::IndexedRandom};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    loss::MIN_PRESENT_VOXELS,
+    vocabulary::{Knowledge, Vocabulary},
+};
+
+/// How prompts are drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PromptSampling {
+    /// Prompts of a sample at most; a step draws 1, 2, 3, 4 … up to this.
+    pub per_step: usize,
+    /// Share of prompts for what the patch does not show.
+    pub absent: f64,
+    /// Share of prompts that are nonsense or of another world.
+    pub nonsense: f64,
+    /// Share of unions among all others, where there are any.
+    pub unions: f64,
+    /// How often a patch is mirrored left to right, with its texts.
+    pub mirror: f64,
+    /// In which words.
+    pub text: TextSampling,
+}
+
+impl Default for PromptSampling {
+    fn default() -> Self {
+        Self {
+            per_step: 6,
+            absent: 0.33,
+            nonsense: 0.1,
+            unions: 0.4,
+            mirror: 0.0,
+            text: TextSampling::default(),
+        }
+    }
+}
+
+/// One prompt of a sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrawnPrompt {
+    /// Its words.
+    pub text: String,
+    /// What it names; none for nonsense.
+    pub concept: Option<usize>,
+    /// The class indices of its mask; none where it is absent.
+    pub labels: Vec<u8>,
+}
+
+/// Draws prompts for patches of one vocabulary.
+#[derive(Debug)]
+pub struct PromptSampler {
+    vocabulary: Vocabulary,
+    hard_negatives: Vec<Vec<usize>>,
+    sampling: PromptSampling,
+}
+
+impl PromptSampler {
+    /// For these concepts.
+    pub fn new(vocabulary: Vocabulary, sampling: PromptSampling) -> Self {
+        let hard_negatives = vocabulary.hard_negatives();
+        Self { vocabulary, hard_negatives, sampling }
+    }
+
+    /// The concepts.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// How many prompts every sample of a step gets: one in 15 % of the steps, else 2 to `per_step` alike.
+    pub fn num_prompts(&self, rng: &mut impl Rng) -> usize {
+        let most = self.sampling.per_step;
+        if most < 2 || rng.random_bool(0.15) { 1 } else { rng.random_range(2..=most) }
+    }
+
+    /// Whether the next sample is mirrored left to right.
+    pub fn is_mirrored(&self, rng: &mut impl Rng) -> bool {
+        rng.random_bool(self.sampling.mirror)
+    }
+
+    /// `count` prompts for a patch.
+    ///
+    /// `knowledge` is what the case says of each concept, `voxels` counts each class index in the patch, and `is_mirrored`
+    /// says that left and right are exchanged in it, and so in all texts.
+    pub fn draw(
+        &self,
+        knowledge: &[Knowledge],
+        voxels: &[u32; 256],
+        count: usize,
+        is_mirrored: bool,
+        rng: &mut impl Rng,
+    ) -> Vec<DrawnPrompt> {
+        let shown = |labels: &[u8]| labels.iter().map(|label| voxels[usize::from(*label)]).sum::<u32>();
+        let mut present: Vec<(usize, &[u8])> = Vec::new();
+        let mut absent: Vec<(usize, &[u8])> = Vec::new();
+        for (concept, knowledge) in knowledge.iter().enumerate() {
+            match knowledge {
+                Knowledge::Labelled(labels) if shown(labels) >= MIN_PRESENT_VOXELS => {
+                    present.push((concept, labels));
+                }
+                Knowledge::Labelled(labels) if shown(labels) == 0 => absent.push((concept, labels)),
+                Knowledge::Absent => absent.push((concept, &[])),
+                Knowledge::Labelled(_) | Knowledge::Unknown => {}
+            }
+        }
+        let mut drawn: Vec<DrawnPrompt> = Vec::with_capacity(count);
+        while drawn.len() < count {
+            drawn.push(self.draw_one(&present, &absent, &drawn, is_mirrored, rng));
+        }
+        drawn
+    }
+
+    fn draw_one(
+        &self,
+        present: &[(usize, &[u8])],
+        absent: &[(usize, &[u8])],
+        before: &[DrawnPrompt],
+        is_mirrored: bool,
+        rng: &mut impl Rng,
+    ) -> DrawnPrompt {
+        if rng.random_bool(self.sampling.nonsense) || (present.is_empty() && absent.is_empty()) {
+            let text = if rng.random_bool(0.5) { nonsense(rng) } else { self.foreign(rng) };
+            return DrawnPrompt { text, concept: None, labels: Vec::new() };
+        }
+        let wants_absent = rng.random_bool(self.sampling.absent);
+        let (concept, labels) = if (wants_absent && !absent.is_empty()) || present.is_empty() {
+            self.draw_absent(present, absent, rng)
+        } else {
+            self.draw_present(present, before, rng)
+        };
+        let text = self.vocabulary.concepts[concept].texts.sample(&self.sampling.text, rng);
+        let text = if is_mirrored { swap_laterality(&text) } else { text };
+        DrawnPrompt { text, concept: Some(concept), labels: labels.to_vec() }
+    }
+
+    /// A concept of the patch, one that was not drawn before where there is one; a union with its share.
+    fn draw_present<'a>(
+        &self,
+        present: &[(usize, &'a [u8])],
+        before: &[DrawnPrompt],
+        rng: &mut impl Rng,
+    ) -> (usize, &'a [u8]) {
+        let is_new = |concept: usize| before.iter().all(|drawn| drawn.concept != Some(concept));
+        let wants_union = rng.random_bool(self.sampling.unions);
+        let fits = |(concept, _): &(usize, &[u8])| {
+            self.vocabulary.concepts[*concept].parts.is_empty() != wants_union && is_new(*concept)
+        };
+        let fitting: Vec<(usize, &[u8])> = present.iter().copied().filter(fits).collect();
+        let drawn = fitting.choose(rng).or_else(|| present.choose(rng));
+        *drawn.expect("the caller has seen that something is present")
+    }
+
+    /// A concept that the patch does not show: in half of the cases one that is easily taken for one it shows.
+    fn draw_absent<'a>(
+        &self,
+        present: &[(usize, &'a [u8])],
+        absent: &[(usize, &'a [u8])],
+        rng: &mut impl Rng,
+    ) -> (usize, &'a [u8]) {
+        let hard: Vec<(usize, &[u8])> = absent
+            .iter()
+            .copied()
+            .filter(|(concept, _)| {
+                present.iter().any(|(shown, _)| self.hard_negatives[*shown].contains(concept))
+            })
+            .collect();
+        let wants_hard = rng.random_bool(0.5);
+        let wants_union = rng.random_bool(self.sampling.unions);
+        let is_union = |(concept, _): &&(usize, &[u8])| {
+            !self.vocabulary.concepts[*concept].parts.is_empty() == wants_union
+        };
+        if wants_hard && let Some(drawn) = hard.choose(rng) {
+            return *drawn;
+        }
+        let of_kind: Vec<(usize, &[u8])> = absent.iter().filter(is_union).copied().collect();
+        let drawn = of_kind.choose(rng).or_else(|| absent.choose(rng));
+        *drawn.expect("the caller has seen that something is absent")
+    }
+
+    /// A phrase of another world that is none of the concepts.
+    fn foreign(&self, rng: &mut impl Rng) -> String {
+        loop {
+            let phrase = other_world(rng);
+            if self.vocabulary.find(&phrase).is_none() {
+                return phrase;
+            }
+        }
+    }
+}

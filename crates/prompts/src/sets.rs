@@ -1,0 +1,205 @@
+//! Opens the data sets of a prompted run and makes one vocabulary of them.
+
+use std::{collections::HashMap, fs};
+
+use bipvl_data::{Case, Dataset, DatasetOverrides};
+use bipvl_text::{ClassName, Descriptions, Parts, PromptTexts, Synonyms};
+
+use crate::{Error, Result};
+use crate::{
+    config::{SetConfig, SetsConfig},
+    vocabulary::{Concept, Knowledge, Vocabulary},
+};
+
+/// The file beside `dataset.json` that names the classes contoured in each case.
+pub const LABELLED: &str = "labelled.json";
+
+/// One data set, read.
+#[derive(Debug)]
+pub struct OpenSet {
+    /// Its configuration.
+    pub config: SetConfig,
+    /// Its cases and classes.
+    pub dataset: Dataset,
+    /// Descriptions in the order of its classes.
+    pub descriptions: Option<Descriptions>,
+    /// The names of the classes in words, in the order of its classes.
+    pub names: Vec<String>,
+    /// Which classes were contoured in each case, where the set says so.
+    pub labelled: Option<HashMap<String, Vec<String>>>,
+}
+
+impl OpenSet {
+    /// Reads a data set.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, its descriptions do not fit, `rename` names no class, or `labelled.json` names a case or
+    /// class that is not there.
+    pub fn open(config: &SetConfig) -> Result<Self> {
+        let overrides = DatasetOverrides { modality: config.modality, ..DatasetOverrides::default() };
+        let dataset = Dataset::read(&config.path, &overrides)?;
+        if let Some(class) = config.rename.keys().find(|class| !dataset.classes.contains(class)) {
+            return Err(Error::UnknownClass {
+                set: config.name.clone(),
+                class: class.clone(),
+                classes: dataset.classes.clone(),
+            });
+        }
+        let in_words = |class: &String| {
+            config.rename.get(class).cloned().unwrap_or_else(|| ClassName::parse(class).in_words())
+        };
+        let names = dataset.classes.iter().map(in_words).collect();
+        let descriptions = match &config.descriptions {
+            Some(path) => Some(Descriptions::read(path)?.for_classes(path, &dataset.classes)?),
+            None => None,
+        };
+        let labelled = read_labelled(&dataset)?;
+        Ok(Self { config: config.clone(), dataset, descriptions, names, labelled })
+    }
+
+    /// The names of the classes contoured in a case; `None` where all are.
+    pub fn labelled_in(&self, case: &Case) -> Option<Vec<String>> {
+        let of_case = self.labelled.as_ref()?.get(&case.id)?;
+        let in_words = |class: &String| {
+            let place = self.dataset.classes.iter().position(|known| known == class);
+            place.map_or_else(|| class.clone(), |place| self.names[place].clone())
+        };
+        Some(of_case.iter().map(in_words).collect())
+    }
+}
+
+fn read_labelled(dataset: &Dataset) -> Result<Option<HashMap<String, Vec<String>>>> {
+    let path = dataset.root.join(LABELLED);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&path).map_err(|reason| Error::io(&path, reason))?;
+    let labelled: HashMap<String, Vec<String>> = serde_json::from_str(&text)
+        .map_err(|error| Error::Labelled { path: path.clone(), reason: error.to_string() })?;
+    for (case, classes) in &labelled {
+        if let Some(class) = classes.iter().find(|class| !dataset.classes.contains(class)) {
+            let reason = format!("case `{case}` lists `{class}`, which is no class of the data set");
+            return Err(Error::Labelled { path, reason });
+        }
+    }
+    if let Some(case) = dataset.cases.iter().find(|case| !labelled.contains_key(&case.id)) {
+        let reason = format!("case `{}` is missing; list the classes that were contoured in it", case.id);
+        return Err(Error::Labelled { path, reason });
+    }
+    Ok(Some(labelled))
+}
+
+/// The concepts of all sets and their unions.
+///
+/// # Errors
+///
+/// When two classes of a set are one concept, a set has no class with a loss, `absent` or `unknown` names no concept, or the table of parts
+/// cannot be read.
+pub fn vocabulary(sets: &[OpenSet], config: &SetsConfig, synonyms: &Synonyms) -> Result<Vocabulary> {
+    let mut vocabulary =
+        Vocabulary { sets: sets.iter().map(|set| set.config.name.clone()).collect(), concepts: Vec::new() };
+    for (place, set) in sets.iter().enumerate() {
+        add_set(&mut vocabulary, place, set, sets.len(), synonyms)?;
+    }
+    for (place, set) in sets.iter().enumerate() {
+        declare(&mut vocabulary, place, set)?;
+    }
+    let parts = match &config.parts {
+        Some(path) => Parts::built_in().with_file(path)?,
+        None => Parts::built_in(),
+    };
+    add_unions(&mut vocabulary, &parts, sets.len());
+    pair_sides(&mut vocabulary);
+    Ok(vocabulary)
+}
+
+fn add_set(
+    vocabulary: &mut Vocabulary,
+    place: usize,
+    set: &OpenSet,
+    num_sets: usize,
+    synonyms: &Synonyms,
+) -> Result<()> {
+    for (class, name) in set.names.iter().enumerate() {
+        let description = set.descriptions.as_ref().map(|descriptions| &descriptions.classes[class]);
+        let texts = PromptTexts::new(name, description, synonyms);
+        let known = texts.names.iter().find_map(|name| vocabulary.find(name));
+        let label = u8::try_from(class + 1).expect("a data set has at most 254 labels");
+        let labels = Knowledge::Labelled(vec![label]);
+        match known {
+            Some(concept) => {
+                let entry = &mut vocabulary.concepts[concept];
+                if let Knowledge::Labelled(_) = entry.sets[place] {
+                    let classes = [entry.name.clone(), name.clone()];
+                    return Err(Error::SameConcept { set: set.config.name.clone(), classes });
+                }
+                entry.sets[place] = labels;
+                entry.texts.merge(texts);
+            }
+            None => {
+                let mut of_sets = vec![Knowledge::Unknown; num_sets];
+                of_sets[place] = labels;
+                vocabulary.concepts.push(Concept {
+                    name: name.clone(),
+                    parts: Vec::new(),
+                    contralateral: None,
+                    texts,
+                    sets: of_sets,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a set declares absent or unknown.
+fn declare(vocabulary: &mut Vocabulary, place: usize, set: &OpenSet) -> Result<()> {
+    let SetConfig { absent, unknown, .. } = &set.config;
+    for (names, knowledge) in [(absent, Knowledge::Absent), (unknown, Knowledge::Unknown)] {
+        for name in names {
+            let Some(concept) = vocabulary.find(name) else {
+                let known = vocabulary.concepts.iter().map(|concept| concept.name.clone()).collect();
+                return Err(Error::UnknownConcept {
+                    set: set.config.name.clone(),
+                    name: name.clone(),
+                    known,
+                });
+            };
+            let entry = &mut vocabulary.concepts[concept];
+            if knowledge == Knowledge::Absent && matches!(entry.sets[place], Knowledge::Labelled(_)) {
+                return Err(Error::LabelledAndAbsent { set: set.config.name.clone(), name: name.clone() });
+            }
+            entry.sets[place] = knowledge.clone();
+        }
+    }
+    let has_loss =
+        vocabulary.concepts.iter().any(|concept| matches!(concept.sets[place], Knowledge::Labelled(_)));
+    if has_loss { Ok(()) } else { Err(Error::NothingLabelled { set: set.config.name.clone() }) }
+}
+
+fn add_unions(vocabulary: &mut Vocabulary, parts: &Parts, num_sets: usize) {
+    let names: Vec<String> = vocabulary.concepts.iter().map(|concept| concept.name.clone()).collect();
+    for whole in parts.wholes(&names) {
+        if vocabulary.find(&whole.name).is_some() {
+            continue;
+        }
+        let texts = PromptTexts::from_names(vec![whole.name.clone()]);
+        let sets = vec![Knowledge::Unknown; num_sets];
+        vocabulary.concepts.push(Concept {
+            name: whole.name,
+            parts: whole.parts,
+            contralateral: None,
+            texts,
+            sets,
+        });
+    }
+}
+
+fn pair_sides(vocabulary: &mut Vocabulary) {
+    let names: Vec<ClassName> =
+        vocabulary.concepts.iter().map(|concept| ClassName::parse(&concept.name)).collect();
+    for (place, concept) in vocabulary.concepts.iter_mut().enumerate() {
+        concept.contralateral = names.iter().position(|other| names[place].is_contralateral_to(other));
+    }
+}

@@ -1,0 +1,249 @@
+//! The training loop of the prompted form.
+
+use std::{
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bipvl_nn::{
+    BiPvlSegConfig, TokenBatch,
+    init::{DropoutRng, Initializer},
+    prompts::{EncodedPrompts, PromptSeg},
+    weights::load_state_dict_partial,
+};
+use bipvl_text::Tokenizer;
+use bipvl_train::{Start, TrainConfig, loss::AlignmentLoss, optimizer::AdamW, schedule::learning_rate};
+use burn::{module::Module, tensor::Device};
+
+use crate::{Error, Result};
+use crate::{
+    batch::{FrozenStageCache, PromptBatch, PromptSample},
+    event::{PromptEvent, PromptLossValues},
+    loader::{PromptSource, prompt_loader},
+    loss::{PromptLossWeights, PromptLosses, halved},
+    state::PromptTrainState,
+    validate::{ValidationCase, validate},
+};
+
+/// All that is trained: the network, and one weight per loss.
+#[derive(Module, Debug)]
+pub struct PromptModule {
+    /// The network.
+    pub model: PromptSeg,
+    /// Homoscedastic weights.
+    pub loss_weights: PromptLossWeights,
+}
+
+/// Everything that one prompted training needs.
+#[derive(Debug)]
+pub struct PromptSetup {
+    /// Training hyper-parameters.
+    pub config: TrainConfig,
+    /// Sizes of the network.
+    pub model: BiPvlSegConfig,
+    /// Cases and prompts.
+    pub source: Arc<PromptSource>,
+    /// Cases that select the weights.
+    pub validation: Vec<ValidationCase>,
+    /// Cuts prompts into tokens.
+    pub tokenizer: Tokenizer,
+    /// Weights to begin with, by part of the network.
+    pub pretrained: Vec<bipvl_nn::interop::PretrainedWeights>,
+    /// Whether the embeddings and the first stage of the text encoder are frozen and cached.
+    pub freeze_text_stage: bool,
+    /// Factor of the learning rate for the text encoder.
+    pub text_rate: f64,
+    /// Class index without loss.
+    pub ignore: u8,
+    /// Sliding-window overlap of the validation.
+    pub overlap: f64,
+    /// Checkpoint with the whole training state.
+    pub last: PathBuf,
+    /// Weights of the best validation.
+    pub best: PathBuf,
+    /// Wall-clock limit.
+    pub time_budget: Option<Duration>,
+    /// Threads that cut patches; they never change the result.
+    pub workers: usize,
+    /// Where to compute, without autodiff.
+    pub device: Device,
+}
+
+/// Trains until the planned steps or the time are used up, or `on_event` breaks; every event goes to it.
+///
+/// # Errors
+///
+/// When a checkpoint cannot be read or written, or a loss is not finite.
+pub fn train(
+    setup: &PromptSetup,
+    start: Start,
+    on_event: &mut dyn FnMut(PromptEvent) -> ControlFlow<()>,
+) -> Result<PromptTrainState> {
+    let began = Instant::now();
+    let config = &setup.config;
+    let mut state = match start {
+        Start::Fresh => setup.initial_state()?,
+        Start::Resume => setup.saved_state()?,
+    };
+    let mut loader = prompt_loader(Arc::clone(&setup.source), setup.workers, state.step);
+    let mut cache = FrozenStageCache::default();
+    while state.step < config.max_steps {
+        let (_, samples) = loader.next().expect("a loader never ends");
+        let event;
+        (state, event) = step(setup, state, &samples, &mut cache)?;
+        let mut flow = on_event(event);
+        let step = state.step;
+        let is_last = step == config.max_steps;
+        if is_last || step.is_multiple_of(config.val_every_n_steps) {
+            flow = flow_of(flow, on_event(select_best(setup, &mut state)?));
+        }
+        let is_out_of_time = setup.time_budget.is_some_and(|budget| began.elapsed() >= budget);
+        let stops = is_out_of_time || flow.is_break();
+        if is_last || stops || step.is_multiple_of(config.checkpoint_every_n_steps) {
+            state.save(&setup.last)?;
+            flow = flow_of(flow, on_event(PromptEvent::Checkpoint { step }));
+        }
+        if stops && !is_last {
+            if state.best.is_none() {
+                let _ = on_event(select_best(setup, &mut state)?);
+            }
+            let reason = if is_out_of_time { "time" } else { "interrupt" };
+            let _ = on_event(PromptEvent::Stopped { step, steps: config.max_steps, reason });
+            break;
+        }
+        if flow.is_break() {
+            break;
+        }
+    }
+    Ok(state)
+}
+
+fn flow_of(one: ControlFlow<()>, other: ControlFlow<()>) -> ControlFlow<()> {
+    if one.is_break() { one } else { other }
+}
+
+/// One optimizer step.
+fn step(
+    setup: &PromptSetup,
+    state: PromptTrainState,
+    samples: &[PromptSample],
+    cache: &mut FrozenStageCache,
+) -> Result<(PromptTrainState, PromptEvent)> {
+    let began = Instant::now();
+    let PromptTrainState { module, mut optimizer, step, best } = state;
+    let mut rng = DropoutRng::new(setup.config.seed, step as u64);
+    let device = setup.autodiff();
+    let loss_config = &setup.config.loss;
+    let with_sentences = loss_config.alignment != AlignmentLoss::None;
+    let vocabulary = setup.source.sampler.vocabulary();
+    let batch =
+        PromptBatch::new(samples, vocabulary, &setup.tokenizer, with_sentences, setup.ignore, &device);
+    let prompts = setup.encode(&module.model, &batch, cache, &mut rng);
+    let quarter = halved(halved(batch.target.masks.clone()));
+    let output =
+        module.model.forward(batch.image, &prompts, quarter, batch.sentences.as_ref(), Some(&mut rng));
+    let losses = PromptLosses::compute(&output, &batch.target, loss_config, Some(&mut rng));
+    let total = module.loss_weights.total(&losses, loss_config.weighting);
+    let loss = values(&losses, &total);
+    drop((output, losses));
+    if !loss.total.is_finite() {
+        return Err(Error::Diverged { step: step + 1, loss: loss.total });
+    }
+    let gradients = total.backward();
+    let TrainConfig { learning_rate: peak, max_steps, warmup_steps, .. } = setup.config;
+    let rate = learning_rate(peak, step, max_steps, warmup_steps);
+    let module = optimizer.step(module, gradients, rate);
+    let seconds = began.elapsed().as_secs_f64();
+    let event =
+        PromptEvent::Step { step: step + 1, learning_rate: rate, prompts: batch.num_prompts, loss, seconds };
+    Ok((PromptTrainState { module, optimizer, step: step + 1, best }, event))
+}
+
+/// Validates, and keeps the weights when they are the best so far.
+fn select_best(setup: &PromptSetup, state: &mut PromptTrainState) -> Result<PromptEvent> {
+    let predictor = setup.predictor(state.module.model.valid());
+    let vocabulary = setup.source.sampler.vocabulary();
+    let validation = validate(&predictor, vocabulary, &setup.validation, setup.ignore);
+    let mean_dice = validation.mean_dice();
+    let best = state.best.is_none_or(|(dice, _)| mean_dice > dice);
+    if best {
+        state.best = Some((mean_dice, state.step));
+        state.save_weights(&setup.best)?;
+    }
+    Ok(PromptEvent::Validation {
+        step: state.step,
+        mean_dice,
+        dice: validation.dice,
+        false_alarms: validation.false_alarms,
+        best,
+    })
+}
+
+fn values(losses: &PromptLosses, total: &burn::tensor::Tensor<1>) -> PromptLossValues {
+    let value = |loss: &burn::tensor::Tensor<1>| loss.clone().into_scalar::<f32>();
+    PromptLossValues {
+        total: value(total),
+        segmentation: value(&losses.segmentation),
+        class_embedding: value(&losses.class_embedding),
+        alignment: losses.alignment.as_ref().map_or(0.0, value),
+        presence: losses.presence.as_ref().map_or(0.0, value),
+    }
+}
+
+impl PromptSetup {
+    fn autodiff(&self) -> Device {
+        self.config.activation_checkpointing.autodiff(&self.device)
+    }
+
+    fn encode(
+        &self,
+        model: &PromptSeg,
+        batch: &PromptBatch,
+        cache: &mut FrozenStageCache,
+        rng: &mut DropoutRng,
+    ) -> EncodedPrompts {
+        if !self.freeze_text_stage {
+            return model.encode_prompts(&batch.tokens, batch.num_prompts, Some(rng));
+        }
+        let plain = model.valid();
+        cache.encode(batch, |texts| {
+            let tokens = self.tokenizer.encode(texts);
+            let lengths: Vec<usize> =
+                tokens.mask.outer_iter().map(|mask| mask.iter().filter(|real| **real).count()).collect();
+            plain.encode_each(&TokenBatch::new(&tokens, &self.device), &lengths)
+        })
+    }
+
+    fn predictor(&self, model: PromptSeg) -> crate::PromptPredictor {
+        crate::PromptPredictor::new(
+            model,
+            self.tokenizer.clone(),
+            self.source.patch_size,
+            self.overlap,
+            bipvl_infer::BlendMode::Gaussian,
+            &self.device,
+        )
+    }
+
+    fn module(&self, mut init: Initializer) -> PromptModule {
+        let model = PromptSeg::new(&mut init, &self.model);
+        PromptModule { model, loss_weights: PromptLossWeights::new(&init) }
+    }
+
+    /// Weights drawn from the seed, but for those that were pretrained.
+    fn initial_state(&self) -> Result<PromptTrainState> {
+        let mut module = self.module(Initializer::new(self.config.seed, &self.autodiff()));
+        for pretrained in &self.pretrained {
+            module.model =
+                load_state_dict_partial(module.model, pretrained.weights.clone(), &pretrained.source)?;
+        }
+        Ok(PromptTrainState { module, optimizer: AdamW::new(self.config.optimizer), step: 0, best: None })
+    }
+
+    fn saved_state(&self) -> Result<PromptTrainState> {
+        let zeros = self.module(Initializer::zeros(&self.autodiff()));
+        PromptTrainState::load(&self.last, zeros, self.config.optimizer, &self.device)
+    }
+}

@@ -1,0 +1,128 @@
+//! Segments the validation cases by the names of their concepts and scores them on the preprocessed grid.
+
+use bipvl_data::CachedCase;
+use indexmap::IndexMap;
+use ndarray::{Array3, s};
+
+use crate::{
+    predictor::{EncodedTexts, PromptPredictor},
+    vocabulary::{Knowledge, Vocabulary},
+};
+
+/// Fewer voxels than this are no finding.
+pub const MIN_FOUND_VOXELS: usize = 8;
+
+/// A preprocessed case, and what it says of every concept.
+#[derive(Debug)]
+pub struct ValidationCase {
+    /// Name of its set.
+    pub set: String,
+    /// Image and labels.
+    pub case: CachedCase,
+    /// In the order of the vocabulary.
+    pub knowledge: Vec<Knowledge>,
+}
+
+/// Dice of the validation cases.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PromptValidation {
+    /// `set / concept` → mean over the cases that show it; a missed one counts as 0.
+    pub dice: IndexMap<String, f64>,
+    /// Share of prompts for absent concepts that found something.
+    pub false_alarms: f64,
+}
+
+impl PromptValidation {
+    /// Mean over concepts.
+    pub fn mean_dice(&self) -> f64 {
+        self.dice.values().sum::<f64>() / self.dice.len().max(1) as f64
+    }
+}
+
+/// Voxels of a prediction, of the reference, and of both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overlap {
+    /// Predicted.
+    pub found: usize,
+    /// In the reference.
+    pub reference: usize,
+    /// In both.
+    pub both: usize,
+}
+
+impl Overlap {
+    /// `None` where neither has a voxel.
+    pub fn dice(&self) -> Option<f64> {
+        let total = self.found + self.reference;
+        (total > 0).then(|| 2.0 * self.both as f64 / total as f64)
+    }
+}
+
+/// Scores a predictor on cases with every concept that is labelled in them and no union.
+pub fn validate(
+    predictor: &PromptPredictor,
+    vocabulary: &Vocabulary,
+    cases: &[ValidationCase],
+    ignore: u8,
+) -> PromptValidation {
+    let mut sums: IndexMap<String, (f64, usize)> = IndexMap::new();
+    let (mut alarms, mut absent) = (0, 0);
+    for ValidationCase { set, case, knowledge } in cases {
+        let asked: Vec<(usize, &[u8])> = knowledge
+            .iter()
+            .enumerate()
+            .filter(|(concept, _)| vocabulary.concepts[*concept].parts.is_empty())
+            .filter_map(|(concept, knowledge)| match knowledge {
+                Knowledge::Labelled(labels) => Some((concept, labels.as_slice())),
+                Knowledge::Absent => Some((concept, &[][..])),
+                Knowledge::Unknown => None,
+            })
+            .collect();
+        let names: Vec<String> =
+            asked.iter().map(|(concept, _)| vocabulary.concepts[*concept].name.clone()).collect();
+        let masks: Vec<&[u8]> = asked.iter().map(|(_, labels)| *labels).collect();
+        let overlaps = score(predictor, &predictor.encode(&names), case, &masks, ignore);
+        for ((concept, _), overlap) in asked.iter().zip(overlaps) {
+            if overlap.reference > 0 {
+                let key = format!("{set} / {}", vocabulary.concepts[*concept].name);
+                let (sum, count) = sums.entry(key).or_default();
+                *sum += overlap.dice().unwrap_or(0.0);
+                *count += 1;
+            } else {
+                absent += 1;
+                alarms += usize::from(overlap.found >= MIN_FOUND_VOXELS);
+            }
+        }
+    }
+    let dice = sums.into_iter().map(|(key, (sum, count))| (key, sum / count as f64)).collect();
+    PromptValidation { dice, false_alarms: f64::from(alarms as u32) / f64::from(absent.max(1) as u32) }
+}
+
+/// The overlap of each prompt's mask with these class indices of the reference.
+pub fn score(
+    predictor: &PromptPredictor,
+    prompts: &EncodedTexts,
+    case: &CachedCase,
+    masks: &[&[u8]],
+    ignore: u8,
+) -> Vec<Overlap> {
+    let sample = case.crop([0; 3], case.grid().shape());
+    let mut overlaps = vec![Overlap::default(); masks.len()];
+    predictor.run(prompts, sample.image.view(), |start, logits| {
+        let (_, x, y, z) = logits.dim();
+        let region = s![start[0]..start[0] + x, start[1]..start[1] + y, start[2]..start[2] + z];
+        let reference: Array3<u8> = sample.labels.slice(region).to_owned();
+        for ((overlap, labels), logits) in overlaps.iter_mut().zip(masks).zip(logits.outer_iter()) {
+            for (logit, label) in logits.iter().zip(&reference) {
+                if *label == ignore {
+                    continue;
+                }
+                let (is_found, is_there) = (*logit >= 0.0, labels.contains(label));
+                overlap.found += usize::from(is_found);
+                overlap.reference += usize::from(is_there);
+                overlap.both += usize::from(is_found && is_there);
+            }
+        }
+    });
+    overlaps
+}
