@@ -69,7 +69,7 @@ impl PromptSource {
         let TrainingCase { case, knowledge } = self.draw_case(&mut rng);
         let locations = case.class_locations();
         let origin = locations.sample_patch_origin(self.patch_size, self.oversample_foreground, &mut rng);
-        let mut sample = Augmentation::sample(&self.augment, &mut rng).cut(case, origin, self.patch_size);
+        let mut sample = Augmentation::sample(&self.augment, &mut rng).crop(case, origin, self.patch_size);
         let is_mirrored = self.sampler.is_mirrored(&mut rng);
         if is_mirrored {
             mirror(&mut sample);

@@ -27,6 +27,9 @@ pub struct PromptSampling {
     pub unions: f64,
     /// How often a patch is mirrored left to right, with its texts.
     pub mirror: f64,
+    /// Concepts that are never asked for by a prompt of their own, only within unions: for a held-out test.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_out: Vec<String>,
     /// In which words.
     pub text: TextSampling,
 }
@@ -39,6 +42,7 @@ impl Default for PromptSampling {
             nonsense: 0.1,
             unions: 0.4,
             mirror: 0.0,
+            held_out: Vec::new(),
             text: TextSampling::default(),
         }
     }
@@ -60,6 +64,7 @@ pub struct DrawnPrompt {
 pub struct PromptSampler {
     vocabulary: Vocabulary,
     hard_negatives: Vec<Vec<usize>>,
+    is_held_out: Vec<bool>,
     sampling: PromptSampling,
 }
 
@@ -67,7 +72,9 @@ impl PromptSampler {
     /// For these concepts.
     pub fn new(vocabulary: Vocabulary, sampling: PromptSampling) -> Self {
         let hard_negatives = vocabulary.hard_negatives();
-        Self { vocabulary, hard_negatives, sampling }
+        let is_held_out =
+            vocabulary.concepts.iter().map(|concept| sampling.held_out.contains(&concept.name)).collect();
+        Self { vocabulary, hard_negatives, is_held_out, sampling }
     }
 
     /// The concepts.
@@ -102,6 +109,9 @@ impl PromptSampler {
         let mut present: Vec<(usize, &[u8])> = Vec::new();
         let mut absent: Vec<(usize, &[u8])> = Vec::new();
         for (concept, knowledge) in knowledge.iter().enumerate() {
+            if self.is_held_out[concept] {
+                continue;
+            }
             match knowledge {
                 Knowledge::Labelled(labels) if shown(labels) >= MIN_PRESENT_VOXELS => {
                     present.push((concept, labels));

@@ -39,19 +39,20 @@ impl OpenSet {
     pub fn open(config: &SetConfig) -> Result<Self> {
         let overrides = DatasetOverrides { modality: config.modality, ..DatasetOverrides::default() };
         let dataset = Dataset::read(&config.path, &overrides)?;
-        if let Some(class) = config.rename.keys().find(|class| !dataset.classes.contains(class)) {
+        let classes = dataset.label_schema.names();
+        if let Some(class) = config.rename.keys().find(|class| !classes.contains(class)) {
             return Err(Error::UnknownClass {
                 set: config.name.clone(),
                 class: class.clone(),
-                classes: dataset.classes.clone(),
+                classes: classes.clone(),
             });
         }
         let in_words = |class: &String| {
-            config.rename.get(class).cloned().unwrap_or_else(|| ClassName::parse(class).in_words())
+            config.rename.get(class).cloned().unwrap_or_else(|| ClassName::parse(class).to_phrase())
         };
-        let names = dataset.classes.iter().map(in_words).collect();
+        let names = classes.iter().map(in_words).collect();
         let descriptions = match &config.descriptions {
-            Some(path) => Some(Descriptions::read(path)?.for_classes(path, &dataset.classes)?),
+            Some(path) => Some(Descriptions::read(path)?.for_classes(path, &classes)?),
             None => None,
         };
         let labelled = read_labelled(&dataset)?;
@@ -62,7 +63,7 @@ impl OpenSet {
     pub fn labelled_in(&self, case: &Case) -> Option<Vec<String>> {
         let of_case = self.labelled.as_ref()?.get(&case.id)?;
         let in_words = |class: &String| {
-            let place = self.dataset.classes.iter().position(|known| known == class);
+            let place = self.dataset.label_schema.names().iter().position(|known| known == class);
             place.map_or_else(|| class.clone(), |place| self.names[place].clone())
         };
         Some(of_case.iter().map(in_words).collect())
@@ -77,8 +78,9 @@ fn read_labelled(dataset: &Dataset) -> Result<Option<HashMap<String, Vec<String>
     let text = fs::read_to_string(&path).map_err(|reason| Error::io(&path, reason))?;
     let labelled: HashMap<String, Vec<String>> = serde_json::from_str(&text)
         .map_err(|error| Error::Labelled { path: path.clone(), reason: error.to_string() })?;
+    let known = dataset.label_schema.names();
     for (case, classes) in &labelled {
-        if let Some(class) = classes.iter().find(|class| !dataset.classes.contains(class)) {
+        if let Some(class) = classes.iter().find(|class| !known.contains(class)) {
             let reason = format!("case `{case}` lists `{class}`, which is no class of the data set");
             return Err(Error::Labelled { path, reason });
         }
@@ -125,8 +127,10 @@ fn add_set(
         let description = set.descriptions.as_ref().map(|descriptions| &descriptions.classes[class]);
         let texts = PromptTexts::new(name, description, synonyms);
         let known = texts.names.iter().find_map(|name| vocabulary.find(name));
-        let label = u8::try_from(class + 1).expect("a data set has at most 254 labels");
-        let labels = Knowledge::Labelled(vec![label]);
+        let schema = &set.dataset.label_schema;
+        let indices =
+            schema.classes()[class].labels.iter().map(|label| schema.channel_index(*label)).collect();
+        let labels = Knowledge::Labelled(indices);
         match known {
             Some(concept) => {
                 let entry = &mut vocabulary.concepts[concept];

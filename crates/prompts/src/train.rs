@@ -53,8 +53,6 @@ pub struct PromptSetup {
     pub pretrained: Vec<bipvl_nn::interop::PretrainedWeights>,
     /// Whether the embeddings and the first stage of the text encoder are frozen and cached.
     pub freeze_text_stage: bool,
-    /// Factor of the learning rate for the text encoder.
-    pub text_rate: f64,
     /// Class index without loss.
     pub ignore: u8,
     /// Sliding-window overlap of the validation.

@@ -66,7 +66,11 @@ impl Vocabulary {
         let of_atom = |atom: usize| {
             let concept = &self.concepts[atom];
             let is_contoured = contoured.as_ref().is_none_or(|contoured| {
-                concept.texts.names.iter().any(|name| contoured.contains(&ClassName::parse(name).normalized()))
+                concept
+                    .texts
+                    .names
+                    .iter()
+                    .any(|name| contoured.contains(&ClassName::parse(name).normalized()))
             });
             match &concept.sets[set] {
                 Knowledge::Labelled(_) if !is_contoured => Knowledge::Unknown,
@@ -79,8 +83,9 @@ impl Vocabulary {
     /// The concept of a prompt, by its name without regard to side order, case, plural, spelling.
     pub fn find(&self, prompt: &str) -> Option<usize> {
         let wanted = ClassName::parse(prompt).normalized();
-        let is_it =
-            |concept: &Concept| concept.texts.names.iter().any(|name| ClassName::parse(name).normalized() == wanted);
+        let is_it = |concept: &Concept| {
+            concept.texts.names.iter().any(|name| ClassName::parse(name).normalized() == wanted)
+        };
         self.concepts.iter().position(is_it)
     }
 
