@@ -16,6 +16,7 @@ pub mod heads;
 pub mod init;
 pub mod interop;
 pub mod layers;
+pub mod prompts;
 pub mod text_encoder;
 pub mod vision_seg;
 pub mod weights;

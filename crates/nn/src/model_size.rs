@@ -4,7 +4,8 @@ use std::{fmt, str::FromStr};
 
 use crate::{
     BackboneConfig, BiPvlSegConfig, BottleneckInput, PatchMerging, SwinUnetrConfig, SwinVersion, TextConfig,
-    bifusion::{FusionBlockKind, FusionConfig, FusionDirection, TextResidual},
+    bifusion::{FusionBlockKind, FusionConfig, FusionDirection, TextResidual, TextSelfAttention},
+    prompts::PromptHeadConfig,
 };
 
 /// A named set of sizes of the network.
@@ -41,6 +42,7 @@ impl ModelSize {
                 bottleneck: BottleneckInput::AfterFusion,
                 projection_dim: 128,
                 deep_supervision_levels: 0,
+                prompts: PromptHeadConfig::default(),
             },
             Self::Small => BiPvlSegConfig {
                 vision: vision(in_channels, 24, [3, 6, 12, 24], 7),
@@ -49,6 +51,7 @@ impl ModelSize {
                 bottleneck: BottleneckInput::AfterFusion,
                 projection_dim: 64,
                 deep_supervision_levels: 0,
+                prompts: PromptHeadConfig::default(),
             },
             Self::Tiny => BiPvlSegConfig {
                 vision: vision(in_channels, 16, [2, 4, 8, 16], 4),
@@ -57,8 +60,20 @@ impl ModelSize {
                 bottleneck: BottleneckInput::AfterFusion,
                 projection_dim: 32,
                 deep_supervision_levels: 0,
+                prompts: PromptHeadConfig::default(),
             },
         }
+    }
+}
+
+impl ModelSize {
+    /// The sizes of the prompted form: text tokens keep a residual connection and attend within their prompt. As published,
+    /// all prompts would become one.
+    pub fn prompted_config(self, channels: usize) -> BiPvlSegConfig {
+        let mut config = self.config(channels);
+        config.fusion.text_residual = TextResidual::On;
+        config.fusion.text_self_attention = TextSelfAttention::PerClass;
+        config
     }
 }
 
@@ -92,7 +107,15 @@ fn text(vocab_size: usize, hidden_size: usize, heads: usize, dropout: f32) -> Te
 fn fusion(heads: usize, mlp_size: usize) -> FusionConfig {
     let (block, direction, text_residual) =
         (FusionBlockKind::TwoWay, FusionDirection::Bidirectional, TextResidual::Off);
-    FusionConfig { heads, mlp_size, block, direction, text_residual, class_scale: false }
+    FusionConfig {
+        heads,
+        mlp_size,
+        block,
+        direction,
+        text_residual,
+        class_scale: false,
+        text_self_attention: TextSelfAttention::Joint,
+    }
 }
 
 impl fmt::Display for ModelSize {

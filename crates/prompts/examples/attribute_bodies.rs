@@ -24,7 +24,7 @@ use bipvl_imaging::{
     phantom::attributes::{Attributes, Kind, draw_attributes},
 };
 use bipvl_infer::BlendMode;
-use bipvl_nn::ModelSize;
+use bipvl_nn::{BackboneConfig, ModelSize};
 use bipvl_prompts::{
     PromptPredictor, PromptSampler, PromptSampling, Vocabulary,
     config::{SetConfig, SetsConfig},
@@ -205,13 +205,14 @@ fn set_up(dir: &Path, steps: usize, seed: u64, device: &Device) -> Result<(Promp
     }
     let sampling = PromptSampling {
         held_out: held_out(),
-        text: TextSampling { typo: 0.0, word_dropout: 0.0, ..TextSampling::default() },
+        text: PromptConfig { typo: 0.0, word_dropout: 0.0, ..PromptConfig::default() },
         ..PromptSampling::default()
     };
     let mut model = ModelSize::Tiny.prompted_config(1);
-    model.vision.feature_size = 8;
-    model.vision.heads = [1, 2, 4, 8];
-    model.text.stage_layers = [1; 4];
+    let BackboneConfig::SwinUnetr(vision) = &mut model.vision;
+    vision.feature_size = 8;
+    vision.heads = [1, 2, 4, 8];
+    model.text.stage_layers = vec![1; 4];
     model.text.vocab_size = tokenizer.vocab_size();
     let augment = AugmentConfig::none();
     let source = PromptSource {
@@ -350,7 +351,7 @@ fn evaluate(dir: &Path, predictor: &PromptPredictor) -> Result<()> {
             tests[if is_held_out_union(place) { 4 } else { 3 }].add(overlap);
         }
         for _ in 0..2 {
-            for text in [nonsense(&mut words), other_world(&mut words)] {
+            for text in [sample_negative(true, &mut words), sample_negative(true, &mut words)] {
                 tests[5].add(score(predictor, &predictor.encode(&[text]), case, &[&[]], IGNORE_INDEX)[0]);
             }
         }

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use bipvl_data::{AugmentConfig, Augmentation, CachedCase, Prefetch, Sample};
-use bipvl_text::perturbations::swap_laterality;
+use bipvl_text::prompts::mirror_text;
 use ndarray::{Axis, Slice};
-use rand::{Rng, SeedableRng, seq::IndexedRandom};
+use rand::{SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
@@ -81,7 +81,7 @@ impl PromptSource {
         PromptSample { image: sample.image, labels: sample.labels, prompts, sentences }
     }
 
-    fn draw_case(&self, rng: &mut impl Rng) -> &TrainingCase {
+    fn draw_case(&self, rng: &mut ChaCha8Rng) -> &TrainingCase {
         let weight = |cases: &Vec<TrainingCase>| (cases.len() as f64).sqrt();
         let set = self.sets.choose_weighted(rng, weight).expect("some set has cases");
         set.choose(rng).expect("a set without cases has no weight")
@@ -95,7 +95,7 @@ impl PromptSource {
         let sentences: Vec<String> = sentences
             .into_iter()
             .flatten()
-            .map(|sentence| if is_mirrored { swap_laterality(sentence) } else { sentence.clone() })
+            .map(|sentence| if is_mirrored { mirror_text(sentence) } else { sentence.clone() })
             .collect();
         if sentences.is_empty() { vec![prompt.text.clone()] } else { sentences }
     }

@@ -4,8 +4,9 @@
 //! half of them hard (the other side, a part of the same whole). "Absent" means absent from the patch, since that is
 //! what the sliding window will ask. A share of all prompts are unions, and a tenth are nonsense or of another world.
 
-use bipvl_text::{TextSampling, nonsense, other_world, perturbations::swap_laterality};
+use bipvl_text::prompts::{PromptConfig, mirror_text, sample_negative};
 use rand::{Rng, seq::IndexedRandom};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -31,7 +32,7 @@ pub struct PromptSampling {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held_out: Vec<String>,
     /// In which words.
-    pub text: TextSampling,
+    pub text: PromptConfig,
 }
 
 impl Default for PromptSampling {
@@ -43,7 +44,7 @@ impl Default for PromptSampling {
             unions: 0.4,
             mirror: 0.0,
             held_out: Vec::new(),
-            text: TextSampling::default(),
+            text: PromptConfig::default(),
         }
     }
 }
@@ -83,13 +84,13 @@ impl PromptSampler {
     }
 
     /// How many prompts every sample of a step gets: one in 15 % of the steps, else 2 to `per_step` alike.
-    pub fn num_prompts(&self, rng: &mut impl Rng) -> usize {
+    pub fn num_prompts(&self, rng: &mut ChaCha8Rng) -> usize {
         let most = self.sampling.per_step;
         if most < 2 || rng.random_bool(0.15) { 1 } else { rng.random_range(2..=most) }
     }
 
     /// Whether the next sample is mirrored left to right.
-    pub fn is_mirrored(&self, rng: &mut impl Rng) -> bool {
+    pub fn is_mirrored(&self, rng: &mut ChaCha8Rng) -> bool {
         rng.random_bool(self.sampling.mirror)
     }
 
@@ -103,7 +104,7 @@ impl PromptSampler {
         voxels: &[u32; 256],
         count: usize,
         is_mirrored: bool,
-        rng: &mut impl Rng,
+        rng: &mut ChaCha8Rng,
     ) -> Vec<DrawnPrompt> {
         let shown = |labels: &[u8]| labels.iter().map(|label| voxels[usize::from(*label)]).sum::<u32>();
         let mut present: Vec<(usize, &[u8])> = Vec::new();
@@ -134,11 +135,10 @@ impl PromptSampler {
         absent: &[(usize, &[u8])],
         before: &[DrawnPrompt],
         is_mirrored: bool,
-        rng: &mut impl Rng,
+        rng: &mut ChaCha8Rng,
     ) -> DrawnPrompt {
         if rng.random_bool(self.sampling.nonsense) || (present.is_empty() && absent.is_empty()) {
-            let text = if rng.random_bool(0.5) { nonsense(rng) } else { self.foreign(rng) };
-            return DrawnPrompt { text, concept: None, labels: Vec::new() };
+            return DrawnPrompt { text: self.negative(rng), concept: None, labels: Vec::new() };
         }
         let wants_absent = rng.random_bool(self.sampling.absent);
         let (concept, labels) = if (wants_absent && !absent.is_empty()) || present.is_empty() {
@@ -147,7 +147,7 @@ impl PromptSampler {
             self.draw_present(present, before, rng)
         };
         let text = self.vocabulary.concepts[concept].texts.sample(&self.sampling.text, rng);
-        let text = if is_mirrored { swap_laterality(&text) } else { text };
+        let text = if is_mirrored { mirror_text(&text) } else { text };
         DrawnPrompt { text, concept: Some(concept), labels: labels.to_vec() }
     }
 
@@ -156,7 +156,7 @@ impl PromptSampler {
         &self,
         present: &[(usize, &'a [u8])],
         before: &[DrawnPrompt],
-        rng: &mut impl Rng,
+        rng: &mut ChaCha8Rng,
     ) -> (usize, &'a [u8]) {
         let is_new = |concept: usize| before.iter().all(|drawn| drawn.concept != Some(concept));
         let wants_union = rng.random_bool(self.sampling.unions);
@@ -173,7 +173,7 @@ impl PromptSampler {
         &self,
         present: &[(usize, &'a [u8])],
         absent: &[(usize, &'a [u8])],
-        rng: &mut impl Rng,
+        rng: &mut ChaCha8Rng,
     ) -> (usize, &'a [u8]) {
         let hard: Vec<(usize, &[u8])> = absent
             .iter()
@@ -195,10 +195,10 @@ impl PromptSampler {
         *drawn.expect("the caller has seen that something is absent")
     }
 
-    /// A phrase of another world that is none of the concepts.
-    fn foreign(&self, rng: &mut impl Rng) -> String {
+    /// Pseudowords, or an unrelated phrase that is none of the concepts.
+    fn negative(&self, rng: &mut ChaCha8Rng) -> String {
         loop {
-            let phrase = other_world(rng);
+            let phrase = sample_negative(false, rng);
             if self.vocabulary.find(&phrase).is_none() {
                 return phrase;
             }

@@ -3,9 +3,9 @@
 use std::{collections::HashMap, fs};
 
 use bipvl_data::{Case, Dataset, DatasetOverrides};
-use bipvl_text::{ClassName, Descriptions, Parts, PromptTexts, Synonyms};
+use bipvl_text::{ClassName, Descriptions, Parts, Synonyms};
 
-use crate::{Error, Result};
+use crate::{Error, PromptTexts, Result};
 use crate::{
     config::{SetConfig, SetsConfig},
     vocabulary::{Concept, Knowledge, Vocabulary},
@@ -108,10 +108,10 @@ pub fn vocabulary(sets: &[OpenSet], config: &SetsConfig, synonyms: &Synonyms) ->
         declare(&mut vocabulary, place, set)?;
     }
     let parts = match &config.parts {
-        Some(path) => Parts::built_in().with_file(path)?,
-        None => Parts::built_in(),
+        Some(path) => Parts::with_file(path)?,
+        None => Parts::builtin(),
     };
-    add_unions(&mut vocabulary, &parts, sets.len());
+    add_unions(&mut vocabulary, &parts, sets.len(), synonyms);
     pair_sides(&mut vocabulary);
     Ok(vocabulary)
 }
@@ -182,9 +182,9 @@ fn declare(vocabulary: &mut Vocabulary, place: usize, set: &OpenSet) -> Result<(
     if has_loss { Ok(()) } else { Err(Error::NothingLabelled { set: set.config.name.clone() }) }
 }
 
-fn add_unions(vocabulary: &mut Vocabulary, parts: &Parts, num_sets: usize) {
+fn add_unions(vocabulary: &mut Vocabulary, parts: &Parts, num_sets: usize, synonyms: &Synonyms) {
     let names: Vec<String> = vocabulary.concepts.iter().map(|concept| concept.name.clone()).collect();
-    for whole in parts.wholes(&names) {
+    for whole in parts.unions(&names, synonyms) {
         if vocabulary.find(&whole.name).is_some() {
             continue;
         }
@@ -192,7 +192,7 @@ fn add_unions(vocabulary: &mut Vocabulary, parts: &Parts, num_sets: usize) {
         let sets = vec![Knowledge::Unknown; num_sets];
         vocabulary.concepts.push(Concept {
             name: whole.name,
-            parts: whole.parts,
+            parts: whole.classes,
             contralateral: None,
             texts,
             sets,

@@ -6,8 +6,10 @@
 
 use std::collections::HashMap;
 
-use bipvl_text::{ClassName, PromptTexts};
+use bipvl_text::ClassName;
 use serde::{Deserialize, Serialize};
+
+use crate::PromptTexts;
 
 /// What a case says of a concept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -127,7 +127,7 @@ impl ClassName {
     }
 
     /// The words as written, without the side.
-    pub fn without_laterality(&self) -> String {
+    pub(super) fn without_laterality(&self) -> String {
         let side = self.laterality.map(|(index, _)| index);
         let others = self.words.iter().enumerate().filter(|(index, _)| Some(*index) != side);
         others.map(|(_, word)| word.as_str()).collect::<Vec<_>>().join(" ")

@@ -34,14 +34,6 @@ pub enum Error {
         /// The message of the parser.
         reason: String,
     },
-    /// A whole has fewer than two parts.
-    #[error("{}: `{whole}` has fewer than two parts", path.display())]
-    TooFewParts {
-        /// The file.
-        path: PathBuf,
-        /// The whole.
-        whole: String,
-    },
     /// A file is not a valid CSV table.
     #[error("{}: invalid CSV table: {reason}", path.display())]
     Csv {

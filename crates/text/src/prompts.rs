@@ -6,6 +6,7 @@ use rand::{
     seq::{IndexedRandom, SliceRandom},
 };
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -87,7 +88,8 @@ pub enum PromptKind {
 }
 
 /// Probabilities of prompt forms and augmentations.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct PromptConfig {
     /// Relative frequency of [`PromptKind::Name`].
     pub name: f64,

@@ -2,7 +2,7 @@
 
 use bipvl::{
     nn::{
-        BiPvlSegConfig, ModelSize, TokenBatch,
+        BackboneConfig, BiPvlSegConfig, ModelSize, TokenBatch,
         bifusion::FusionDirection,
         init::Initializer,
         prompts::{EncodedPrompts, PromptSeg},
@@ -18,9 +18,10 @@ const SIDE: usize = 32;
 
 fn config() -> BiPvlSegConfig {
     let mut config = ModelSize::Tiny.prompted_config(1);
-    config.vision.feature_size = 8;
+    let BackboneConfig::SwinUnetr(vision) = &mut config.vision;
+    vision.feature_size = 8;
     config.text.vocab_size = 40;
-    config.text.stage_layers = [1; 4];
+    config.text.stage_layers = vec![1; 4];
     config
 }
 

@@ -40,6 +40,20 @@ pub struct FusionConfig {
     /// Whether text tokens are scaled by a learned vector of their class (method.md section 11, row 2b); not published.
     #[serde(default)]
     pub class_scale: bool,
+    /// Which tokens the self-attention of the text joins.
+    #[serde(default)]
+    pub text_self_attention: TextSelfAttention,
+}
+
+/// Which text tokens attend to each other in a fusion block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextSelfAttention {
+    /// Those of all classes of a sample, as published.
+    #[default]
+    Joint,
+    /// Those of each class, or prompt, among themselves: classes then meet only where the image attends to the text.
+    PerClass,
 }
 
 /// Direction of cross-modal attention; all but the default exist for comparison.
@@ -169,6 +183,17 @@ impl FusionInput {
 }
 
 impl TokenShape {
+    /// Self-attention within each class: `[batch, classes · tokens, channels]` → the same.
+    fn attend_per_class(self, attention: &FusionAttention, qkv: Qkv, mask: &Tensor<3>) -> Tensor<3> {
+        let [batch, joined, channels] = qkv.value.dims();
+        let [texts, ..] = mask.dims();
+        let split = |tokens: Tensor<3>| tokens.reshape([batch * self.num_classes, self.tokens, channels]);
+        let Qkv { query, key, value } = qkv;
+        let qkv = Qkv { query: split(query), key: split(key), value: split(value) };
+        let mask = mask.clone().reshape([texts * self.num_classes, 1, self.tokens]);
+        attention.forward(qkv, Some(mask)).reshape([batch, joined, channels])
+    }
+
     /// `[batch, classes · tokens, hidden]` → `[batch · classes, tokens, hidden]`, and `[batch, voxels, channels]` →
     /// `[batch, x, y, z, channels]`.
     fn output(self, text: Option<Tensor<3>>, vision: Tensor<3>) -> FusionOutput {

@@ -7,7 +7,7 @@ use burn::{module::Module, tensor::Tensor};
 
 use super::{
     FusionAttention, FusionConfig, FusionInput, FusionMlp, FusionOutput, FusionTokens, Qkv, TextOutput,
-    TextResidual, held_values, project,
+    TextResidual, TextSelfAttention, TokenShape, held_values, project,
 };
 use crate::{
     Cost,
@@ -29,6 +29,8 @@ pub struct TwoWay {
     pub text_output: Option<TextProjection>,
     #[module(skip)]
     text_residual: TextResidual,
+    #[module(skip)]
+    text_self_attention: TextSelfAttention,
 }
 
 /// Last attention of the text to the image, and projection to the text's channels.
@@ -60,6 +62,7 @@ impl TwoWay {
                 project: differ.then(|| init.linear(channels, hidden)),
             }),
             text_residual: config.text_residual,
+            text_self_attention: config.text_self_attention,
         }
     }
 
@@ -71,7 +74,8 @@ impl TwoWay {
         };
         let position = project(self.project.as_ref(), projected);
         let mut tokens = TwoWayTokens { queries: position.clone(), keys: vision };
-        let context = TextContext { position, mask: text_mask };
+        let per_class = (self.text_self_attention == TextSelfAttention::PerClass).then_some(shape);
+        let context = TextContext { position, mask: text_mask, per_class };
         for (index, layer) in self.layers.iter().enumerate() {
             let first = (index == 0).then_some(self.text_residual);
             tokens = layer.forward(tokens, &context, first);
@@ -124,6 +128,8 @@ struct TextContext {
     position: Tensor<3>,
     /// `[texts, 1, text tokens]`
     mask: Tensor<3>,
+    /// Where each class attends to itself alone.
+    per_class: Option<TokenShape>,
 }
 
 /// Self-attention of the text and its MLP, cross-attention in both directions, MLP of the image; a norm after each.
@@ -185,14 +191,14 @@ impl TwoWayLayer {
         first: Option<TextResidual>,
     ) -> TwoWayTokens {
         let TwoWayTokens { queries: q, keys: k } = tokens;
-        let TextContext { position: p, mask } = context;
+        let TextContext { position: p, mask, .. } = context;
         let q = if let Some(residual) = first {
             let qkv = Qkv { query: q.clone(), key: q.clone(), value: q.clone() };
-            residual.apply(q, self.self_attention.forward(qkv, Some(mask.clone())))
+            residual.apply(q, self.self_attend(qkv, context))
         } else {
             let coded = q.clone() + p.clone();
             let qkv = Qkv { query: coded.clone(), key: coded, value: q.clone() };
-            q + self.self_attention.forward(qkv, Some(mask.clone()))
+            q + self.self_attend(qkv, context)
         };
         let mut q = self.self_attention_norm.forward(q);
         if let (Some(attention), Some(norm)) = (&self.text_to_vision, &self.text_to_vision_norm) {
@@ -209,6 +215,13 @@ impl TwoWayLayer {
             k = norm.forward(k.clone() + mlp.forward(k));
         }
         TwoWayTokens { queries: q, keys: k }
+    }
+
+    fn self_attend(&self, qkv: Qkv, context: &TextContext) -> Tensor<3> {
+        match context.per_class {
+            Some(shape) => shape.attend_per_class(&self.self_attention, qkv, &context.mask),
+            None => self.self_attention.forward(qkv, Some(context.mask.clone())),
+        }
     }
 
     fn cost(&self, text: usize, vision: usize) -> Cost {

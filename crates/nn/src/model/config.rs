@@ -10,6 +10,7 @@ use crate::{
     error::{divides, positive},
     heads::{AlignmentHeads, ClassEmbeddingHead, SegmentationHead},
     init::Initializer,
+    prompts::PromptHeadConfig,
     text_encoder::{TextConfig, TextEncoder},
 };
 
@@ -32,6 +33,9 @@ pub struct BiPvlSegConfig {
     /// a linear layer, which prediction leaves out.
     #[serde(default)]
     pub deep_supervision_levels: usize,
+    /// The head of the prompted form ([`crate::prompts`]).
+    #[serde(default, skip_serializing_if = "PromptHeadConfig::is_default")]
+    pub prompts: PromptHeadConfig,
 }
 
 /// Input of the decoder (method.md section 11, row 4).

@@ -8,7 +8,7 @@ use burn::{
 
 use super::{ALIGNED_SCALE, PromptState, SCALES};
 use crate::{
-    BiPvlSegConfig, STAGES,
+    BiPvlSegConfig,
     init::Initializer,
     layers::{EPSILON, LayerNorm, Linear},
 };
@@ -59,12 +59,11 @@ impl PromptHead {
     pub fn new(init: &mut Initializer, config: &BiPvlSegConfig) -> Self {
         let hidden = config.text.hidden_size;
         let stages = match config.prompts.state {
-            PromptState::Stages => STAGES,
+            PromptState::Stages => config.vision.num_stages(),
             PromptState::Last => 1,
         };
-        let deepest = config.vision.channels_at(STAGES);
-        // The finest two scales of the decoder have the channels of the first stage.
-        let channels = |scale: usize| config.vision.channels_at(scale.saturating_sub(1));
+        let deepest = config.vision.channels_at(config.vision.num_stages());
+        let channels = |scale: usize| config.vision.decoder_channels_at(scale);
         Self {
             norm: LayerNorm::new(init, stages * hidden, EPSILON),
             mix: init.linear(stages * hidden, hidden),

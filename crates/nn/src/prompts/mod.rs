@@ -19,13 +19,13 @@ use serde::{Deserialize, Serialize};
 pub use head::{MaskHead, PromptHead};
 
 use crate::{
-    BiPvlSegConfig, STAGES,
+    BiPvlSegConfig,
+    backbone::{Backbone, DecoderInput},
     bifusion::{BiFusion, FusionDirection, FusionInput, TextOutput},
-    decoder::{Decoder, DecoderInput},
     init::{DropoutRng, Initializer},
     layers::normalize,
+    model::{channels_first, channels_last},
     text_encoder::{TextEncoder, TokenBatch},
-    vision_encoder::VisionEncoder,
 };
 
 /// The parts of the prompted head.
@@ -41,6 +41,13 @@ pub struct PromptHeadConfig {
 impl Default for PromptHeadConfig {
     fn default() -> Self {
         Self { state: PromptState::Stages, presence: true }
+    }
+}
+
+impl PromptHeadConfig {
+    /// Whether nothing differs from the defaults.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -121,14 +128,12 @@ const ALIGNED_SCALE: usize = 2;
 /// The prompted network.
 #[derive(Module, Debug)]
 pub struct PromptSeg {
-    /// Swin stages.
-    pub vision_encoder: VisionEncoder,
+    /// Image encoder and decoder.
+    pub backbone: Backbone,
     /// BERT stages.
     pub text_encoder: TextEncoder,
     /// One block per fused stage.
     pub fusions: Vec<BiFusion>,
-    /// From the bottleneck and the skips to features at every scale.
-    pub decoder: Decoder,
     /// From prompt states to masks, presence, class embedding and the shared space.
     pub head: PromptHead,
     #[module(skip)]
@@ -139,11 +144,12 @@ impl PromptSeg {
     /// Randomly initialized weights.
     pub fn new(init: &mut Initializer, config: &BiPvlSegConfig) -> Self {
         let hidden = config.text.hidden_size;
+        let num_stages = config.vision.num_stages();
         let direction = config.fusion.direction;
         let stages = match direction {
             FusionDirection::None => 0..0,
-            FusionDirection::LateOnly => STAGES..STAGES + 1,
-            _ => 1..STAGES + 1,
+            FusionDirection::LateOnly => num_stages..num_stages + 1,
+            _ => 1..num_stages + 1,
         };
         let output = if direction.updates_text() { TextOutput::Required } else { TextOutput::Unused };
         let fusions = stages
@@ -152,10 +158,12 @@ impl PromptSeg {
             })
             .collect();
         Self {
-            vision_encoder: VisionEncoder::new(init, &config.vision),
+            backbone: Backbone {
+                encoder: config.vision.init_encoder(init),
+                decoder: config.vision.init_decoder(init),
+            },
             text_encoder: TextEncoder::new(init, &config.text),
             fusions,
-            decoder: Decoder::new(init, &config.vision, 1),
             head: PromptHead::new(init, config),
             direction,
         }
@@ -176,7 +184,7 @@ impl PromptSeg {
         sentences: Option<&SentenceInput>,
         mut rng: Option<&mut DropoutRng>,
     ) -> PromptOutput {
-        let features = self.forward_features(image, prompts, rng.as_deref_mut());
+        let features = self.forward_features(image, prompts, SCALES, rng.as_deref_mut());
         let state = self.head.state(&features.states);
         let mut logits = features
             .scales
@@ -196,7 +204,7 @@ impl PromptSeg {
     /// Logits of one window for prompts that all samples share, lowered by presence, `[B, K, x, y, z]`, and the presence
     /// logits, `[B, K]`.
     pub fn segment(&self, image: Tensor<5>, prompts: &EncodedPrompts) -> (Tensor<5>, Option<Tensor<2>>) {
-        let Features { scales, states, .. } = self.forward_features(image, prompts, None);
+        let Features { scales, states, .. } = self.forward_features(image, prompts, 1, None);
         let state = self.head.state(&states);
         let logits = channels_first(self.head.masks[0].forward(scales[0].clone(), state.clone()));
         let presence = self.head.presence(state);
@@ -244,7 +252,9 @@ impl PromptSeg {
 
     fn fusion(&self, stage: usize) -> Option<&BiFusion> {
         match self.direction {
-            FusionDirection::LateOnly => self.fusions.last().filter(|_| stage == STAGES - 1),
+            FusionDirection::LateOnly => {
+                self.fusions.last().filter(|_| stage + 1 == self.backbone.num_stages())
+            }
             _ => self.fusions.get(stage),
         }
     }
@@ -254,6 +264,7 @@ impl PromptSeg {
         &self,
         image: Tensor<5>,
         prompts: &EncodedPrompts,
+        num_scales: usize,
         mut rng: Option<&mut DropoutRng>,
     ) -> Features {
         let image = channels_last(image);
@@ -264,42 +275,30 @@ impl PromptSeg {
         let repeats = batch * num_prompts / texts;
         let mask = prompts.mask.clone().repeat_dim(0, repeats);
         let mut tokens = prompts.tokens.clone().repeat_dim(0, repeats);
-        let mut x = self.vision_encoder.embed_patches(image.clone());
-        let mut skips = vec![normalize(x.clone())];
-        let mut states = Vec::with_capacity(STAGES);
-        for (stage, vision) in self.vision_encoder.stages.iter().enumerate() {
-            x = vision.forward(x);
-            skips.push(normalize(x.clone()));
+        let mut features = self.backbone.embed(image.clone());
+        let mut skips = vec![normalize(features.clone())];
+        let mut states = Vec::with_capacity(self.backbone.num_stages());
+        for stage in 0..self.backbone.num_stages() {
+            features = self.backbone.encode_stage(stage, features);
+            skips.push(normalize(features.clone()));
             if stage > 0 {
                 tokens = self.text_encoder.forward_stage(stage, tokens, &mask, rng.as_deref_mut());
             }
             if let Some(fusion) = self.fusion(stage) {
-                let [_, width, height, depth, channels] = x.dims();
-                let [_, length, _] = tokens.dims();
                 let fused = fusion.forward(FusionInput {
-                    vision: x.reshape([batch, width * height * depth, channels]),
-                    text: tokens.clone().reshape([batch, num_prompts * length, hidden]),
-                    text_mask: mask.clone().reshape([batch, 1, num_prompts * length]),
-                    num_prompts: Some(num_prompts),
+                    vision: features,
+                    text: tokens.clone(),
+                    text_mask: mask.clone(),
+                    num_classes: num_prompts,
                 });
-                x = fused.vision.reshape([batch, width, height, depth, channels]);
-                let back = |text: Tensor<3>| text.reshape([batch * num_prompts, length, hidden]);
-                tokens = fused.text.map_or(tokens, back);
+                features = fused.vision;
+                tokens = fused.text.unwrap_or(tokens);
             }
-            let first = tokens.clone().slice_dim(1, 0..1);
-            states.push(first.reshape([batch, num_prompts, hidden]));
+            states.push(tokens.clone().slice_dim(1, 0..1).reshape([batch, num_prompts, hidden]));
         }
-        skips.truncate(STAGES);
-        let skips = skips.try_into().expect("one skip per stage");
-        let decoded = self.decoder.forward_features(DecoderInput { image, skips, bottleneck: normalize(x) });
-        Features { scales: decoded.scales, bottleneck: decoded.bottleneck, states }
+        skips.truncate(self.backbone.num_stages());
+        let input = DecoderInput { image, skips, bottleneck: normalize(features) };
+        let decoded = self.backbone.decode(input, num_scales);
+        Features { scales: decoded.features, bottleneck: decoded.bottleneck, states }
     }
-}
-
-fn channels_last(x: Tensor<5>) -> Tensor<5> {
-    x.permute([0, 2, 3, 4, 1])
-}
-
-fn channels_first(x: Tensor<5>) -> Tensor<5> {
-    x.permute([0, 4, 1, 2, 3])
 }
