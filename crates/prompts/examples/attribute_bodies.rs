@@ -35,7 +35,8 @@ use bipvl_prompts::{
     validate::{MIN_FOUND_VOXELS, Overlap, ValidationCase, score},
 };
 use bipvl_text::{
-    Concept, Description, Descriptions, Synonyms, TextSampling, Tokenizer, nonsense, other_world,
+    Concept, Description, Descriptions, Synonyms, Tokenizer,
+    prompts::{PromptConfig, sample_negative},
 };
 use bipvl_train::{
     Start, TrainConfig, activation_checkpointing::ActivationCheckpointing, loss::LossConfig,
@@ -191,7 +192,9 @@ fn set_up(dir: &Path, steps: usize, seed: u64, device: &Device) -> Result<(Promp
     let open = OpenSet::open(&set)?;
     let vocabulary = vocabulary(std::slice::from_ref(&open), &sets, &Synonyms::builtin())?;
     let tokenizer = tokenizer(&vocabulary);
-    let cases = build_cache(&dir.join("cache"), &preprocess, &open.dataset, &open.dataset.cases, &|_| {})?;
+    let cases = build_cache(&dir.join("cache"), &preprocess, &open.dataset, &open.dataset.cases, &|_| {
+        ControlFlow::Continue(())
+    })?;
     let knowledge = vocabulary.knowledge(0, None);
     let (mut training, mut validation) = (Vec::new(), Vec::new());
     for case in cases {
@@ -305,7 +308,9 @@ fn evaluate(dir: &Path, predictor: &PromptPredictor) -> Result<()> {
         patch_size: SHAPE,
     };
     let dataset = bipvl_data::Dataset::open(&dir.join("new"))?;
-    let cases = build_cache(&dir.join("cache-new"), &preprocess, &dataset, &dataset.cases, &|_| {})?;
+    let cases = build_cache(&dir.join("cache-new"), &preprocess, &dataset, &dataset.cases, &|_| {
+        ControlFlow::Continue(())
+    })?;
     let kinds: Vec<Kind> = Kind::all().collect();
     let unions: Vec<Attributes> = Attributes::unions().collect();
     let mut tests: [Test; 6] = Default::default();

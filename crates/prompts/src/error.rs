@@ -54,7 +54,7 @@ pub enum Error {
     },
     /// A set labels what it declares absent.
     #[error("data set `{set}`: `{name}` is declared absent, but is one of its classes")]
-    LabelledAndAbsent {
+    LabeledAndAbsent {
         /// The data set.
         set: String,
         /// The concept.
@@ -69,22 +69,14 @@ pub enum Error {
         classes: [String; 2],
     },
     /// A set has no class with a loss.
-    #[error("data set `{set}`: no class is labelled; remove it, or take a class out of `unknown`")]
-    NothingLabelled {
+    #[error("data set `{set}`: no class is labeled; remove it, or take a class out of `unknown`")]
+    NothingLabeled {
         /// The data set.
         set: String,
     },
     /// `labelled.json` does not fit its data set.
     #[error("{}: {reason}", path.display())]
-    Labelled {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The checkpoint is none of a prompted training.
-    #[error("{}: no training state of a prompted network: {reason}", path.display())]
-    Checkpoint {
+    Labeled {
         /// The file.
         path: PathBuf,
         /// What is wrong.

@@ -1,4 +1,4 @@
-//! The prompted form: one network for several data sets, asked in words for anything that one of them labels.
+//! The prompted form: one network for several data sets, prompted with the words of anything that one of them labels.
 //!
 //! [`Vocabulary`] says what the sets and their cases label, [`PromptSampler`] draws prompts for a patch, [`train`](train::train)
 //! changes the weights of a [`PromptSeg`](bipvl_nn::prompts::PromptSeg), and a [`PromptPredictor`] segments volumes.
@@ -14,7 +14,6 @@ mod predictor;
 mod sampler;
 mod texts;
 pub mod sets;
-pub mod state;
 pub mod train;
 pub mod validate;
 mod vocabulary;

@@ -40,7 +40,7 @@ pub struct PromptSource {
     pub patch_size: [usize; 3],
     /// Samples of a step.
     pub batch_size: usize,
-    /// The share of patches centered on a labelled class.
+    /// The share of patches centered on a labeled class.
     pub oversample_foreground: f64,
     /// How patches are varied.
     pub augment: AugmentConfig,

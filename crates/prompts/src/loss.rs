@@ -1,13 +1,13 @@
 //! Losses of a batch of prompts: masks at every scale, presence, class embedding, alignment.
 //!
-//! B is the batch, K the prompts of a sample. Every prompt of a batch is labelled for its sample; what a data set
+//! B is the batch, K the prompts of a sample. Every prompt of a batch is labeled for its sample; what a data set
 //! says nothing of is never drawn, so no voxel of it needs masking.
 
 use bipvl_nn::{
     init::{DropoutRng, Initializer},
     prompts::PromptOutput,
 };
-use bipvl_train::loss::{LossConfig, LossWeighting, class_embedding::supervision_of_each};
+use bipvl_train::loss::{LossConfig, LossWeighting, class_embedding::binary_class_embedding_loss};
 use burn::{
     module::{Module, Param},
     tensor::{Tensor, activation::log_sigmoid, activation::sigmoid},
@@ -58,7 +58,11 @@ impl PromptLosses {
     ) -> Self {
         Self {
             segmentation: over_scales(output, target),
-            class_embedding: supervision_of_each(output.class_embedding.clone(), output.logits.clone()),
+            class_embedding: binary_class_embedding_loss(
+                output.class_embedding.clone(),
+                output.logits.clone(),
+                target.valid.clone().map(|valid| valid.squeeze_dim(1)),
+            ),
             alignment: alignment(output, target, config, rng),
             presence: output.presence.clone().map(|logits| presence(logits, &target.voxels)),
         }
@@ -172,5 +176,65 @@ impl PromptLossWeights {
         let weighted = there
             .map(|(index, loss)| weighting.weigh(loss, log_sigma.clone().slice_dim(0, index..index + 1)));
         weighted.reduce(|one, other| one + other).expect("the masks always have a loss")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    /// float32 sums over 64 voxels.
+    const TOLERANCE: f32 = 1e-5;
+
+    /// Two prompts: the first fills half of 4³ voxels, the second is absent.
+    fn masks() -> Tensor<5> {
+        let values: Vec<f32> = (0..128).map(|voxel| f32::from(u8::from(voxel < 32))).collect();
+        Tensor::<1>::from_floats(values.as_slice(), &Device::flex()).reshape([1, 2, 4, 4, 4])
+    }
+
+    fn assert_near(loss: Tensor<1>, expected: f32) {
+        let loss = loss.into_scalar::<f32>();
+        assert!((loss - expected).abs() < TOLERANCE, "expected {expected}, found {loss}");
+    }
+
+    #[test]
+    fn undecided_masks_cost_the_closed_form() {
+        // p = ½: Dice of the first is 2·16 / (16 + 32), the false alarm of the second 32 / (32 + 64).
+        let overlap = f32::midpoint(1.0 - 32.0 / 48.0, 32.0 / 96.0);
+        let loss = mask_loss(Tensor::zeros([1, 2, 4, 4, 4], &Device::flex()), masks(), None);
+        assert_near(loss, 2f32.ln() + overlap);
+    }
+
+    #[test]
+    fn certain_and_right_masks_cost_nothing() {
+        assert_near(mask_loss((masks() * 2.0 - 1.0) * 50.0, masks(), None), 0.0);
+    }
+
+    #[test]
+    fn ignored_voxels_cost_nothing_whatever_the_logits() {
+        let device = Device::flex();
+        let valid = Tensor::<1>::from_floats(
+            (0..64).map(|voxel| f32::from(u8::from(voxel % 2 == 0))).collect::<Vec<_>>().as_slice(),
+            &device,
+        )
+        .reshape([1, 1, 4, 4, 4]);
+        let right = (masks() * 2.0 - 1.0) * 50.0;
+        let wrong_where_ignored = right.clone() * (valid.clone() * 2.0 - 1.0);
+        assert_near(mask_loss(wrong_where_ignored, masks(), Some(valid)), 0.0);
+    }
+
+    #[test]
+    fn halved_maps_are_means_of_cubes() {
+        let found: Vec<f32> = halved(masks()).into_data().try_to_vec().unwrap();
+        assert_eq!(found, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn presence_skips_what_is_neither_there_nor_absent() {
+        let logits = Tensor::<2>::from_floats([[0.0, -3.0, 0.0]], &Device::flex());
+        // 20 voxels are there, 3 are neither, 0 are absent.
+        assert_near(presence(logits, &[vec![20, 3, 0]]), 2f32.ln());
     }
 }

@@ -1,5 +1,7 @@
 //! From a volume and prompts to masks.
 
+use std::ops::ControlFlow;
+
 use bipvl_infer::{BlendMode, Logits, SlidingWindow};
 use bipvl_nn::{
     TokenBatch,
@@ -58,9 +60,9 @@ impl PromptPredictor {
         let segment = |patch: ArrayView4<f32>| {
             let (logits, presence) = self.segment_patch(prompts, patch);
             highest.zip_mut_with(&presence, |highest, presence| *highest = highest.max(*presence));
-            logits
+            ControlFlow::Continue(logits)
         };
-        self.window.plan([x, y, z], count).run(image, segment, |slab| {
+        let _ = self.window.plan([x, y, z], count).run(image, segment, |slab| {
             let [y, z] = [&slab.column.y, &slab.column.z];
             let row = slab.rows[1].slice(s![.., ..y.len(), ..z.len()]).insert_axis(Axis(1));
             receive([slab.x, y.start, z.start], row);

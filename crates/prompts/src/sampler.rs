@@ -1,6 +1,6 @@
-//! Which prompts a training patch is asked, and in which words.
+//! Sampling of the prompts of a training patch and of their wording.
 //!
-//! Two thirds name what the patch shows, rare concepts first; the others name what is labelled and not in the patch,
+//! Two thirds name what the patch shows, rare concepts first; the others name what is labeled and not in the patch,
 //! half of them hard (the other side, a part of the same whole). "Absent" means absent from the patch, since that is
 //! what the sliding window will ask. A share of all prompts are unions, and a tenth are nonsense or of another world.
 
@@ -28,7 +28,7 @@ pub struct PromptSampling {
     pub unions: f64,
     /// How often a patch is mirrored left to right, with its texts.
     pub mirror: f64,
-    /// Concepts that are never asked for by a prompt of their own, only within unions: for a held-out test.
+    /// Concepts that are never prompted by their own name, only within unions: for a held-out test.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held_out: Vec<String>,
     /// In which words.
@@ -114,12 +114,12 @@ impl PromptSampler {
                 continue;
             }
             match knowledge {
-                Knowledge::Labelled(labels) if shown(labels) >= MIN_PRESENT_VOXELS => {
+                Knowledge::Labeled(labels) if shown(labels) >= MIN_PRESENT_VOXELS => {
                     present.push((concept, labels));
                 }
-                Knowledge::Labelled(labels) if shown(labels) == 0 => absent.push((concept, labels)),
+                Knowledge::Labeled(labels) if shown(labels) == 0 => absent.push((concept, labels)),
                 Knowledge::Absent => absent.push((concept, &[])),
-                Knowledge::Labelled(_) | Knowledge::Unknown => {}
+                Knowledge::Labeled(_) | Knowledge::Unknown => {}
             }
         }
         let mut drawn: Vec<DrawnPrompt> = Vec::with_capacity(count);
@@ -203,5 +203,67 @@ impl PromptSampler {
                 return phrase;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::{Concept, PromptTexts};
+
+    fn sampler(sampling: PromptSampling) -> PromptSampler {
+        let concept = |name: &str| Concept {
+            name: name.to_owned(),
+            parts: Vec::new(),
+            contralateral: None,
+            texts: PromptTexts::from_names(vec![name.to_owned()]),
+            sets: Vec::new(),
+        };
+        let concepts = ["shown", "elsewhere", "unknown", "held out"].map(concept).into();
+        PromptSampler::new(Vocabulary { sets: Vec::new(), concepts }, sampling)
+    }
+
+    fn draw(sampling: PromptSampling) -> Vec<DrawnPrompt> {
+        let labeled = |label| Knowledge::Labeled(vec![label]);
+        let knowledge = [labeled(1), labeled(2), Knowledge::Unknown, labeled(4)];
+        let mut voxels = [0; 256];
+        voxels[1] = 100;
+        voxels[3] = 100;
+        voxels[4] = 100;
+        sampler(sampling).draw(&knowledge, &voxels, 500, false, &mut ChaCha8Rng::seed_from_u64(1))
+    }
+
+    #[test]
+    fn unknown_and_held_out_concepts_are_never_drawn() {
+        let drawn =
+            draw(PromptSampling { held_out: vec!["held out".to_owned()], ..PromptSampling::default() });
+        assert!(drawn.iter().all(|prompt| prompt.concept.is_none_or(|concept| concept < 2)));
+        let count = |concept| drawn.iter().filter(|prompt| prompt.concept == concept).count();
+        // 500 draws: a tenth nonsense, of the others a third absent; four standard deviations.
+        assert!(count(None).abs_diff(50) < 27 && count(Some(1)).abs_diff(149) < 41, "{}", count(Some(1)));
+    }
+
+    #[test]
+    fn sides_are_exchanged_in_the_prompts_of_a_mirrored_patch() {
+        let concept = Concept {
+            name: "left kidney".to_owned(),
+            parts: Vec::new(),
+            contralateral: None,
+            texts: PromptTexts::from_names(vec!["left kidney".to_owned()]),
+            sets: Vec::new(),
+        };
+        let vocabulary = Vocabulary { sets: Vec::new(), concepts: vec![concept] };
+        let sampling = PromptSampling { nonsense: 0.0, ..PromptSampling::default() };
+        let mut voxels = [0; 256];
+        voxels[1] = 100;
+        let sampler = PromptSampler::new(vocabulary, sampling);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let drawn = sampler.draw(&[Knowledge::Labeled(vec![1])], &voxels, 3, true, &mut rng);
+        assert!(
+            drawn.iter().all(|prompt| prompt.text == "right kidney" && prompt.labels == [1]),
+            "{drawn:?}"
+        );
     }
 }

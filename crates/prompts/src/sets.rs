@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The file beside `dataset.json` that names the classes contoured in each case.
-pub const LABELLED: &str = "labelled.json";
+pub const LABELED_FILE: &str = "labelled.json";
 
 /// One data set, read.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct OpenSet {
     /// The names of the classes in words, in the order of its classes.
     pub names: Vec<String>,
     /// Which classes were contoured in each case, where the set says so.
-    pub labelled: Option<HashMap<String, Vec<String>>>,
+    pub labeled: Option<HashMap<String, Vec<String>>>,
 }
 
 impl OpenSet {
@@ -55,13 +55,13 @@ impl OpenSet {
             Some(path) => Some(Descriptions::read(path)?.for_classes(path, &classes)?),
             None => None,
         };
-        let labelled = read_labelled(&dataset)?;
-        Ok(Self { config: config.clone(), dataset, descriptions, names, labelled })
+        let labeled = read_labeled(&dataset)?;
+        Ok(Self { config: config.clone(), dataset, descriptions, names, labeled })
     }
 
     /// The names of the classes contoured in a case; `None` where all are.
-    pub fn labelled_in(&self, case: &Case) -> Option<Vec<String>> {
-        let of_case = self.labelled.as_ref()?.get(&case.id)?;
+    pub fn labeled_in(&self, case: &Case) -> Option<Vec<String>> {
+        let of_case = self.labeled.as_ref()?.get(&case.id)?;
         let in_words = |class: &String| {
             let place = self.dataset.label_schema.names().iter().position(|known| known == class);
             place.map_or_else(|| class.clone(), |place| self.names[place].clone())
@@ -70,26 +70,26 @@ impl OpenSet {
     }
 }
 
-fn read_labelled(dataset: &Dataset) -> Result<Option<HashMap<String, Vec<String>>>> {
-    let path = dataset.root.join(LABELLED);
+fn read_labeled(dataset: &Dataset) -> Result<Option<HashMap<String, Vec<String>>>> {
+    let path = dataset.root.join(LABELED_FILE);
     if !path.is_file() {
         return Ok(None);
     }
     let text = fs::read_to_string(&path).map_err(|reason| Error::io(&path, reason))?;
-    let labelled: HashMap<String, Vec<String>> = serde_json::from_str(&text)
-        .map_err(|error| Error::Labelled { path: path.clone(), reason: error.to_string() })?;
+    let labeled: HashMap<String, Vec<String>> = serde_json::from_str(&text)
+        .map_err(|error| Error::Labeled { path: path.clone(), reason: error.to_string() })?;
     let known = dataset.label_schema.names();
-    for (case, classes) in &labelled {
+    for (case, classes) in &labeled {
         if let Some(class) = classes.iter().find(|class| !known.contains(class)) {
             let reason = format!("case `{case}` lists `{class}`, which is no class of the data set");
-            return Err(Error::Labelled { path, reason });
+            return Err(Error::Labeled { path, reason });
         }
     }
-    if let Some(case) = dataset.cases.iter().find(|case| !labelled.contains_key(&case.id)) {
+    if let Some(case) = dataset.cases.iter().find(|case| !labeled.contains_key(&case.id)) {
         let reason = format!("case `{}` is missing; list the classes that were contoured in it", case.id);
-        return Err(Error::Labelled { path, reason });
+        return Err(Error::Labeled { path, reason });
     }
-    Ok(Some(labelled))
+    Ok(Some(labeled))
 }
 
 /// The concepts of all sets and their unions.
@@ -130,11 +130,11 @@ fn add_set(
         let schema = &set.dataset.label_schema;
         let indices =
             schema.classes()[class].labels.iter().map(|label| schema.channel_index(*label)).collect();
-        let labels = Knowledge::Labelled(indices);
+        let labels = Knowledge::Labeled(indices);
         match known {
             Some(concept) => {
                 let entry = &mut vocabulary.concepts[concept];
-                if let Knowledge::Labelled(_) = entry.sets[place] {
+                if let Knowledge::Labeled(_) = entry.sets[place] {
                     let classes = [entry.name.clone(), name.clone()];
                     return Err(Error::SameConcept { set: set.config.name.clone(), classes });
                 }
@@ -171,15 +171,15 @@ fn declare(vocabulary: &mut Vocabulary, place: usize, set: &OpenSet) -> Result<(
                 });
             };
             let entry = &mut vocabulary.concepts[concept];
-            if knowledge == Knowledge::Absent && matches!(entry.sets[place], Knowledge::Labelled(_)) {
-                return Err(Error::LabelledAndAbsent { set: set.config.name.clone(), name: name.clone() });
+            if knowledge == Knowledge::Absent && matches!(entry.sets[place], Knowledge::Labeled(_)) {
+                return Err(Error::LabeledAndAbsent { set: set.config.name.clone(), name: name.clone() });
             }
             entry.sets[place] = knowledge.clone();
         }
     }
     let has_loss =
-        vocabulary.concepts.iter().any(|concept| matches!(concept.sets[place], Knowledge::Labelled(_)));
-    if has_loss { Ok(()) } else { Err(Error::NothingLabelled { set: set.config.name.clone() }) }
+        vocabulary.concepts.iter().any(|concept| matches!(concept.sets[place], Knowledge::Labeled(_)));
+    if has_loss { Ok(()) } else { Err(Error::NothingLabeled { set: set.config.name.clone() }) }
 }
 
 fn add_unions(vocabulary: &mut Vocabulary, parts: &Parts, num_sets: usize, synonyms: &Synonyms) {

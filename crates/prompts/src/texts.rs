@@ -1,4 +1,4 @@
-//! In which words a concept is asked for: its names, sentences of its description, or the whole of it.
+//! The wordings of a concept: its names, sentences of its description, or the full description.
 
 use bipvl_text::{
     Description, Synonyms,

@@ -14,7 +14,13 @@ use bipvl_nn::{
     weights::load_state_dict_partial,
 };
 use bipvl_text::Tokenizer;
-use bipvl_train::{Start, TrainConfig, loss::AlignmentLoss, optimizer::AdamW, schedule::learning_rate};
+use bipvl_train::{
+    Start, TrainConfig,
+    checkpoint::{BestValidation, TrainProgress, TrainState},
+    loss::AlignmentLoss,
+    optimizer::AdamW,
+    schedule::learning_rate,
+};
 use burn::{module::Module, tensor::Device};
 
 use crate::{Error, Result};
@@ -23,9 +29,11 @@ use crate::{
     event::{PromptEvent, PromptLossValues},
     loader::{PromptSource, prompt_loader},
     loss::{PromptLossWeights, PromptLosses, halved},
-    state::PromptTrainState,
     validate::{ValidationCase, validate},
 };
+
+/// A prompted training between two steps.
+pub type PromptTrainState = TrainState<PromptModule>;
 
 /// All that is trained: the network, and one weight per loss.
 #[derive(Module, Debug)]
@@ -85,14 +93,14 @@ pub fn train(
         Start::Fresh => setup.initial_state()?,
         Start::Resume => setup.saved_state()?,
     };
-    let mut loader = prompt_loader(Arc::clone(&setup.source), setup.workers, state.step);
+    let mut loader = prompt_loader(Arc::clone(&setup.source), setup.workers, state.progress.step);
     let mut cache = FrozenStageCache::default();
-    while state.step < config.max_steps {
+    while state.progress.step < config.max_steps {
         let (_, samples) = loader.next().expect("a loader never ends");
         let event;
         (state, event) = step(setup, state, &samples, &mut cache)?;
         let mut flow = on_event(event);
-        let step = state.step;
+        let step = state.progress.step;
         let is_last = step == config.max_steps;
         if is_last || step.is_multiple_of(config.val_every_n_steps) {
             flow = flow_of(flow, on_event(select_best(setup, &mut state)?));
@@ -104,7 +112,7 @@ pub fn train(
             flow = flow_of(flow, on_event(PromptEvent::Checkpoint { step }));
         }
         if stops && !is_last {
-            if state.best.is_none() {
+            if state.progress.best.is_none() {
                 let _ = on_event(select_best(setup, &mut state)?);
             }
             let reason = if is_out_of_time { "time" } else { "interrupt" };
@@ -130,7 +138,8 @@ fn step(
     cache: &mut FrozenStageCache,
 ) -> Result<(PromptTrainState, PromptEvent)> {
     let began = Instant::now();
-    let PromptTrainState { module, mut optimizer, step, best } = state;
+    let PromptTrainState { module, mut optimizer, mut progress } = state;
+    let step = progress.step;
     let mut rng = DropoutRng::new(setup.config.seed, step as u64);
     let device = setup.autodiff();
     let loss_config = &setup.config.loss;
@@ -156,7 +165,8 @@ fn step(
     let seconds = began.elapsed().as_secs_f64();
     let event =
         PromptEvent::Step { step: step + 1, learning_rate: rate, prompts: batch.num_prompts, loss, seconds };
-    Ok((PromptTrainState { module, optimizer, step: step + 1, best }, event))
+    progress.step += 1;
+    Ok((PromptTrainState { module, optimizer, progress }, event))
 }
 
 /// Validates, and keeps the weights when they are the best so far.
@@ -165,13 +175,13 @@ fn select_best(setup: &PromptSetup, state: &mut PromptTrainState) -> Result<Prom
     let vocabulary = setup.source.sampler.vocabulary();
     let validation = validate(&predictor, vocabulary, &setup.validation, setup.ignore);
     let mean_dice = validation.mean_dice();
-    let best = state.best.is_none_or(|(dice, _)| mean_dice > dice);
+    let best = state.progress.best.is_none_or(|best| mean_dice > best.mean_dice);
     if best {
-        state.best = Some((mean_dice, state.step));
+        state.progress.best = Some(BestValidation { mean_dice, step: state.progress.step });
         state.save_weights(&setup.best)?;
     }
     Ok(PromptEvent::Validation {
-        step: state.step,
+        step: state.progress.step,
         mean_dice,
         dice: validation.dice,
         false_alarms: validation.false_alarms,
@@ -237,11 +247,15 @@ impl PromptSetup {
             module.model =
                 load_state_dict_partial(module.model, pretrained.weights.clone(), &pretrained.source)?;
         }
-        Ok(PromptTrainState { module, optimizer: AdamW::new(self.config.optimizer), step: 0, best: None })
+        Ok(PromptTrainState {
+            module,
+            optimizer: AdamW::new(self.config.optimizer),
+            progress: TrainProgress::default(),
+        })
     }
 
     fn saved_state(&self) -> Result<PromptTrainState> {
         let zeros = self.module(Initializer::zeros(&self.autodiff()));
-        PromptTrainState::load(&self.last, zeros, self.config.optimizer, &self.device)
+        Ok(PromptTrainState::load(&self.last, zeros, self.config.optimizer, &self.device)?)
     }
 }

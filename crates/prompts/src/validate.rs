@@ -58,7 +58,7 @@ impl Overlap {
     }
 }
 
-/// Scores a predictor on cases with every concept that is labelled in them and no union.
+/// Scores a predictor on cases with every concept that is labeled in them and no union.
 pub fn validate(
     predictor: &PromptPredictor,
     vocabulary: &Vocabulary,
@@ -68,21 +68,21 @@ pub fn validate(
     let mut sums: IndexMap<String, (f64, usize)> = IndexMap::new();
     let (mut alarms, mut absent) = (0, 0);
     for ValidationCase { set, case, knowledge } in cases {
-        let asked: Vec<(usize, &[u8])> = knowledge
+        let prompted: Vec<(usize, &[u8])> = knowledge
             .iter()
             .enumerate()
             .filter(|(concept, _)| vocabulary.concepts[*concept].parts.is_empty())
             .filter_map(|(concept, knowledge)| match knowledge {
-                Knowledge::Labelled(labels) => Some((concept, labels.as_slice())),
+                Knowledge::Labeled(labels) => Some((concept, labels.as_slice())),
                 Knowledge::Absent => Some((concept, &[][..])),
                 Knowledge::Unknown => None,
             })
             .collect();
         let names: Vec<String> =
-            asked.iter().map(|(concept, _)| vocabulary.concepts[*concept].name.clone()).collect();
-        let masks: Vec<&[u8]> = asked.iter().map(|(_, labels)| *labels).collect();
+            prompted.iter().map(|(concept, _)| vocabulary.concepts[*concept].name.clone()).collect();
+        let masks: Vec<&[u8]> = prompted.iter().map(|(_, labels)| *labels).collect();
         let overlaps = score(predictor, &predictor.encode(&names), case, &masks, ignore);
-        for ((concept, _), overlap) in asked.iter().zip(overlaps) {
+        for ((concept, _), overlap) in prompted.iter().zip(overlaps) {
             if overlap.reference > 0 {
                 let key = format!("{set} / {}", vocabulary.concepts[*concept].name);
                 let (sum, count) = sums.entry(key).or_default();

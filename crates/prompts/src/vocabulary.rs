@@ -1,7 +1,7 @@
 //! What several data sets label, as one list of concepts: which set and which case says what of each.
 //!
 //! The same structure of two sets is one concept, found by its name (side, plural, spelling) and synonyms. A whole is
-//! labelled where all of its parts are; a part is not labelled by its whole. What a set says nothing of is unknown, and
+//! labeled where all of its parts are; a part is not labeled by its whole. What a set says nothing of is unknown, and
 //! an unknown prompt is never drawn: what is visible and unnamed must not be learned as background.
 
 use std::collections::HashMap;
@@ -17,13 +17,13 @@ use crate::PromptTexts;
 pub enum Knowledge {
     /// Nothing: no loss, never a prompt.
     Unknown,
-    /// Exhaustively labelled by these class indices of the prepared labels; the mask may be empty.
-    Labelled(Vec<u8>),
+    /// Exhaustively labeled by these class indices of the prepared labels; the mask may be empty.
+    Labeled(Vec<u8>),
     /// Declared absent: the mask is empty.
     Absent,
 }
 
-/// One thing that can be asked for by name.
+/// A structure with a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concept {
     /// Its name in words, such as `left kidney`.
@@ -60,11 +60,11 @@ impl Vocabulary {
         self.atoms(other).iter().any(|atom| atoms.contains(atom))
     }
 
-    /// What a case of a set says of every concept. `labelled` holds the names of the classes that were contoured in the
+    /// What a case of a set says of every concept. `labeled` holds the names of the classes that were contoured in the
     /// case where its set says so case by case.
-    pub fn knowledge(&self, set: usize, labelled: Option<&[String]>) -> Vec<Knowledge> {
+    pub fn knowledge(&self, set: usize, labeled: Option<&[String]>) -> Vec<Knowledge> {
         let contoured: Option<Vec<String>> =
-            labelled.map(|names| names.iter().map(|name| ClassName::parse(name).normalized()).collect());
+            labeled.map(|names| names.iter().map(|name| ClassName::parse(name).normalized()).collect());
         let of_atom = |atom: usize| {
             let concept = &self.concepts[atom];
             let is_contoured = contoured.as_ref().is_none_or(|contoured| {
@@ -75,7 +75,7 @@ impl Vocabulary {
                     .any(|name| contoured.contains(&ClassName::parse(name).normalized()))
             });
             match &concept.sets[set] {
-                Knowledge::Labelled(_) if !is_contoured => Knowledge::Unknown,
+                Knowledge::Labeled(_) if !is_contoured => Knowledge::Unknown,
                 knowledge => knowledge.clone(),
             }
         };
@@ -113,16 +113,16 @@ impl Vocabulary {
     }
 }
 
-/// What is known of a union: labelled where all parts are labelled or absent, at least one of them labelled; absent
+/// What is known of a union: labeled where all parts are labeled or absent, at least one of them labeled; absent
 /// where all are.
 fn unite(parts: impl Iterator<Item = Knowledge>) -> Knowledge {
     let mut labels = Vec::new();
-    let mut is_labelled = false;
+    let mut is_labeled = false;
     for part in parts {
         match part {
             Knowledge::Unknown => return Knowledge::Unknown,
-            Knowledge::Labelled(of_part) => {
-                is_labelled = true;
+            Knowledge::Labeled(of_part) => {
+                is_labeled = true;
                 labels.extend(of_part);
             }
             Knowledge::Absent => {}
@@ -130,5 +130,59 @@ fn unite(parts: impl Iterator<Item = Knowledge>) -> Knowledge {
     }
     labels.sort_unstable();
     labels.dedup();
-    if is_labelled { Knowledge::Labelled(labels) } else { Knowledge::Absent }
+    if is_labeled { Knowledge::Labeled(labels) } else { Knowledge::Absent }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn concept(name: &str, parts: &[usize], sets: Vec<Knowledge>) -> Concept {
+        let texts = PromptTexts::from_names(vec![name.to_owned()]);
+        Concept { name: name.to_owned(), parts: parts.to_vec(), contralateral: None, texts, sets }
+    }
+
+    /// A set labels both kidneys and declares the liver absent, another labels the liver alone.
+    fn vocabulary() -> Vocabulary {
+        let labeled = |label| Knowledge::Labeled(vec![label]);
+        Vocabulary {
+            sets: vec!["kidneys".to_owned(), "liver".to_owned()],
+            concepts: vec![
+                concept("left kidney", &[], vec![labeled(1), Knowledge::Unknown]),
+                concept("right kidney", &[], vec![labeled(2), Knowledge::Unknown]),
+                concept("liver", &[], vec![Knowledge::Absent, labeled(1)]),
+                concept("kidney", &[0, 1], vec![Knowledge::Unknown; 2]),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_whole_is_labeled_where_all_parts_are() {
+        let vocabulary = vocabulary();
+        let first = vocabulary.knowledge(0, None);
+        assert_eq!(first[3], Knowledge::Labeled(vec![1, 2]));
+        assert_eq!(first[2], Knowledge::Absent);
+        assert_eq!(vocabulary.knowledge(1, None)[3], Knowledge::Unknown);
+    }
+
+    #[test]
+    fn what_was_not_contoured_in_a_case_is_unknown_and_so_is_its_whole() {
+        let knowledge = vocabulary().knowledge(0, Some(&["kidney, left".to_owned()]));
+        assert_eq!(knowledge[0], Knowledge::Labeled(vec![1]));
+        assert_eq!(knowledge[1], Knowledge::Unknown);
+        assert_eq!(knowledge[3], Knowledge::Unknown);
+    }
+
+    #[test]
+    fn siblings_are_hard_negatives_and_wholes_are_not() {
+        assert_eq!(vocabulary().hard_negatives(), [vec![1], vec![0], vec![], vec![]]);
+    }
+
+    #[test]
+    fn prompts_are_found_under_any_spelling() {
+        let vocabulary = vocabulary();
+        assert_eq!(vocabulary.find("Kidney_Left"), Some(0));
+        assert_eq!(vocabulary.find("kidneys"), Some(3));
+        assert_eq!(vocabulary.find("spleen"), None);
+    }
 }

@@ -21,9 +21,9 @@ const PENDING: &str = "validation-pending";
 
 /// A training between two steps.
 #[derive(Debug)]
-pub struct TrainState {
+pub struct TrainState<M = TrainModule> {
     /// Trainable parameters.
-    pub module: TrainModule,
+    pub module: M,
     /// Optimizer.
     pub optimizer: AdamW,
     /// Progress.
@@ -50,7 +50,7 @@ pub struct BestValidation {
     pub step: usize,
 }
 
-impl TrainState {
+impl<M: Module> TrainState<M> {
     /// Writes weights, optimizer state and progress.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl TrainState {
     /// # Errors
     ///
     /// When the file cannot be read, has another architecture, or no training state.
-    pub fn load(path: &Path, module: TrainModule, config: AdamWConfig, device: &Device) -> Result<Self> {
+    pub fn load(path: &Path, module: M, config: AdamWConfig, device: &Device) -> Result<Self> {
         let (tensors, metadata) = weights::load(path)?;
         let progress = progress(path, &metadata)?;
         let (mut weights, mut optimizer) = (StateDict::new(), StateDict::new());

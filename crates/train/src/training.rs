@@ -74,7 +74,7 @@ pub fn train(
         Start::Fresh => setup.initial_state()?,
         Start::Resume => setup.saved_state()?,
     };
-    let mut loader = Loader::new(Arc::clone(&setup.training_cases), setup.loader(), state.progress.step);
+    let mut loader = Loader::of_cases(Arc::clone(&setup.training_cases), setup.loader(), state.progress.step);
     loop {
         if let Some(reason) = config.stop_reason(&state.progress) {
             return Ok(TrainOutcome { state, reason });

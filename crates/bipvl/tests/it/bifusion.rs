@@ -3,6 +3,7 @@
 use bipvl::nn::{
     bifusion::{
         BiFusion, FusionBlockKind, FusionConfig, FusionDirection, FusionInput, TextOutput, TextResidual,
+        TextSelfAttention,
     },
     init::{DropoutRng, Initializer},
     weights::state_dict,
@@ -36,6 +37,7 @@ fn block_with_direction(
         direction,
         text_residual: TextResidual::default(),
         class_scale: false,
+        text_self_attention: TextSelfAttention::Joint,
     };
     BiFusion::new(&mut Initializer::new(3, &Device::flex()), &config, HIDDEN, CHANNELS, text_output)
 }
@@ -48,6 +50,7 @@ fn block_with_residual(kind: FusionBlockKind, text_residual: TextResidual) -> Bi
         direction: FusionDirection::Bidirectional,
         text_residual,
         class_scale: false,
+        text_self_attention: TextSelfAttention::Joint,
     };
     BiFusion::new(&mut Initializer::new(3, &Device::flex()), &config, HIDDEN, CHANNELS, TextOutput::Required)
 }
@@ -202,8 +205,15 @@ fn assert_differs(one: Tensor<3>, other: Tensor<3>) {
 fn the_block_of_the_paper_has_its_parameters() {
     let (block, direction, text_residual) =
         (FusionBlockKind::TwoWay, FusionDirection::Bidirectional, TextResidual::On);
-    let config =
-        FusionConfig { heads: 8, mlp_size: 2048, block, direction, text_residual, class_scale: false };
+    let config = FusionConfig {
+        heads: 8,
+        mlp_size: 2048,
+        block,
+        direction,
+        text_residual,
+        class_scale: false,
+        text_self_attention: TextSelfAttention::Joint,
+    };
     let device = Device::flex();
     // Without projections: the text is as wide as the vision.
     let count = |channels: usize| {

@@ -5,6 +5,7 @@ use std::path::Path;
 use bipvl::nn::{
     bifusion::{
         BiFusion, FusionBlockKind, FusionConfig, FusionDirection, FusionInput, TextOutput, TextResidual,
+        TextSelfAttention,
     },
     init::Initializer,
     weights::{StateDict, load_state_dict, state_dict},
@@ -32,7 +33,15 @@ const CHANNELS: usize = 8;
 /// A block whose weights are made from their names.
 fn new_block(block: FusionBlockKind, hidden: usize, text_output: TextOutput) -> BiFusion {
     let (direction, text_residual) = (FusionDirection::Bidirectional, TextResidual::Off);
-    let config = FusionConfig { heads: 4, mlp_size: 16, block, direction, text_residual, class_scale: false };
+    let config = FusionConfig {
+        heads: 4,
+        mlp_size: 16,
+        block,
+        direction,
+        text_residual,
+        class_scale: false,
+        text_self_attention: TextSelfAttention::Joint,
+    };
     let mut init = Initializer::new(0, &Device::flex().autodiff());
     let block = BiFusion::new(&mut init, &config, hidden, CHANNELS, text_output);
     let mut weights = state_dict(&block);

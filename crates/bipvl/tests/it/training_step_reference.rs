@@ -7,9 +7,10 @@ use bipvl::{
     nn::{
         BackboneConfig, BiPvlSegConfig, BottleneckInput, HeadConfig, PatchMerging, SwinUnetrConfig,
         SwinVersion, TextConfig, TextInput,
-        bifusion::{FusionBlockKind, FusionConfig, FusionDirection, TextResidual},
+        bifusion::{FusionBlockKind, FusionConfig, FusionDirection, TextResidual, TextSelfAttention},
         init::Initializer,
         interop::{KeyMapping, LayoutConversion, export, full_key_map, import},
+        prompts::PromptHeadConfig,
         text_encoder::TokenBatch,
         weights::{HostTensor, StateDict, TensorHandle, load_state_dict, state_dict},
     },
@@ -74,10 +75,12 @@ fn config() -> BiPvlSegConfig {
             direction: FusionDirection::Bidirectional,
             text_residual: TextResidual::Off,
             class_scale: false,
+            text_self_attention: TextSelfAttention::Joint,
         },
         bottleneck: BottleneckInput::AfterFusion,
         projection_dim: 16,
         deep_supervision_levels: 0,
+        prompts: PromptHeadConfig::default(),
     }
 }
 

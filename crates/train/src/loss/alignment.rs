@@ -10,11 +10,11 @@ use super::LossConfig;
 use bipvl_nn::{Output, init::DropoutRng, layers::NORM_EPS};
 
 /// Softmax temperature.
-const TEMPERATURE: f64 = 0.2;
+pub const TEMPERATURE: f64 = 0.2;
 /// Standard deviation of the noise added to embeddings before they are compared.
 const NOISE_STD: f64 = 0.01;
 /// Hard negatives per row.
-const HARD_NEGATIVES: usize = 3;
+pub const HARD_NEGATIVES: usize = 3;
 /// Added to an entry to mask it in a softmax.
 const MASK_VALUE: f64 = -1e9;
 
@@ -152,7 +152,8 @@ fn diagonal(similarity: &Tensor<4>) -> Tensor<4> {
     Tensor::<2>::eye(classes, &similarity.device()).unsqueeze::<4>()
 }
 
-fn add_noise<const D: usize>(embedding: Tensor<D>, rng: Option<&mut DropoutRng>) -> Tensor<D> {
+/// Adds normal noise; none without a generator.
+pub fn add_noise<const D: usize>(embedding: Tensor<D>, rng: Option<&mut DropoutRng>) -> Tensor<D> {
     match rng {
         Some(rng) => {
             let noise = rng.normal(embedding.dims(), &embedding.device());
@@ -163,7 +164,7 @@ fn add_noise<const D: usize>(embedding: Tensor<D>, rng: Option<&mut DropoutRng>)
 }
 
 /// L2-normalizes the last axis.
-fn normalize<const D: usize>(embedding: Tensor<D>) -> Tensor<D> {
+pub fn normalize<const D: usize>(embedding: Tensor<D>) -> Tensor<D> {
     let length = (embedding.clone().square().sum_dim(D - 1) + NORM_EPS * NORM_EPS).sqrt();
     embedding / length.clamp_min(NORM_EPS)
 }
