@@ -1,5 +1,7 @@
 //! Trains the network with an additional loss of one's own: `cargo run --example custom_loss`.
 
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
 use bipvl::{
     data::LabelSchema,
     nn::{

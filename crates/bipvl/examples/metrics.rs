@@ -1,5 +1,7 @@
 //! Scores a label map against a reference: `cargo run --example metrics`.
 
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
 use bipvl::{imaging::phantom, prelude::*};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

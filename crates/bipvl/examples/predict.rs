@@ -2,6 +2,8 @@
 //!
 //! Without arguments it first trains a tiny network on synthetic phantoms for a few steps.
 
+#![allow(clippy::print_stdout, reason = "an example prints")]
+
 mod support;
 
 use std::{env, path::Path};

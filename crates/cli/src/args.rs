@@ -60,9 +60,9 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Measure how sensitive a trained model is to its text prompts.
     Probe(ProbeArgs),
-    /// Import pretrained weights: a MONAI SwinUNETR or a Hugging Face BERT.
+    /// Import pretrained weights: a MONAI `SwinUNETR` or a Hugging Face BERT.
     Import(ImportArgs),
-    /// Export the vision backbone of a run as a MONAI SwinUNETR state dict.
+    /// Export the vision backbone of a run as a MONAI `SwinUNETR` state dict.
     Export(ExportArgs),
     /// Show a summary of a run or of a model size.
     Info(InfoArgs),

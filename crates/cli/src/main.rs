@@ -37,7 +37,10 @@ fn main() -> ExitCode {
         Command::Export(args) => commands::export::run(&args),
         Command::Info(args) => commands::info::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
-        Command::Completions(args) => commands::completions::run(&args),
+        Command::Completions(args) => {
+            commands::completions::run(&args);
+            Ok(())
+        }
         Command::Man(args) => commands::man::run(&args),
     };
     match result {

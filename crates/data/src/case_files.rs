@@ -74,7 +74,7 @@ pub fn group_by_case(files: &[PathBuf], num_channels: usize) -> Result<CaseFiles
         members.sort();
         let repeated = members.array_windows().find(|[one, other]| one.0 == other.0);
         if let Some([(channel, _, first), (_, _, second)]) = repeated {
-            let (first, second) = (first.to_path_buf(), second.to_path_buf());
+            let (first, second) = ((*first).clone(), (*second).clone());
             return Err(Error::DuplicateChannel { case, channel: *channel, first, second });
         }
         let found: Vec<usize> = members.iter().map(|(channel, ..)| *channel).collect();

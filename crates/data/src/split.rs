@@ -123,9 +123,10 @@ impl Split {
                 differences.push(format!("{ids} {change}"));
             }
         }
-        match differences.is_empty() {
-            true => Ok(()),
-            false => Err(Error::SplitChanged { path: path.to_owned(), difference: differences.join("; ") }),
+        if differences.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::SplitChanged { path: path.to_owned(), difference: differences.join("; ") })
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Dice and IoU from voxel counts.
+//! Dice and `IoU` from voxel counts.
 
 use bipvl_imaging::LabelMap;
 use ndarray::{Axis, Zip};

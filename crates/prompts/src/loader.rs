@@ -1,7 +1,7 @@
 //! Cuts the patches of coming steps and draws their prompts in the background.
 //!
 //! A step depends on seed and step alone. Data sets are drawn with a probability proportional to the square root of their
-//! cases, so that a small set is seen and a large one is not drowned (as SAT and MultiTalent do).
+//! cases, so that a small set is seen and a large one is not drowned (as SAT and `MultiTalent` do).
 
 use std::sync::Arc;
 

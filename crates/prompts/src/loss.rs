@@ -102,16 +102,13 @@ fn mask_loss(logits: Tensor<5>, masks: Tensor<5>, valid: Option<Tensor<5>>) -> T
     let positive = log_sigmoid(logits.clone()) * masks.clone();
     let negative = log_sigmoid(logits.neg()) * (masks.clone().neg() + 1.0);
     let log_likelihood = positive + negative;
-    let (p, log_likelihood, masks, counted) = match valid {
-        Some(valid) => {
-            let valid = valid.reshape([batch, 1, voxels]);
-            let counted = valid.clone().sum_dim(2).clamp_min(1.0);
-            (p * valid.clone(), log_likelihood * valid.clone(), masks * valid, counted)
-        }
-        None => {
-            let counted = Tensor::full([batch, 1, 1], voxels as f32, &masks.device());
-            (p, log_likelihood, masks, counted)
-        }
+    let (p, log_likelihood, masks, counted) = if let Some(valid) = valid {
+        let valid = valid.reshape([batch, 1, voxels]);
+        let counted = valid.clone().sum_dim(2).clamp_min(1.0);
+        (p * valid.clone(), log_likelihood * valid.clone(), masks * valid, counted)
+    } else {
+        let counted = Tensor::full([batch, 1, 1], voxels as f32, &masks.device());
+        (p, log_likelihood, masks, counted)
     };
     let cross_entropy = (log_likelihood.sum_dim(2) / counted).mean().neg();
     let shared = (p.clone() * masks.clone()).sum_dim(2);

@@ -185,7 +185,7 @@ impl PromptSampler {
         let wants_hard = rng.random_bool(0.5);
         let wants_union = rng.random_bool(self.sampling.unions);
         let is_union = |(concept, _): &&(usize, &[u8])| {
-            !self.vocabulary.concepts[*concept].parts.is_empty() == wants_union
+            self.vocabulary.concepts[*concept].parts.is_empty() != wants_union
         };
         if wants_hard && let Some(drawn) = hard.choose(rng) {
             return *drawn;

@@ -131,27 +131,24 @@ fn add_set(
         let indices =
             schema.classes()[class].labels.iter().map(|label| schema.channel_index(*label)).collect();
         let labels = Knowledge::Labeled(indices);
-        match known {
-            Some(concept) => {
-                let entry = &mut vocabulary.concepts[concept];
-                if let Knowledge::Labeled(_) = entry.sets[place] {
-                    let classes = [entry.name.clone(), name.clone()];
-                    return Err(Error::SameConcept { set: set.config.name.clone(), classes });
-                }
-                entry.sets[place] = labels;
-                entry.texts.merge(texts);
+        if let Some(concept) = known {
+            let entry = &mut vocabulary.concepts[concept];
+            if let Knowledge::Labeled(_) = entry.sets[place] {
+                let classes = [entry.name.clone(), name.clone()];
+                return Err(Error::SameConcept { set: set.config.name.clone(), classes });
             }
-            None => {
-                let mut of_sets = vec![Knowledge::Unknown; num_sets];
-                of_sets[place] = labels;
-                vocabulary.concepts.push(Concept {
-                    name: name.clone(),
-                    parts: Vec::new(),
-                    contralateral: None,
-                    texts,
-                    sets: of_sets,
-                });
-            }
+            entry.sets[place] = labels;
+            entry.texts.merge(texts);
+        } else {
+            let mut of_sets = vec![Knowledge::Unknown; num_sets];
+            of_sets[place] = labels;
+            vocabulary.concepts.push(Concept {
+                name: name.clone(),
+                parts: Vec::new(),
+                contralateral: None,
+                texts,
+                sets: of_sets,
+            });
         }
     }
     Ok(())

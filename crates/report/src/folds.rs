@@ -70,10 +70,14 @@ impl FoldScores {
         }
         let mut text = markdown_table(&table);
         if let Some([mean, std]) = self.mean_and_std() {
-            text += &format!("\nmean Dice {mean:.3} ± {std:.3} (mean ± std over {} folds)\n", self.0.len());
+            text.push_str(&mean_line(mean, std, self.0.len()));
         }
         text
     }
+}
+
+fn mean_line(mean: f64, std: f64, folds: usize) -> String {
+    format!("\nmean Dice {mean:.3} ± {std:.3} (mean ± std over {folds} folds)\n")
 }
 
 /// `1 case`, `2 cases`.

@@ -206,7 +206,7 @@ fn figure(png: &str, image: &RgbImage, columns: &[Column], case: &OverlayCase<'_
          <image y=\"{TEXT_ROW}\" width=\"{width}\" height=\"{image_height}\" href=\"{png}\"/>\n",
         title = escape(&format!("Prediction and reference of {}", case.case)),
     );
-    let baseline = |row_top: usize| row_top + (TEXT_ROW + FONT_SIZE) / 2 - 2;
+    let baseline = |row_top: usize| row_top + usize::midpoint(TEXT_ROW, FONT_SIZE) - 2;
     let mut text = |x: usize, y: usize, attributes: &str, content: &str| {
         writeln!(svg, "<text x=\"{x}\" y=\"{y}\"{attributes}>{}</text>", escape(content))
             .map_err(|error| Error::Drawing(error.to_string()))
@@ -237,7 +237,7 @@ const EDGE_STYLE: &str = " text-anchor=\"middle\" font-size=\"16\" font-weight=\
 /// Baseline centers of the orientation labels of the left, right, upper and lower edge.
 fn edge_positions([x, y]: [usize; 2], [width, height]: [usize; 2]) -> [[usize; 2]; 4] {
     let (half_letter, ascent) = (EDGE_FONT_SIZE / 2, EDGE_FONT_SIZE * 3 / 4);
-    let middle = [x + width / 2, y + (height + ascent) / 2];
+    let middle = [x + width / 2, y + usize::midpoint(height, ascent)];
     [
         [x + EDGE_MARGIN + half_letter, middle[1]],
         [(x + width).saturating_sub(EDGE_MARGIN + half_letter), middle[1]],

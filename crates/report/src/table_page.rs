@@ -30,12 +30,13 @@ impl TablePage {
             |cells: &[String]| cells.iter().map(|cell| one_line(cell).replace('|', "\\|")).collect();
         let rule = |column: usize| if column < TEXT_COLUMNS { "---" } else { "---:" }.to_owned();
         let rows: String = self.rows.iter().map(|row| line(escaped(row))).collect();
-        let notes: String = self.notes.iter().map(|note| format!("- {note}\n")).collect();
+        let notes: Vec<String> = self.notes.iter().map(|note| format!("- {note}\n")).collect();
         format!(
-            "# {}\n\n{}{}{rows}\n{notes}",
+            "# {}\n\n{}{}{rows}\n{}",
             one_line(&self.title),
             line(escaped(&self.header)),
             line((0..self.header.len()).map(rule).collect()),
+            notes.concat(),
         )
     }
 

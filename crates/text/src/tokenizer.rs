@@ -193,7 +193,7 @@ impl Tokenizer {
         if let Some(missing) =
             [PADDING, UNKNOWN, CLS, SEP].iter().find(|token| inner.token_to_id(token).is_none())
         {
-            return Err(Error::MissingSpecialToken { path: path.to_owned(), token: *missing });
+            return Err(Error::MissingSpecialToken { path: path.to_owned(), token: missing });
         }
         inner.with_padding(None);
         inner.with_truncation(None).expect("truncation can always be disabled");

@@ -74,6 +74,9 @@ fn checkpoints(run: &RunDir) -> [Vec<u8>; 2] {
     [run.last_checkpoint(), run.model.best_checkpoint()].map(|path| fs::read(path).unwrap())
 }
 
+/// Whether the training stops at an event.
+type Stops = fn(&TrainEvent) -> bool;
+
 #[test]
 fn an_interrupted_training_resumes_to_the_same_bytes() {
     let (_data, dataset) = drawn::dataset(4);
@@ -83,7 +86,6 @@ fn an_interrupted_training_resumes_to_the_same_bytes() {
     assert_eq!(reason, StopReason::MaxSteps);
     assert_eq!(events, ["step", "step", "validation", "step", "validation", "checkpoint"]);
 
-    type Stops = fn(&TrainEvent) -> bool;
     let cases: [(&str, Stops, &[&str], &[&str]); 3] = [
         (
             "before a step without validation",

@@ -2,13 +2,11 @@
 
 use std::io;
 
-use anyhow::Result;
 use clap::CommandFactory;
 
 use crate::args::{Cli, CompletionsArgs};
 
 /// Prints the script for the shell.
-pub(crate) fn run(args: &CompletionsArgs) -> Result<()> {
+pub(crate) fn run(args: &CompletionsArgs) {
     clap_complete::generate(args.shell, &mut Cli::command(), "bipvl", &mut io::stdout());
-    Ok(())
 }

@@ -14,7 +14,7 @@ use crate::scene::{SPACING, Scene};
 
 /// Exit code of a shell for a process that SIGINT ended.
 const INTERRUPTED: i32 = 130;
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 fn send(signal: &str, child: &Child) {
     let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
@@ -54,7 +54,10 @@ fn an_interrupted_prediction_leaves_whole_files_only_and_can_be_continued() {
     assert_eq!(child.wait().unwrap().code(), Some(INTERRUPTED), "{}", messages.join().unwrap());
     assert!(start_of_end.elapsed() < PATIENCE);
     let written = scene.names("out");
-    assert!(written.len() < 3 && written.iter().all(|name| name.ends_with(".nii")), "{written:?}");
+    assert!(
+        written.len() < 3 && written.iter().all(|name| name.strip_suffix(".nii").is_some()),
+        "{written:?}"
+    );
     let first = scene.bytes("out/s0.nii");
     scene.bipvl(&[&arguments[..], &["--skip-existing"]].concat()).succeeds();
     assert_eq!(scene.names("out"), ["s0.nii", "s1.nii", "s2.nii"]);

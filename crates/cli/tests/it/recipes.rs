@@ -186,8 +186,8 @@ fn tasks_of_the_decathlon_are_known_by_name() {
     layouts::decathlon(&scene, "BRATS", &["FLAIR", "T1w", "t1gd", "T2w"], &glioma, 3);
     let config = learns(&scene, "BRATS", "msd-brain", "data.split = { val = 1, test = 1 }");
     // The order in which a label map is written.
-    let classes = config["data"]["classes"].as_array().unwrap().iter().map(|class| class.as_str().unwrap());
-    assert!(classes.eq(["whole tumor", "tumor core", "enhancing tumor"]));
+    let regions = config["data"]["label_schema"]["regions"].as_table().unwrap();
+    assert!(regions.keys().eq(["whole tumor", "tumor core", "enhancing tumor"]), "{regions:?}");
     assert_eq!(judged(&scene, "msd-brain").len(), 1);
 
     let hippocampus = ["background", "Anterior", "Posterior"];

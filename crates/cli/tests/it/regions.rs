@@ -93,17 +93,17 @@ fn a_training_on_regions_predicts_labels_and_scores_every_region() {
 
     write_channels(&scene, "new/scan", &nested(100));
     scene.predict("new").succeeds();
-    let prediction = read_labels(&scene.path("predictions/scan.nii.gz")).unwrap();
+    let prediction = read_labels(&scene.path("predictions/scan.nii")).unwrap();
     let labels: BTreeSet<u16> = prediction.voxels().iter().copied().collect();
     assert!(labels.is_subset(&(0..=3).collect()), "{labels:?}");
 
     let core = ["predict", "--model", "run", "--out", "core", "--classes", "core", "new"];
     scene.bipvl(&core).succeeds();
-    let core = read_labels(&scene.path("core/scan.nii.gz")).unwrap();
+    let core = read_labels(&scene.path("core/scan.nii")).unwrap();
     assert!(core.voxels().iter().all(|label| [0, 2].contains(label)), "the label that the core writes");
 
     // Another phantom instead of the prediction, so that there is something to count.
-    scene.write_labels("predictions/scan.nii.gz", &nested(101).labels);
+    scene.write_labels("predictions/scan.nii", &nested(101).labels);
     scene.write_labels("references/scan.nii.gz", &nested(100).labels);
     for names in ["data/dataset.json", "run/config.toml"] {
         let files = ["--pred", "predictions", "--ref", "references", "--json", "scores.json"];

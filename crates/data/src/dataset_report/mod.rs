@@ -249,7 +249,7 @@ impl DatasetReport {
             && self.missing_files.is_empty()
             && self.errors.is_empty()
             && self.classes.iter().skip(1).all(|class| class.voxels == 0);
-        let foreground = is_empty.then(|| Error::NoForeground { path: manifest, cases: labeled });
+        let foreground = is_empty.then_some(Error::NoForeground { path: manifest, cases: labeled });
         self.errors.extend(
             [cases, descriptions, files, foreground].into_iter().flatten().map(|error| error.to_string()),
         );

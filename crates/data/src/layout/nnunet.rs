@@ -44,9 +44,10 @@ pub(super) fn list(root: &Path) -> Result<DatasetIndex> {
 fn find_cases(root: &Path, ending: &str, index: &mut DatasetIndex) -> Result<()> {
     let images_folder = root.join("imagesTr");
     let references = with_ending(&root.join("labelsTr"), ending, &mut index.skipped)?;
-    let images = match images_folder.is_dir() {
-        true => with_ending(&images_folder, ending, &mut index.skipped)?,
-        false => BTreeMap::new(),
+    let images = if images_folder.is_dir() {
+        with_ending(&images_folder, ending, &mut index.skipped)?
+    } else {
+        BTreeMap::new()
     };
     let mut used = BTreeSet::new();
     for (id, labels) in references {

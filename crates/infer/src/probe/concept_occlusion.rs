@@ -55,7 +55,7 @@ impl<'a> ConceptOcclusion<'a> {
         let [x, y, z] = std::array::from_fn(|axis| start[axis]..start[axis] + predictor.patch_size()[axis]);
         let patch = image.slice(s![.., x, y, z]).to_owned();
         let bounds = BoundingBox { start: start.map(|first| first as isize), shape: predictor.patch_size() };
-        let places = crop_or_pad(&Volume::new(places.mapv(u16::from), grid.clone()), &bounds, 0);
+        let places = crop_or_pad(Volume::new(places.mapv(u16::from), grid.clone()), &bounds, 0);
         let indices = label_schema.to_channel_indices();
         let of_class = |labels: &&[u16]| places.map(|place| labels.contains(place));
         Ok(Some(Self {

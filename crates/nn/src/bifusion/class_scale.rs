@@ -1,4 +1,4 @@
-//! A learned scale per class and channel of the text tokens, before fusion (FiLM without shift).
+//! A learned scale per class and channel of the text tokens, before fusion (`FiLM` without shift).
 //!
 //! Not in the paper: there, the tokens of all classes enter one attention, and only the words of a title tell the
 //! classes apart. An added code would be lost in the mean over all tokens that the first attention computes; a

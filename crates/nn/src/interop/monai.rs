@@ -67,7 +67,7 @@ pub fn infer_config(checkpoint: &Checkpoint, merging: PatchMerging) -> Result<(S
     for stage in 0..STAGES {
         heads[stage] = size(&bias_table(stage), 1)?;
         let norm = |block: &usize| has(&format!("swinViT.layers{}.0.blocks.{block}.norm1.weight", stage + 1));
-        depths[stage] = (0..).take_while(norm).count();
+        depths[stage] = (0..checkpoint.state_dict.len()).take_while(norm).count();
     }
     // A table has (2w − 1)³ rows.
     let rows = size(&bias_table(0), 0)?;

@@ -3,7 +3,11 @@
 use burn::module::Module;
 
 use super::BiPvlSeg;
-use crate::{Cost, ForwardShape, TextShape, backbone::voxels, bifusion::BiFusion};
+use crate::{
+    Cost, ForwardShape, TextShape,
+    backbone::voxels,
+    bifusion::{BiFusion, ClassScale},
+};
 
 impl BiPvlSeg {
     /// Cost of a forward pass in training, by block.
@@ -19,7 +23,7 @@ impl BiPvlSeg {
             ("fusions", self.fusion_cost(patch, text).batched(batch)),
             ("class_embedding", self.class_embedding.cost(bottleneck)),
             ("alignment", self.alignment.cost(batch * text.num_classes, sentences)),
-            ("class_scale", self.class_scale.as_ref().map(|scale| scale.cost()).unwrap_or_default()),
+            ("class_scale", self.class_scale.as_ref().map(ClassScale::cost).unwrap_or_default()),
         ]
     }
 

@@ -141,13 +141,11 @@ impl BiPvlSeg {
             features = self.backbone.encode_stage(stage, features);
             skips.push(normalize(features.clone()));
             let Some(fusion) = self.fusion_at(stage).filter(|_| text.affects_logits()) else { continue };
-            let tokens = match text.stages.get(stage) {
-                Some(cached) => cached.clone(),
-                None => {
-                    let updated =
-                        fused_text.last().cloned().flatten().expect("text that a block has updated");
-                    self.text_encoder.forward_stage(stage, updated, &text.mask, rng.as_deref_mut())
-                }
+            let tokens = if let Some(cached) = text.stages.get(stage) {
+                cached.clone()
+            } else {
+                let updated = fused_text.last().cloned().flatten().expect("text that a block has updated");
+                self.text_encoder.forward_stage(stage, updated, &text.mask, rng.as_deref_mut())
             };
             let fused = fusion.forward(FusionInput {
                 vision: features,

@@ -5,7 +5,7 @@
 //! state with the decoder's features at every scale, and a presence logit may lower a mask. Prompts meet only where
 //! the image attends to the text, so their order and padding change nothing, and their number is free.
 //!
-//! B is the batch, K the prompts of a sample, L the tokens of a prompt, H the width of the text, C_s and V_s channels
+//! B is the batch, K the prompts of a sample, L the tokens of a prompt, H the width of the text, `C_s` and `V_s` channels
 //! and voxels of the decoder at scale s.
 
 mod head;

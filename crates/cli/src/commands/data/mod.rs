@@ -2,7 +2,7 @@
 
 mod source;
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 use anyhow::{Result, bail};
 use bipvl::{
@@ -49,7 +49,7 @@ fn check(args: &CheckArgs) -> Result<()> {
             Ok((split, fold)) => {
                 report.add_split(&split, fold);
                 if matches!(source, Source::Defaults) && fold != DEFAULT_FOLD {
-                    command += &format!(" --val-fold {}/{}", fold.index, fold.count);
+                    write!(command, " --val-fold {}/{}", fold.index, fold.count)?;
                 }
             }
             Err(error) => report.errors.push(format!("{error:#}")),

@@ -7,8 +7,11 @@
 //! writes a data set into DIR, trains STEPS steps, and prints one line per test: trained phrases, held-out phrases, held-out
 //! kinds, exchanged sides, absent kinds, nonsense, unions.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints")]
+
+mod evaluation;
+
 use std::{
-    collections::HashSet,
     env,
     error::Error,
     fs,
@@ -24,7 +27,7 @@ use bipvl_imaging::{
     phantom::attributes::{Attributes, Kind, draw_attributes},
 };
 use bipvl_infer::BlendMode;
-use bipvl_nn::{BackboneConfig, ModelSize};
+use bipvl_nn::{BackboneConfig, BiPvlSegConfig, ModelSize};
 use bipvl_prompts::{
     PromptPredictor, PromptSampler, PromptSampling, Vocabulary,
     config::{SetConfig, SetsConfig},
@@ -32,19 +35,17 @@ use bipvl_prompts::{
     loader::{PromptSource, TrainingCase},
     sets::{OpenSet, vocabulary},
     train::{PromptSetup, train},
-    validate::{MIN_FOUND_VOXELS, Overlap, ValidationCase, score},
+    validate::ValidationCase,
 };
 use bipvl_text::{
     Concept, Description, Descriptions, Synonyms, Tokenizer,
-    prompts::{PromptConfig, sample_negative},
+    prompts::PromptConfig,
 };
 use bipvl_train::{
     Start, TrainConfig, activation_checkpointing::ActivationCheckpointing, loss::LossConfig,
     optimizer::AdamWConfig,
 };
-use burn::tensor::Device;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use burn::{module::Module, tensor::Device};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -72,7 +73,7 @@ fn is_held_out(kind: Kind) -> bool {
 
 /// A third of the shorter phrases is held out as well.
 fn is_held_out_union(place: usize) -> bool {
-    place % 3 == 0
+    place.is_multiple_of(3)
 }
 
 fn main() -> Result<()> {
@@ -102,7 +103,7 @@ fn main() -> Result<()> {
     let start = if setup.last.exists() { Start::Resume } else { Start::Fresh };
     let state = train(&setup, start, &mut log)?;
     let predictor = predictor_of(state.module.model);
-    evaluate(&dir, &predictor)
+    evaluation::evaluate(&dir, &predictor)
 }
 
 fn write_data_set(
@@ -165,16 +166,17 @@ fn tokenizer(vocabulary: &Vocabulary) -> Tokenizer {
     Tokenizer::from_descriptions(&Descriptions { classes: phrases.map(of_phrase).collect() })
 }
 
-type MakePredictor = Box<dyn Fn(bipvl_nn::prompts::PromptSeg) -> PromptPredictor>;
-
-fn set_up(dir: &Path, steps: usize, seed: u64, device: &Device) -> Result<(PromptSetup, MakePredictor)> {
-    let preprocess = PreprocessConfig {
+fn preprocess() -> PreprocessConfig {
+    PreprocessConfig {
         spacing: None,
         intensity: Intensity::ClipAndScale { a_min: -250.0, a_max: 250.0 },
         crop_foreground: false,
         patch_size: SHAPE,
-    };
-    let set = SetConfig {
+    }
+}
+
+fn set_config(dir: &Path) -> SetConfig {
+    SetConfig {
         name: "bodies".to_owned(),
         path: dir.join("train"),
         descriptions: None,
@@ -182,8 +184,43 @@ fn set_up(dir: &Path, steps: usize, seed: u64, device: &Device) -> Result<(Promp
         rename: indexmap::IndexMap::new(),
         absent: Vec::new(),
         unknown: Vec::new(),
-        preprocess: preprocess.clone(),
-    };
+        preprocess: preprocess(),
+    }
+}
+
+fn model_config(tokenizer: &Tokenizer) -> BiPvlSegConfig {
+    let mut model = ModelSize::Tiny.prompted_config(1);
+    let BackboneConfig::SwinUnetr(vision) = &mut model.vision;
+    vision.feature_size = 8;
+    vision.heads = [1, 2, 4, 8];
+    model.text.stage_layers = vec![1; 4];
+    model.text.vocab_size = tokenizer.vocab_size();
+    model
+}
+
+fn train_config(steps: usize, seed: u64) -> TrainConfig {
+    TrainConfig {
+        seed,
+        max_steps: steps,
+        batch_size: 8,
+        gradient_accumulation_steps: 1,
+        learning_rate: 2e-3,
+        warmup_steps: 50,
+        val_every_n_steps: (steps / 5).max(1),
+        patience: 0,
+        activation_checkpointing: ActivationCheckpointing::default(),
+        checkpoint_every_n_steps: 100,
+        oversample_foreground: 0.5,
+        optimizer: AdamWConfig { max_grad_norm: 1.0, ..AdamWConfig::default() },
+        loss: LossConfig::default(),
+        augment: AugmentConfig::none(),
+    }
+}
+
+type MakePredictor = Box<dyn Fn(bipvl_nn::prompts::PromptSeg) -> PromptPredictor>;
+
+fn set_up(dir: &Path, steps: usize, seed: u64, device: &Device) -> Result<(PromptSetup, MakePredictor)> {
+    let set = set_config(dir);
     let sets = SetsConfig {
         fold: "0/5".to_owned(),
         parts: Some(dir.join("train/parts.toml")),
@@ -192,9 +229,10 @@ fn set_up(dir: &Path, steps: usize, seed: u64, device: &Device) -> Result<(Promp
     let open = OpenSet::open(&set)?;
     let vocabulary = vocabulary(std::slice::from_ref(&open), &sets, &Synonyms::builtin())?;
     let tokenizer = tokenizer(&vocabulary);
-    let cases = build_cache(&dir.join("cache"), &preprocess, &open.dataset, &open.dataset.cases, &|_| {
-        ControlFlow::Continue(())
-    })?;
+    let cases =
+        build_cache(&dir.join("cache"), &set.preprocess, &open.dataset, &open.dataset.cases, &|_| {
+            ControlFlow::Continue(())
+        })?;
     let knowledge = vocabulary.knowledge(0, None);
     let (mut training, mut validation) = (Vec::new(), Vec::new());
     for case in cases {
@@ -211,41 +249,18 @@ fn set_up(dir: &Path, steps: usize, seed: u64, device: &Device) -> Result<(Promp
         text: PromptConfig { typo: 0.0, word_dropout: 0.0, ..PromptConfig::default() },
         ..PromptSampling::default()
     };
-    let mut model = ModelSize::Tiny.prompted_config(1);
-    let BackboneConfig::SwinUnetr(vision) = &mut model.vision;
-    vision.feature_size = 8;
-    vision.heads = [1, 2, 4, 8];
-    model.text.stage_layers = vec![1; 4];
-    model.text.vocab_size = tokenizer.vocab_size();
-    let augment = AugmentConfig::none();
+    let model = model_config(&tokenizer);
     let source = PromptSource {
         sets: vec![training],
         sampler: PromptSampler::new(vocabulary, sampling),
         patch_size: SHAPE,
         batch_size: 8,
         oversample_foreground: 0.5,
-        augment: augment.clone(),
+        augment: AugmentConfig::none(),
         seed,
-    };
-    let every = (steps / 5).max(1);
-    let config = TrainConfig {
-        seed,
-        max_steps: steps,
-        batch_size: 8,
-        gradient_accumulation_steps: 1,
-        learning_rate: 2e-3,
-        warmup_steps: 50,
-        val_every_n_steps: every,
-        patience: 0,
-        activation_checkpointing: ActivationCheckpointing::default(),
-        checkpoint_every_n_steps: 100,
-        oversample_foreground: 0.5,
-        optimizer: AdamWConfig { max_grad_norm: 1.0, ..AdamWConfig::default() },
-        loss: LossConfig::default(),
-        augment,
     };
     let setup = PromptSetup {
-        config,
+        config: train_config(steps, seed),
         model,
         source: Arc::new(source),
         validation,
@@ -262,119 +277,7 @@ fn set_up(dir: &Path, steps: usize, seed: u64, device: &Device) -> Result<(Promp
     };
     let device = device.clone();
     let make = move |model: bipvl_nn::prompts::PromptSeg| {
-        use burn::module::Module;
         PromptPredictor::new(model.valid(), tokenizer.clone(), SHAPE, 0.5, BlendMode::Gaussian, &device)
     };
     Ok((setup, Box::new(make)))
-}
-
-/// Sums over prompts of one test.
-#[derive(Default)]
-struct Test {
-    dice: f64,
-    count: usize,
-    empty: usize,
-    absent: usize,
-}
-
-impl Test {
-    fn add(&mut self, overlap: Overlap) {
-        if overlap.reference > 0 {
-            self.dice += overlap.dice().unwrap_or(0.0);
-            self.count += 1;
-        } else {
-            self.absent += 1;
-            self.empty += usize::from(overlap.found < MIN_FOUND_VOXELS);
-        }
-    }
-
-    fn report(&self, name: &str) {
-        let share = |sum: f64, count: usize| if count == 0 { f64::NAN } else { sum / count as f64 };
-        println!(
-            "{name}: Dice {:.3} ({} prompts), silent when absent {:.3} ({} prompts)",
-            share(self.dice, self.count),
-            self.count,
-            share(self.empty as f64, self.absent),
-            self.absent
-        );
-    }
-}
-
-fn evaluate(dir: &Path, predictor: &PromptPredictor) -> Result<()> {
-    let preprocess = PreprocessConfig {
-        spacing: None,
-        intensity: Intensity::ClipAndScale { a_min: -250.0, a_max: 250.0 },
-        crop_foreground: false,
-        patch_size: SHAPE,
-    };
-    let dataset = bipvl_data::Dataset::open(&dir.join("new"))?;
-    let cases = build_cache(&dir.join("cache-new"), &preprocess, &dataset, &dataset.cases, &|_| {
-        ControlFlow::Continue(())
-    })?;
-    let kinds: Vec<Kind> = Kind::all().collect();
-    let unions: Vec<Attributes> = Attributes::unions().collect();
-    let mut tests: [Test; 6] = Default::default();
-    let (mut swapped_in_twin, mut swapped_found) = (0, 0);
-    let mut words = ChaCha8Rng::seed_from_u64(1);
-    for case in &cases {
-        let sample = case.crop([0; 3], case.grid().shape());
-        let shown: HashSet<u8> = sample.labels.iter().copied().collect();
-        let labels: Vec<Vec<u8>> = kinds.iter().map(|kind| vec![kind.label() as u8]).collect();
-        let names: Vec<String> = kinds.iter().map(ToString::to_string).collect();
-        // Sixteen prompts a pass, as many shown as absent ones.
-        for group in (0..kinds.len()).collect::<Vec<_>>().chunks(16) {
-            let prompts: Vec<String> = group.iter().map(|kind| names[*kind].clone()).collect();
-            let masks: Vec<&[u8]> = group.iter().map(|kind| labels[*kind].as_slice()).collect();
-            let overlaps = score(predictor, &predictor.encode(&prompts), case, &masks, IGNORE_INDEX);
-            for (kind, overlap) in group.iter().zip(overlaps) {
-                let test = match kinds[*kind] {
-                    kind if is_unseen(kind) => 2,
-                    kind if is_held_out(kind) => 1,
-                    _ => 0,
-                };
-                tests[test].add(overlap);
-            }
-        }
-        for kind in kinds.iter().filter(|kind| kind.side != 1 && shown.contains(&(kind.label() as u8))) {
-            let twin = Kind { side: 2 - kind.side, ..*kind };
-            if is_unseen(twin) || !shown.contains(&(twin.label() as u8)) {
-                continue;
-            }
-            let (twin_label, own_label) = ([twin.label() as u8], [kind.label() as u8]);
-            let prompt = predictor.encode(&[twin.to_string()]);
-            let own = score(predictor, &prompt, case, &[&own_label], IGNORE_INDEX)[0];
-            let other = score(predictor, &prompt, case, &[&twin_label], IGNORE_INDEX)[0];
-            swapped_found += own.found;
-            swapped_in_twin += other.both;
-        }
-        for (place, union) in unions.iter().enumerate().filter(|(place, _)| place % 7 < 3) {
-            let of_union: Vec<u8> =
-                kinds.iter().filter(|kind| union.matches(**kind)).map(|kind| kind.label() as u8).collect();
-            let overlap =
-                score(predictor, &predictor.encode(&[union.to_string()]), case, &[&of_union], IGNORE_INDEX)
-                    [0];
-            tests[if is_held_out_union(place) { 4 } else { 3 }].add(overlap);
-        }
-        for _ in 0..2 {
-            for text in [sample_negative(true, &mut words), sample_negative(true, &mut words)] {
-                tests[5].add(score(predictor, &predictor.encode(&[text]), case, &[&[]], IGNORE_INDEX)[0]);
-            }
-        }
-    }
-    let titles = [
-        "trained phrases",
-        "held-out phrases",
-        "held-out kinds",
-        "trained unions",
-        "held-out unions",
-        "nonsense and other worlds",
-    ];
-    for (test, title) in tests.iter().zip(titles) {
-        test.report(title);
-    }
-    println!(
-        "side word exchanged, both there: {:.3} of {swapped_found} voxels lie in the twin",
-        swapped_in_twin as f64 / swapped_found.max(1) as f64
-    );
-    Ok(())
 }
