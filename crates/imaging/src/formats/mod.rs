@@ -2,7 +2,7 @@
 //! `.hdr`/`.img` pairs.
 //!
 //! Each format is one file (NIfTI a folder) beside this one, and one variant of [`Format`]: it parses a header into
-//! [`Parsed`] and encodes a volume into files. Bytes, compression and voxels are common to all.
+//! `Parsed` and encodes a volume into files. Bytes, compression and voxels are common to all.
 
 mod compression;
 mod metaimage;

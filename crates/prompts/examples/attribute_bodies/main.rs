@@ -37,10 +37,7 @@ use bipvl_prompts::{
     train::{PromptSetup, train},
     validate::ValidationCase,
 };
-use bipvl_text::{
-    Concept, Description, Descriptions, Synonyms, Tokenizer,
-    prompts::PromptConfig,
-};
+use bipvl_text::{Concept, Description, Descriptions, Synonyms, Tokenizer, prompts::PromptConfig};
 use bipvl_train::{
     Start, TrainConfig, activation_checkpointing::ActivationCheckpointing, loss::LossConfig,
     optimizer::AdamWConfig,
