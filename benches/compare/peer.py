@@ -164,6 +164,16 @@ class VisionTraining(SwinTask):
         return self.optimization.result()
 
 
+# Norms of a two-way layer: the reference module numbers them, the program names them.
+TWO_WAY_NORMS = ["self_attention", "text_to_vision", "text_mlp", "vision_to_text", "vision_mlp"]
+
+
+def saved_name(name):
+    for index, norm in enumerate(TWO_WAY_NORMS):
+        name = name.replace(f".norms.{index}.", f".{norm}_norm.")
+    return name
+
+
 class WholeTask(Task):
     def size(self):
         if self.options.measure == "text-train" or self.options.smoke_test:
@@ -172,7 +182,8 @@ class WholeTask(Task):
 
     def make(self):
         network = Network(self.size())
-        learned = {name: w for name, w in network.named_weights().items() if "log_sigma" not in name}
+        weights = network.named_weights().items()
+        learned = {saved_name(name): tensor for name, tensor in weights if "log_sigma" not in name}
         save_file({name: tensor.detach().contiguous() for name, tensor in learned.items()}, self.weights)
         self.make_input()
 
@@ -185,8 +196,8 @@ class WholeTask(Task):
         self.network = Network(size._replace(vision=vision))
         saved = load_file(self.weights)
         for name, tensor in self.network.named_weights().items():
-            if name in saved:
-                tensor.data.copy_(saved[name])
+            if saved_name(name) in saved:
+                tensor.data.copy_(saved[saved_name(name)])
         words = size.text["vocab_size"]
         self.full = tokens(CLASSES, FULL_TOKENS, words)
         self.concepts = tokens(CLASSES * CONCEPTS, CONCEPT_TOKENS, words)
