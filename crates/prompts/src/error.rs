@@ -1,35 +1,35 @@
-//! What can be wrong with the data sets and the run of a prompted training.
+//! Errors of this crate.
 
 use std::path::{Path, PathBuf};
 
 use bipvl_io::FileError;
 
-/// The result of everything in this crate that touches a file.
+/// The result type of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Each names the data set or the file.
+/// What went wrong with the data sets or the run of a prompted training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused.
+    /// A file cannot be opened, read or written.
     #[error(transparent)]
     Io(#[from] FileError),
-    /// A volume or grid is at fault.
+    /// From `bipvl-imaging`.
     #[error(transparent)]
     Imaging(#[from] bipvl_imaging::Error),
-    /// A data set is at fault.
+    /// From `bipvl-data`.
     #[error(transparent)]
     Data(#[from] bipvl_data::Error),
-    /// A description or table of words is at fault.
+    /// From `bipvl-text`.
     #[error(transparent)]
     Text(#[from] bipvl_text::Error),
-    /// Weights are at fault.
+    /// From `bipvl-nn`.
     #[error(transparent)]
     Nn(#[from] bipvl_nn::Error),
-    /// Inference is at fault.
+    /// From `bipvl-infer`.
     #[error(transparent)]
     Infer(#[from] bipvl_infer::Error),
-    /// A run or configuration is at fault.
+    /// From `bipvl-train`.
     #[error(transparent)]
     Train(#[from] bipvl_train::Error),
     /// `rename` names a class that the data set does not have.

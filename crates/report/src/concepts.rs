@@ -5,7 +5,7 @@ use bipvl_infer::probe::ConceptAttribution;
 use ndarray::{Array2, Axis};
 
 use crate::Result;
-use crate::overlay::robust_range;
+use crate::display_range::robust_range;
 use crate::raster::{RgbImage, png_data_uri};
 use crate::rows::format_score;
 use crate::slice::{

@@ -5,6 +5,7 @@ mod canvas;
 pub mod concepts;
 mod curves;
 mod definitions;
+mod display_range;
 mod error;
 pub mod evaluate;
 #[cfg(test)]

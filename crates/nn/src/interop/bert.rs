@@ -144,7 +144,7 @@ pub fn key_map(layers: &[usize]) -> Vec<KeyMapping> {
             )
         })
         .collect();
-    norm_names(&mut names, "embeddings.LayerNorm", "embeddings.norm");
+    names.extend(KeyMapping::layer_norm("embeddings.LayerNorm", "embeddings.norm"));
     let places =
         layers.iter().enumerate().flat_map(|(stage, count)| (0..*count).map(move |layer| (stage, layer)));
     for (number, (stage, layer)) in places.enumerate() {
@@ -158,38 +158,18 @@ pub fn key_map(layers: &[usize]) -> Vec<KeyMapping> {
             ("output.dense", "mlp.down"),
         ] {
             let (external, internal) = (format!("{external}.{their_part}"), format!("{internal}.{our_part}"));
-            names.push(KeyMapping::new(
-                format!("{external}.weight"),
-                format!("{internal}.weight"),
-                LayoutConversion::Linear,
-            ));
-            names.push(KeyMapping::new(
-                format!("{external}.bias"),
-                format!("{internal}.bias"),
-                LayoutConversion::AsIs,
-            ));
+            names.extend(KeyMapping::linear(&external, &internal));
         }
-        norm_names(
-            &mut names,
+        names.extend(KeyMapping::layer_norm(
             &format!("{external}.attention.output.LayerNorm"),
             &format!("{internal}.attention_norm"),
-        );
-        norm_names(&mut names, &format!("{external}.output.LayerNorm"), &format!("{internal}.output_norm"));
+        ));
+        names.extend(KeyMapping::layer_norm(
+            &format!("{external}.output.LayerNorm"),
+            &format!("{internal}.output_norm"),
+        ));
     }
     names
-}
-
-fn norm_names(names: &mut Vec<KeyMapping>, external: &str, internal: &str) {
-    names.push(KeyMapping::new(
-        format!("{external}.weight"),
-        format!("{internal}.gamma"),
-        LayoutConversion::AsIs,
-    ));
-    names.push(KeyMapping::new(
-        format!("{external}.bias"),
-        format!("{internal}.beta"),
-        LayoutConversion::AsIs,
-    ));
 }
 
 #[cfg(test)]

@@ -61,6 +61,22 @@ impl KeyMapping {
     fn new(external: impl Into<String>, internal: impl Into<String>, conversion: LayoutConversion) -> Self {
         Self { external: external.into(), internal: internal.into(), conversion }
     }
+
+    /// Weight and bias of a linear layer.
+    fn linear(external: &str, internal: &str) -> [Self; 2] {
+        [
+            Self::new(format!("{external}.weight"), format!("{internal}.weight"), LayoutConversion::Linear),
+            Self::new(format!("{external}.bias"), format!("{internal}.bias"), LayoutConversion::AsIs),
+        ]
+    }
+
+    /// Scale and shift of a layer norm, which Burn names gamma and beta.
+    fn layer_norm(external: &str, internal: &str) -> [Self; 2] {
+        [
+            Self::new(format!("{external}.weight"), format!("{internal}.gamma"), LayoutConversion::AsIs),
+            Self::new(format!("{external}.bias"), format!("{internal}.beta"), LayoutConversion::AsIs),
+        ]
+    }
 }
 
 impl LayoutConversion {

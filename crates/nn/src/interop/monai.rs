@@ -143,8 +143,8 @@ fn stage_names(names: &mut Vec<KeyMapping>, config: &SwinUnetrConfig, stage: usi
     for block in 0..config.depths[stage] {
         let external = format!("swinViT.layers{number}.0.blocks.{block}");
         let internal = format!("{internal}.blocks.{block}");
-        norm_names(names, &format!("{external}.norm1"), &format!("{internal}.norm1"));
-        norm_names(names, &format!("{external}.norm2"), &format!("{internal}.norm2"));
+        names.extend(KeyMapping::layer_norm(&format!("{external}.norm1"), &format!("{internal}.norm1")));
+        names.extend(KeyMapping::layer_norm(&format!("{external}.norm2"), &format!("{internal}.norm2")));
         for (their_part, our_part) in [
             ("attn.qkv", "attention.qkv"),
             ("attn.proj", "attention.projection"),
@@ -152,16 +152,7 @@ fn stage_names(names: &mut Vec<KeyMapping>, config: &SwinUnetrConfig, stage: usi
             ("mlp.linear2", "mlp.down"),
         ] {
             let (external, internal) = (format!("{external}.{their_part}"), format!("{internal}.{our_part}"));
-            names.push(KeyMapping::new(
-                format!("{external}.weight"),
-                format!("{internal}.weight"),
-                LayoutConversion::Linear,
-            ));
-            names.push(KeyMapping::new(
-                format!("{external}.bias"),
-                format!("{internal}.bias"),
-                LayoutConversion::AsIs,
-            ));
+            names.extend(KeyMapping::linear(&external, &internal));
         }
         let table = format!("{external}.attn.relative_position_bias_table");
         names.push(KeyMapping::new(
@@ -172,26 +163,13 @@ fn stage_names(names: &mut Vec<KeyMapping>, config: &SwinUnetrConfig, stage: usi
     }
     let (external, internal) =
         (format!("swinViT.layers{number}.0.downsample"), format!("{internal}.merging"));
-    norm_names(names, &format!("{external}.norm"), &format!("{internal}.norm"));
+    names.extend(KeyMapping::layer_norm(&format!("{external}.norm"), &format!("{internal}.norm")));
     let reduction = KeyMapping::new(
         format!("{external}.reduction.weight"),
         format!("{internal}.reduction.weight"),
         LayoutConversion::Linear,
     );
     names.push(reduction);
-}
-
-fn norm_names(names: &mut Vec<KeyMapping>, external: &str, internal: &str) {
-    names.push(KeyMapping::new(
-        format!("{external}.weight"),
-        format!("{internal}.gamma"),
-        LayoutConversion::AsIs,
-    ));
-    names.push(KeyMapping::new(
-        format!("{external}.bias"),
-        format!("{internal}.beta"),
-        LayoutConversion::AsIs,
-    ));
 }
 
 fn residual_names(names: &mut Vec<KeyMapping>, external: &str, internal: &str, has_shortcut: bool) {
