@@ -111,6 +111,21 @@ impl CachedCase {
         &self.class_locations
     }
 
+    /// The case with one of its channels alone.
+    ///
+    /// # Panics
+    ///
+    /// When it has no such channel.
+    #[must_use]
+    pub fn with_channel(mut self, channel: usize) -> Self {
+        assert!(channel < self.num_channels, "channel {channel} of {}", self.num_channels);
+        let size = self.image.len() / self.num_channels;
+        let start = self.image.start + channel * size;
+        self.image = start..start + size;
+        self.num_channels = 1;
+        self
+    }
+
     /// Reads the box of `shape` voxels at `start`.
     ///
     /// # Panics

@@ -96,14 +96,7 @@ impl DataConfig {
     ///
     /// [`Error::ConfigValue`] unless `fold` is `K/N` with K < N and N ≥ 2; `path` is named.
     pub fn parse_fold(&self, path: &Path) -> Result<(usize, usize)> {
-        let parts = self.fold.split_once('/');
-        let parsed = parts.and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
-        parsed.filter(|(k, n)| k < n && *n >= 2).ok_or_else(|| Error::ConfigValue {
-            path: path.to_owned(),
-            key: "data.fold".to_owned(),
-            found: format!("\"{}\"", self.fold),
-            requirement: "K/N with K < N and N ≥ 2, such as 0/5".to_owned(),
-        })
+        parse_fold(&self.fold, path)
     }
 
     fn validate(&self, path: &Path) -> Result<()> {
@@ -119,6 +112,22 @@ impl DataConfig {
         }
         Ok(())
     }
+}
+
+/// Index and number of folds of `data.fold`.
+///
+/// # Errors
+///
+/// [`Error::ConfigValue`] unless it is `K/N` with K < N and N ≥ 2; `path` is named.
+pub fn parse_fold(fold: &str, path: &Path) -> Result<(usize, usize)> {
+    let parts = fold.split_once('/');
+    let parsed = parts.and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+    parsed.filter(|(k, n)| k < n && *n >= 2).ok_or_else(|| Error::ConfigValue {
+        path: path.to_owned(),
+        key: "data.fold".to_owned(),
+        found: format!("\"{fold}\""),
+        requirement: "K/N with K < N and N ≥ 2, such as 0/5".to_owned(),
+    })
 }
 
 /// The configuration of a trained model. The training part is kept, but not interpreted.

@@ -3,7 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    BackboneConfig, BiPvlSegConfig, BottleneckInput, PatchMerging, SwinUnetrConfig, SwinVersion, TextConfig,
+    BackboneConfig, BiPvlSegConfig, BottleneckInput, HeadKind, PatchMerging, SwinUnetrConfig, SwinVersion,
+    TextConfig,
     bifusion::{FusionBlockKind, FusionConfig, FusionDirection, TextResidual, TextSelfAttention},
     prompts::PromptHeadConfig,
 };
@@ -36,6 +37,7 @@ impl ModelSize {
     pub fn config(self, in_channels: usize) -> BiPvlSegConfig {
         match self {
             Self::Paper => BiPvlSegConfig {
+                head: HeadKind::Channels,
                 vision: vision(in_channels, 48, [3, 6, 12, 24], 7),
                 text: text(28_996, 768, 12, 0.1),
                 fusion: fusion(8, 2048),
@@ -45,6 +47,7 @@ impl ModelSize {
                 prompts: PromptHeadConfig::default(),
             },
             Self::Small => BiPvlSegConfig {
+                head: HeadKind::Channels,
                 vision: vision(in_channels, 24, [3, 6, 12, 24], 7),
                 text: text(0, 128, 4, 0.0),
                 fusion: fusion(8, 256),
@@ -54,6 +57,7 @@ impl ModelSize {
                 prompts: PromptHeadConfig::default(),
             },
             Self::Tiny => BiPvlSegConfig {
+                head: HeadKind::Channels,
                 vision: vision(in_channels, 16, [2, 4, 8, 16], 4),
                 text: text(0, 64, 4, 0.0),
                 fusion: fusion(4, 128),
@@ -71,6 +75,7 @@ impl ModelSize {
     /// all prompts would become one.
     pub fn prompted_config(self, channels: usize) -> BiPvlSegConfig {
         let mut config = self.config(channels);
+        config.head = HeadKind::Prompts;
         config.fusion.text_residual = TextResidual::On;
         config.fusion.text_self_attention = TextSelfAttention::PerClass;
         config

@@ -82,6 +82,36 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A file of a run cannot be parsed.
+    #[error("{}: invalid: {reason}", path.display())]
+    InvalidVocabulary {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No case of a data set is left for training.
+    #[error("data set `{set}`: no training case is left")]
+    NoTrainingCases {
+        /// The data set.
+        set: String,
+    },
+    /// A data set has several channels and none is chosen, or not the one that is.
+    #[error("data set `{set}`: {found}; choose one of its channels with `channel`: {}", channels.join(", "))]
+    Channel {
+        /// The data set.
+        set: String,
+        /// What was found instead.
+        found: String,
+        /// Its channels.
+        channels: Vec<String>,
+    },
+    /// Prompts of a prediction are empty, repeated, or too many.
+    #[error("{reason}")]
+    Prompts {
+        /// What is wrong.
+        reason: String,
+    },
     /// A loss is not finite.
     #[error("loss is {loss} at step {step}; lower train.learning_rate")]
     Diverged {
@@ -96,5 +126,20 @@ impl Error {
     /// The system refused to open, read or write `path`.
     pub fn io(path: &Path, reason: std::io::Error) -> Self {
         Self::Io(FileError::new(path, reason))
+    }
+
+    /// A value of a configuration file is invalid.
+    pub fn config_value(
+        path: &Path,
+        key: &str,
+        found: impl ToString,
+        requirement: impl Into<String>,
+    ) -> Self {
+        Self::Infer(bipvl_infer::Error::ConfigValue {
+            path: path.to_owned(),
+            key: key.to_owned(),
+            found: found.to_string(),
+            requirement: requirement.into(),
+        })
     }
 }

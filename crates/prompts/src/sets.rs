@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs};
 
-use bipvl_data::{Case, Dataset, DatasetOverrides};
+use bipvl_data::{Dataset, DatasetOverrides};
 use bipvl_text::{ClassName, Descriptions, Parts, Synonyms};
 
 use crate::{Error, PromptTexts, Result};
@@ -25,6 +25,8 @@ pub struct OpenSet {
     pub descriptions: Option<Descriptions>,
     /// The names of the classes in words, in the order of its classes.
     pub names: Vec<String>,
+    /// The channel to use of several.
+    pub channel: Option<usize>,
     /// Which classes were contoured in each case, where the set says so.
     pub labeled: Option<HashMap<String, Vec<String>>>,
 }
@@ -56,17 +58,32 @@ impl OpenSet {
             None => None,
         };
         let labeled = read_labeled(&dataset)?;
-        Ok(Self { config: config.clone(), dataset, descriptions, names, labeled })
+        let channel = channel(config, &dataset.channels)?;
+        Ok(Self { config: config.clone(), dataset, descriptions, names, channel, labeled })
     }
 
     /// The names of the classes contoured in a case; `None` where all are.
-    pub fn labeled_in(&self, case: &Case) -> Option<Vec<String>> {
-        let of_case = self.labeled.as_ref()?.get(&case.id)?;
+    pub fn labeled_in(&self, case: &str) -> Option<Vec<String>> {
+        let of_case = self.labeled.as_ref()?.get(case)?;
         let in_words = |class: &String| {
             let place = self.dataset.label_schema.names().iter().position(|known| known == class);
             place.map_or_else(|| class.clone(), |place| self.names[place].clone())
         };
         Some(of_case.iter().map(in_words).collect())
+    }
+}
+
+/// The place of the chosen channel; `None` where there is one alone.
+fn channel(config: &SetConfig, channels: &[String]) -> Result<Option<usize>> {
+    let invalid =
+        |found: String| Error::Channel { set: config.name.clone(), found, channels: channels.to_vec() };
+    match &config.channel {
+        Some(name) => {
+            let place = channels.iter().position(|channel| channel.eq_ignore_ascii_case(name));
+            place.map(Some).ok_or_else(|| invalid(format!("no channel `{name}`")))
+        }
+        None if channels.len() > 1 => Err(invalid(format!("{} channels", channels.len()))),
+        None => Ok(None),
     }
 }
 

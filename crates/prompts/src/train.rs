@@ -11,7 +11,7 @@ use bipvl_nn::{
     BiPvlSegConfig, TokenBatch,
     init::{DropoutRng, Initializer},
     prompts::{EncodedPrompts, PromptSeg},
-    weights::load_state_dict_partial,
+    weights::{StateDict, load_state_dict, load_state_dict_partial},
 };
 use bipvl_text::Tokenizer;
 use bipvl_train::{
@@ -26,6 +26,7 @@ use burn::{module::Module, tensor::Device};
 use crate::{Error, Result};
 use crate::{
     batch::{FrozenStageCache, PromptBatch, PromptSample},
+    config::TextTraining,
     event::{PromptEvent, PromptLossValues},
     loader::{PromptSource, prompt_loader},
     loss::{PromptLossWeights, PromptLosses, halved},
@@ -59,8 +60,10 @@ pub struct PromptSetup {
     pub tokenizer: Tokenizer,
     /// Weights to begin with, by part of the network.
     pub pretrained: Vec<bipvl_nn::interop::PretrainedWeights>,
-    /// Whether the embeddings and the first stage of the text encoder are frozen and cached.
-    pub freeze_text_stage: bool,
+    /// All weights to begin with, and their file.
+    pub initial: Option<(PathBuf, StateDict)>,
+    /// How the text encoder is trained.
+    pub text: TextTraining,
     /// Class index without loss.
     pub ignore: u8,
     /// Sliding-window overlap of the validation.
@@ -212,7 +215,7 @@ impl PromptSetup {
         cache: &mut FrozenStageCache,
         rng: &mut DropoutRng,
     ) -> EncodedPrompts {
-        if !self.freeze_text_stage {
+        if !self.text.freeze_first_stage {
             return model.encode_prompts(&batch.tokens, batch.num_prompts, Some(rng));
         }
         let plain = model.valid();
@@ -247,15 +250,24 @@ impl PromptSetup {
             module.model =
                 load_state_dict_partial(module.model, pretrained.weights.clone(), &pretrained.source)?;
         }
+        if let Some((path, weights)) = &self.initial {
+            module.model = load_state_dict(module.model, weights.clone(), path)?;
+        }
         Ok(PromptTrainState {
             module,
-            optimizer: AdamW::new(self.config.optimizer),
+            optimizer: self.with_rate_factor(AdamW::new(self.config.optimizer)),
             progress: TrainProgress::default(),
         })
     }
 
     fn saved_state(&self) -> Result<PromptTrainState> {
         let zeros = self.module(Initializer::zeros(&self.autodiff()));
-        Ok(PromptTrainState::load(&self.last, zeros, self.config.optimizer, &self.device)?)
+        let mut state = PromptTrainState::load(&self.last, zeros, self.config.optimizer, &self.device)?;
+        state.optimizer = self.with_rate_factor(state.optimizer);
+        Ok(state)
+    }
+
+    fn with_rate_factor(&self, optimizer: AdamW) -> AdamW {
+        optimizer.with_rate_factor("model.text_encoder", self.text.learning_rate_factor)
     }
 }

@@ -48,6 +48,11 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
+    /// The usual name of every concept.
+    pub fn names(&self) -> Vec<&str> {
+        self.concepts.iter().map(|concept| concept.name.as_str()).collect()
+    }
+
     /// Places of the concepts that one is made of: itself, or its parts.
     pub fn atoms(&self, concept: usize) -> Vec<usize> {
         let parts = &self.concepts[concept].parts;

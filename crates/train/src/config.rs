@@ -11,13 +11,8 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::{Error, Result};
-use crate::{
-    TrainConfig, activation_checkpointing::ActivationCheckpointing, loss::LossConfig, memory::MemoryPlan,
-    optimizer::AdamWConfig,
-};
-use bipvl_data::{
-    AugmentConfig, Dataset, DatasetOverrides, LabelSchema, LabelSchemaSpec, PreprocessConfig, SplitConfig,
-};
+use crate::{TrainConfig, memory::MemoryPlan};
+use bipvl_data::{Dataset, DatasetOverrides, LabelSchema, LabelSchemaSpec, PreprocessConfig, SplitConfig};
 pub use bipvl_infer::DataConfig;
 use bipvl_infer::{InferConfig, ModelConfig, toml_error_message};
 use bipvl_nn::{
@@ -89,7 +84,8 @@ impl PretrainedPaths {
         Ok(all)
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -110,7 +106,7 @@ impl Config {
             },
             preprocess: PreprocessConfig::for_modality(dataset.modality, size.patch()),
             model: size.config(dataset.channels.len()),
-            train: train_defaults(size),
+            train: TrainConfig::defaults(size),
             infer: InferConfig::default(),
             pretrained: PretrainedPaths::default(),
         }
@@ -237,38 +233,12 @@ fn take_label_schema(user: &mut Table) -> std::result::Result<Option<LabelSchema
     data.and_then(|data| data.remove("label_schema")).map(Value::try_into).transpose()
 }
 
-/// The paper's values for `paper`; higher learning rates for the smaller networks.
-fn train_defaults(size: ModelSize) -> TrainConfig {
-    let (max_steps, batch_size, learning_rate) = match size {
-        ModelSize::Paper => (54_000, 1, 1e-4),
-        ModelSize::Small => (10_000, 1, 5e-4),
-        ModelSize::Tiny => (3_000, 2, 1e-3),
-    };
-    let max_grad_norm = if size == ModelSize::Paper { 0.0 } else { 1.0 };
-    TrainConfig {
-        seed: 42,
-        max_steps,
-        batch_size,
-        gradient_accumulation_steps: 1,
-        learning_rate,
-        warmup_steps: if size == ModelSize::Paper { 0 } else { 100 },
-        val_every_n_steps: (max_steps / 10).max(1),
-        patience: 0,
-        activation_checkpointing: ActivationCheckpointing::default(),
-        checkpoint_every_n_steps: (max_steps / 30).max(1),
-        oversample_foreground: 0.5,
-        optimizer: AdamWConfig { max_grad_norm, ..AdamWConfig::default() },
-        loss: LossConfig::default(),
-        augment: AugmentConfig::default(),
-    }
-}
-
 fn syntax_error(error: &toml::de::Error, text: &str, path: &Path) -> Error {
     Error::ConfigSyntax { path: path.to_owned(), message: toml_error_message(error, text) }
 }
 
 /// Merges `user` into `defaults`, table by table; the intensity normalization, an enum, is replaced as a whole.
-fn merge_tables(mut defaults: Table, user: Table) -> Table {
+pub fn merge_tables(mut defaults: Table, user: Table) -> Table {
     for (key, value) in user {
         match (defaults.remove(&key), value) {
             (Some(Value::Table(old)), Value::Table(new)) if key != "intensity" => {

@@ -41,6 +41,8 @@ impl Default for AdamWConfig {
 #[derive(Debug)]
 pub struct AdamW {
     config: AdamWConfig,
+    /// Factors of the learning rate, by the first part of a parameter's path.
+    rate_factors: Vec<(String, f64)>,
     step: i32,
     moments: BTreeMap<String, Moments>,
 }
@@ -55,7 +57,19 @@ struct Moments {
 impl AdamW {
     /// An optimizer before its first step.
     pub fn new(config: AdamWConfig) -> Self {
-        Self { config, step: 0, moments: BTreeMap::new() }
+        Self { config, rate_factors: Vec::new(), step: 0, moments: BTreeMap::new() }
+    }
+
+    /// Multiplies the learning rate of the parameters whose path begins with `prefix` (PyTorch's parameter groups).
+    #[must_use]
+    pub fn with_rate_factor(mut self, prefix: &str, factor: f64) -> Self {
+        self.rate_factors.push((prefix.to_owned(), factor));
+        self
+    }
+
+    fn rate_factor(&self, name: &str) -> f64 {
+        let factors = self.rate_factors.iter().filter(|(prefix, _)| name.starts_with(prefix));
+        factors.map(|(_, factor)| factor).product()
     }
 
     /// One step. Parameters without a gradient are unchanged; gradients are freed one by one, and parameters without
@@ -97,7 +111,7 @@ impl AdamW {
             let exp_avg_sq = tensor(state.remove(&format!("{EXP_AVG_SQ}{name}"))?);
             moments.insert(name, Moments { exp_avg: tensor(exp_avg), exp_avg_sq });
         }
-        Some(Self { config, step, moments })
+        Some(Self { config, rate_factors: Vec::new(), step, moments })
     }
 
     /// Updates one parameter; all tensors are flat and without autodiff.
@@ -156,7 +170,8 @@ impl ModuleMapper for Step<'_> {
             let plain = weights.inner().reshape([count]);
             let gradient = gradient.reshape([count]);
             let gradient = if self.scale < 1.0 { gradient * self.scale } else { gradient };
-            let moved = self.optimizer.update(&name, plain, gradient, self.learning_rate);
+            let learning_rate = self.learning_rate * self.optimizer.rate_factor(&name);
+            let moved = self.optimizer.update(&name, plain, gradient, learning_rate);
             let moved = Tensor::from_inner(moved.reshape(shape));
             moved.with_gradient_checkpointing_strategy(strategy).require_grad()
         })

@@ -1,6 +1,7 @@
 //! Training hyperparameters.
 
 use bipvl_data::AugmentConfig;
+use bipvl_nn::ModelSize;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -51,6 +52,32 @@ fn one() -> usize {
 }
 
 impl TrainConfig {
+    /// The paper's values for `paper`; higher learning rates for the smaller networks.
+    pub fn defaults(size: ModelSize) -> Self {
+        let (max_steps, batch_size, learning_rate) = match size {
+            ModelSize::Paper => (54_000, 1, 1e-4),
+            ModelSize::Small => (10_000, 1, 5e-4),
+            ModelSize::Tiny => (3_000, 2, 1e-3),
+        };
+        let max_grad_norm = if size == ModelSize::Paper { 0.0 } else { 1.0 };
+        Self {
+            seed: 42,
+            max_steps,
+            batch_size,
+            gradient_accumulation_steps: 1,
+            learning_rate,
+            warmup_steps: if size == ModelSize::Paper { 0 } else { 100 },
+            val_every_n_steps: (max_steps / 10).max(1),
+            patience: 0,
+            activation_checkpointing: ActivationCheckpointing::default(),
+            checkpoint_every_n_steps: (max_steps / 30).max(1),
+            oversample_foreground: 0.5,
+            optimizer: AdamWConfig { max_grad_norm, ..AdamWConfig::default() },
+            loss: LossConfig::default(),
+            augment: AugmentConfig::default(),
+        }
+    }
+
     /// Whether the training is complete: all steps done or stopped early, and validated.
     pub fn is_finished(&self, progress: &TrainProgress) -> bool {
         self.stop_reason(progress).is_some()

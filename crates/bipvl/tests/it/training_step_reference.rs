@@ -5,7 +5,7 @@ use std::path::Path;
 use bipvl::{
     data::LabelSchema,
     nn::{
-        BackboneConfig, BiPvlSegConfig, BottleneckInput, HeadConfig, PatchMerging, SwinUnetrConfig,
+        BackboneConfig, BiPvlSegConfig, BottleneckInput, HeadConfig, HeadKind, PatchMerging, SwinUnetrConfig,
         SwinVersion, TextConfig, TextInput,
         bifusion::{FusionBlockKind, FusionConfig, FusionDirection, TextResidual, TextSelfAttention},
         init::Initializer,
@@ -49,6 +49,7 @@ const TOLERANCE: f32 = 1e-3;
 
 fn config() -> BiPvlSegConfig {
     BiPvlSegConfig {
+        head: HeadKind::Channels,
         vision: BackboneConfig::SwinUnetr(SwinUnetrConfig {
             in_channels: 1,
             feature_size: 12,

@@ -47,6 +47,25 @@ impl DecisionRule for Threshold {
     }
 }
 
+/// The number of the largest logit among those of at least 0, from 1, the first of equal ones; 0 where there is none.
+/// The field is how many there are.
+#[derive(Debug)]
+pub(super) struct LargestPositive(pub(super) usize);
+
+impl DecisionRule for LargestPositive {
+    type Voxel = u16;
+
+    fn num_channels(&self) -> usize {
+        self.0
+    }
+
+    fn update(&self, channel: usize, logit: f32, best: &mut f32, voxel: &mut u16) {
+        let is_larger = logit >= 0.0 && logit > *best;
+        *best = if is_larger { logit } else { *best };
+        *voxel = if is_larger { channel as u16 + 1 } else { *voxel };
+    }
+}
+
 /// The decisions of a line of voxels.
 pub(super) struct DecisionLine<R: DecisionRule> {
     best: Vec<f32>,

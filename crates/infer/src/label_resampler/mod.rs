@@ -16,7 +16,7 @@ use ndarray::{Array3, ArrayViewMut3, Axis, s};
 use rayon::prelude::*;
 
 use super::rolling_buffer::LogitSlab;
-use decision::{Argmax, DecisionLine, DecisionRule, Threshold};
+use decision::{Argmax, DecisionLine, DecisionRule, LargestPositive, Threshold};
 
 /// Classes that may overlap; while logits arrive, a voxel stores one bit per class.
 pub const MAX_OVERLAPPING_CLASSES: usize = 32;
@@ -36,12 +36,32 @@ enum Resampling {
     Interpolated(GridMapping),
 }
 
+impl Resampling {
+    fn new(grid: &Grid, target_grid: &Grid) -> Self {
+        if grid.approx_eq(target_grid) {
+            Self::Identity
+        } else {
+            Self::Interpolated(GridMapping::new(grid, target_grid))
+        }
+    }
+}
+
+/// Masks as they were decided.
+#[derive(Debug)]
+pub enum MaskVoxels {
+    /// Bit `i` is mask `i`.
+    Sets(Array3<u32>),
+    /// Label `i + 1` is mask `i`, 0 none.
+    Labels(Array3<u16>),
+}
+
 /// What has been decided so far.
 #[derive(Debug)]
 enum Voxels {
     Labels(Argmax, Array3<u16>),
     /// Bit `i` is class `i`.
     ClassSets(Threshold, Array3<u32>),
+    Exclusive(LargestPositive, Array3<u16>),
 }
 
 impl LabelResampler {
@@ -51,11 +71,7 @@ impl LabelResampler {
     ///
     /// When more than [`MAX_OVERLAPPING_CLASSES`] classes overlap.
     pub fn new(grid: &Grid, target_grid: &Grid, label_schema: &LabelSchema) -> Self {
-        let resampling = if grid.approx_eq(target_grid) {
-            Resampling::Identity
-        } else {
-            Resampling::Interpolated(GridMapping::new(grid, target_grid))
-        };
+        let resampling = Resampling::new(grid, target_grid);
         let shape = target_grid.shape();
         let voxels = if label_schema.is_overlapping() {
             let classes = label_schema.num_classes();
@@ -67,18 +83,52 @@ impl LabelResampler {
         Self { resampling, grid: target_grid.clone(), voxels }
     }
 
+    /// A resampler of `count` masks that may overlap.
+    ///
+    /// # Panics
+    ///
+    /// When there are more than [`MAX_OVERLAPPING_CLASSES`].
+    pub fn for_masks(grid: &Grid, target_grid: &Grid, count: usize) -> Self {
+        assert!(count <= MAX_OVERLAPPING_CLASSES, "at most 32 masks");
+        let voxels = Voxels::ClassSets(Threshold(count), Array3::zeros(target_grid.shape()));
+        Self { resampling: Resampling::new(grid, target_grid), grid: target_grid.clone(), voxels }
+    }
+
+    /// A resampler of masks that exclude each other: a voxel belongs to the largest logit among those of at least 0. The
+    /// labels are 1, 2, … in the order of the masks.
+    pub fn for_exclusive_masks(grid: &Grid, target_grid: &Grid, count: usize) -> Self {
+        let voxels = Voxels::Exclusive(LargestPositive(count), Array3::zeros(target_grid.shape()));
+        Self { resampling: Resampling::new(grid, target_grid), grid: target_grid.clone(), voxels }
+    }
+
     /// Decides the voxels between the two rows of the slab, or on the second, and inside its column.
     pub fn push_slab(&mut self, slab: &LogitSlab) {
         match &mut self.voxels {
             Voxels::Labels(rule, voxels) => decide(voxels.view_mut(), rule, &self.resampling, slab),
             Voxels::ClassSets(rule, voxels) => decide(voxels.view_mut(), rule, &self.resampling, slab),
+            Voxels::Exclusive(rule, voxels) => decide(voxels.view_mut(), rule, &self.resampling, slab),
+        }
+    }
+
+    /// The voxels of masks before any is taken out of them: one bit per mask, or one label.
+    ///
+    /// # Panics
+    ///
+    /// When the resampler is one of classes.
+    pub fn finish_masks(self) -> MaskVoxels {
+        match self.voxels {
+            Voxels::ClassSets(_, sets) => MaskVoxels::Sets(sets),
+            Voxels::Exclusive(_, labels) => MaskVoxels::Labels(labels),
+            Voxels::Labels(..) => panic!("a resampler of classes has no masks"),
         }
     }
 
     /// The voxels; background where there were no logits. Masks are in the order of the classes.
     pub fn finish(self) -> SegmentationVoxels {
         match self.voxels {
-            Voxels::Labels(_, voxels) => SegmentationVoxels::Labels(LabelMap::new(voxels, self.grid)),
+            Voxels::Labels(_, voxels) | Voxels::Exclusive(_, voxels) => {
+                SegmentationVoxels::Labels(LabelMap::new(voxels, self.grid))
+            }
             Voxels::ClassSets(Threshold(classes), sets) => {
                 let mask =
                     |class: usize| Volume::new(sets.mapv(|set| set >> class & 1 == 1), self.grid.clone());

@@ -18,6 +18,9 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BiPvlSegConfig {
+    /// What makes the masks.
+    #[serde(default, skip_serializing_if = "HeadKind::is_default")]
+    pub head: HeadKind,
     /// Image encoder and decoder.
     pub vision: BackboneConfig,
     /// BERT.
@@ -36,6 +39,24 @@ pub struct BiPvlSegConfig {
     /// The head of the prompted form ([`crate::prompts`]).
     #[serde(default, skip_serializing_if = "PromptHeadConfig::is_default")]
     pub prompts: PromptHeadConfig,
+}
+
+/// What makes the masks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadKind {
+    /// A logit channel per class, as in the paper; the classes are fixed.
+    #[default]
+    Channels,
+    /// A dot product per prompt ([`crate::prompts`]); any number of prompts in any words.
+    Prompts,
+}
+
+impl HeadKind {
+    /// Whether it is that of the paper.
+    pub fn is_default(&self) -> bool {
+        *self == Self::Channels
+    }
 }
 
 /// Input of the decoder (method.md section 11, row 4).

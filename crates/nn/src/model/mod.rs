@@ -5,7 +5,7 @@ mod cost;
 
 use burn::{module::Module, tensor::Tensor};
 
-pub use config::{BiPvlSegConfig, BottleneckInput};
+pub use config::{BiPvlSegConfig, BottleneckInput, HeadKind};
 
 use crate::{
     backbone::{Backbone, DecoderInput, DecoderOutput},

@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
 };
 
-use bipvl_data::{AugmentConfig, Intensity, PreprocessConfig, build_cache};
+use bipvl_data::{AugmentConfig, Intensity, PreprocessConfig, SplitConfig, build_cache};
 use bipvl_imaging::{
     IGNORE_INDEX,
     formats::write,
@@ -30,7 +30,7 @@ use bipvl_infer::BlendMode;
 use bipvl_nn::{BackboneConfig, BiPvlSegConfig, ModelSize};
 use bipvl_prompts::{
     PromptPredictor, PromptSampler, PromptSampling, Vocabulary,
-    config::{SetConfig, SetsConfig},
+    config::{PartialLabels, SetConfig, SetsConfig, TextTraining},
     event::PromptEvent,
     loader::{PromptSource, TrainingCase},
     sets::{OpenSet, vocabulary},
@@ -131,12 +131,14 @@ fn write_data_set(
         "numTraining": training.len(), "training": training,
     });
     let kinds: Vec<Kind> = Kind::all().collect();
-    let mut parts = toml::Table::new();
+    let mut wholes = Vec::new();
     for union in Attributes::unions() {
-        let of_union: Vec<toml::Value> =
-            kinds.iter().filter(|kind| union.matches(**kind)).map(|kind| kind.to_string().into()).collect();
-        parts.insert(union.to_string(), of_union.into());
+        let of_union = kinds.iter().filter(|kind| union.matches(**kind)).map(|kind| kind.to_string().into());
+        let parts = of_union.collect::<Vec<toml::Value>>();
+        let whole = [("name".to_owned(), union.to_string().into()), ("parts".to_owned(), parts.into())];
+        wholes.push(toml::Value::Table(whole.into_iter().collect()));
     }
+    let parts = toml::Table::from_iter([("whole".to_owned(), wholes.into())]);
     fs::write(dir.join("parts.toml"), parts.to_string())?;
     fs::write(dir.join("dataset.json"), serde_json::to_string_pretty(&about)?)?;
     Ok(())
@@ -178,6 +180,9 @@ fn set_config(dir: &Path) -> SetConfig {
         path: dir.join("train"),
         descriptions: None,
         modality: None,
+        channel: None,
+        partial_labels: PartialLabels::Unknown,
+        split: SplitConfig::default(),
         rename: indexmap::IndexMap::new(),
         absent: Vec::new(),
         unknown: Vec::new(),
@@ -263,7 +268,8 @@ fn set_up(dir: &Path, steps: usize, seed: u64, device: &Device) -> Result<(Promp
         validation,
         tokenizer: tokenizer.clone(),
         pretrained: Vec::new(),
-        freeze_text_stage: false,
+        initial: None,
+        text: TextTraining::default(),
         ignore: IGNORE_INDEX,
         overlap: 0.5,
         last: dir.join(format!("last-{seed}.safetensors")),

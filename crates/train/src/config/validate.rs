@@ -13,13 +13,24 @@ impl Config {
     /// [`Error::ConfigValue`] for the first invalid value; `path` is named.
     pub fn validate(&self, path: &Path) -> Result<()> {
         self.model_config().validate(path)?;
-        self.train.augment.check(path)?;
-        self.validate_training(path)?;
+        self.train.validate(path)
+    }
+}
+
+impl TrainConfig {
+    /// Validates the values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ConfigValue`] for the first invalid value; `path` is named.
+    pub fn validate(&self, path: &Path) -> Result<()> {
+        self.augment.check(path)?;
+        self.validate_steps(path)?;
         self.validate_optimizer(path)
     }
 
-    fn validate_training(&self, path: &Path) -> Result<()> {
-        let TrainConfig {
+    fn validate_steps(&self, path: &Path) -> Result<()> {
+        let Self {
             max_steps,
             batch_size,
             gradient_accumulation_steps,
@@ -27,7 +38,7 @@ impl Config {
             checkpoint_every_n_steps,
             oversample_foreground,
             ..
-        } = self.train;
+        } = *self;
         let counts = [
             ("train.max_steps", max_steps),
             ("train.batch_size", batch_size),
@@ -46,7 +57,7 @@ impl Config {
     }
 
     fn validate_optimizer(&self, path: &Path) -> Result<()> {
-        let TrainConfig { learning_rate, optimizer, .. } = &self.train;
+        let Self { learning_rate, optimizer, .. } = self;
         let refuse =
             |key: &str, found: f64, requirement| Err(Error::config_value(path, key, found, requirement));
         if !(learning_rate.is_finite() && *learning_rate > 0.0) {

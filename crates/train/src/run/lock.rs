@@ -1,6 +1,9 @@
 //! Keeps two processes from training the same run.
 
-use std::fs::{File, TryLockError};
+use std::{
+    fs::{File, TryLockError},
+    path::Path,
+};
 
 use super::RunDir;
 use crate::{Error, Result};
@@ -9,19 +12,30 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct RunLock(#[expect(dead_code, reason = "the open file holds the lock")] File);
 
+impl RunLock {
+    /// Locks a run directory for training.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunLocked`] if another process has the lock, or when the lock file cannot be created.
+    pub fn acquire(dir: &Path) -> Result<Self> {
+        let path = dir.join("lock");
+        let file = File::create(&path).map_err(|reason| Error::io(&path, reason))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(Error::RunLocked { dir: dir.to_owned() }),
+            Err(TryLockError::Error(reason)) => Err(Error::io(&path, reason)),
+        }
+    }
+}
+
 impl RunDir {
     /// Locks the run for training.
     ///
     /// # Errors
     ///
-    /// [`Error::RunLocked`] if another process has the lock, or when the lock file cannot be created.
+    /// As [`RunLock::acquire`].
     pub fn lock(&self) -> Result<RunLock> {
-        let path = self.path("lock");
-        let file = File::create(&path).map_err(|reason| Error::io(&path, reason))?;
-        match file.try_lock() {
-            Ok(()) => Ok(RunLock(file)),
-            Err(TryLockError::WouldBlock) => Err(Error::RunLocked { dir: self.dir().to_owned() }),
-            Err(TryLockError::Error(reason)) => Err(Error::io(&path, reason)),
-        }
+        RunLock::acquire(self.dir())
     }
 }

@@ -1,15 +1,20 @@
 //! The configuration of a prompted run: data sets, network, training, inference.
 
+mod file;
+mod validate;
+
 use std::path::PathBuf;
 
-use bipvl_data::{Modality, PreprocessConfig};
+use bipvl_data::{Modality, PreprocessConfig, SplitConfig};
 use bipvl_infer::InferConfig;
 use bipvl_nn::BiPvlSegConfig;
-use bipvl_train::TrainConfig;
+use bipvl_train::{TrainConfig, config::PretrainedPaths};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::sampler::PromptSampling;
+
+pub use file::{ConfigFile, has_prompts_head};
 
 /// Everything that a prompted run depends on besides the cases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,12 +26,42 @@ pub struct PromptConfig {
     pub data: SetsConfig,
     /// Sizes of the network.
     pub model: BiPvlSegConfig,
-    /// Training hyper-parameters.
+    /// Training hyperparameters.
     pub train: TrainConfig,
     /// How prompts are drawn.
     pub prompts: PromptSampling,
+    /// How the text encoder is trained.
+    #[serde(default)]
+    pub text: TextTraining,
     /// Sliding-window inference.
     pub infer: InferConfig,
+    /// Pretrained weights.
+    #[serde(default, skip_serializing_if = "PretrainedPaths::is_empty")]
+    pub pretrained: PretrainedPaths,
+}
+
+/// How the text encoder is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextTraining {
+    /// Whether embeddings and first stage are frozen; their output is then computed once per text.
+    pub freeze_first_stage: bool,
+    /// The learning rate of the text encoder relative to that of all else.
+    pub learning_rate_factor: f64,
+}
+
+impl Default for TextTraining {
+    /// For an encoder that is trained from random weights.
+    fn default() -> Self {
+        Self { freeze_first_stage: false, learning_rate_factor: 1.0 }
+    }
+}
+
+impl TextTraining {
+    /// For published weights: a frozen first stage, the others at a tenth of the rate.
+    pub fn pretrained() -> Self {
+        Self { freeze_first_stage: true, learning_rate_factor: 0.1 }
+    }
 }
 
 /// The data sets of a prompted run.
@@ -56,6 +91,9 @@ pub struct SetConfig {
     /// CT or MR, for a folder that holds both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modality: Option<Modality>,
+    /// The channel to use of a set that has several: a prompted network has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// What its classes are called in words, where the names of the folder do not say it.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub rename: IndexMap<String, String>,
@@ -65,6 +103,25 @@ pub struct SetConfig {
     /// Classes that this set does not label exhaustively: no loss.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
+    /// What `labelled.json` means.
+    #[serde(default)]
+    pub partial_labels: PartialLabels,
+    /// Validation and test cases, where a fold is not what is wanted.
+    #[serde(default)]
+    pub split: SplitConfig,
     /// How its cases are preprocessed.
     pub preprocess: PreprocessConfig,
+}
+
+/// What is made of a class that was not contoured in a case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartialLabels {
+    /// It is unknown in this case and has no loss.
+    #[default]
+    Unknown,
+    /// It is taken for absent, as a training without partial labels does: a control.
+    Background,
+    /// The case is left out of the training: a control.
+    Exclude,
 }

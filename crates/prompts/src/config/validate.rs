@@ -1,0 +1,156 @@
+//! Validates the values of a prompted run.
+
+use std::{collections::HashSet, fs, path::Path};
+
+use bipvl_nn::{HeadKind, InvalidConfig, bifusion::TextSelfAttention};
+
+use super::{PromptConfig, file::syntax_error};
+use crate::{Error, Result};
+
+impl PromptConfig {
+    /// Reads the `config.toml` of a run.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, a key is missing or unknown, or a value is invalid.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|reason| Error::io(path, reason))?;
+        let config: Self = toml::from_str(&text).map_err(|error| syntax_error(&error, &text, path))?;
+        config.validate(path)?;
+        Ok(config)
+    }
+
+    /// The configuration as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("every value has a TOML form")
+    }
+
+    /// Voxels of a patch, equal for all data sets.
+    pub fn patch_size(&self) -> [usize; 3] {
+        self.data.set[0].preprocess.patch_size
+    }
+
+    /// Checks the values; `path` is named.
+    ///
+    /// # Errors
+    ///
+    /// For the first value that is invalid.
+    pub fn validate(&self, path: &Path) -> Result<()> {
+        self.validate_sets(path)?;
+        self.validate_model(path)?;
+        self.validate_prompts(path)?;
+        self.train.validate(path)?;
+        let flip = self.train.augment.flip_probability;
+        if flip[0] > 0.0 {
+            let requirement = "0 along x, where sides need another text; set prompts.mirror instead";
+            let found = format!("{flip:?}");
+            return Err(Error::config_value(path, "train.augment.flip_probability", found, requirement));
+        }
+        if !(0.0..1.0).contains(&self.infer.overlap) {
+            return Err(Error::config_value(
+                path,
+                "infer.overlap",
+                self.infer.overlap,
+                "at least 0 and below 1",
+            ));
+        }
+        if !self.infer.tta_mirror_axes.is_empty() || self.infer.keep_largest_component {
+            let requirement = "absent: prompts know neither mirroring nor components";
+            return Err(Error::config_value(
+                path,
+                "infer",
+                "tta_mirror_axes or keep_largest_component",
+                requirement,
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_sets(&self, path: &Path) -> Result<()> {
+        let mut names = HashSet::new();
+        let patch = self.patch_size();
+        for set in &self.data.set {
+            if !names.insert(&set.name) {
+                let requirement = "a name of its own for every set";
+                return Err(Error::config_value(
+                    path,
+                    "data.set.name",
+                    format!("\"{}\" twice", set.name),
+                    requirement,
+                ));
+            }
+            set.preprocess.check(path)?;
+            if set.preprocess.patch_size != patch {
+                let requirement = format!("{patch:?}, as in the first data set; set it once in [preprocess]");
+                let found = format!("{:?} in `{}`", set.preprocess.patch_size, set.name);
+                return Err(Error::config_value(path, "data.set.preprocess.patch_size", found, requirement));
+            }
+        }
+        let multiple = self.model.vision.patch_multiple();
+        if patch.iter().any(|side| !side.is_multiple_of(multiple)) {
+            let requirement = format!("multiples of {multiple}");
+            return Err(Error::config_value(
+                path,
+                "preprocess.patch_size",
+                format!("{patch:?}"),
+                requirement,
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_model(&self, path: &Path) -> Result<()> {
+        if let Err(InvalidConfig { key, found, requirement }) = self.model.validate() {
+            return Err(Error::config_value(path, &format!("model.{key}"), found, requirement));
+        }
+        if self.model.head != HeadKind::Prompts {
+            return Err(Error::config_value(path, "model.head", "\"channels\"", "\"prompts\""));
+        }
+        let channels = self.model.vision.in_channels();
+        if channels != 1 {
+            let requirement = "1; choose a channel of each data set with data.set.channel";
+            return Err(Error::config_value(path, "model.vision.in_channels", channels, requirement));
+        }
+        if self.model.fusion.text_self_attention != TextSelfAttention::PerClass {
+            let requirement = "\"per_class\": prompts that attend to each other all become one";
+            return Err(Error::config_value(
+                path,
+                "model.fusion.text_self_attention",
+                "\"joint\"",
+                requirement,
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_prompts(&self, path: &Path) -> Result<()> {
+        let sampling = &self.prompts;
+        if sampling.per_step == 0 {
+            return Err(Error::config_value(path, "prompts.per_step", 0, "at least 1"));
+        }
+        for (key, share) in [
+            ("prompts.absent", sampling.absent),
+            ("prompts.nonsense", sampling.nonsense),
+            ("prompts.unions", sampling.unions),
+            ("prompts.mirror", sampling.mirror),
+            ("prompts.text.word_dropout", sampling.text.word_dropout),
+            ("prompts.text.typo", sampling.text.typo),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(Error::config_value(path, key, share, "from 0 to 1"));
+            }
+        }
+        let frequencies = [sampling.text.name, sampling.text.sentences, sampling.text.full];
+        if frequencies.iter().any(|share| !(share.is_finite() && *share >= 0.0))
+            || frequencies.iter().sum::<f64>() <= 0.0
+        {
+            let requirement = "at least 0 each, and not all 0";
+            return Err(Error::config_value(path, "prompts.text", format!("{frequencies:?}"), requirement));
+        }
+        let factor = self.text.learning_rate_factor;
+        if !(factor.is_finite() && factor >= 0.0) {
+            return Err(Error::config_value(path, "text.learning_rate_factor", factor, "at least 0"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! The run directory of a prompted training: what it writes, and what it is resumed and predicted from.
+//!
+//! `config.toml`, `vocabulary.json` (concepts, their wordings, what each data set says of them), `tokenizer.json`,
+//! `split.json` (cases by data set), `last.safetensors`, `best.safetensors`, `cache/SET/`.
+
+mod create;
+mod setup;
+mod transfer;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use bipvl_infer::weights_file::NETWORK_PREFIX;
+use bipvl_nn::{
+    init::Initializer,
+    prompts::PromptSeg,
+    weights::{self, StateDict, load_state_dict},
+};
+use bipvl_text::Tokenizer;
+use bipvl_train::Start;
+use burn::tensor::Device;
+
+use crate::{Error, PromptPredictor, Result, Vocabulary, config::PromptConfig, config::has_prompts_head};
+
+pub use create::PromptRunSpec;
+pub use transfer::{Transfer, TransferReport};
+
+const CONFIG: &str = "config.toml";
+const VOCABULARY: &str = "vocabulary.json";
+const SPLIT: &str = "split.json";
+
+/// A run directory.
+#[derive(Clone, Debug)]
+pub struct PromptRun {
+    /// The directory.
+    pub dir: PathBuf,
+    /// Its configuration.
+    pub config: PromptConfig,
+    /// All concepts.
+    pub vocabulary: Vocabulary,
+    /// Cuts prompts into tokens.
+    pub tokenizer: Tokenizer,
+}
+
+impl PromptRun {
+    /// Whether a directory has a run with `model.head = "prompts"`.
+    pub fn exists_in(dir: &Path) -> bool {
+        fs::read_to_string(dir.join(CONFIG)).is_ok_and(|text| has_prompts_head(&text))
+    }
+
+    /// Opens a run.
+    ///
+    /// # Errors
+    ///
+    /// When one of its files is missing or invalid.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let config = PromptConfig::read(&dir.join(CONFIG))?;
+        let path = dir.join(VOCABULARY);
+        let text = fs::read_to_string(&path).map_err(|reason| Error::io(&path, reason))?;
+        let vocabulary = serde_json::from_str(&text)
+            .map_err(|error| Error::InvalidVocabulary { path, reason: error.to_string() })?;
+        let tokenizer = Tokenizer::from_folder(dir)?;
+        Ok(Self::from_parts(dir, config, vocabulary, tokenizer))
+    }
+
+    fn from_parts(dir: &Path, config: PromptConfig, vocabulary: Vocabulary, tokenizer: Tokenizer) -> Self {
+        let tokenizer = tokenizer.with_max_tokens(config.model.text.max_position_embeddings);
+        Self { dir: dir.to_owned(), config, vocabulary, tokenizer }
+    }
+
+    /// A file or subdirectory of the run.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The checkpoint to resume from.
+    pub fn last_checkpoint(&self) -> PathBuf {
+        self.path("last.safetensors")
+    }
+
+    /// The weights of the best validation.
+    pub fn best_checkpoint(&self) -> PathBuf {
+        self.path("best.safetensors")
+    }
+
+    /// From the last checkpoint where there is one.
+    pub fn start(&self) -> Start {
+        if self.last_checkpoint().exists() { Start::Resume } else { Start::Fresh }
+    }
+
+    /// A predictor with the best weights.
+    ///
+    /// # Errors
+    ///
+    /// When there are no best weights yet, or they cannot be read.
+    pub fn predictor(&self, device: &Device) -> Result<PromptPredictor> {
+        let path = self.best_checkpoint();
+        if !path.exists() {
+            return Err(bipvl_infer::Error::NoBestWeights { path }.into());
+        }
+        let model = PromptSeg::new(&mut Initializer::zeros(device), &self.config.model);
+        let model = load_state_dict(model, network_weights(&path)?, &path)?;
+        let infer = &self.config.infer;
+        let patch = self.config.patch_size();
+        let tokenizer = self.tokenizer.clone();
+        Ok(PromptPredictor::new(model, tokenizer, patch, infer.overlap, infer.blend_mode, device))
+    }
+}
+
+/// The tensors of the network in a file of weights or a checkpoint.
+fn network_weights(path: &Path) -> Result<StateDict> {
+    let (tensors, _) = weights::load(path)?;
+    let of_network =
+        |(name, tensor): (String, _)| Some((name.strip_prefix(NETWORK_PREFIX)?.to_owned(), tensor));
+    Ok(tensors.into_iter().filter_map(of_network).collect())
+}

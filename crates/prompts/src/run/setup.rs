@@ -1,0 +1,176 @@
+//! Preprocesses the cases of a run and collects the inputs of its training.
+
+use std::{collections::BTreeMap, fs, ops::ControlFlow, sync::Arc};
+
+use bipvl_data::{CachedCase, Case, IGNORE_INDEX, SplitIds, build_cache};
+use bipvl_train::{Error as TrainError, Start, run::TrainOptions};
+
+use super::{PromptRun, SPLIT};
+use crate::{
+    Error, Knowledge, PromptSampler, Result,
+    config::PartialLabels,
+    loader::{PromptSource, TrainingCase},
+    sets::OpenSet,
+    train::PromptSetup,
+    validate::ValidationCase,
+};
+
+/// Gets the number of preprocessed cases; a break cancels.
+pub type OnProgress<'a> = &'a (dyn Fn(usize) -> ControlFlow<()> + Sync);
+
+impl PromptRun {
+    /// Cases to train and validate on, over all data sets.
+    ///
+    /// # Errors
+    ///
+    /// When the split cannot be read.
+    pub fn num_cases(&self) -> Result<usize> {
+        Ok(self.split_ids()?.values().map(|ids| ids.train.len() + ids.val.len()).sum())
+    }
+
+    /// Preprocesses the cases and collects the inputs of the training.
+    ///
+    /// # Errors
+    ///
+    /// When cases of the split are missing, a case or the pretrained weights cannot be read, the cache cannot be
+    /// written, or `on_progress` breaks.
+    pub fn train_setup(
+        &self,
+        sets: &[OpenSet],
+        options: TrainOptions,
+        on_progress: OnProgress,
+    ) -> Result<PromptSetup> {
+        let (mut training, mut validation) = (Vec::new(), Vec::new());
+        let splits = self.split_ids()?;
+        let mut done = 0;
+        for (place, set) in sets.iter().enumerate() {
+            let ids = splits.get(&set.config.name).cloned().unwrap_or_default();
+            let train = self.cases(set, &ids.train)?;
+            let val = self.cases(set, &ids.val)?;
+            let mut build = |cases: &[Case]| {
+                let before = done;
+                done += cases.len();
+                self.cached(set, cases, &|count| on_progress(before + count))
+            };
+            let (train, val) = (build(&train)?, build(&val)?);
+            training.push(self.training_cases(place, set, train)?);
+            let of_case =
+                |(case, knowledge)| ValidationCase { set: set.config.name.clone(), case, knowledge };
+            validation.extend(self.with_knowledge(place, set, val).into_iter().map(of_case));
+        }
+        let config = self.config.clone();
+        let pretrained = match self.start() {
+            Start::Fresh => config.pretrained.load(1)?,
+            Start::Resume => Vec::new(),
+        };
+        let source = PromptSource {
+            sets: training,
+            sampler: PromptSampler::new(self.vocabulary.clone(), config.prompts.clone()),
+            patch_size: config.patch_size(),
+            batch_size: config.train.batch_size,
+            oversample_foreground: config.train.oversample_foreground,
+            augment: config.train.augment.clone(),
+            seed: config.train.seed,
+        };
+        Ok(PromptSetup {
+            config: config.train,
+            model: config.model,
+            source: Arc::new(source),
+            validation,
+            tokenizer: self.tokenizer.clone(),
+            pretrained,
+            initial: self.transferred_weights()?,
+            text: config.text,
+            ignore: IGNORE_INDEX,
+            overlap: config.infer.overlap,
+            last: self.last_checkpoint(),
+            best: self.best_checkpoint(),
+            time_budget: options.time_budget,
+            workers: options.workers,
+            device: options.device,
+        })
+    }
+
+    fn split_ids(&self) -> Result<BTreeMap<String, SplitIds>> {
+        let path = self.path(SPLIT);
+        let text = fs::read_to_string(&path).map_err(|reason| Error::io(&path, reason))?;
+        serde_json::from_str(&text)
+            .map_err(|error| Error::InvalidVocabulary { path, reason: error.to_string() })
+    }
+
+    /// The validation cases of a data set, with what they say of every concept.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::train_setup`].
+    pub fn validation_cases(
+        &self,
+        place: usize,
+        set: &OpenSet,
+        on_progress: OnProgress,
+    ) -> Result<Vec<ValidationCase>> {
+        let ids = self.split_ids()?.remove(&set.config.name).unwrap_or_default();
+        let cases = self.cached(set, &self.cases(set, &ids.val)?, on_progress)?;
+        let of_case = |(case, knowledge)| ValidationCase { set: set.config.name.clone(), case, knowledge };
+        Ok(self.with_knowledge(place, set, cases).into_iter().map(of_case).collect())
+    }
+
+    fn cases(&self, set: &OpenSet, ids: &[String]) -> Result<Vec<Case>> {
+        let find = |id: &String| set.dataset.cases.iter().find(|case| case.id == *id).cloned();
+        let missing: Vec<String> = ids.iter().filter(|id| find(id).is_none()).cloned().collect();
+        if !missing.is_empty() {
+            return Err(TrainError::MissingCases { path: self.path(SPLIT), cases: missing }.into());
+        }
+        Ok(ids.iter().filter_map(find).collect())
+    }
+
+    fn cached(&self, set: &OpenSet, cases: &[Case], on_progress: OnProgress) -> Result<Vec<CachedCase>> {
+        let folder = self.path("cache").join(folder_name(&set.config.name));
+        let cases = build_cache(&folder, &set.config.preprocess, &set.dataset, cases, on_progress)?;
+        match set.channel {
+            Some(channel) => Ok(cases.into_iter().map(|case| case.with_channel(channel)).collect()),
+            None => Ok(cases),
+        }
+    }
+
+    fn training_cases(
+        &self,
+        place: usize,
+        set: &OpenSet,
+        cases: Vec<CachedCase>,
+    ) -> Result<Vec<TrainingCase>> {
+        let all = self.vocabulary.knowledge(place, None);
+        let is_complete = |knowledge: &[Knowledge]| *knowledge == all;
+        let cases = self.with_knowledge(place, set, cases).into_iter().filter_map(|(case, knowledge)| {
+            match set.config.partial_labels {
+                PartialLabels::Unknown => Some(TrainingCase { case, knowledge }),
+                PartialLabels::Background => Some(TrainingCase { case, knowledge: all.clone() }),
+                PartialLabels::Exclude => is_complete(&knowledge).then_some(TrainingCase { case, knowledge }),
+            }
+        });
+        let cases: Vec<TrainingCase> = cases.collect();
+        if cases.is_empty() {
+            return Err(Error::NoTrainingCases { set: set.config.name.clone() });
+        }
+        Ok(cases)
+    }
+
+    fn with_knowledge(
+        &self,
+        place: usize,
+        set: &OpenSet,
+        cases: Vec<CachedCase>,
+    ) -> Vec<(CachedCase, Vec<Knowledge>)> {
+        let with_knowledge = |case: CachedCase| {
+            let labeled = set.labeled_in(case.id());
+            let knowledge = self.vocabulary.knowledge(place, labeled.as_deref());
+            (case, knowledge)
+        };
+        cases.into_iter().map(with_knowledge).collect()
+    }
+}
+
+/// A folder of its own for every name.
+fn folder_name(name: &str) -> String {
+    name.chars().map(|letter| if letter.is_alphanumeric() { letter } else { '_' }).collect()
+}
