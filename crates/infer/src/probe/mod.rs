@@ -17,7 +17,7 @@ use bipvl_data::{Case, LabelRemap, PreprocessedCase, ensure_same_grid, file_fing
 use bipvl_imaging::{Grid, LabelMap};
 use bipvl_metrics::overlaps;
 use bipvl_nn::EncodedText;
-use bipvl_text::{Tokens, perturbations::PerturbedText};
+use bipvl_text::{TokenizedTexts, perturbations::PerturbedText};
 
 use crate::{Error, InferenceProgress, Predictor, Result};
 
@@ -50,7 +50,7 @@ pub struct TextSensitivityInput<'a> {
     /// The text of the training, then its perturbations.
     pub variants: &'a [PerturbedText],
     /// The tokens of each variant, `[classes, tokens]`.
-    pub tokens: &'a [Tokens],
+    pub tokens: &'a [TokenizedTexts],
     /// Everything else that a result depends on, such as the weights; cached results of another fingerprint are
     /// ignored.
     pub fingerprint: String,

@@ -45,7 +45,7 @@ impl Cost {
         let text = run.model.text(device);
         let (config, patch) = (&run.config.model, run.config.preprocess.patch_size);
 
-        let [num_classes, tokens] = text.full.input_ids.dims();
+        let [num_classes, tokens] = text.prompts.input_ids.dims();
         let shape = TextShape { num_classes, tokens, num_sentences: 0, sentence_tokens: 0 };
 
         let encoded = model.encode_text(&text, None);

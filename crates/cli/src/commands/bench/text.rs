@@ -104,9 +104,9 @@ impl Fixture {
         let words = self.config.text.vocab_size;
         let of_sentence = self.tokens.div_ceil(SENTENCES_PER_TEXT);
         TextInput {
-            full: tokens([self.classes, self.tokens], words, device),
-            concepts: Some(tokens([self.classes * CONCEPTS, of_sentence], words, device)),
-            num_concepts: CONCEPTS,
+            prompts: tokens([self.classes, self.tokens], words, device),
+            sentences: Some(tokens([self.classes * CONCEPTS, of_sentence], words, device)),
+            sentences_per_class: CONCEPTS,
             num_texts: 1,
         }
     }
