@@ -11,10 +11,7 @@ use bipvl::{
 use burn::tensor::Device;
 use tempfile::TempDir;
 
-use crate::{asked::descriptions, drawn};
-
-const CONFIG: &str = r#"
-model_size = "tiny"
+use crate::{drawn, untrained::descriptions};
 
 [data]
 fold = "0/2"
@@ -129,7 +126,7 @@ fn interrupted_preprocessing_is_cancelled() {
 #[test]
 fn a_cancelled_prediction_is_an_error() {
     let (_data, dataset) = drawn::dataset(1);
-    let predictor = crate::asked::Asked::new(bipvl::nn::bifusion::FusionDirection::None).predictor();
+    let predictor = crate::untrained::Untrained::new(bipvl::nn::bifusion::FusionDirection::None).predictor();
     let mut calls = 0;
     let result = predictor.predict_files(&dataset.cases[0].images, &mut |_| {
         calls += 1;
