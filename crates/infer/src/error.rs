@@ -1,6 +1,9 @@
 //! Errors of this crate.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use bipvl_io::FileError;
 
@@ -104,6 +107,32 @@ pub enum Error {
     /// The progress callback returned [`std::ops::ControlFlow::Break`].
     #[error("cancelled")]
     Cancelled,
+}
+
+impl Error {
+    /// [`Error::ConfigSyntax`] for the `text` of a file.
+    pub fn config_syntax(path: &Path, error: &toml::de::Error, text: &str) -> Self {
+        let message = match error.span() {
+            Some(span) => {
+                let line = 1 + text[..span.start].matches('\n').count();
+                format!("line {line}: {}", error.message().replace('\n', ", "))
+            }
+            // Values merged with defaults have no line; the parser names the key.
+            None => error.to_string().trim().replace('\n', " "),
+        };
+        Self::ConfigSyntax { path: path.to_owned(), message }
+    }
+
+    /// [`Error::ConfigValue`]: what was found, and what would be right.
+    pub fn config_value(
+        path: &Path,
+        key: impl Into<String>,
+        found: impl ToString,
+        requirement: impl Into<String>,
+    ) -> Self {
+        let (key, requirement) = (key.into(), requirement.into());
+        Self::ConfigValue { path: path.to_owned(), key, found: found.to_string(), requirement }
+    }
 }
 
 /// Why a directory is not a run.

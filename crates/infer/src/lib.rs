@@ -17,7 +17,7 @@ mod tiling;
 mod trained_model;
 pub mod weights_file;
 
-pub use config::{DataConfig, InferConfig, ModelConfig, toml_error_message};
+pub use config::{DataConfig, InferConfig, ModelConfig, head_config};
 pub use constant_patch_cache::{ConstantPatchCache, Logits};
 pub use error::{Error, NotARunDir, Result};
 pub use folds::{Folds, run_dirs};
