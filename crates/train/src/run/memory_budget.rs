@@ -37,7 +37,7 @@ impl MemoryBudget {
         config.validate(Path::new("config.toml"))?;
         let estimator = MemoryEstimator {
             model: config.model.clone(),
-            classes: config.data.head_config(),
+            head: config.data.head_config(),
             text: text_size(spec, &config, &tokenizer),
             workers: self.workers,
         };
