@@ -2,10 +2,12 @@
 
 mod config;
 mod cost;
+mod summary;
 
 use burn::{module::Module, tensor::Tensor};
 
 pub use config::{BiPvlSegConfig, BottleneckInput};
+pub use summary::ModelSummary;
 
 use crate::{
     backbone::{Backbone, DecoderInput, DecoderOutput},
@@ -99,7 +101,7 @@ impl BiPvlSeg {
         let num_scales = self.segmentation.num_scales();
         let Features { decoder, text: fused_text } =
             self.forward_features(image, &encoded, num_scales, rng.as_deref_mut());
-        let concepts = text.concepts.as_ref().map(|tokens| self.text_encoder.cls_embeddings(tokens, rng));
+        let concepts = text.sentences.as_ref().map(|tokens| self.text_encoder.cls_embeddings(tokens, rng));
 
         let mut logits = self.segmentation.forward(decoder.features).into_iter().map(channels_first);
         let class_embedding = channels_first(self.class_embedding.forward(decoder.bottleneck));
