@@ -46,5 +46,5 @@ pub use convention::{Convention, MaskPresence};
 pub use error::Error;
 pub use ignore::{exclude_ignored, labels_without_class};
 pub use overlap::{Overlap, overlaps};
-pub use quartiles::Quartiles;
-pub use score::{CaseScores, ClassLabels, ClassScores, MetricConfig, score_case};
+pub use quartiles::{Quartiles, median};
+pub use score::{CaseScores, ClassScores, MetricConfig, score_case};
