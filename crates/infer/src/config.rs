@@ -6,7 +6,6 @@ use bipvl_data::{
     AugmentConfig, DatasetOverrides, LabelSchema, LabelSchemaSpec, Modality, PreprocessConfig, SplitConfig,
 };
 use bipvl_io::FileError;
-use bipvl_metrics::ClassLabels;
 use bipvl_nn::{BiPvlSegConfig, HeadConfig, InvalidConfig};
 use serde::{Deserialize, Serialize};
 
