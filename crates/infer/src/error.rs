@@ -89,6 +89,16 @@ pub enum Error {
         /// The id of the case.
         case: String,
     },
+    /// A class of the model has no unique counterpart in a data set.
+    #[error("{}: no unique class for \"{class}\" of the run among {}", path.display(), found.join(", "))]
+    UnmatchedClass {
+        /// The index of the data set.
+        path: PathBuf,
+        /// The class of the model.
+        class: String,
+        /// The classes of the data set.
+        found: Vec<String>,
+    },
     /// Mirroring along x would swap classes of the left and right side.
     #[error(
         "mirroring along x (axes \"{axes}\") swaps \"{left}\" and \"{right}\"; only y and z are possible"

@@ -1,5 +1,6 @@
 //! Evaluation of label map files, and reports: tables, training curves, overlays, HTML.
 
+pub mod ablation;
 mod boxes;
 mod canvas;
 pub mod concepts;

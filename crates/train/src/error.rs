@@ -40,6 +40,22 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// There are fewer labeled cases than folds.
+    #[error("{folds} folds need as many labeled cases, but there are {cases}")]
+    TooFewCases {
+        /// The number of folds.
+        folds: usize,
+        /// The number of labeled cases.
+        cases: usize,
+    },
+    /// The data set does not have what a row of an ablation study changes.
+    #[error("{row}: requires {requirement}")]
+    AblationRequirement {
+        /// The name of the row.
+        row: String,
+        /// What is missing.
+        requirement: crate::ablation::Requirement,
+    },
     /// Another process is using the run.
     #[error("{} is in use by another process", dir.display())]
     RunLocked {
