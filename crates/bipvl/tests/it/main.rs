@@ -14,6 +14,7 @@ mod concepts;
 mod configuration_reference;
 mod dataset;
 mod describe;
+mod description_lint;
 mod descriptions;
 mod drawn;
 mod formula;
