@@ -11,10 +11,8 @@ fn main() -> Result<()> {
     let reference = phantom::draw(1, [48; 3], [2.0; 3]).labels;
     let prediction = LabelMap::new(shift(&reference), reference.grid().clone());
 
-    let classes: Vec<ClassLabels> = phantom::CLASSES
-        .iter()
-        .map(|(name, label)| ClassLabels { name: (*name).to_owned(), labels: vec![*label] })
-        .collect();
+    let classes: Vec<LabelClass> =
+        phantom::CLASSES.iter().map(|(name, label)| LabelClass::new(*name, vec![*label])).collect();
     let config = MetricConfig { tolerance_mm: 2.0, ..MetricConfig::default() };
     let case = score_case("case", &prediction, &reference, &classes, &config)?;
     for (class, scores) in &case.classes {

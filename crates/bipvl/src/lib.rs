@@ -31,9 +31,9 @@ pub use bipvl_train::{config, run};
 /// What most programs need.
 pub mod prelude {
     pub use bipvl_data::{Case, Dataset, Split};
-    pub use bipvl_imaging::{Grid, LabelMap, Segmentation, Volume, read, read_labels, write};
+    pub use bipvl_imaging::{Grid, LabelClass, LabelMap, Segmentation, Volume, read, read_labels, write};
     pub use bipvl_infer::{InferConfig, Predictor, TrainedModel, ignore_progress};
-    pub use bipvl_metrics::{ClassLabels, MetricConfig, Scores, score_case};
+    pub use bipvl_metrics::{MetricConfig, Scores, score_case};
     pub use bipvl_nn::device::DeviceKind;
     pub use bipvl_text::Descriptions;
     #[cfg(feature = "train")]

@@ -8,7 +8,6 @@ mod process_memory;
 mod progress;
 mod recipes;
 mod shell;
-mod tensorboard;
 
 use std::process::ExitCode;
 

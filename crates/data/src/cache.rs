@@ -272,7 +272,7 @@ fn range_in(map: &[u8], part: &[u8]) -> Range<usize> {
 fn numbers<T, const N: usize>(bytes: &[u8], number: fn([u8; N]) -> T) -> Vec<T> {
     bytes
         .chunks_exact(N)
-        .map(|chunk| number(chunk.try_into().expect("a chunk has the size asked for")))
+        .map(|chunk| number(chunk.try_into().expect("a chunk has the requested size")))
         .collect()
 }
 

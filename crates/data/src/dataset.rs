@@ -41,7 +41,7 @@ pub struct Dataset {
 /// One patient's images, with or without labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// The file name without channel number and ending, or what tells it apart in the path.
+    /// The file name without channel number and ending, or the part of the path that is unique.
     pub id: String,
     /// One file with all channels, or one file per channel.
     pub images: Vec<PathBuf>,

@@ -66,7 +66,7 @@ impl<T> Drop for Prefetch<T> {
     fn drop(&mut self) {
         self.results.clear();
         for thread in self.threads.drain(..) {
-            // A panic of a worker whose result nobody wanted is of no interest.
+            // A panic of a worker whose result is unused is ignored.
             let _ = thread.join();
         }
     }

@@ -2,7 +2,7 @@
 
 mod prompt;
 
-use std::{fmt, thread::sleep, time::Duration};
+use std::{fmt, ops::ControlFlow, thread::sleep, time::Duration};
 
 use bipvl_data::{Dataset, Modality};
 use bipvl_text::Description;
@@ -13,7 +13,7 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-use crate::{Error, Result};
+use crate::{Error, GeneratedDescription, Result, Source};
 
 const PATH: &str = "/chat/completions";
 /// Attempts per class.
@@ -106,7 +106,7 @@ pub enum EndpointError {
     },
 }
 
-/// What the model learns about a data set.
+/// What a request states about a data set.
 #[derive(Clone, Debug)]
 pub struct DatasetContext<'a> {
     /// Name of the data set.
@@ -186,7 +186,7 @@ impl Endpoint {
         &self.config.model
     }
 
-    /// Asks the model for a description of a class with the concepts of the paper. An answer that the linter rejects
+    /// Requests a description of a class with the concepts of the paper. An answer that the linter rejects
     /// is sent back with the reason.
     ///
     /// # Errors
@@ -213,6 +213,27 @@ impl Endpoint {
             delay *= 2;
             attempt += 1;
         }
+    }
+
+    /// Describes all classes of a data set. `on_class` is called before each one and can cancel.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::describe`], and [`Error::Cancelled`].
+    pub fn describe_all(
+        &self,
+        dataset: &Dataset,
+        mut on_class: impl FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Vec<GeneratedDescription>> {
+        let context = DatasetContext::from(dataset);
+        let describe = |class: &String| {
+            if on_class(class).is_break() {
+                return Err(Error::Cancelled);
+            }
+            let description = self.describe(class, &context)?;
+            Ok(GeneratedDescription::new(description, Source::Model(self.config.model.clone())))
+        };
+        context.classes.iter().map(describe).collect()
     }
 
     fn attempt(

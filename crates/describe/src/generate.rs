@@ -106,6 +106,12 @@ pub fn to_toml(dataset_name: &str, generated: &[GeneratedDescription]) -> String
     format!("{header}\n{}", Descriptions { classes }.to_toml())
 }
 
+/// The classes that no source describes; their sentences are empty.
+pub fn classes_without_source(generated: &[GeneratedDescription]) -> Vec<&str> {
+    let missing = generated.iter().filter(|class| class.source.is_none());
+    missing.map(|class| class.description.class.as_str()).collect()
+}
+
 impl GeneratedDescription {
     /// A description with its source.
     pub fn new(description: Description, source: Source) -> Self {

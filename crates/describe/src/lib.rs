@@ -16,7 +16,7 @@ mod template;
 
 pub use builtin::builtin_description;
 pub use error::{Error, Result};
-pub use generate::{GeneratedDescription, Source, Strategy, generate, to_toml};
+pub use generate::{GeneratedDescription, Source, Strategy, classes_without_source, generate, to_toml};
 pub use lint::{Finding, Severity, lint, lint_class};
 pub use statistics::{ClassStatistics, DatasetStatistics, RelativePosition};
 

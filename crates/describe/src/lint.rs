@@ -235,7 +235,7 @@ fn repetitions(class: &Description, other: &Description) -> Vec<Finding> {
         pairs.filter(|(_, words, _)| !words.is_empty()).collect();
     if ClassName::parse(&class.class).is_contralateral_to(&ClassName::parse(&other.class)) {
         let is_same = !pairs.is_empty() && pairs.iter().all(|(_, one, two)| one == two);
-        let message = format!("every sentence is that of {}; only the title tells the side", other.class);
+        let message = format!("every sentence is that of {}; only the title states the side", other.class);
         return is_same.then(|| error(class, None, &message)).into_iter().collect();
     }
     let repeated = |(concept, one, two): (&Concept, Vec<String>, Vec<String>)| {

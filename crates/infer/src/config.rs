@@ -6,7 +6,6 @@ use bipvl_data::{
     AugmentConfig, DatasetOverrides, LabelSchema, LabelSchemaSpec, Modality, PreprocessConfig, SplitConfig,
 };
 use bipvl_io::FileError;
-use bipvl_metrics::ClassLabels;
 use bipvl_nn::{BiPvlSegConfig, HeadConfig, InvalidConfig};
 use serde::{Deserialize, Serialize};
 
@@ -78,16 +77,9 @@ impl DataConfig {
         DatasetOverrides { modality: Some(self.modality), label_schema }
     }
 
-    /// The classes to score.
-    pub fn class_labels(&self) -> Vec<ClassLabels> {
-        let classes = self.label_schema.classes().iter();
-        classes.map(|class| ClassLabels { name: class.name.clone(), labels: class.labels.clone() }).collect()
-    }
-
     /// Classes and logit channels of the network.
     pub fn head_config(&self) -> HeadConfig {
-        let schema = &self.label_schema;
-        HeadConfig { num_classes: schema.num_classes(), out_channels: schema.num_logit_channels() }
+        head_config(&self.label_schema)
     }
 
     /// Index and number of folds.
@@ -103,12 +95,9 @@ impl DataConfig {
         self.parse_fold(path)?;
         let classes = self.label_schema.num_classes();
         if self.label_schema.is_overlapping() && classes > MAX_OVERLAPPING_CLASSES {
-            return Err(Error::ConfigValue {
-                path: path.to_owned(),
-                key: "data.label_schema".to_owned(),
-                found: format!("{classes} overlapping classes"),
-                requirement: format!("at most {MAX_OVERLAPPING_CLASSES}"),
-            });
+            let found = format!("{classes} overlapping classes");
+            let requirement = format!("at most {MAX_OVERLAPPING_CLASSES}");
+            return Err(Error::config_value(path, "data.label_schema", found, requirement));
         }
         Ok(())
     }
@@ -122,12 +111,16 @@ impl DataConfig {
 pub fn parse_fold(fold: &str, path: &Path) -> Result<(usize, usize)> {
     let parts = fold.split_once('/');
     let parsed = parts.and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
-    parsed.filter(|(k, n)| k < n && *n >= 2).ok_or_else(|| Error::ConfigValue {
-        path: path.to_owned(),
-        key: "data.fold".to_owned(),
-        found: format!("\"{fold}\""),
-        requirement: "K/N with K < N and N ≥ 2, such as 0/5".to_owned(),
+    parsed.filter(|(k, n)| k < n && *n >= 2).ok_or_else(|| {
+        let found = format!("\"{fold}\"");
+        Error::config_value(path, "data.fold", found, "K/N with K < N and N ≥ 2, such as 0/5")
     })
+}
+
+/// Classes and logit channels of a network for the classes of a schema. `bipvl-nn` does not depend on
+/// label schemas, because it needs no class names.
+pub fn head_config(schema: &LabelSchema) -> HeadConfig {
+    HeadConfig { num_classes: schema.num_classes(), out_channels: schema.num_logit_channels() }
 }
 
 /// The configuration of a trained model. The training part is kept, but not interpreted.
@@ -156,10 +149,8 @@ impl ModelConfig {
     /// When the file cannot be read, a key is missing, or a value is invalid.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|reason| FileError::new(path, reason))?;
-        let config: Self = toml::from_str(&text).map_err(|error| Error::ConfigSyntax {
-            path: path.to_owned(),
-            message: toml_error_message(&error, &text),
-        })?;
+        let config: Self =
+            toml::from_str(&text).map_err(|error| Error::config_syntax(path, &error, &text))?;
         config.validate(path)?;
         Ok(config)
     }
@@ -179,8 +170,7 @@ impl ModelConfig {
     /// [`Error::ConfigValue`] for the first invalid value; `path` is named.
     pub fn validate(&self, path: &Path) -> Result<()> {
         let refuse = |key: &str, found: String, requirement: &str| {
-            let (key, requirement) = (key.to_owned(), requirement.to_owned());
-            Err(Error::ConfigValue { path: path.to_owned(), key, found, requirement })
+            Err(Error::config_value(path, key, found, requirement))
         };
         self.data.validate(path)?;
         self.preprocess.check(path)?;
@@ -234,29 +224,14 @@ impl ModelConfig {
     }
 
     fn validate_model(&self, path: &Path) -> Result<()> {
-        let refuse = |key: String, found: String, requirement: String| {
-            Err(Error::ConfigValue { path: path.to_owned(), key, found, requirement })
-        };
         if let Err(InvalidConfig { key, found, requirement }) = self.model.validate() {
-            return refuse(format!("model.{key}"), found, requirement);
+            return Err(Error::config_value(path, format!("model.{key}"), found, requirement));
         }
         let (in_channels, channels) = (self.model.vision.in_channels(), self.data.channels.len());
         if in_channels != channels {
             let requirement = format!("{channels}, the number of data.channels");
-            return refuse("model.vision.in_channels".to_owned(), in_channels.to_string(), requirement);
+            return Err(Error::config_value(path, "model.vision.in_channels", in_channels, requirement));
         }
         Ok(())
-    }
-}
-
-/// A parser error in one line, with the line number if known.
-pub fn toml_error_message(error: &toml::de::Error, text: &str) -> String {
-    match error.span() {
-        Some(span) => {
-            let line = 1 + text[..span.start].matches('\n').count();
-            format!("line {line}: {}", error.message().replace('\n', ", "))
-        }
-        // Values merged with defaults have no line; the parser names the key.
-        None => error.to_string().trim().replace('\n', " "),
     }
 }

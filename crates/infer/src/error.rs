@@ -1,6 +1,9 @@
 //! Errors of this crate.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use bipvl_io::FileError;
 
@@ -86,6 +89,16 @@ pub enum Error {
         /// The id of the case.
         case: String,
     },
+    /// A class of the model has no unique counterpart in a data set.
+    #[error("{}: no unique class for \"{class}\" of the run among {}", path.display(), found.join(", "))]
+    UnmatchedClass {
+        /// The index of the data set.
+        path: PathBuf,
+        /// The class of the model.
+        class: String,
+        /// The classes of the data set.
+        found: Vec<String>,
+    },
     /// Mirroring along x would swap classes of the left and right side.
     #[error(
         "mirroring along x (axes \"{axes}\") swaps \"{left}\" and \"{right}\"; only y and z are possible"
@@ -104,6 +117,32 @@ pub enum Error {
     /// The progress callback returned [`std::ops::ControlFlow::Break`].
     #[error("cancelled")]
     Cancelled,
+}
+
+impl Error {
+    /// [`Error::ConfigSyntax`] for the `text` of a file.
+    pub fn config_syntax(path: &Path, error: &toml::de::Error, text: &str) -> Self {
+        let message = match error.span() {
+            Some(span) => {
+                let line = 1 + text[..span.start].matches('\n').count();
+                format!("line {line}: {}", error.message().replace('\n', ", "))
+            }
+            // Values merged with defaults have no line; the parser names the key.
+            None => error.to_string().trim().replace('\n', " "),
+        };
+        Self::ConfigSyntax { path: path.to_owned(), message }
+    }
+
+    /// [`Error::ConfigValue`]: what was found, and what would be right.
+    pub fn config_value(
+        path: &Path,
+        key: impl Into<String>,
+        found: impl ToString,
+        requirement: impl Into<String>,
+    ) -> Self {
+        let (key, requirement) = (key.into(), requirement.into());
+        Self::ConfigValue { path: path.to_owned(), key, found: found.to_string(), requirement }
+    }
 }
 
 /// Why a directory is not a run.

@@ -8,7 +8,7 @@ use std::{
 use bipvl_io::{FileError, atomic_write};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, config::toml_error_message};
+use crate::{Error, Result};
 
 /// The file that marks a directory as a cross-validation.
 const FILE: &str = "folds.toml";
@@ -35,13 +35,10 @@ impl Folds {
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
         let text = fs::read_to_string(&path).map_err(|reason| FileError::new(&path, reason))?;
-        let folds: Self = toml::from_str(&text).map_err(|error| Error::ConfigSyntax {
-            path: path.clone(),
-            message: toml_error_message(&error, &text),
-        })?;
+        let folds: Self =
+            toml::from_str(&text).map_err(|error| Error::config_syntax(&path, &error, &text))?;
         if folds.count < 2 {
-            let (key, found) = ("count".to_owned(), folds.count.to_string());
-            return Err(Error::ConfigValue { path, key, found, requirement: "at least 2".to_owned() });
+            return Err(Error::config_value(&path, "count", folds.count, "at least 2"));
         }
         Ok(folds)
     }

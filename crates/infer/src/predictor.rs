@@ -7,7 +7,7 @@ use bipvl_imaging::{
     Connectivity, Grid, Segment, Segmentation, SegmentationVoxels, Volume, keep_largest_component,
 };
 use bipvl_nn::{BiPvlSeg, EncodedText, TextInput, TokenBatch};
-use bipvl_text::Tokens;
+use bipvl_text::TokenizedTexts;
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::ArrayView4;
 
@@ -97,7 +97,7 @@ impl Predictor {
 
     /// Replaces the text of the classes; `prompts` as for [`Predictor::encode_prompts`].
     #[must_use]
-    pub fn with_prompts(&self, prompts: &[Tokens]) -> Self {
+    pub fn with_prompts(&self, prompts: &[TokenizedTexts]) -> Self {
         Self { prompts: self.encode_prompts(prompts), ..self.clone() }
     }
 
@@ -117,9 +117,9 @@ impl Predictor {
     /// # Panics
     ///
     /// When the numbers of prompts and networks differ.
-    pub fn encode_prompts(&self, prompts: &[Tokens]) -> Vec<EncodedText> {
+    pub fn encode_prompts(&self, prompts: &[TokenizedTexts]) -> Vec<EncodedText> {
         assert_eq!(prompts.len(), self.networks.len(), "one tokenized text per network");
-        let encode = |(network, tokens): (&BiPvlSeg, &Tokens)| {
+        let encode = |(network, tokens): (&BiPvlSeg, &TokenizedTexts)| {
             network.encode_prompt(&TokenBatch::new(tokens, &self.device), None)
         };
         self.networks.iter().zip(prompts).map(encode).collect()

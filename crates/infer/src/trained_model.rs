@@ -8,7 +8,7 @@ use std::{
 use bipvl_data::Case;
 use bipvl_io::FileError;
 use bipvl_nn::{BiPvlSeg, TextInput, init::Initializer};
-use bipvl_text::{ClassText, Descriptions, Tokenizer, Tokens};
+use bipvl_text::{ClassText, Descriptions, TokenizedTexts, Tokenizer};
 use burn::tensor::Device;
 
 use crate::{
@@ -140,18 +140,18 @@ impl TrainedModel {
         load_network(&path, model.init(data.head_config(), preprocess.patch_size, &mut init))
     }
 
-    /// The tokenized descriptions, without the concepts, which only training uses.
+    /// The tokenized descriptions, without their single sentences, which only training uses.
     pub fn text(&self, device: &Device) -> TextInput {
-        TextInput::new(&self.class_text(), device).without_concepts()
+        TextInput::new(&self.class_text(), device).without_sentences()
     }
 
-    /// The tokenized descriptions with their concepts.
+    /// The tokenized descriptions with their single sentences.
     pub fn class_text(&self) -> ClassText {
         self.tokenizer.encode_classes(&self.descriptions)
     }
 
     /// Tokenizes the prompts of the classes, `[classes, tokens]`.
-    pub fn tokenize(&self, prompts: &[String]) -> Tokens {
+    pub fn tokenize(&self, prompts: &[String]) -> TokenizedTexts {
         self.tokenizer.encode(prompts)
     }
 
@@ -220,7 +220,7 @@ impl TrainedModel {
         on_progress: &mut dyn FnMut(InferenceProgress) -> ControlFlow<()>,
     ) -> Result<()> {
         let text = self.case_descriptions_path(case).map(|file| self.case_text(&file)).transpose()?;
-        let with_own_text = text.map(|text| predictor.with_prompts(&[text.full]));
+        let with_own_text = text.map(|text| predictor.with_prompts(&[text.prompts]));
         let predictor = with_own_text.as_ref().unwrap_or(predictor);
         Ok(predictor.predict_files(&case.images, on_progress)?.write(path)?)
     }

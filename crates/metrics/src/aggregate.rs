@@ -90,6 +90,17 @@ impl Scores {
         let means: Vec<f64> = self.mean.values().filter_map(|class| class.dice.mean).collect();
         average(&means)
     }
+
+    /// Indices of the cases from the lowest to the highest mean Dice over the classes; undefined means count as 0.
+    pub fn worst_first(&self) -> Vec<usize> {
+        let mean = |index: &usize| {
+            let classes = self.cases[*index].classes.values();
+            average(&classes.filter_map(|class| class.dice).collect::<Vec<_>>()).unwrap_or(0.0)
+        };
+        let mut order: Vec<usize> = (0..self.cases.len()).collect();
+        order.sort_by(|a, b| mean(a).total_cmp(&mean(b)));
+        order
+    }
 }
 
 impl ClassScores {

@@ -1,13 +1,11 @@
 //! Scores of two shapes against the published implementations: MONAI 1.6.1, DeepMind's surface-distance (December
 //! 2024), Metrics Reloaded (June 2025) and medpy 0.5.2.
 
-use bipvl_imaging::{Grid, LabelMap};
+use bipvl_imaging::{Grid, LabelClass, LabelMap};
 use ndarray::Array3;
 
 use crate::surface::{Discretization, Surface, SurfaceDistances, surface_distances, surfaces};
-use crate::{
-    ClassLabels, ClassScores, Convention, MaskPresence, MetricConfig, Overlap, overlaps, score_case,
-};
+use crate::{ClassScores, Convention, MaskPresence, MetricConfig, Overlap, overlaps, score_case};
 
 /// Sums of a thousand f64 terms may differ in their last digits with the order of the terms.
 const SUMMATION: f64 = 1e-12;
@@ -49,7 +47,7 @@ fn surface(discretization: Discretization, label_map: &LabelMap) -> Surface {
 }
 
 fn scores(convention: Convention, tolerance_mm: f64) -> ClassScores {
-    let classes = [ClassLabels { name: "ellipsoid".to_owned(), labels: vec![1] }];
+    let classes = [LabelClass::new("ellipsoid", vec![1])];
     let config = MetricConfig { convention, tolerance_mm, ignore_label: None };
     let case = score_case("golden", &prediction(), &reference(), &classes, &config).unwrap();
     case.classes["ellipsoid"]

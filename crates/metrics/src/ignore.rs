@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use bipvl_imaging::LabelMap;
-
-use crate::score::ClassLabels;
+use bipvl_imaging::{LabelClass, LabelMap};
 
 /// `prediction` with background wherever `reference` has the ignore label. As in nnU-Net's evaluation, these voxels
 /// are then neither true nor false positives; in the reference the label belongs to no class anyway.
@@ -31,7 +29,7 @@ pub fn exclude_ignored<'a>(
 /// background.
 pub fn labels_without_class(
     label_map: &LabelMap,
-    classes: &[ClassLabels],
+    classes: &[LabelClass],
     ignore_label: Option<u16>,
 ) -> BTreeMap<u16, usize> {
     let mut voxels = vec![0; usize::from(u16::MAX) + 1];

@@ -8,13 +8,13 @@
 //! and means report the number of missed cases.
 //!
 //! ```
-//! use bipvl_metrics::{ClassLabels, Scores, MetricConfig, score_case};
-//! use bipvl_imaging::{Grid, LabelMap};
+//! use bipvl_metrics::{MetricConfig, Scores, score_case};
+//! use bipvl_imaging::{Grid, LabelClass, LabelMap};
 //! use ndarray::Array3;
 //!
 //! let grid = Grid::with_spacing([4, 4, 4], [1.0, 1.0, 2.5]);
 //! let reference = LabelMap::new(Array3::from_elem([4, 4, 4], 1), grid);
-//! let classes = [ClassLabels { name: "liver".to_owned(), labels: vec![1] }];
+//! let classes = [LabelClass::new("liver", vec![1])];
 //! let config = MetricConfig::default();
 //! let case = score_case("case_01", &reference, &reference, &classes, &config)?;
 //! assert_eq!(Scores::new(&config, vec![case]).mean_dice(), Some(1.0));
@@ -46,5 +46,5 @@ pub use convention::{Convention, MaskPresence};
 pub use error::Error;
 pub use ignore::{exclude_ignored, labels_without_class};
 pub use overlap::{Overlap, overlaps};
-pub use quartiles::Quartiles;
-pub use score::{CaseScores, ClassLabels, ClassScores, MetricConfig, score_case};
+pub use quartiles::{Quartiles, median};
+pub use score::{CaseScores, ClassScores, MetricConfig, score_case};

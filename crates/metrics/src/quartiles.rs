@@ -1,4 +1,4 @@
-//! Box-plot statistics.
+//! Median, and statistics of a box plot.
 
 /// Maximum length of a whisker in interquartile ranges (Tukey, Exploratory Data Analysis, 1977).
 const WHISKER_IQR: f64 = 1.5;
@@ -39,6 +39,13 @@ impl Quartiles {
     }
 }
 
+/// The median; `None` of no values.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
+    Some(f64::midpoint(*low, *high))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +64,16 @@ mod tests {
         assert_eq!(quartiles(&[0.5, 1.0]), [0.5, 0.625, 0.75, 0.875, 1.0]);
         assert_eq!(quartiles(&[0.5]), [0.5; 5]);
         assert_eq!(Quartiles::from_values(&[]), None);
+    }
+
+    #[test]
+    fn the_median_of_an_even_count_is_the_mean_of_the_two_middle_values() {
+        assert_eq!(median(vec![2.0]), Some(2.0));
+        assert_eq!(median(vec![1.0, 2.0]), Some(1.5));
+        assert_eq!(median(vec![1.0, 2.0, 9.0]), Some(2.0));
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0, 1.0]), Some(2.0));
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
     }
 
     #[test]

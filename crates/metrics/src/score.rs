@@ -59,23 +59,6 @@ impl Default for MetricConfig {
     }
 }
 
-/// A class and the labels that represent it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClassLabels {
-    /// Class name.
-    pub name: String,
-    /// Labels of the class in prediction and reference; several for a region. Never 0, the background. Classes may
-    /// overlap.
-    pub labels: Vec<u16>,
-}
-
-impl From<&LabelClass> for ClassLabels {
-    fn from(class: &LabelClass) -> Self {
-        Self { name: class.name.clone(), labels: class.labels.clone() }
-    }
-}
-
 /// Scores `prediction` against `reference` for each of `classes`. Labels without a class are background.
 ///
 /// A class with several labels is their union. Distances use the spacing of the reference and assume perpendicular axes.
@@ -89,7 +72,7 @@ pub fn score_case(
     case: &str,
     prediction: &LabelMap,
     reference: &LabelMap,
-    classes: &[ClassLabels],
+    classes: &[LabelClass],
     config: &MetricConfig,
 ) -> Result<CaseScores, Error> {
     check_tolerance(config.tolerance_mm)?;
@@ -121,7 +104,7 @@ fn check_tolerance(tolerance_mm: f64) -> Result<(), Error> {
     }
 }
 
-fn check_classes(classes: &[ClassLabels], ignore_label: Option<u16>) -> Result<(), Error> {
+fn check_classes(classes: &[LabelClass], ignore_label: Option<u16>) -> Result<(), Error> {
     for (class_index, class) in classes.iter().enumerate() {
         let name = || class.name.clone();
         if class.labels.is_empty() {
@@ -145,9 +128,8 @@ fn check_classes(classes: &[ClassLabels], ignore_label: Option<u16>) -> Result<(
     Ok(())
 }
 
-fn has_same_labels(a: &ClassLabels, b: &ClassLabels) -> bool {
-    let contains_all =
-        |a: &ClassLabels, b: &ClassLabels| b.labels.iter().all(|label| a.labels.contains(label));
+fn has_same_labels(a: &LabelClass, b: &LabelClass) -> bool {
+    let contains_all = |a: &LabelClass, b: &LabelClass| b.labels.iter().all(|label| a.labels.contains(label));
     contains_all(a, b) && contains_all(b, a)
 }
 

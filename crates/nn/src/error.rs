@@ -22,7 +22,7 @@ pub enum Error {
     InvalidSafetensors {
         /// The file.
         path: PathBuf,
-        /// What the reader said.
+        /// The message of the reader.
         reason: String,
     },
     /// The file is neither a PyTorch checkpoint nor in safetensors format.
@@ -30,7 +30,7 @@ pub enum Error {
     InvalidCheckpoint {
         /// The file.
         path: PathBuf,
-        /// What the reader said.
+        /// The message of the reader.
         reason: String,
     },
     /// The file has no tensor of this name.
@@ -102,7 +102,7 @@ pub enum Error {
     InvalidBertConfig {
         /// The file.
         path: PathBuf,
-        /// What the parser said.
+        /// The message of the parser.
         reason: String,
     },
     /// A BERT has fewer layers than the text encoder has stages.

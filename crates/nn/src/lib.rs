@@ -25,7 +25,9 @@ pub use backbone::{BackboneConfig, PatchMerging, SwinUnetrConfig, SwinVersion};
 pub use cost::{Cost, ForwardShape, TextShape};
 pub use error::{Error, InvalidConfig, Result};
 pub use heads::HeadConfig;
-pub use model::{BiPvlSeg, BiPvlSegConfig, BottleneckInput, EncodedText, Features, HeadKind, Output};
+pub use model::{
+    BiPvlSeg, BiPvlSegConfig, BottleneckInput, EncodedText, Features, HeadKind, ModelSummary, Output,
+};
 pub use model_size::{MODEL_SIZES, ModelSize};
 pub use text_encoder::{TextConfig, TextInput, TokenBatch};
 pub use vision_seg::VisionSeg;

@@ -35,44 +35,31 @@ impl ModelSize {
 
     /// The configuration for images with so many channels.
     pub fn config(self, in_channels: usize) -> BiPvlSegConfig {
-        match self {
-            Self::Paper => BiPvlSegConfig {
-                head: HeadKind::Channels,
-                vision: vision(in_channels, 48, [3, 6, 12, 24], 7),
-                text: text(28_996, 768, 12, 0.1),
-                fusion: fusion(8, 2048),
-                bottleneck: BottleneckInput::AfterFusion,
-                projection_dim: 128,
-                deep_supervision_levels: 0,
-                prompts: PromptHeadConfig::default(),
-            },
-            Self::Small => BiPvlSegConfig {
-                head: HeadKind::Channels,
-                vision: vision(in_channels, 24, [3, 6, 12, 24], 7),
-                text: text(0, 128, 4, 0.0),
-                fusion: fusion(8, 256),
-                bottleneck: BottleneckInput::AfterFusion,
-                projection_dim: 64,
-                deep_supervision_levels: 0,
-                prompts: PromptHeadConfig::default(),
-            },
-            Self::Tiny => BiPvlSegConfig {
-                head: HeadKind::Channels,
-                vision: vision(in_channels, 16, [2, 4, 8, 16], 4),
-                text: text(0, 64, 4, 0.0),
-                fusion: fusion(4, 128),
-                bottleneck: BottleneckInput::AfterFusion,
-                projection_dim: 32,
-                deep_supervision_levels: 0,
-                prompts: PromptHeadConfig::default(),
-            },
+        let (vision, text, fusion, projection_dim) = match self {
+            Self::Paper => {
+                (vision(in_channels, 48, [3, 6, 12, 24], 7), text(28_996, 768, 12, 0.1), fusion(8, 2048), 128)
+            }
+            Self::Small => {
+                (vision(in_channels, 24, [3, 6, 12, 24], 7), text(0, 128, 4, 0.0), fusion(8, 256), 64)
+            }
+            Self::Tiny => {
+                (vision(in_channels, 16, [2, 4, 8, 16], 4), text(0, 64, 4, 0.0), fusion(4, 128), 32)
+            }
+        };
+        BiPvlSegConfig {
+            head: HeadKind::Channels,
+            vision,
+            text,
+            fusion,
+            bottleneck: BottleneckInput::AfterFusion,
+            projection_dim,
+            deep_supervision_levels: 0,
+            prompts: PromptHeadConfig::default(),
         }
     }
-}
 
-impl ModelSize {
-    /// The sizes of the prompted form: text tokens keep a residual connection and attend within their prompt. As published,
-    /// all prompts would become one.
+    /// The sizes of the prompted form: text tokens keep a residual connection and attend within their prompt. As
+    /// published, all prompts would become one.
     pub fn prompted_config(self, channels: usize) -> BiPvlSegConfig {
         let mut config = self.config(channels);
         config.head = HeadKind::Prompts;

@@ -7,7 +7,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use bipvl_text::{ClassText, Tokens};
+use bipvl_text::{ClassText, TokenizedTexts};
 
 use crate::{
     Cost, InvalidConfig,
@@ -63,12 +63,12 @@ impl TextConfig {
 /// Token ids and masks of the class descriptions, on a device.
 #[derive(Clone, Debug)]
 pub struct TextInput {
-    /// The whole description of each class, `[texts · classes, tokens]`.
-    pub full: TokenBatch,
-    /// One sentence per concept of each class, `[texts · classes · concepts, tokens]`; `None` without alignment.
-    pub concepts: Option<TokenBatch>,
-    /// Concepts per class, the title counted.
-    pub num_concepts: usize,
+    /// The prompt of each class: its whole description, `[texts · classes, tokens]`.
+    pub prompts: TokenBatch,
+    /// The sentences of each class one by one, `[texts · classes · sentences, tokens]`; `None` without alignment.
+    pub sentences: Option<TokenBatch>,
+    /// Sentences per class, the title included.
+    pub sentences_per_class: usize,
     /// 1 if all samples of a batch share the text, else one per sample.
     pub num_texts: usize,
 }
@@ -86,31 +86,32 @@ impl TextInput {
     /// Copies tokenized texts to a device.
     pub fn new(text: &ClassText, device: &Device) -> Self {
         Self {
-            full: TokenBatch::new(&text.full, device),
-            concepts: Some(TokenBatch::new(&text.concepts, device)),
-            num_concepts: text.num_concepts,
+            prompts: TokenBatch::new(&text.prompts, device),
+            sentences: Some(TokenBatch::new(&text.sentences, device)),
+            sentences_per_class: text.sentences_per_class,
             num_texts: text.num_texts,
         }
     }
 
     /// Number of classes described.
     pub fn num_classes(&self) -> usize {
-        self.full.input_ids.dims()[0] / self.num_texts
+        self.prompts.input_ids.dims()[0] / self.num_texts
     }
 
-    /// The same for training without alignment, which alone reads the concepts.
+    /// The same without single sentences, which only the alignment loss reads.
     #[must_use]
-    pub fn without_concepts(self) -> Self {
-        Self { concepts: None, ..self }
+    pub fn without_sentences(self) -> Self {
+        Self { sentences: None, ..self }
     }
 }
 
 impl TokenBatch {
     /// Copies one set of padded texts to a device.
-    pub fn new(tokens: &Tokens, device: &Device) -> Self {
-        let (texts, length) = tokens.ids.dim();
-        let ids: Vec<i64> = tokens.ids.iter().copied().collect();
-        let mask: Vec<f32> = tokens.mask.iter().map(|real| if *real { 0.0 } else { MASK_VALUE }).collect();
+    pub fn new(tokens: &TokenizedTexts, device: &Device) -> Self {
+        let (texts, length) = tokens.input_ids.dim();
+        let ids: Vec<i64> = tokens.input_ids.iter().copied().collect();
+        let mask: Vec<f32> =
+            tokens.attention_mask.iter().map(|real| if *real { 0.0 } else { MASK_VALUE }).collect();
         Self {
             input_ids: Tensor::from_data(TensorData::new(ids, [texts, length]), device),
             attention_mask: Tensor::from_data(TensorData::new(mask, [texts, 1, length]), device),

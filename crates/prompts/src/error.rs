@@ -135,11 +135,6 @@ impl Error {
         found: impl ToString,
         requirement: impl Into<String>,
     ) -> Self {
-        Self::Infer(bipvl_infer::Error::ConfigValue {
-            path: path.to_owned(),
-            key: key.to_owned(),
-            found: found.to_string(),
-            requirement: requirement.into(),
-        })
+        Self::Infer(bipvl_infer::Error::config_value(path, key, found, requirement))
     }
 }

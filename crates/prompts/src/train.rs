@@ -221,8 +221,11 @@ impl PromptSetup {
         let plain = model.valid();
         cache.encode(batch, |texts| {
             let tokens = self.tokenizer.encode(texts);
-            let lengths: Vec<usize> =
-                tokens.mask.outer_iter().map(|mask| mask.iter().filter(|real| **real).count()).collect();
+            let lengths: Vec<usize> = tokens
+                .attention_mask
+                .outer_iter()
+                .map(|mask| mask.iter().filter(|real| **real).count())
+                .collect();
             plain.encode_each(&TokenBatch::new(&tokens, &self.device), &lengths)
         })
     }

@@ -157,7 +157,7 @@ mod tests {
         };
         let validation = |step| ValidationRecord { step, mean_dice: Some(0.5), dice: dice(step) };
         History {
-            steps: (0..steps).map(|step| StepRecord { step, loss: loss(step) }).collect(),
+            steps: (0..steps).map(|step| StepRecord { step, loss: loss(step), seconds: None }).collect(),
             validations: (0..validations).map(validation).collect(),
         }
     }

@@ -41,3 +41,21 @@ pub(crate) fn robust_range(intensities: impl Iterator<Item = f32>) -> Option<Ran
     });
     Some(low..high)
 }
+
+#[cfg(test)]
+mod tests {
+    use bipvl_imaging::Grid;
+
+    use super::*;
+
+    #[test]
+    fn the_display_range_is_that_of_the_volume_without_class_contrast() {
+        let shape = [10, 10, 10];
+        let voxels = Array3::from_shape_fn(shape, |(x, y, z)| (100 * x + 10 * y + z) as f32);
+        let mut image = Volume::new(voxels, Grid::with_spacing(shape, [1.0; 3]));
+        let none = Array3::zeros(shape);
+        assert_eq!(display_range(&image, &none, &none), 5.0..994.0); // ranks 0.5 % and 99.5 % of 999
+        image.voxels_mut().fill(f32::NAN);
+        assert_eq!(display_range(&image, &none, &none), 0.0..1.0);
+    }
+}

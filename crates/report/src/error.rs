@@ -33,6 +33,14 @@ pub enum Error {
         /// Parser error.
         reason: serde_json::Error,
     },
+    /// A file is not the cost of a run.
+    #[error("{}: not the cost file of a run: {reason}", path.display())]
+    CostFile {
+        /// The file.
+        path: PathBuf,
+        /// Parser error.
+        reason: serde_json::Error,
+    },
     /// The image or the prediction of an overlay is not on the grid of the reference.
     #[error("case {case}: the {volume} is not on the grid of the reference: {mismatch}")]
     GridMismatch {

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use bipvl_imaging::{Grid, LabelMap, Volume};
-use bipvl_metrics::{CaseScores, ClassLabels, ClassScores, MaskPresence, MetricConfig, Scores};
+use bipvl_imaging::{Grid, LabelClass, LabelMap, Volume};
+use bipvl_metrics::{CaseScores, ClassScores, MaskPresence, MetricConfig, Scores};
 use indexmap::IndexMap;
 use ndarray::Array3;
 
@@ -43,8 +43,8 @@ pub(crate) fn class_names() -> Vec<String> {
     ORGANS.map(|organ| organ.0.to_owned()).to_vec()
 }
 
-pub(crate) fn classes() -> Vec<ClassLabels> {
-    (1..).zip(class_names()).map(|(label, name)| ClassLabels { name, labels: vec![label] }).collect()
+pub(crate) fn classes() -> Vec<LabelClass> {
+    (1..).zip(class_names()).map(|(label, name)| LabelClass::new(name, vec![label])).collect()
 }
 
 /// A body with four organs; the prediction is off by `shift` voxels along x and y.
@@ -159,7 +159,7 @@ fn history() -> History {
         }
     };
     History {
-        steps: (1..=2000).map(|step| StepRecord { step, loss: loss(step) }).collect(),
+        steps: (1..=2000).map(|step| StepRecord { step, loss: loss(step), seconds: None }).collect(),
         validations: (1..=20).map(validation).collect(),
     }
 }

@@ -11,12 +11,14 @@ pub struct FoldScores(Vec<Scores>);
 
 impl FoldScores {
     /// Splits the scores of all cases into folds of `counts` consecutive cases.
-    pub fn new(config: &MetricConfig, all: &Scores, counts: impl Iterator<Item = usize>) -> Self {
+    pub fn new(all: &Scores, counts: impl Iterator<Item = usize>) -> Self {
+        let Scores { convention, tolerance_mm, ignore_label, .. } = *all;
+        let config = MetricConfig { convention, tolerance_mm, ignore_label };
         let mut rest = all.cases.as_slice();
         let by_fold = counts.map(|count| {
             let (fold, remaining) = rest.split_at(count);
             rest = remaining;
-            Scores::new(config, fold.to_vec())
+            Scores::new(&config, fold.to_vec())
         });
         Self(by_fold.collect())
     }
@@ -87,8 +89,8 @@ pub(crate) fn cases(count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bipvl_imaging::{Grid, Volume};
-    use bipvl_metrics::{CaseScores, ClassLabels, score_case};
+    use bipvl_imaging::{Grid, LabelClass, Volume};
+    use bipvl_metrics::{CaseScores, score_case};
     use ndarray::Array3;
 
     use super::*;
@@ -96,11 +98,7 @@ mod tests {
     /// One fold of one case per count; of ten voxels, `found` are predicted.
     fn folds(found: &[u16]) -> FoldScores {
         let cases = found.iter().map(|found| case(*found)).collect();
-        FoldScores::new(
-            &MetricConfig::default(),
-            &Scores::new(&MetricConfig::default(), cases),
-            found.iter().map(|_| 1),
-        )
+        FoldScores::new(&Scores::new(&MetricConfig::default(), cases), found.iter().map(|_| 1))
     }
 
     fn case(found: u16) -> CaseScores {
@@ -108,7 +106,7 @@ mod tests {
             let array = Array3::from_shape_fn((10, 1, 1), |(x, _, _)| u16::from((x as u16) < voxels));
             Volume::new(array, Grid::with_spacing([10, 1, 1], [1.0; 3]))
         };
-        let classes = [ClassLabels { name: "a".to_owned(), labels: vec![1] }];
+        let classes = [LabelClass::new("a", vec![1])];
         score_case("case", &volume(found), &volume(10), &classes, &MetricConfig::default()).unwrap()
     }
 

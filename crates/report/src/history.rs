@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use bipvl_io::FileError;
+use bipvl_io::{FileError, atomic_write};
 use indexmap::IndexMap;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{Error, Result};
 
@@ -28,6 +29,9 @@ pub struct StepRecord {
     pub step: u64,
     /// Loss terms.
     pub loss: LossRecord,
+    /// Wall-clock time.
+    #[serde(default)]
+    pub seconds: Option<f64>,
 }
 
 /// Loss terms of one step; a term that was not computed or not finite is `None`.
@@ -117,6 +121,21 @@ impl History {
     }
 }
 
+/// Drops the lines of a training log after `step`, and an incomplete line: a resumed training writes them again.
+///
+/// # Errors
+///
+/// If the file cannot be read or written.
+pub fn truncate_after(path: &Path, step: u64) -> Result<()> {
+    let text = fs::read_to_string(path).map_err(|error| FileError::new(path, error))?;
+    let is_kept = |line: &&str| {
+        let event: Option<Value> = serde_json::from_str(line).ok();
+        event.and_then(|event| event["step"].as_u64()).is_some_and(|at| at <= step)
+    };
+    let kept: String = text.lines().filter(is_kept).map(|line| line.to_owned() + "\n").collect();
+    Ok(atomic_write(path, kept.as_bytes())?)
+}
+
 /// Drops the entries from `step` on.
 fn truncate_from<T>(entries: &mut Vec<T>, step: u64, step_of: impl Fn(&T) -> u64) {
     entries.truncate(entries.partition_point(|entry| step_of(entry) < step));
@@ -149,7 +168,7 @@ mod tests {
             class_embedding: Some(0.25),
             alignment: Some(0.25),
         };
-        assert_eq!(history.steps, [StepRecord { step: 12, loss }]);
+        assert_eq!(history.steps, [StepRecord { step: 12, loss, seconds: Some(1.2) }]);
         assert_eq!(history.validations.len(), 1);
         assert_eq!(history.validations[0].mean_dice, Some(0.8));
         assert_eq!(history.validations[0].dice["Posterior"], Some(0.79));
@@ -199,6 +218,17 @@ mod tests {
         let totals: Vec<_> = history.steps.iter().map(|step| (step.step, step.loss.total)).collect();
         assert_eq!(totals, [(1, Some(9.0)), (2, Some(8.0)), (3, Some(5.0))]);
         assert_eq!(history.validations.iter().map(|v| v.step).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn later_and_incomplete_lines_are_truncated() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let lines = [step_line(1, 3.0), step_line(2, 2.0), step_line(3, 1.0)];
+        fs::write(file.path(), lines.join("\n") + "\n{\"event\":\"st").unwrap();
+        truncate_after(file.path(), 2).unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), lines[..2].join("\n") + "\n");
+        truncate_after(file.path(), 0).unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "");
     }
 
     #[test]

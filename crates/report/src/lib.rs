@@ -1,5 +1,6 @@
 //! Evaluation of label map files, and reports: tables, training curves, overlays, HTML.
 
+pub mod ablation;
 mod boxes;
 mod canvas;
 pub mod concepts;
@@ -13,15 +14,19 @@ mod example;
 pub mod folds;
 pub mod history;
 mod html;
+mod legend;
 pub mod overlay;
 mod palette;
 pub mod probe;
 mod raster;
 pub mod rows;
+pub mod score_files;
 mod slice;
 mod smoothing;
+mod svg;
 pub mod table;
 pub mod table_page;
+pub mod tensorboard;
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +63,16 @@ pub struct Report {
 }
 
 impl Report {
+    /// Writes `report.html` and its figures into a folder; the report last.
+    ///
+    /// # Errors
+    ///
+    /// If a figure cannot be drawn or a file cannot be written.
+    pub fn write_all(&self, folder: &Path) -> Result<()> {
+        self.write_figures(folder)?;
+        self.write(&folder.join("report.html"))
+    }
+
     /// Writes the report atomically as one self-contained HTML file.
     ///
     /// # Errors

@@ -1,15 +1,13 @@
 //! Overlay figures: three slices of a case with prediction and reference, as SVG.
 
-use std::fmt::Write as _;
-
-use bipvl_imaging::{LabelMap, Volume, to_ras};
-use bipvl_metrics::ClassLabels;
+use bipvl_imaging::{LabelClass, LabelMap, Volume, to_ras};
 use ndarray::{Array3, Axis, s};
 
 use crate::display_range::display_range;
-use crate::palette;
+use crate::legend::Legend;
 use crate::raster::{RgbImage, png_data_uri};
 use crate::slice::{PLANES, Plane, extract_slice, fill_classes, outline_classes, panel_shape, render_gray};
+use crate::svg::{escape, text_element};
 use crate::{Error, Result};
 
 /// Pixels between panels.
@@ -20,8 +18,6 @@ const FONT_SIZE: usize = 14;
 const EDGE_FONT_SIZE: usize = 16;
 /// Pixels between an orientation label and the edge of its panel.
 const EDGE_MARGIN: usize = 8;
-/// Approximate width of a character in units of the font size.
-const CHARACTER_WIDTH: f64 = 0.6;
 
 const BACKGROUND: [u8; 3] = [0, 0, 0];
 
@@ -37,7 +33,7 @@ pub struct OverlayCase<'a> {
     /// Reference labels.
     pub reference: &'a LabelMap,
     /// Classes to show, in the order of the report.
-    pub classes: &'a [ClassLabels],
+    pub classes: &'a [LabelClass],
 }
 
 /// The overlay figure of one case.
@@ -59,7 +55,7 @@ impl Overlay {
     /// If the volumes are empty or not on the same grid.
     pub fn draw(case: &OverlayCase<'_>) -> Result<Self> {
         let Panels { image, columns } = panels(case)?;
-        Ok(Self { case: case.case.to_owned(), svg: figure(&png_data_uri(&image)?, &image, &columns, case)? })
+        Ok(Self { case: case.case.to_owned(), svg: figure(&png_data_uri(&image)?, &image, &columns, case) })
     }
 }
 
@@ -114,7 +110,7 @@ fn ensure_same_grid(case: &OverlayCase<'_>) -> Result<()> {
 }
 
 /// 1 for the first class, 2 for the second, 0 for background; of overlapping classes the last, which is innermost.
-fn class_numbers(labels: &LabelMap, classes: &[ClassLabels]) -> LabelMap {
+fn class_numbers(labels: &LabelMap, classes: &[LabelClass]) -> LabelMap {
     let number = |label: &u16| classes.iter().rposition(|class| class.labels.contains(label));
     labels.map(|label| number(label).map_or(0, |class_index| class_index as u16 + 1))
 }
@@ -160,9 +156,9 @@ fn mount(rendered: &[[RgbImage; 2]; 3], slices: [usize; 3]) -> Panels {
 }
 
 /// The panels with plane names, orientation labels and a legend.
-fn figure(png: &str, image: &RgbImage, columns: &[Column], case: &OverlayCase<'_>) -> Result<String> {
+fn figure(png: &str, image: &RgbImage, columns: &[Column], case: &OverlayCase<'_>) -> String {
     let (image_height, width) = image.dim();
-    let legend = legend(case.classes, width);
+    let legend = Legend::new(case.classes, width, FONT_SIZE);
     let middle = TEXT_ROW + (image_height - TEXT_ROW) / 2;
     let height = TEXT_ROW + image_height + legend.rows * TEXT_ROW + GAP;
     let mut svg = format!(
@@ -174,27 +170,19 @@ fn figure(png: &str, image: &RgbImage, columns: &[Column], case: &OverlayCase<'_
         title = escape(&format!("Prediction and reference of {}", case.case)),
     );
     let baseline = |row_top: usize| row_top + usize::midpoint(TEXT_ROW, FONT_SIZE) - 2;
-    let mut text = |x: usize, y: usize, attributes: &str, content: &str| {
-        writeln!(svg, "<text x=\"{x}\" y=\"{y}\"{attributes}>{}</text>", escape(content))
-            .map_err(|error| Error::Drawing(error.to_string()))
-    };
     for Column { plane, slice_index, corners, shape } in columns {
-        text(corners[0][0] + 4, baseline(0), "", &format!("{}, slice {slice_index}", plane.name))?;
+        let title = format!("{}, slice {slice_index}", plane.name);
+        svg.push_str(&text_element([corners[0][0] + 4, baseline(0)], "", &title));
         for corner in corners {
             for (letter, [x, y]) in plane.edges.into_iter().zip(edge_positions(*corner, *shape)) {
-                text(x, y + TEXT_ROW, EDGE_STYLE, &letter.to_string())?;
+                svg.push_str(&text_element([x, y + TEXT_ROW], EDGE_STYLE, &letter.to_string()));
             }
         }
     }
-    text(4, baseline(middle), "", "filled: prediction, outline: reference")?;
-    for LegendEntry { class_index, name, x, row } in legend.entries {
-        let y = baseline(TEXT_ROW + image_height + row * TEXT_ROW);
-        let swatch = format!(" fill=\"{}\"", palette::hex(class_index));
-        text(x, y, &swatch, "■")?;
-        text(x + FONT_SIZE + 2, y, "", name)?;
-    }
+    svg.push_str(&text_element([4, baseline(middle)], "", "filled: prediction, outline: reference"));
+    svg.push_str(&legend.svg(|row| baseline(TEXT_ROW + image_height + row * TEXT_ROW)));
     svg.push_str("</svg>\n");
-    Ok(svg)
+    svg
 }
 
 /// White with a black outline, legible on any intensity; centered.
@@ -213,57 +201,12 @@ fn edge_positions([x, y]: [usize; 2], [width, height]: [usize; 2]) -> [[usize; 2
     ]
 }
 
-struct Legend<'a> {
-    entries: Vec<LegendEntry<'a>>,
-    rows: usize,
-}
-
-struct LegendEntry<'a> {
-    class_index: usize,
-    name: &'a str,
-    x: usize,
-    row: usize,
-}
-
-/// Class names from left to right, wrapped to `width` pixels.
-fn legend(classes: &[ClassLabels], width: usize) -> Legend<'_> {
-    let (mut x, mut row) = (4, 0);
-    let mut entries = Vec::with_capacity(classes.len());
-    for (class_index, ClassLabels { name, .. }) in classes.iter().enumerate() {
-        let characters = name.chars().count() as f64;
-        let entry = FONT_SIZE + 2 + (characters * CHARACTER_WIDTH * FONT_SIZE as f64) as usize + 2 * GAP;
-        if x > 4 && x + entry > width {
-            (x, row) = (4, row + 1);
-        }
-        entries.push(LegendEntry { class_index, name, x, row });
-        x += entry;
-    }
-    let rows = if classes.is_empty() { 0 } else { row + 1 };
-    Legend { entries, rows }
-}
-
-/// Text as XML content; control characters, which XML forbids, become spaces.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            control if control.is_control() => escaped.push(' '),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use bipvl_imaging::{Grid, Orientation, reorient};
 
     use super::*;
-    use crate::example;
+    use crate::{example, palette};
 
     fn draw(image: &Volume<f32>, prediction: &LabelMap, reference: &LabelMap) -> RgbImage {
         let classes = example::classes();
@@ -325,16 +268,6 @@ mod tests {
     }
 
     #[test]
-    fn a_long_legend_is_wrapped() {
-        let class = |index: u16| ClassLabels { name: format!("some structure {index}"), labels: vec![index] };
-        let classes: Vec<ClassLabels> = (1..=10).map(class).collect();
-        let legend = legend(&classes, 500);
-        assert!(legend.rows > 1 && legend.rows < 10, "{}", legend.rows);
-        assert_eq!(legend.entries.last().unwrap().row, legend.rows - 1);
-        assert!(legend.entries.iter().all(|entry| entry.x < 500));
-    }
-
-    #[test]
     fn the_patients_right_is_on_the_left() {
         let grid = Grid::with_spacing([10; 3], [1.0; 3]);
         let image = Volume::new(Array3::zeros([10; 3]), grid.clone());
@@ -373,26 +306,12 @@ mod tests {
     }
 
     #[test]
-    fn the_display_range_is_that_of_the_volume_without_class_contrast() {
-        let shape = [10, 10, 10];
-        let voxels = Array3::from_shape_fn(shape, |(x, y, z)| (100 * x + 10 * y + z) as f32);
-        let mut image = Volume::new(voxels, Grid::with_spacing(shape, [1.0; 3]));
-        let none = Array3::zeros(shape);
-        assert_eq!(display_range(&image, &none, &none), 5.0..994.0); // ranks 0.5 % and 99.5 % of 999
-        image.voxels_mut().fill(f32::NAN);
-        assert_eq!(display_range(&image, &none, &none), 0.0..1.0);
-    }
-
-    #[test]
     fn classes_are_numbered_in_their_order() {
         let grid = Grid::with_spacing([4, 1, 1], [1.0; 3]);
         let labels = Volume::new(Array3::from_shape_vec([4, 1, 1], vec![0, 7, 3, 9]).unwrap(), grid);
         let numbers = |classes: &[(&str, &[u16])]| {
-            let class = |(name, labels): &(&str, &[u16])| ClassLabels {
-                name: (*name).to_owned(),
-                labels: labels.to_vec(),
-            };
-            let classes: Vec<ClassLabels> = classes.iter().map(class).collect();
+            let class = |(name, labels): &(&str, &[u16])| LabelClass::new(*name, labels.to_vec());
+            let classes: Vec<LabelClass> = classes.iter().map(class).collect();
             class_numbers(&labels, &classes).into_voxels().into_raw_vec_and_offset().0
         };
         assert_eq!(numbers(&[("a", &[7]), ("b", &[3])]), [0, 1, 2, 0]);

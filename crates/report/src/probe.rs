@@ -1,7 +1,10 @@
 //! Report of a text-sensitivity analysis (`bipvl probe`): plain text, Markdown and HTML.
 
+use std::path::Path;
+
 use askama::Template;
 use bipvl_infer::probe::{PairedComparison, PerturbationRow, SensitivitySummary};
+use bipvl_io::atomic_write;
 use bipvl_text::perturbations::Perturbation;
 
 use crate::{
@@ -92,6 +95,22 @@ impl ProbeReport {
             notes: self.notes(),
         };
         Ok(page.render()?)
+    }
+
+    /// Writes `probe.json`, `probe.md` and `probe.html` into a folder.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        for (name, text) in [
+            ("probe.json", serde_json::to_string_pretty(&self.summary)?),
+            ("probe.md", self.markdown()),
+            ("probe.html", self.html()?),
+        ] {
+            atomic_write(&folder.join(name), text.as_bytes())?;
+        }
+        Ok(())
     }
 
     fn tables(&self) -> [Table; 3] {

@@ -117,6 +117,14 @@ pub fn format_score(score: Option<f64>, digits: usize) -> String {
     score.map_or_else(|| UNDEFINED.to_owned(), |score| format!("{score:.digits$}"))
 }
 
+/// A number with its digits in groups of three: 1234567 → 1 234 567.
+pub fn format_count(count: usize) -> String {
+    let digits = count.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(" ")
+}
+
 fn mean_and_std(summary: &ScoreSummary, digits: usize) -> String {
     match (summary.mean, summary.std) {
         (Some(mean), Some(std)) => format!("{mean:.digits$} ± {std:.digits$}"),
@@ -148,4 +156,14 @@ fn case_cell(scores: Option<&ClassScores>) -> CaseCell {
         format_score(scores.assd_mm, 2),
     ];
     CaseCell { dice, remark, scores }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_stand_in_groups_of_three() {
+        assert_eq!([1, 999, 1000, 1_234_567].map(format_count), ["1", "999", "1 000", "1 234 567"]);
+    }
 }

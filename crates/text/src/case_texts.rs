@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ndarray::{Array2, s};
 
-use super::{ClassText, Tokens};
+use super::{ClassText, TokenizedTexts};
 
 /// The class text of every case: shared by the data set, with overrides for single cases.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,32 +36,34 @@ impl CaseTexts {
 impl ClassText {
     /// Concatenates texts of the same classes and concepts along the text axis.
     fn concat(texts: &[&Self]) -> Self {
-        let concat = |tokens: fn(&Self) -> &Tokens| Tokens::concat(texts.iter().map(|text| tokens(text)));
+        let concat = |tokens: fn(&Self) -> &TokenizedTexts| {
+            TokenizedTexts::concat(texts.iter().map(|text| tokens(text)))
+        };
         Self {
-            full: concat(|text| &text.full),
-            concepts: concat(|text| &text.concepts),
-            num_concepts: texts[0].num_concepts,
+            prompts: concat(|text| &text.prompts),
+            sentences: concat(|text| &text.sentences),
+            sentences_per_class: texts[0].sentences_per_class,
             num_texts: texts.iter().map(|text| text.num_texts).sum(),
         }
     }
 }
 
-impl Tokens {
+impl TokenizedTexts {
     /// Concatenates along the sequence axis, padded to the longest. The id of padding does not matter: the mask
     /// excludes it from attention.
     fn concat<'a>(parts: impl Iterator<Item = &'a Self> + Clone) -> Self {
-        let longest = parts.clone().map(|part| part.ids.ncols()).max().unwrap_or(0);
-        let sequences = parts.clone().map(|part| part.ids.nrows()).sum();
+        let longest = parts.clone().map(|part| part.input_ids.ncols()).max().unwrap_or(0);
+        let sequences = parts.clone().map(|part| part.input_ids.nrows()).sum();
         let mut ids = Array2::zeros((sequences, longest));
         let mut mask = Array2::from_elem((sequences, longest), false);
         let mut start = 0;
         for part in parts {
-            let (rows, columns) = part.ids.dim();
+            let (rows, columns) = part.input_ids.dim();
             let region = s![start..start + rows, ..columns];
-            ids.slice_mut(region).assign(&part.ids);
-            mask.slice_mut(region).assign(&part.mask);
+            ids.slice_mut(region).assign(&part.input_ids);
+            mask.slice_mut(region).assign(&part.attention_mask);
             start += rows;
         }
-        Self { ids, mask }
+        Self { input_ids: ids, attention_mask: mask }
     }
 }

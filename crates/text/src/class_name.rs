@@ -139,7 +139,7 @@ impl ClassName {
         one != two && self.normalized_without_laterality() == other.normalized_without_laterality()
     }
 
-    /// Whether two class names of one data set cannot be told apart: equal but for case, blanks and underscores.
+    /// Whether two class names of one data set are indistinguishable: equal but for case, blanks and underscores.
     pub fn collides(one: &str, other: &str) -> bool {
         collision_key(one) == collision_key(other)
     }

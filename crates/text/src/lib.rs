@@ -29,22 +29,22 @@ use ndarray::Array2;
 
 /// Token ids of several sequences, padded to the longest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tokens {
+pub struct TokenizedTexts {
     /// Token ids, `[sequences, tokens]`.
-    pub ids: Array2<i64>,
+    pub input_ids: Array2<i64>,
     /// Attention mask, false at padding, `[sequences, tokens]`.
-    pub mask: Array2<bool>,
+    pub attention_mask: Array2<bool>,
 }
 
 /// Tokens of `K` classes with `M` sentences each (the title, then one per concept), for `S` texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassText {
     /// The prompt of each class, `[S · K, L]`.
-    pub full: Tokens,
+    pub prompts: TokenizedTexts,
     /// The sentences one by one, `[S · K · M, Ls]`, class-major.
-    pub concepts: Tokens,
+    pub sentences: TokenizedTexts,
     /// `M`, sentences per class including the title.
-    pub num_concepts: usize,
+    pub sentences_per_class: usize,
     /// `S`: 1, or the number of samples if their texts differ.
     pub num_texts: usize,
 }

@@ -11,7 +11,7 @@ use tokenizers::{
     pre_tokenizers::bert::BertPreTokenizer, processors::bert::BertProcessing,
 };
 
-use super::{ClassText, Description, Descriptions, Tokens, description::read_text};
+use super::{ClassText, Description, Descriptions, TokenizedTexts, description::read_text};
 use crate::{Error, Result};
 
 /// Position embeddings of BERT.
@@ -124,7 +124,7 @@ impl Tokenizer {
     }
 
     /// Encodes texts, padded to the longest: ids and mask are `[texts, tokens]`.
-    pub fn encode(&self, texts: &[String]) -> Tokens {
+    pub fn encode(&self, texts: &[String]) -> TokenizedTexts {
         let encode = |text: &String| {
             let mut ids = self.encode_whole(text);
             if ids.len() > self.max_tokens {
@@ -136,11 +136,11 @@ impl Tokenizer {
         let sequences: Vec<Vec<u32>> = texts.iter().map(encode).collect();
         let longest = sequences.iter().map(Vec::len).max().unwrap_or(0);
         let shape = (texts.len(), longest);
-        Tokens {
-            ids: Array2::from_shape_fn(shape, |(text, token)| {
+        TokenizedTexts {
+            input_ids: Array2::from_shape_fn(shape, |(text, token)| {
                 sequences[text].get(token).map_or(self.padding, |id| i64::from(*id))
             }),
-            mask: Array2::from_shape_fn(shape, |(text, token)| token < sequences[text].len()),
+            attention_mask: Array2::from_shape_fn(shape, |(text, token)| token < sequences[text].len()),
         }
     }
 
@@ -171,13 +171,13 @@ impl Tokenizer {
 
     /// Encodes the two text inputs of the network: the prompt of each class, and its sentences one by one.
     pub fn encode_classes(&self, descriptions: &Descriptions) -> ClassText {
-        let full = descriptions.prompts();
+        let prompts = descriptions.prompts();
         let sentences: Vec<String> = descriptions.classes.iter().flat_map(Description::sentences).collect();
         ClassText {
             num_texts: 1,
-            num_concepts: sentences.len() / full.len().max(1),
-            full: self.encode(&full),
-            concepts: self.encode(&sentences),
+            sentences_per_class: sentences.len() / prompts.len().max(1),
+            prompts: self.encode(&prompts),
+            sentences: self.encode(&sentences),
         }
     }
 

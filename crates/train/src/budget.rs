@@ -1,37 +1,39 @@
-//! What a training gives up where there is less memory than it would need, in the order of what that costs: first
-//! time alone (smaller batches, added up to the same update), then more time (recomputation), then quality (a smaller
-//! patch sees less around each voxel).
+//! Reduces a training until its steps fit into memory, in the order of the cost: time (smaller batches, accumulated
+//! into the same optimizer step), more time (activation checkpointing), then quality (a smaller patch has less context).
+
+use std::fmt::{self, Display};
 
 use super::{
     activation_checkpointing::ActivationCheckpointing,
     memory::{MemoryEstimator, MemoryPlan},
+    run::GB,
 };
 
-/// What was chosen.
+/// The plan before and after a reduction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reduction {
-    /// As the configuration has it.
+    /// The plan of the configuration.
     pub before: MemoryPlan,
-    /// What fits; the same if that does.
+    /// The plan that fits; the same if no reduction is needed.
     pub after: MemoryPlan,
-    /// Estimated peaks of both, bytes.
+    /// Estimated peaks of both in bytes.
     pub peaks: [f64; 2],
 }
 
-/// The first plan that fits into `budget` bytes, in the order of what it costs; samples per update stay the same.
+/// The cheapest reduction that fits into `budget` bytes; the number of samples per optimizer step stays the same.
 ///
 /// # Errors
 ///
-/// When none does: the plan that needs least, and its peak.
+/// If no plan fits: the plan with the lowest peak, and that peak.
 pub fn fit_to_budget(
-    demand: &MemoryEstimator,
+    estimator: &MemoryEstimator,
     before: MemoryPlan,
     budget: f64,
 ) -> Result<Reduction, (MemoryPlan, f64)> {
-    let peak_before = demand.peak(&before);
+    let peak_before = estimator.peak(&before);
     let mut least = (before, peak_before);
-    for after in plans(before, demand.model.vision.patch_multiple()) {
-        let peak = demand.peak(&after);
+    for after in plans(before, estimator.model.vision.patch_multiple()) {
+        let peak = estimator.peak(&after);
         if peak <= budget {
             return Ok(Reduction { before, after, peaks: [peak_before, peak] });
         }
@@ -42,7 +44,7 @@ pub fn fit_to_budget(
     Err(least)
 }
 
-/// All plans from the one that costs nothing to the one that costs most.
+/// All plans, from the unchanged one to the one that costs most.
 fn plans(before: MemoryPlan, patch_multiple: usize) -> impl Iterator<Item = MemoryPlan> {
     let checkpointing = [
         Some(before.activation_checkpointing),
@@ -60,7 +62,7 @@ fn plans(before: MemoryPlan, patch_multiple: usize) -> impl Iterator<Item = Memo
     })
 }
 
-/// Batches of at most the planned size that make the same update, with their number.
+/// Batch sizes up to the planned one with the same number of samples per optimizer step, with the accumulation steps.
 fn batches(before: MemoryPlan) -> impl Iterator<Item = (usize, usize)> {
     let samples = before.batch_size * before.gradient_accumulation_steps;
     (1..=before.batch_size)
@@ -69,13 +71,45 @@ fn batches(before: MemoryPlan) -> impl Iterator<Item = (usize, usize)> {
         .map(move |b| (b, samples / b))
 }
 
-/// The patch, then smaller ones, each with the longest sides of the one before it shorter by a step.
+/// The patch size, then smaller ones: each step shortens the longest sides of the one before.
 fn patches(patch: [usize; 3], step: usize) -> impl Iterator<Item = [usize; 3]> {
     std::iter::successors(Some(patch), move |patch| {
         let longest = *patch.iter().max()?;
         let shorter = |side: usize| if side == longest { side - step } else { side };
         (longest > step).then(|| patch.map(shorter))
     })
+}
+
+/// The changed keys with their values, and both peaks.
+impl Display for Reduction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { before, after, peaks } = self;
+        let [peak_before, peak_after] = peaks.map(|peak| format!("{:.2} GB", peak / GB));
+        if before == after {
+            return write!(f, "the configuration is unchanged, with an estimated peak of {peak_after}");
+        }
+        let change = |key: &str, before: &dyn Display, after: &dyn Display| {
+            let (before, after) = (before.to_string(), after.to_string());
+            (before != after).then(|| format!("{key} {before} → {after}"))
+        };
+        let patch = |plan: &MemoryPlan| plan.patch_size.map(|side| side.to_string()).join(" × ");
+        let checkpointing = |plan: &MemoryPlan| match plan.activation_checkpointing {
+            ActivationCheckpointing::Off => "off",
+            ActivationCheckpointing::Blocks => "blocks",
+        };
+        let changes = [
+            change("batch_size", &before.batch_size, &after.batch_size),
+            change(
+                "gradient_accumulation_steps",
+                &before.gradient_accumulation_steps,
+                &after.gradient_accumulation_steps,
+            ),
+            change("activation_checkpointing", &checkpointing(before), &checkpointing(after)),
+            change("patch_size", &patch(before), &patch(after)),
+        ];
+        let changes: Vec<String> = changes.into_iter().flatten().collect();
+        write!(f, "{}; the estimated peak decreases from {peak_before} to {peak_after}", changes.join(", "))
+    }
 }
 
 #[cfg(test)]
@@ -98,18 +132,37 @@ mod tests {
         config
     }
 
-    fn demand() -> MemoryEstimator {
+    fn estimator() -> MemoryEstimator {
         let mut model = ModelSize::Tiny.config(1);
         // Weights are counted anew for every plan.
         swin(&mut model.vision).feature_size = 4;
         model.text.vocab_size = 200;
         let longest = TextShape { num_classes: 4, tokens: 60, num_sentences: 24, sentence_tokens: 20 };
         let text = TextSize { longest, is_by_case: false };
-        MemoryEstimator { model, classes: HeadConfig::exclusive(4), text, workers: 2 }
+        MemoryEstimator { model, head: HeadConfig::exclusive(4), text, workers: 2 }
     }
 
     #[test]
-    fn plans_are_tried_in_the_order_of_what_they_cost() {
+    fn only_changed_keys_are_listed() {
+        let text = |after| Reduction { before: PLAN, after, peaks: [8e9, 3.456e9] }.to_string();
+        assert_eq!(
+            text(MemoryPlan { batch_size: 1, gradient_accumulation_steps: 2, ..PLAN }),
+            "batch_size 2 → 1, gradient_accumulation_steps 1 → 2; the estimated peak decreases from 8.00 GB to 3.46 GB"
+        );
+        assert_eq!(
+            text(MemoryPlan {
+                patch_size: [64, 64, 32],
+                activation_checkpointing: ActivationCheckpointing::Blocks,
+                ..PLAN
+            }),
+            "activation_checkpointing off → blocks, patch_size 96 × 96 × 96 → 64 × 64 × 32; \
+             the estimated peak decreases from 8.00 GB to 3.46 GB"
+        );
+        assert_eq!(text(PLAN), "the configuration is unchanged, with an estimated peak of 3.46 GB");
+    }
+
+    #[test]
+    fn plans_are_in_the_order_of_their_cost() {
         let before =
             MemoryPlan { patch_size: [64, 64, 32], batch_size: 4, gradient_accumulation_steps: 3, ..PLAN };
         let short = |plan: MemoryPlan| {
@@ -120,7 +173,7 @@ mod tests {
                 plan.gradient_accumulation_steps,
             )
         };
-        // 12 samples: batches of 4, 3, 2 and 1 make them up.
+        // Divisors of 12 samples.
         let batches = [(4, 3), (3, 4), (2, 6), (1, 12)];
         let mut expected = Vec::new();
         for patch in [[64, 64, 32], [32, 32, 32]] {
@@ -155,62 +208,63 @@ mod tests {
 
     #[test]
     fn every_budget_gets_the_first_plan_that_fits_it() {
-        let demand = demand();
-        for wanted in plans(PLAN, 32) {
-            let budget = demand.peak(&wanted);
-            let reduction = fit_to_budget(&demand, PLAN, budget).unwrap();
+        let estimator = estimator();
+        for fitting in plans(PLAN, 32) {
+            let budget = estimator.peak(&fitting);
+            let reduction = fit_to_budget(&estimator, PLAN, budget).unwrap();
             assert!(reduction.peaks[1] <= budget, "{reduction:?}");
             let mut before = plans(PLAN, 32).take_while(|plan| *plan != reduction.after);
-            assert!(before.all(|plan| demand.peak(&plan) > budget), "{reduction:?}");
+            assert!(before.all(|plan| estimator.peak(&plan) > budget), "{reduction:?}");
             let samples = |plan: &MemoryPlan| plan.batch_size * plan.gradient_accumulation_steps;
             assert_eq!(samples(&reduction.after), samples(&PLAN));
         }
-        let reduction = fit_to_budget(&demand, PLAN, f64::INFINITY).unwrap();
+        let reduction = fit_to_budget(&estimator, PLAN, f64::INFINITY).unwrap();
         assert_eq!((reduction.after, reduction.peaks[0]), (PLAN, reduction.peaks[1]));
     }
 
     #[test]
-    fn what_nothing_fits_names_the_least_need() {
-        let (plan, peak) = fit_to_budget(&demand(), PLAN, 1.0).unwrap_err();
+    fn without_a_fitting_plan_the_error_has_the_lowest_peak() {
+        let (plan, peak) = fit_to_budget(&estimator(), PLAN, 1.0).unwrap_err();
         assert_eq!(plan.patch_size, [32; 3]);
-        assert!(plans(PLAN, 32).all(|other| demand().peak(&other) >= peak));
-        assert!(fit_to_budget(&demand(), PLAN, peak).is_ok());
-        assert!(fit_to_budget(&demand(), PLAN, peak - 1.0).is_err());
+        assert!(plans(PLAN, 32).all(|other| estimator().peak(&other) >= peak));
+        assert!(fit_to_budget(&estimator(), PLAN, peak).is_ok());
+        assert!(fit_to_budget(&estimator(), PLAN, peak - 1.0).is_err());
     }
 
     #[test]
-    fn more_of_anything_needs_more() {
-        let least = demand().peak(&PLAN);
+    fn larger_networks_texts_and_batches_have_higher_peaks() {
+        let least = estimator().peak(&PLAN);
         let more = |change: fn(&mut MemoryEstimator)| {
-            let mut more = demand();
+            let mut more = estimator();
             change(&mut more);
             more.peak(&PLAN)
         };
-        let demands = [
-            more(|demand| swin(&mut demand.model.vision).feature_size = 8),
-            more(|demand| swin(&mut demand.model.vision).in_channels = 2),
-            more(|demand| swin(&mut demand.model.vision).depths = [2, 2, 4, 2]),
-            more(|demand| demand.model.deep_supervision_levels = 1),
-            more(|demand| demand.model.text.intermediate_size *= 2),
-            more(|demand| demand.model.text.hidden_dropout_prob = 0.1),
-            more(|demand| demand.model.fusion.mlp_size *= 2),
-            more(|demand| demand.classes = HeadConfig::exclusive(5)),
-            more(|demand| demand.text.longest.tokens = 61),
-            more(|demand| demand.text.longest.sentence_tokens = 21),
-            more(|demand| demand.text.is_by_case = true),
-            more(|demand| demand.workers = 3),
+        let peaks = [
+            more(|estimator| swin(&mut estimator.model.vision).feature_size = 8),
+            more(|estimator| swin(&mut estimator.model.vision).in_channels = 2),
+            more(|estimator| swin(&mut estimator.model.vision).depths = [2, 2, 4, 2]),
+            more(|estimator| estimator.model.deep_supervision_levels = 1),
+            more(|estimator| estimator.model.text.intermediate_size *= 2),
+            more(|estimator| estimator.model.text.hidden_dropout_prob = 0.1),
+            more(|estimator| estimator.model.fusion.mlp_size *= 2),
+            more(|estimator| estimator.head = HeadConfig::exclusive(5)),
+            more(|estimator| estimator.text.longest.tokens = 61),
+            more(|estimator| estimator.text.longest.sentence_tokens = 21),
+            more(|estimator| estimator.text.is_by_case = true),
+            more(|estimator| estimator.workers = 3),
         ];
-        assert!(demands.iter().all(|peak| *peak > least), "{demands:?}");
+        assert!(peaks.iter().all(|peak| *peak > least), "{peaks:?}");
         let plans = [
             MemoryPlan { patch_size: [96, 96, 128], ..PLAN },
             MemoryPlan { batch_size: 3, ..PLAN },
             MemoryPlan { gradient_accumulation_steps: 2, ..PLAN },
         ];
-        assert!(plans.iter().all(|plan| demand().peak(plan) > least));
+        assert!(plans.iter().all(|plan| estimator().peak(plan) > least));
         assert!(
-            demand().peak(&MemoryPlan { activation_checkpointing: ActivationCheckpointing::Blocks, ..PLAN })
+            estimator()
+                .peak(&MemoryPlan { activation_checkpointing: ActivationCheckpointing::Blocks, ..PLAN })
                 < least
         );
-        assert!(more(|demand| demand.model.fusion.direction = FusionDirection::None) < least);
+        assert!(more(|estimator| estimator.model.fusion.direction = FusionDirection::None) < least);
     }
 }

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 use crate::{TrainConfig, memory::MemoryPlan};
 use bipvl_data::{Dataset, DatasetOverrides, LabelSchema, LabelSchemaSpec, PreprocessConfig, SplitConfig};
 pub use bipvl_infer::DataConfig;
-use bipvl_infer::{InferConfig, ModelConfig, toml_error_message};
+use bipvl_infer::{InferConfig, ModelConfig};
 use bipvl_nn::{
     BiPvlSegConfig, MODEL_SIZES, ModelSize,
     interop::{PretrainedConfig, PretrainedWeights},
@@ -133,7 +133,7 @@ impl Config {
         let name = user.get("model_size").and_then(Value::as_str).unwrap_or("tiny");
         let size = name.parse().map_err(|_: String| {
             let requirement = format!("one of {}", MODEL_SIZES.join(", "));
-            Error::config_value(path, "model_size", format!("\"{name}\""), &requirement)
+            bipvl_infer::Error::config_value(path, "model_size", format!("\"{name}\""), requirement)
         })?;
         let mut defaults = Self::new(size, dataset);
         if let Some(spec) = take_label_schema(&mut user).map_err(invalid)? {
@@ -162,7 +162,7 @@ impl Config {
         let user: User = toml::from_str(text).map_err(|error| syntax_error(&error, text, path))?;
         let regions = &user.data.label_schema.regions;
         if !regions.is_empty() {
-            // Whether they fit together at all; whether they fit the labels, the data set says.
+            // Their consistency alone; the labels are validated with the data set.
             let about = bipvl_data::Error::label_schema(path);
             LabelSchema::overlapping(regions.clone()).map_err(about)?;
         }
@@ -234,7 +234,7 @@ fn take_label_schema(user: &mut Table) -> std::result::Result<Option<LabelSchema
 }
 
 fn syntax_error(error: &toml::de::Error, text: &str, path: &Path) -> Error {
-    Error::ConfigSyntax { path: path.to_owned(), message: toml_error_message(error, text) }
+    bipvl_infer::Error::config_syntax(path, error, text).into()
 }
 
 /// Merges `user` into `defaults`, table by table; the intensity normalization, an enum, is replaced as a whole.

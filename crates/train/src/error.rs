@@ -19,7 +19,7 @@ pub enum Error {
     /// From `bipvl-data`.
     #[error(transparent)]
     Data(#[from] bipvl_data::Error),
-    /// From `bipvl-infer`.
+    /// From `bipvl-infer`; also invalid configuration files.
     #[error(transparent)]
     Infer(#[from] bipvl_infer::Error),
     /// From `bipvl-nn`.
@@ -28,26 +28,6 @@ pub enum Error {
     /// From `bipvl-text`.
     #[error(transparent)]
     Text(#[from] bipvl_text::Error),
-    /// A TOML file cannot be parsed, or has unknown keys.
-    #[error("{}: invalid configuration: {message}", path.display())]
-    ConfigSyntax {
-        /// The file.
-        path: PathBuf,
-        /// The message of the parser, with the line if known.
-        message: String,
-    },
-    /// A configuration value is out of range or contradicts another.
-    #[error("{}: `{key}` is {found}, but must be {requirement}", path.display())]
-    ConfigValue {
-        /// The file.
-        path: PathBuf,
-        /// The key, such as `train.batch_size`.
-        key: String,
-        /// The value.
-        found: String,
-        /// The allowed values.
-        requirement: String,
-    },
     /// The directory already has a run.
     #[error("{} already contains a run", dir.display())]
     RunExists {
@@ -59,6 +39,22 @@ pub enum Error {
     NotADirectory {
         /// The file.
         path: PathBuf,
+    },
+    /// There are fewer labeled cases than folds.
+    #[error("{folds} folds need as many labeled cases, but there are {cases}")]
+    TooFewCases {
+        /// The number of folds.
+        folds: usize,
+        /// The number of labeled cases.
+        cases: usize,
+    },
+    /// The data set does not have what a row of an ablation study changes.
+    #[error("{row}: requires {requirement}")]
+    AblationRequirement {
+        /// The name of the row.
+        row: String,
+        /// What is missing.
+        requirement: crate::ablation::Requirement,
     },
     /// Another process is using the run.
     #[error("{} is in use by another process", dir.display())]
@@ -164,11 +160,6 @@ pub enum Error {
 impl Error {
     pub(crate) fn io(path: &Path, reason: std::io::Error) -> Self {
         Self::Io(FileError::new(path, reason))
-    }
-
-    pub(crate) fn config_value(path: &Path, key: &str, found: impl ToString, requirement: &str) -> Self {
-        let (path, key) = (path.to_owned(), key.to_owned());
-        Self::ConfigValue { path, key, found: found.to_string(), requirement: requirement.to_owned() }
     }
 }
 

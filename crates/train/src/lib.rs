@@ -3,11 +3,12 @@
 //! [`run::RunDir::create`] starts a run, [`run::RunDir::train_setup`] preprocesses its cases, and [`train()`] trains
 //! the network. The result is a [`bipvl_infer::TrainedModel`].
 
-mod error;
+pub mod ablation;
 pub mod activation_checkpointing;
 pub mod budget;
 pub mod checkpoint;
 pub mod config;
+mod error;
 pub mod event;
 pub mod gradient_accumulation;
 pub mod loss;

@@ -1,11 +1,13 @@
 //! Run directories: what a training writes, and what it can be resumed from.
 
 mod case_prompts;
+mod cross_validation;
 mod lock;
 mod memory_budget;
 mod spec;
 mod split;
 
+pub use cross_validation::{CrossValidation, FoldRun};
 pub use lock::RunLock;
 pub use memory_budget::{GB, MemoryBudget};
 pub use spec::RunSpec;
@@ -21,10 +23,13 @@ use std::{
 use bipvl_data::{Dataset, Split, build_cache, classes_without_voxels};
 use bipvl_infer::TrainedModel;
 use bipvl_io::atomic_write;
+use bipvl_nn::BiPvlSeg;
 use bipvl_text::Descriptions;
 use burn::tensor::Device;
 
-use crate::{Error, Result, Start, TrainSetup, config::Config};
+use crate::{
+    Error, Result, Start, TrainSetup, checkpoint::read_progress, config::Config, loss::AlignmentLoss,
+};
 
 /// A run directory.
 #[derive(Debug)]
@@ -126,6 +131,43 @@ impl RunDir {
     /// How to start the training: from the last checkpoint if there is one, or else from step 0.
     pub fn start(&self) -> Start {
         if self.last_checkpoint().exists() { Start::Resume } else { Start::Fresh }
+    }
+
+    /// Number of training steps in the last checkpoint; 0 without one.
+    ///
+    /// # Errors
+    ///
+    /// When the checkpoint cannot be read.
+    pub fn trained_steps(&self) -> Result<usize> {
+        match self.start() {
+            Start::Fresh => Ok(0),
+            Start::Resume => Ok(read_progress(&self.last_checkpoint())?.step),
+        }
+    }
+
+    /// Whether the training is finished.
+    ///
+    /// # Errors
+    ///
+    /// When the checkpoint cannot be read.
+    pub fn is_trained(&self) -> Result<bool> {
+        let last = self.last_checkpoint();
+        Ok(last.exists() && self.config.train.is_finished(&read_progress(&last)?))
+    }
+
+    /// Number of learned parameters that the training changes, in a network of this run: those of the text encoder
+    /// and of the alignment heads count only where a loss or a fusion block reads their output.
+    pub fn trained_parameters(&self, network: &BiPvlSeg) -> usize {
+        let direction = self.config.model.fusion.direction;
+        let is_aligned = self.config.train.loss.alignment != AlignmentLoss::None;
+        let is_fused = direction.updates_text() || direction.updates_vision();
+        let is_used = |block: &str| match block {
+            "alignment" => is_aligned,
+            "text_encoder" => is_aligned || is_fused,
+            _ => true,
+        };
+        let blocks = network.parameters().into_iter();
+        blocks.filter(|(block, _)| is_used(block)).map(|(_, parameters)| parameters).sum()
     }
 
     /// Preprocesses the cases of the split and collects the inputs of the training. `on_progress` gets the number of

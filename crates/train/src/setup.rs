@@ -3,9 +3,9 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bipvl_data::{CachedCase, LabelSchema, LoaderConfig, PreprocessConfig, Sample};
-use bipvl_infer::InferConfig;
+use bipvl_infer::{InferConfig, head_config};
 use bipvl_nn::{
-    BiPvlSeg, BiPvlSegConfig, HeadConfig, TextInput, init::Initializer, interop::PretrainedWeights,
+    BiPvlSeg, BiPvlSegConfig, TextInput, init::Initializer, interop::PretrainedWeights,
     weights::load_state_dict_partial,
 };
 use bipvl_text::CaseTexts;
@@ -73,10 +73,7 @@ impl TrainSetup {
     }
 
     fn module(&self, mut init: Initializer) -> TrainModule {
-        let head = HeadConfig {
-            num_classes: self.label_schema.num_classes(),
-            out_channels: self.label_schema.num_logit_channels(),
-        };
+        let head = head_config(&self.label_schema);
         let model = self.model.init(head, self.preprocess.patch_size, &mut init);
         TrainModule { model, loss_weights: LossWeights::new(&init) }
     }

@@ -105,8 +105,8 @@ pub fn train(
             let _ = on_event(TrainEvent::Interrupted { step, max_steps });
             return Ok(TrainOutcome { state, reason: StopReason::Interrupted });
         } else if !is_finished && out_of_time {
-            // Only if there are no weights to predict with, and after the checkpoint: a resumed training must not
-            // know of a validation that an uninterrupted one does not make.
+            // Only if there are no weights to predict with, and after the checkpoint, which must not contain a
+            // validation that an uninterrupted training does not make.
             if state.progress.best.is_none() {
                 let _ = validate(setup, &mut state, on_event)?;
             }

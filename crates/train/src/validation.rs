@@ -45,7 +45,7 @@ pub fn score_validation_cases(
     let mut sums = vec![(0.0, 0usize); classes.len()];
     for (index, case) in setup.validation_cases.iter().enumerate() {
         let own_text = setup.texts.per_case.get(case.id());
-        let own = own_text.map(|text| predictor.with_prompts(std::slice::from_ref(&text.full)));
+        let own = own_text.map(|text| predictor.with_prompts(std::slice::from_ref(&text.prompts)));
         let predictor = own.as_ref().unwrap_or(&predictor);
         let sample = case.crop([0; 3], case.grid().shape());
         let on_patch = &mut |progress| on_progress(index, progress);

@@ -4,7 +4,6 @@ use std::{
     fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use bipvl::{imaging::phantom, prelude::*};
@@ -13,9 +12,9 @@ use serde_json::json;
 const SHAPE: [usize; 3] = [32; 3];
 const SPACING: [f64; 3] = [4.0; 3];
 const CASES: u64 = 4;
-const CONFIG: &str = r#"
-model_size = "tiny"
-
+const CONFIG: &str = concat!(
+    include_str!("tiny_model.toml"),
+    r#"
 [data]
 fold = "0/2"
 
@@ -23,19 +22,14 @@ fold = "0/2"
 spacing = [4.0, 4.0, 4.0]
 patch_size = [32, 32, 32]
 
-[model]
-projection_dim = 8
-vision = { feature_size = 4, heads = [1, 1, 2, 4], window_size = 2 }
-text = { hidden_size = 16, num_attention_heads = 2, intermediate_size = 32, stage_layers = [1, 1, 1, 1] }
-fusion = { heads = 2, mlp_size = 16 }
-
 [train]
 max_steps = 4
 batch_size = 1
 warmup_steps = 0
 val_every_n_steps = 4
 checkpoint_every_n_steps = 4
-"#;
+"#
+);
 
 /// Writes a data set, trains for four steps, and returns the run directory and a scan.
 pub(crate) fn train_tiny_run(dir: &Path) -> Result<(PathBuf, PathBuf), Box<dyn std::error::Error>> {
@@ -43,12 +37,9 @@ pub(crate) fn train_tiny_run(dir: &Path) -> Result<(PathBuf, PathBuf), Box<dyn s
     write_dataset(&data)?;
     let dataset = Dataset::open(&data)?;
     let descriptions: String = dataset.label_schema.names().iter().map(|name| description(name)).collect();
-    let spec = RunSpec {
-        config: Config::from_toml(CONFIG, Path::new("config.toml"), &dataset)?,
-        descriptions: Descriptions::parse(&descriptions, Path::new("descriptions.toml"))?,
-        case_descriptions: Vec::new(),
-        pretrained: Arc::default(),
-    };
+    let config = Config::from_toml(CONFIG, Path::new("config.toml"), &dataset)?;
+    let descriptions = Descriptions::parse(&descriptions, Path::new("descriptions.toml"))?;
+    let spec = RunSpec::new(config, descriptions, &dataset)?;
     let run = RunDir::create(&dir.join("run"), &spec, &dataset)?;
     let split = run.split(&dataset)?;
     let options = TrainOptions { time_budget: None, workers: 1, device: DeviceKind::Cpu.open()? };

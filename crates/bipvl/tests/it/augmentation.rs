@@ -131,7 +131,7 @@ fn image_and_labels_are_taken_from_the_same_places() {
         let sample = draw(&config, seed).crop(&case, [2, 2, 1], [8, 7, 5]);
         for ((x, y, z), label) in sample.labels.indexed_iter() {
             let place: [f32; 3] = std::array::from_fn(|axis| sample.image[[axis, x, y, z]] * PLACES);
-            // Places of float16 cannot tell which voxel is nearer when they lie halfway.
+            // Places of float16 do not determine which voxel is nearer when they lie halfway.
             if place.iter().any(|coordinate| (coordinate.fract() - 0.5).abs() < 0.05) {
                 continue;
             }

@@ -6,7 +6,7 @@ use bipvl::{
         interop::bert,
         text_encoder::{TextEncoder, TokenBatch},
     },
-    text::{Tokenizer, Tokens},
+    text::{TokenizedTexts, Tokenizer},
 };
 use burn::tensor::{Device, Tensor};
 use ndarray::Array2;
@@ -36,9 +36,9 @@ fn ids(item: &Value) -> Vec<i64> {
 fn padded(texts: &[Vec<i64>], extra: usize) -> TokenBatch {
     let length = texts.iter().map(Vec::len).max().unwrap() + extra;
     let shape = (texts.len(), length);
-    let tokens = Tokens {
-        ids: Array2::from_shape_fn(shape, |(text, at)| texts[text].get(at).copied().unwrap_or(0)),
-        mask: Array2::from_shape_fn(shape, |(text, at)| at < texts[text].len()),
+    let tokens = TokenizedTexts {
+        input_ids: Array2::from_shape_fn(shape, |(text, at)| texts[text].get(at).copied().unwrap_or(0)),
+        attention_mask: Array2::from_shape_fn(shape, |(text, at)| at < texts[text].len()),
     };
     TokenBatch::new(&tokens, &Device::flex())
 }
@@ -113,7 +113,7 @@ fn a_trained_bert_of_six_layers_is_divided_among_the_stages() {
     for item in items.iter().take(3) {
         let text = item["text"].as_str().unwrap().to_owned();
         let tokens = tokenizer.encode(&[text]);
-        assert_eq!(tokens.ids.row(0).to_vec(), ids(item));
+        assert_eq!(tokens.input_ids.row(0).to_vec(), ids(item));
         let tensors = TokenBatch::new(&tokens, &Device::flex());
         let first: Vec<f32> = encoder.cls_embeddings(&tensors, None).into_data().try_to_vec().unwrap();
         if !item["cls_last"].is_null() {

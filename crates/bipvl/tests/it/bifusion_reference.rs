@@ -22,7 +22,7 @@ use crate::{
 
 /// float32 against float64, through attentions and norms of two layers.
 const TOLERANCE: f32 = 1e-5;
-/// Share of the largest gradient below which a gradient is not judged by its own size: those of queries and
+/// Share of the largest gradient below which a gradient is not compared relative to its own size: those of queries and
 /// keys are differences of nearly equal terms, and carry the rounding of those, in PyTorch as here.
 const CANCELING: f32 = 0.05;
 const BATCH: usize = 2;

@@ -53,16 +53,17 @@ fn permuting_the_samples_permutes_their_texts() {
     let before = texts.batch(cases);
     let after = texts.batch(order.map(|at: usize| cases[at]));
     assert_eq!((before.num_texts, after.num_texts), (4, 4));
-    let parts = [(&before.full, &after.full, CLASSES), (&before.concepts, &after.concepts, CLASSES * 4)];
+    let parts =
+        [(&before.prompts, &after.prompts, CLASSES), (&before.sentences, &after.sentences, CLASSES * 4)];
     for (before, after, rows) in parts {
         let expected: Vec<usize> = order.into_iter().flat_map(|at| at * rows..(at + 1) * rows).collect();
-        assert_eq!(after.ids, before.ids.select(Axis(0), &expected));
-        assert_eq!(after.mask, before.mask.select(Axis(0), &expected));
+        assert_eq!(after.input_ids, before.input_ids.select(Axis(0), &expected));
+        assert_eq!(after.attention_mask, before.attention_mask.select(Axis(0), &expected));
     }
     // Every text is there whole, and beyond it is padding.
-    let part = before.full.ids.slice(s![..CLASSES, ..9]).to_owned();
-    assert_eq!(part, class_text(9).full.ids);
-    assert!(before.full.mask.slice(s![..CLASSES, 9..]).iter().all(|real| !real));
+    let part = before.prompts.input_ids.slice(s![..CLASSES, ..9]).to_owned();
+    assert_eq!(part, class_text(9).prompts.input_ids);
+    assert!(before.prompts.attention_mask.slice(s![..CLASSES, 9..]).iter().all(|real| !real));
 }
 
 #[test]
@@ -201,7 +202,7 @@ fn case_descriptions_override_only_the_described_classes() {
     assert_eq!(own.classes[1], common.classes[1]);
 
     let tokenizer = Tokenizer::from_descriptions(&own);
-    let [common, own] = [common, own].map(|all| tokenizer.encode_classes(&all).full.ids);
+    let [common, own] = [common, own].map(|all| tokenizer.encode_classes(&all).prompts.input_ids);
     assert_ne!(common.row(0), own.row(0));
 
     let refused = |text: &str, words: &str| {

@@ -10,8 +10,8 @@ use bipvl::{
 use ndarray::Axis;
 
 use crate::{
-    asked::{Asked, LABELS, PATCH, descriptions},
     drawn,
+    untrained::{LABELS, PATCH, Untrained, descriptions},
 };
 
 /// The same operations in the same order; only sums over voxels may be taken in another.
@@ -28,7 +28,7 @@ fn drawn() -> (tempfile::TempDir, Dataset) {
 #[test]
 fn a_map_is_the_difference_of_two_predictions() {
     let (_folder, dataset) = drawn();
-    let scene = Asked::new(FusionDirection::TextToVision);
+    let scene = Untrained::new(FusionDirection::TextToVision);
     let predictor = scene.predictor();
     let occlusion = occlusion_of(&predictor, &dataset.cases[0]).unwrap().unwrap();
     // The drawn case is smaller than a patch, so that the patch is all of it.
@@ -63,7 +63,7 @@ fn a_class_that_the_reference_lacks_has_no_inside() {
     let (folder, dataset) = drawn();
     let path = folder.path().join("labelsTr/case_00.nii.gz");
     drawn::write_labels(&path, drawn::labels().mapv(|label| if label == 4 { 0 } else { label }), [1.0; 3]);
-    let scene = Asked::new(FusionDirection::Bidirectional);
+    let scene = Untrained::new(FusionDirection::Bidirectional);
     let predictor = scene.predictor();
     let occlusion = occlusion_of(&predictor, &dataset.cases[0]).unwrap().unwrap();
     let change = occlusion
@@ -80,7 +80,7 @@ fn where_no_text_reaches_the_logits_there_is_no_map() {
         (FusionDirection::LateOnly, true),
         (FusionDirection::Bidirectional, true),
     ] {
-        let predictor = Asked::new(exchange).predictor();
+        let predictor = Untrained::new(exchange).predictor();
         let occlusion = occlusion_of(&predictor, &dataset.cases[0]).unwrap();
         assert_eq!(occlusion.is_some(), uses_text, "{exchange:?}");
     }
@@ -89,7 +89,7 @@ fn where_no_text_reaches_the_logits_there_is_no_map() {
 #[test]
 fn a_case_without_a_reference_is_refused_by_name() {
     let (_folder, dataset) = drawn();
-    let predictor = Asked::new(FusionDirection::Bidirectional).predictor();
+    let predictor = Untrained::new(FusionDirection::Bidirectional).predictor();
     let case = Case { labels: None, ..dataset.cases[0].clone() };
     let refusal = occlusion_of(&predictor, &case).unwrap_err().to_string();
     assert!(refusal == "case case_00 has no reference labels", "{refusal}");

@@ -1,6 +1,6 @@
 //! A training that a callback interrupts ends with a checkpoint, and resumes to the bytes of one that was not.
 
-use std::{fs, ops::ControlFlow, path::Path, sync::Arc};
+use std::{fs, ops::ControlFlow, path::Path};
 
 use bipvl::{
     config::Config,
@@ -11,22 +11,16 @@ use bipvl::{
 use burn::tensor::Device;
 use tempfile::TempDir;
 
-use crate::{asked::descriptions, drawn};
+use crate::{drawn, untrained::descriptions};
 
-const CONFIG: &str = r#"
-model_size = "tiny"
-
+const CONFIG: &str = concat!(
+    include_str!("../../examples/support/tiny_model.toml"),
+    r#"
 [data]
 fold = "0/2"
 
 [preprocess]
 patch_size = [32, 32, 32]
-
-[model]
-projection_dim = 8
-vision = { feature_size = 4, heads = [1, 1, 2, 4], window_size = 2 }
-text = { hidden_size = 16, num_attention_heads = 2, intermediate_size = 32, stage_layers = [1, 1, 1, 1] }
-fusion = { heads = 2, mlp_size = 16 }
 
 [train]
 max_steps = 3
@@ -34,15 +28,12 @@ batch_size = 1
 warmup_steps = 0
 val_every_n_steps = 2
 checkpoint_every_n_steps = 3
-"#;
+"#
+);
 
 fn create(dir: &Path, dataset: &Dataset) -> RunDir {
-    let spec = RunSpec {
-        config: Config::from_toml(CONFIG, Path::new("config.toml"), dataset).unwrap(),
-        descriptions: descriptions(),
-        case_descriptions: Vec::new(),
-        pretrained: Arc::default(),
-    };
+    let config = Config::from_toml(CONFIG, Path::new("config.toml"), dataset).unwrap();
+    let spec = RunSpec::new(config, descriptions(), dataset).unwrap();
     RunDir::create(dir, &spec, dataset).unwrap()
 }
 
@@ -129,7 +120,7 @@ fn interrupted_preprocessing_is_cancelled() {
 #[test]
 fn a_cancelled_prediction_is_an_error() {
     let (_data, dataset) = drawn::dataset(1);
-    let predictor = crate::asked::Asked::new(bipvl::nn::bifusion::FusionDirection::None).predictor();
+    let predictor = crate::untrained::Untrained::new(bipvl::nn::bifusion::FusionDirection::None).predictor();
     let mut calls = 0;
     let result = predictor.predict_files(&dataset.cases[0].images, &mut |_| {
         calls += 1;

@@ -29,8 +29,8 @@ fn of(modality: Modality) -> DatasetOverrides {
 }
 
 #[track_caller]
-fn refused(root: &Path, wanted: &DatasetOverrides, words: &[&str]) {
-    let message = Dataset::read(root, wanted).unwrap_err().to_string();
+fn refused(root: &Path, overrides: &DatasetOverrides, words: &[&str]) {
+    let message = Dataset::read(root, overrides).unwrap_err().to_string();
     for word in words {
         assert!(message.contains(word), "{word:?} is not in {message:?}");
     }

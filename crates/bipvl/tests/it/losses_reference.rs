@@ -25,7 +25,7 @@ fn device() -> Device {
     Device::flex().autodiff()
 }
 
-/// What the losses read, each with a gradient to be asked for.
+/// The inputs of the losses, each with a gradient.
 fn output() -> Output {
     let device = device();
     let logits = made("logits", [BATCH, CHANNELS, 4, 8, 4], &device) * 4.0;

@@ -1,7 +1,7 @@
 //! The rooms of the crate from outside, in one binary.
 #![allow(clippy::unwrap_used, reason = "the lint knows tests, but not the functions that help them")]
 
-mod asked;
+mod untrained;
 mod augmentation;
 mod averaging;
 mod bert;
@@ -14,6 +14,7 @@ mod concepts;
 mod configuration_reference;
 mod dataset;
 mod describe;
+mod description_lint;
 mod descriptions;
 mod drawn;
 mod formula;

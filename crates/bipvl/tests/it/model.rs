@@ -11,7 +11,7 @@ use bipvl::{
         text_encoder::{TextConfig, TextEncoder},
         weights::{load_state_dict, state_dict},
     },
-    text::{ClassText, Tokens},
+    text::{ClassText, TokenizedTexts},
     train::loss::{AlignmentLoss, LossConfig, LossTerms, LossWeighting, LossWeights},
 };
 use burn::{
@@ -55,12 +55,14 @@ pub(crate) fn text(device: &Device) -> TextInput {
 
 /// The texts of three classes, of so many tokens; two lengths share no text.
 pub(crate) fn class_text(length: usize) -> ClassText {
-    let tokens = |texts: usize, length: usize| Tokens {
-        ids: Array2::from_shape_fn((texts, length), |(text, at)| ((text * 7 + at * 3 + length) % 20) as i64),
-        mask: Array2::from_shape_fn((texts, length), |(text, at)| at + text % 2 < length),
+    let tokens = |texts: usize, length: usize| TokenizedTexts {
+        input_ids: Array2::from_shape_fn((texts, length), |(text, at)| {
+            ((text * 7 + at * 3 + length) % 20) as i64
+        }),
+        attention_mask: Array2::from_shape_fn((texts, length), |(text, at)| at + text % 2 < length),
     };
-    let (full, concepts) = (tokens(CLASSES, length), tokens(CLASSES * 4, length - 4));
-    ClassText { full, concepts, num_concepts: 4, num_texts: 1 }
+    let (prompts, sentences) = (tokens(CLASSES, length), tokens(CLASSES * 4, length - 4));
+    ClassText { prompts, sentences, sentences_per_class: 4, num_texts: 1 }
 }
 
 fn model(device: &Device, patch: [usize; 3]) -> BiPvlSeg {
@@ -174,7 +176,7 @@ fn the_logits_depend_on_the_text_alike_in_training_and_prediction_wherever_the_i
     let device = Device::flex();
     let image = image([2, 1, 32, 32, 32], &device);
     let (mut other, text) = (text(&device), text(&device));
-    other.full.input_ids = other.full.input_ids.flip([0]);
+    other.prompts.input_ids = other.prompts.input_ids.flip([0]);
     for direction in
         [FusionDirection::TextToVision, FusionDirection::LateOnly, FusionDirection::Bidirectional]
     {
@@ -293,12 +295,12 @@ fn without_alignment_its_heads_get_no_gradient_and_all_else_does() {
 }
 
 #[test]
-fn without_concepts_nothing_is_aligned_and_the_logits_stay() {
+fn without_sentences_nothing_is_aligned_and_the_logits_stay() {
     let device = Device::flex();
     let (model, text) = (model(&device, [32; 3]), text(&device));
     let image = image([1, 1, 32, 32, 32], &device);
     let with = model.forward(image.clone(), &text, None);
-    let without = model.forward(image, &text.without_concepts(), None);
+    let without = model.forward(image, &text.without_sentences(), None);
     assert!(without.concept_embedding.is_none());
     assert_same_bits(with.logits, without.logits);
 }

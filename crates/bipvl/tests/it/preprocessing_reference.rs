@@ -2,8 +2,8 @@
 //! stands in `tests/reference/preprocessing.py`.
 //!
 //! Two deviations are on purpose. Orientation comes before spacing, where scripts for MONAI have either
-//! order. And the foreground is what is not zero, where `CropForeground` takes what is above zero unless
-//! told otherwise: with z-scores that would cut off the dark half of the intensities. MONAI was told so.
+//! order. And the foreground is what is not zero, where `CropForeground` takes what is above zero by
+//! default: with z-scores that would cut off the dark half of the intensities. The reference sets `select_fn`.
 
 use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ use bipvl::{
         TextSensitivityInput,
     },
     text::{
-        Synonyms, Tokens,
+        Synonyms, TokenizedTexts,
         perturbations::{Perturbation, PerturbationContext, PerturbationSet},
     },
 };
@@ -21,8 +21,8 @@ use indexmap::IndexMap;
 use tempfile::TempDir;
 
 use crate::{
-    asked::{Asked, LABELS, descriptions},
     drawn,
+    untrained::{LABELS, Untrained, descriptions},
 };
 
 /// Voxels of 1 mm.
@@ -37,13 +37,13 @@ struct Scene {
     predictor: Predictor,
     labels: [Vec<u16>; 2],
     variants: PerturbationSet,
-    tokens: Vec<Tokens>,
+    tokens: Vec<TokenizedTexts>,
 }
 
 impl Scene {
     fn new() -> Self {
-        let asked = Asked::new(FusionDirection::Bidirectional);
-        let (predictor, tokenizer) = (asked.predictor(), asked.tokenizer);
+        let untrained = Untrained::new(FusionDirection::Bidirectional);
+        let (predictor, tokenizer) = (untrained.predictor(), untrained.tokenizer);
         let synonyms = Synonyms::builtin();
         let kinds = Perturbation::ALL;
         let options = PerturbationContext { seed: 1, kinds: &kinds, paraphrases: &[], synonyms: &synonyms };
@@ -98,9 +98,9 @@ fn the_text_as_trained_gives_the_same_label_map_as_a_prediction() {
     let scene = Scene::new();
     let expected = scene.predict(&dataset.cases[0]);
     assert!(LABELS.iter().any(|label| count(&expected, *label) > 0), "something is found");
-    let (answers, heard) = scene.evaluate("n", &dataset.cases[0], &folder.path().join("results.jsonl"));
-    assert_eq!((answers.len(), heard), (scene.variants.texts.len(), scene.variants.texts.len()));
-    let trained = &answers[0];
+    let (results, prompts) = scene.evaluate("n", &dataset.cases[0], &folder.path().join("results.jsonl"));
+    assert_eq!((results.len(), prompts), (scene.variants.texts.len(), scene.variants.texts.len()));
+    let trained = &results[0];
     assert_eq!((trained.variant.as_str(), trained.changed_ml), ("as trained", 0.0));
     for (class, label) in LABELS.into_iter().enumerate() {
         let found = trained.classes[class];
@@ -116,14 +116,14 @@ fn the_text_as_trained_gives_the_same_label_map_as_a_prediction() {
 }
 
 #[test]
-fn answers_that_are_written_down_are_not_asked_for_again() {
+fn cached_results_are_not_measured_again() {
     let (folder, dataset) = drawn();
     let scene = Scene::new();
     let file = folder.path().join("results.jsonl");
     let case = &dataset.cases[0];
     let (first, _) = scene.evaluate("n", case, &file);
-    let (again, heard) = scene.evaluate("n", case, &file);
-    assert_eq!((again, heard), (first.clone(), 0));
+    let (again, prompts) = scene.evaluate("n", case, &file);
+    assert_eq!((again, prompts), (first.clone(), 0));
 
     // Stopped in the middle of a line.
     let text = fs::read_to_string(&file).unwrap();
@@ -134,19 +134,19 @@ fn answers_that_are_written_down_are_not_asked_for_again() {
     assert_eq!(resumed, first);
     assert_eq!(fs::read_to_string(&file).unwrap(), text, "line by line as if it had not been stopped");
 
-    let (_, heard) = scene.evaluate("other weights", case, &file);
-    assert_eq!(heard, first.len());
+    let (_, prompts) = scene.evaluate("other weights", case, &file);
+    assert_eq!(prompts, first.len());
 }
 
 #[test]
 fn a_case_without_a_reference_or_on_another_grid_is_refused_by_name() {
     let (folder, dataset) = drawn();
     let scene = Scene::new();
-    let mut answers = ResultCache::open(&folder.path().join("results.jsonl")).unwrap();
+    let mut cache = ResultCache::open(&folder.path().join("results.jsonl")).unwrap();
     let mut refusal = |case: &Case| {
         scene
             .sensitivity("n")
-            .evaluate(case, &mut answers, &mut |_| ControlFlow::Continue(()))
+            .evaluate(case, &mut cache, &mut |_| ControlFlow::Continue(()))
             .unwrap_err()
             .to_string()
     };
@@ -173,10 +173,10 @@ fn classes_without_an_output_label_become_background_after_the_decision() {
     assert_eq!(only_plate, whole.map(|label| if *label == 4 { 9 } else { 0 }));
 }
 
-/// The texts of all classes meet the image together. Where no token says whose it is, as published, texts that are
-/// exchanged whole leave the logits of every class as they were; class codes tell them apart.
+/// The texts of all classes are fused with the image together. As published, tokens do not identify their class, so
+/// exchanging whole texts leaves the logits of every class unchanged; class scales distinguish them.
 #[test]
-fn only_class_codes_tell_which_class_a_text_is_of() {
+fn only_class_scales_assign_texts_to_classes() {
     let (one, other) = ("A small block on the left.", "A thin slab behind it.");
     for class_scale in [false, true] {
         let [straight, exchanged, twice] = logits_of([[one, other], [other, one], [one, one]], class_scale);
@@ -185,13 +185,13 @@ fn only_class_codes_tell_which_class_a_text_is_of() {
     }
 }
 
-/// What one network with first weights makes of one image under each pair of texts.
+/// Logits of one untrained network for one image and each pair of texts.
 fn logits_of<const N: usize>(texts: [[&str; 2]; N], class_scale: bool) -> [Vec<f32>; N] {
     let (_folder, dataset) = drawn();
-    let mut asked = Asked::new(FusionDirection::Bidirectional);
-    asked.config.fusion.class_scale = class_scale;
-    let (prepared, _) = asked.predictor().prepare_files(&dataset.cases[0].images).unwrap();
-    texts.map(|texts| asked.logits(&prepared.image, &texts).into_iter().collect())
+    let mut untrained = Untrained::new(FusionDirection::Bidirectional);
+    untrained.config.fusion.class_scale = class_scale;
+    let (prepared, _) = untrained.predictor().prepare_files(&dataset.cases[0].images).unwrap();
+    texts.map(|texts| untrained.logits(&prepared.image, &texts).into_iter().collect())
 }
 
 fn largest_difference(one: &[f32], other: &[f32]) -> f32 {

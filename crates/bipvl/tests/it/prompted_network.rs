@@ -7,7 +7,7 @@ use bipvl::{
         init::Initializer,
         prompts::{EncodedPrompts, PromptSeg},
     },
-    text::Tokens,
+    text::TokenizedTexts,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::Array2;
@@ -39,7 +39,7 @@ fn tokens(texts: &[&[i64]], length: usize, device: &Device) -> TokenBatch {
     let shape = (texts.len(), length);
     let ids = Array2::from_shape_fn(shape, |(text, token)| texts[text].get(token).copied().unwrap_or(0));
     let mask = Array2::from_shape_fn(shape, |(text, token)| token < texts[text].len());
-    TokenBatch::new(&Tokens { ids, mask }, device)
+    TokenBatch::new(&TokenizedTexts { input_ids: ids, attention_mask: mask }, device)
 }
 
 const A: &[i64] = &[2, 10, 11, 3];

@@ -1,4 +1,4 @@
-//! Overlapping classes from the labels of files to a network that tells them apart.
+//! Overlapping classes from the labels of files to a network that segments them.
 
 use std::fs;
 
@@ -142,7 +142,7 @@ fn regions_are_counted_and_measured_as_unions_of_their_labels() {
 }
 
 #[test]
-fn without_regions_a_configuration_says_nothing_of_them() {
+fn a_configuration_without_regions_has_no_region_keys() {
     let (_folder, dataset) = changed(|text| text);
     let config = Config::new(ModelSize::Tiny, &dataset.unwrap());
     assert_eq!(config.data.label_schema, LabelSchema::exclusive([("box", 1), ("plate", 4)]).unwrap());

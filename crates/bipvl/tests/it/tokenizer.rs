@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::real_data;
 
 fn ids_of(tokenizer: &Tokenizer, text: &str) -> Vec<i64> {
-    tokenizer.encode(&[text.to_owned()]).ids.into_raw_vec_and_offset().0
+    tokenizer.encode(&[text.to_owned()]).input_ids.into_raw_vec_and_offset().0
 }
 
 fn assert_reference(tokenizer: &Tokenizer, reference: &Path, ids_of_item: fn(&Value) -> &Value) {
@@ -78,12 +78,12 @@ fn texts_are_padded_to_the_longest_and_truncated_at_the_limit() {
     let tokenizer = Tokenizer::from_descriptions(&descriptions());
     let texts = ["liver".to_owned(), "large large large".to_owned()];
     let tokens = tokenizer.encode(&texts);
-    assert_eq!(tokens.ids.dim(), (2, 5));
-    assert_eq!(tokens.mask.row(0).to_vec(), [true, true, true, false, false]);
-    assert_eq!(tokens.ids.slice(s![0, 3..]).to_vec(), [0, 0]);
+    assert_eq!(tokens.input_ids.dim(), (2, 5));
+    assert_eq!(tokens.attention_mask.row(0).to_vec(), [true, true, true, false, false]);
+    assert_eq!(tokens.input_ids.slice(s![0, 3..]).to_vec(), [0, 0]);
     let cut = tokenizer.with_max_tokens(4).encode(&texts);
-    assert_eq!(cut.ids.dim(), (2, 4));
-    assert_eq!(cut.ids[[1, 3]], tokens.ids[[1, 4]], "the last token is still [SEP]");
+    assert_eq!(cut.input_ids.dim(), (2, 4));
+    assert_eq!(cut.input_ids[[1, 3]], tokens.input_ids[[1, 4]], "the last token is still [SEP]");
 }
 
 #[test]
@@ -113,13 +113,20 @@ fn a_saved_tokenizer_encodes_the_same_ids() {
 fn sentences_are_encoded_class_by_class() {
     let tokenizer = Tokenizer::from_descriptions(&descriptions());
     let text = tokenizer.encode_classes(&descriptions());
-    assert_eq!((text.num_concepts, text.full.ids.nrows(), text.concepts.ids.nrows()), (3, 2, 6));
+    assert_eq!(
+        (text.sentences_per_class, text.prompts.input_ids.nrows(), text.sentences.input_ids.nrows()),
+        (3, 2, 6)
+    );
     for (row, sentence) in descriptions().classes.iter().flat_map(Description::sentences).enumerate() {
-        let real = text.concepts.mask.row(row).iter().filter(|is_real| **is_real).count();
-        assert_eq!(text.concepts.ids.slice(s![row, ..real]).to_vec(), ids_of(&tokenizer, &sentence));
+        let real = text.sentences.attention_mask.row(row).iter().filter(|is_real| **is_real).count();
+        assert_eq!(text.sentences.input_ids.slice(s![row, ..real]).to_vec(), ids_of(&tokenizer, &sentence));
     }
     let full = descriptions().classes[1].prompt();
-    assert_eq!(text.full.ids.row(1).to_vec(), ids_of(&tokenizer, &full), "the aorta's text is the longest");
+    assert_eq!(
+        text.prompts.input_ids.row(1).to_vec(),
+        ids_of(&tokenizer, &full),
+        "the aorta's text is the longest"
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use bipvl::{
         text_encoder::TokenBatch,
         weights::{HostTensor, StateDict, TensorHandle, load_state_dict, state_dict},
     },
-    text::Tokens,
+    text::TokenizedTexts,
     train::{
         TrainModule,
         loss::{LossConfig, LossTerms, LossWeights},
@@ -126,7 +126,10 @@ fn tokens(name: &str, lengths: &[usize], device: &Device) -> TokenBatch {
         if real((text, at)) { drawn as i64 } else { 0 }
     };
     let shape = (lengths.len(), length);
-    let tokens = Tokens { ids: Array2::from_shape_fn(shape, id), mask: Array2::from_shape_fn(shape, real) };
+    let tokens = TokenizedTexts {
+        input_ids: Array2::from_shape_fn(shape, id),
+        attention_mask: Array2::from_shape_fn(shape, real),
+    };
     TokenBatch::new(&tokens, device)
 }
 
@@ -159,9 +162,9 @@ fn five_updates_give_the_same_on_a_graphics_card() {
 fn assert_as_pytorch(device: &Device) {
     let reference = reference("training_step");
     let text = TextInput {
-        full: tokens("full", &FULL_LENGTHS, device),
-        concepts: Some(tokens("concepts", &CONCEPT_LENGTHS, device)),
-        num_concepts: CONCEPTS,
+        prompts: tokens("full", &FULL_LENGTHS, device),
+        sentences: Some(tokens("concepts", &CONCEPT_LENGTHS, device)),
+        sentences_per_class: CONCEPTS,
         num_texts: 1,
     };
     let (image, labels) = image_and_labels(device);

@@ -1,20 +1,19 @@
 //! `bipvl evaluate`: scores predicted label maps against references.
 
 use std::{
-    collections::BTreeMap,
     fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use bipvl::data::read_label_schema;
-use bipvl_imaging::{LabelRemap, LabelSchema};
-use bipvl_io::{atomic_write, ensure_writable};
-use bipvl_metrics::{ClassLabels, MetricConfig, Scores};
+use bipvl_imaging::LabelSchema;
+use bipvl_io::ensure_writable;
+use bipvl_metrics::Scores;
 use bipvl_report::{
-    evaluate::{CaseFiles, Evaluation, EvaluationConfig, Pairing, UnknownLabel},
-    table,
+    evaluate::{CaseFiles, Evaluation, EvaluationConfig, Pairing},
+    score_files, table,
 };
 
 use crate::{args::EvaluateArgs, progress};
@@ -32,45 +31,26 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     let inputs = pairing.cases.iter().flat_map(|files| [&files.prediction, &files.reference]);
     ensure_no_input(&args.json, inputs.chain(&dataset))?;
     let (convention, tolerance_mm) = (args.convention, args.tolerance_mm);
-    let metrics = MetricConfig {
-        convention,
-        tolerance_mm,
-        ignore_label: schema.as_ref().and_then(LabelSchema::ignore),
-    };
-    let classes = schema.map(|schema| schema.classes().iter().map(ClassLabels::from).collect());
-    let config = EvaluationConfig { classes, metrics, ..EvaluationConfig::default() };
-    let evaluation = evaluate(pairing, &config)?;
-    warn(&evaluation);
+    let evaluation = evaluate(pairing, &EvaluationConfig { schema, convention, tolerance_mm })?;
+    for path in &evaluation.unreferenced {
+        tracing::warn!("{}: no reference with this name, not scored", path.display());
+    }
+    for unknown in evaluation.unknown_label_summaries() {
+        tracing::warn!("{unknown}");
+    }
     if !evaluation.scores.cases.is_empty() {
-        write_scores(&args.json, &evaluation.scores)?;
-        let names: Vec<String> = evaluation.classes.iter().map(|class| class.name.clone()).collect();
-        print_table(&evaluation.scores, &names);
+        score_files::write_json(&args.json, &evaluation.scores)?;
+        print_table(&evaluation.scores, &evaluation.class_names());
     }
     ensure_complete(&evaluation)
 }
 
-/// Scores pairs of files, all of which must be readable; labels of the references are remapped by `remap`.
-pub(crate) fn score(
-    cases: &[CaseFiles],
-    classes: &[ClassLabels],
-    remap: &[LabelRemap],
-    metrics: &MetricConfig,
-) -> Result<Scores> {
-    let config = EvaluationConfig {
-        classes: Some(classes.to_vec()),
-        metrics: *metrics,
-        reference_remap: remap.to_vec(),
-    };
+/// Scores pairs of files, all of which must be readable, for the classes of a schema.
+pub(crate) fn score(cases: &[CaseFiles], schema: &LabelSchema) -> Result<Scores> {
     let pairing = Pairing { cases: cases.to_vec(), ..Pairing::default() };
-    let evaluation = evaluate(pairing, &config)?;
+    let evaluation = evaluate(pairing, &EvaluationConfig::for_schema(schema))?;
     ensure_complete(&evaluation)?;
     Ok(evaluation.scores)
-}
-
-/// Writes scores as JSON.
-pub(crate) fn write_scores(path: &Path, scores: &Scores) -> Result<()> {
-    let text = serde_json::to_string_pretty(scores).context("scores as JSON")?;
-    Ok(atomic_write(path, text.as_bytes())?)
 }
 
 /// Prints the means by class.
@@ -97,28 +77,6 @@ fn ensure_no_input<'a>(output: &Path, inputs: impl Iterator<Item = &'a PathBuf>)
         bail!("{}: is an input of the evaluation and would be overwritten", output.display());
     }
     Ok(())
-}
-
-/// One warning per unscored prediction and per unknown label.
-fn warn(evaluation: &Evaluation) {
-    for path in &evaluation.unreferenced {
-        tracing::warn!("{}: no reference with this name, not scored", path.display());
-    }
-    let mut by_label: BTreeMap<u16, Vec<&UnknownLabel>> = BTreeMap::new();
-    for unknown in &evaluation.unknown_labels {
-        by_label.entry(unknown.label).or_default().push(unknown);
-    }
-    for (label, files) in by_label {
-        let voxels: usize = files.iter().map(|unknown| unknown.voxels).sum();
-        let more = match files.len() {
-            1 => String::new(),
-            count => format!(" and {} more files", count - 1),
-        };
-        let path = files[0].path.display();
-        tracing::warn!(
-            "{path}{more}: label {label} ({voxels} voxels) belongs to no class, scored as background"
-        );
-    }
 }
 
 /// Logs every failure.

@@ -1,13 +1,10 @@
 //! `--memory-budget`: the chosen reduction, and the actual peak.
 
-use std::fmt::Display;
-
 use anyhow::{Context, Result, bail};
 use bipvl::{
     config::Config,
     device::DeviceKind,
     run::{GB, MemoryBudget, RunSpec},
-    train::{activation_checkpointing::ActivationCheckpointing, budget::Reduction, memory::MemoryPlan},
 };
 
 use super::train::workers;
@@ -32,38 +29,8 @@ pub(super) fn check(budget_gb: Option<f64>, device: DeviceKind) -> Result<()> {
 pub(super) fn fit(budget_gb: Option<f64>, spec: &RunSpec) -> Result<Config> {
     let Some(gb) = budget_gb else { return Ok(spec.config.clone()) };
     let (config, reduction) = MemoryBudget { gb, workers: workers() }.fit(spec).context(FLAG)?;
-    tracing::info!("{FLAG} {gb}: {}", describe(&reduction));
+    tracing::info!("{FLAG} {gb}: {reduction}");
     Ok(config)
-}
-
-/// The changed keys with their values, and both peaks.
-fn describe(reduction: &Reduction) -> String {
-    let Reduction { before, after, peaks } = reduction;
-    let [peak_before, peak_after] = peaks.map(|peak| format!("{:.2} GB", peak / GB));
-    if before == after {
-        return format!("the configuration is unchanged, with an estimated peak of {peak_after}");
-    }
-    let change = |key: &str, before: &dyn Display, after: &dyn Display| {
-        let (before, after) = (before.to_string(), after.to_string());
-        (before != after).then(|| format!("{key} {before} → {after}"))
-    };
-    let patch = |plan: &MemoryPlan| plan.patch_size.map(|side| side.to_string()).join(" × ");
-    let checkpointing = |plan: &MemoryPlan| match plan.activation_checkpointing {
-        ActivationCheckpointing::Off => "off",
-        ActivationCheckpointing::Blocks => "blocks",
-    };
-    let changes = [
-        change("batch_size", &before.batch_size, &after.batch_size),
-        change(
-            "gradient_accumulation_steps",
-            &before.gradient_accumulation_steps,
-            &after.gradient_accumulation_steps,
-        ),
-        change("activation_checkpointing", &checkpointing(before), &checkpointing(after)),
-        change("patch_size", &patch(before), &patch(after)),
-    ];
-    let changes: Vec<String> = changes.into_iter().flatten().collect();
-    format!("{}; the estimated peak decreases from {peak_before} to {peak_after}", changes.join(", "))
 }
 
 /// Logs the actual peak of this process, if the system reports it.
@@ -83,32 +50,6 @@ pub(super) fn log_peak(budget_gb: Option<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const BEFORE: MemoryPlan = MemoryPlan {
-        patch_size: [96; 3],
-        batch_size: 2,
-        gradient_accumulation_steps: 1,
-        activation_checkpointing: ActivationCheckpointing::Off,
-    };
-
-    #[test]
-    fn only_changed_keys_are_listed() {
-        let text = |after| describe(&Reduction { before: BEFORE, after, peaks: [8e9, 3.456e9] });
-        assert_eq!(
-            text(MemoryPlan { batch_size: 1, gradient_accumulation_steps: 2, ..BEFORE }),
-            "batch_size 2 → 1, gradient_accumulation_steps 1 → 2; the estimated peak decreases from 8.00 GB to 3.46 GB"
-        );
-        assert_eq!(
-            text(MemoryPlan {
-                patch_size: [64, 64, 32],
-                activation_checkpointing: ActivationCheckpointing::Blocks,
-                ..BEFORE
-            }),
-            "activation_checkpointing off → blocks, patch_size 96 × 96 × 96 → 64 × 64 × 32; \
-             the estimated peak decreases from 8.00 GB to 3.46 GB"
-        );
-        assert_eq!(text(BEFORE), "the configuration is unchanged, with an estimated peak of 3.46 GB");
-    }
 
     #[test]
     fn a_budget_is_positive_and_for_the_cpu() {

@@ -14,6 +14,7 @@ pub(crate) mod info;
 pub(crate) mod evaluate_run;
 pub(crate) mod man;
 mod memory;
+mod report_content;
 pub(crate) mod predict;
 pub(crate) mod probe;
 pub(crate) mod run_log;

@@ -1,17 +1,17 @@
 //! The log of a training: JSON lines, TensorBoard scalars, and a progress bar.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::Write,
     path::Path,
 };
 
 use anyhow::{Context, Result};
 use bipvl::train::event::TrainEvent;
+use bipvl_report::{history::truncate_after, tensorboard::EventFile};
 use indicatif::ProgressBar;
-use serde_json::Value;
 
-use crate::{progress, tensorboard::EventFile};
+use crate::progress;
 
 /// Writes the events of a training.
 pub(crate) struct RunLog {
@@ -25,7 +25,7 @@ impl RunLog {
     pub(crate) fn open(folder: &Path, step: usize, steps: usize) -> Result<Self> {
         let path = folder.join("log.jsonl");
         if path.exists() {
-            truncate_after(&path, step).with_context(|| path.display().to_string())?;
+            truncate_after(&path, step as u64)?;
         }
         let lines = OpenOptions::new().create(true).append(true).open(&path);
         let lines = lines.with_context(|| path.display().to_string())?;
@@ -62,9 +62,9 @@ impl RunLog {
                 }
             }
             TrainEvent::Checkpoint { .. } => self.scalars.flush()?,
-            TrainEvent::EarlyStopping { step, max_steps, validations } => self.bar.suspend(|| {
+            TrainEvent::EarlyStopping { step, max_steps, validations: count } => self.bar.suspend(|| {
                 tracing::info!(
-                    "early stopping at step {step} of {max_steps}: no improvement in {validations} validations"
+                    "early stopping at step {step} of {max_steps}: no improvement in {count} validations"
                 );
             }),
             TrainEvent::TimeBudgetExhausted { step, max_steps } => self.bar.suspend(|| {
@@ -79,22 +79,10 @@ impl RunLog {
     /// Flushes the files and clears the bar.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.bar.finish_and_clear();
-        self.scalars.flush()
+        Ok(self.scalars.flush()?)
     }
 
     fn scalar(&mut self, tag: &str, step: usize, value: f64) -> Result<()> {
-        self.scalars.scalar(tag, step as u64, value)
+        Ok(self.scalars.scalar(tag, step as u64, value)?)
     }
-}
-
-/// Drops the lines of later steps and a truncated line.
-fn truncate_after(path: &Path, step: usize) -> Result<()> {
-    let text = fs::read_to_string(path)?;
-    let is_kept = |line: &&str| {
-        let event: Option<Value> = serde_json::from_str(line).ok();
-        event.and_then(|event| event["step"].as_u64()).is_some_and(|at| at <= step as u64)
-    };
-    let kept: Vec<&str> = text.lines().filter(is_kept).collect();
-    let text = kept.join("\n") + if kept.is_empty() { "" } else { "\n" };
-    Ok(bipvl_io::atomic_write(path, text.as_bytes())?)
 }

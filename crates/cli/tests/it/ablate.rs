@@ -83,7 +83,7 @@ fn two_rows_are_trained_and_compared_once_and_a_third_names_its_missing_requirem
 }
 
 #[test]
-fn an_interrupted_row_goes_on_to_the_bytes_of_one_that_was_not() {
+fn an_interrupted_row_resumes_to_the_same_bytes() {
     let scene = Scene::new();
     let row = ["--rows", "shuffled"];
     ablate(&scene, &row).succeeds();
@@ -103,7 +103,7 @@ fn an_interrupted_row_goes_on_to_the_bytes_of_one_that_was_not() {
 
 /// Two of the cases say of the ball what the others do not.
 #[test]
-fn rows_of_the_text_change_what_cases_say_of_their_own() {
+fn text_rows_change_per_case_descriptions_too() {
     let scene = Scene::new();
     let own = |case: &str, words: &str| {
         let text = format!(

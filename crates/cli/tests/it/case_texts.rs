@@ -16,15 +16,15 @@ fn a_case_may_have_descriptions_of_its_own() {
     assert!(!scene.text("run/descriptions.toml").contains("Zigzag"));
 
     scene.write("imagesTs/new.nii", &new_phantom().image);
-    let told = |outcome: &str| outcome.contains("1 of 1 scans have per-case descriptions");
-    assert!(!told(&scene.predict("imagesTs").succeeds().stderr));
+    let is_logged = |outcome: &str| outcome.contains("1 of 1 scans have per-case descriptions");
+    assert!(!is_logged(&scene.predict("imagesTs").succeeds().stderr));
     scene.write_text("descriptionsTs/new.toml", OWN);
-    assert!(told(&scene.predict("imagesTs").succeeds().stderr));
-    // One text asked for all scans is for this one too, and that is said.
+    assert!(is_logged(&scene.predict("imagesTs").succeeds().stderr));
+    // Descriptions given for all scans replace those of single scans, with a warning.
     let predict = ["predict", "--model", "run", "--out", "predictions", "--overwrite", "imagesTs"];
     let given = [&predict[..], &["--descriptions", "descriptions.toml"]].concat();
     let stderr = scene.bipvl(&given).succeeds().stderr;
-    assert!(!told(&stderr) && stderr.contains("ignoring the per-case descriptions of new"), "{stderr}");
+    assert!(!is_logged(&stderr) && stderr.contains("ignoring the per-case descriptions of new"), "{stderr}");
     scene
         .bipvl(&[&given[..], &["--case-descriptions", "descriptionsTs"]].concat())
         .refuses_saying(&["--descriptions", "--case-descriptions"]);

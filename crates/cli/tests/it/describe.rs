@@ -137,7 +137,7 @@ fn flags_that_do_not_belong_together_are_refused() {
     describe(&[&to[..], &["--cases", "0"]].concat()).refuses_saying(&["--cases"]);
 }
 
-/// Answers one question after the other, and then gives back what was asked.
+/// A server that sends the answers one after the other, and returns the requests.
 fn server(answers: Vec<String>) -> (String, std::thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -159,15 +159,15 @@ fn server(answers: Vec<String>) -> (String, std::thread::JoinHandle<Vec<String>>
     (url, std::thread::spawn(move || answers.into_iter().map(answer).collect()))
 }
 
-fn said(content: &Value) -> String {
+fn chat_answer(content: &Value) -> String {
     json!({ "choices": [{ "message": { "content": content.to_string() } }] }).to_string()
 }
 
 #[test]
-fn a_server_of_ones_own_is_asked_class_by_class() {
+fn an_endpoint_gets_a_request_per_class() {
     let scene = Scene::new();
     let answer = |class: &str, place: &str| {
-        said(&json!({
+        chat_answer(&json!({
             "shape": format!("The {class} has a form of its own."),
             "location": format!("The {class} is found {place} the body."),
             "appearance": format!("Seen beside others, a {class} is dense."),
@@ -181,7 +181,7 @@ fn a_server_of_ones_own_is_asked_class_by_class() {
         answer("rod", "in the middle of"),
         answer("ball", "in the middle of"),
     ];
-    let (url, asked) = server(answers.into());
+    let (url, requests) = server(answers.into());
     let flags = [
         "--data",
         "data",
@@ -201,7 +201,7 @@ fn a_server_of_ones_own_is_asked_class_by_class() {
     assert!(text.contains("# From the model small: right twin, left twin, rod, ball.\n"), "{text}");
     assert!(text.contains("contour = \"Around a rod runs a sharp line.\""), "{text}");
     assert!(!text.contains("very-secret") && !outcome.stderr.contains("very-secret"));
-    let asked = asked.join().unwrap();
-    assert_eq!(asked.len(), 4);
-    assert!(asked.iter().all(|one| one.contains("authorization: bearer very-secret\r\n")), "{asked:?}");
+    let requests = requests.join().unwrap();
+    assert_eq!(requests.len(), 4);
+    assert!(requests.iter().all(|one| one.contains("authorization: bearer very-secret\r\n")), "{requests:?}");
 }

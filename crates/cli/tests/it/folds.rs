@@ -17,7 +17,7 @@ fn case_ids(scores: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_case_is_scored_once_and_by_the_fold_that_did_not_see_it() {
+fn every_case_is_scored_once_by_the_fold_that_was_not_trained_on_it() {
     let scene = Scene::new();
     cross_validate(&scene, "all", &["--steps", "1"]);
     scene.train("alone", &["--steps", "1", "--val-fold", "1/2"]).succeeds();
@@ -54,7 +54,7 @@ fn every_case_is_scored_once_and_by_the_fold_that_did_not_see_it() {
 }
 
 #[test]
-fn a_cross_validation_out_of_time_goes_on_to_the_same_bytes_and_trains_no_fold_twice() {
+fn a_cross_validation_out_of_time_resumes_to_the_same_bytes_and_trains_no_fold_twice() {
     let scene = Scene::new();
     cross_validate(&scene, "whole", &[]);
     let args = [&training("stopped")[..], &["--folds", "2", "--max-minutes", "1e-9"]].concat();

@@ -17,7 +17,7 @@ fn parts(labels: &LabelMap, label: u16) -> usize {
 }
 
 #[test]
-fn only_the_largest_component_of_each_class_is_kept_where_asked() {
+fn only_the_largest_component_of_each_class_is_kept_with_the_flag() {
     let scene = Scene::trained();
     scene.write("scan.nii", &new_phantom().image);
     let all = predict(&scene, "all", &[]);

@@ -6,6 +6,7 @@ mod ablate;
 mod bad_input;
 mod bench;
 mod describe;
+mod evaluate;
 mod recipes;
 mod folds;
 mod case_texts;

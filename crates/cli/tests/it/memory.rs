@@ -37,7 +37,7 @@ fn plan(config: &Table) -> [String; 4] {
 }
 
 #[test]
-fn a_training_within_a_budget_needs_less_than_it_and_goes_on_with_what_was_chosen() {
+fn a_training_stays_within_its_memory_budget_and_resumes_with_the_reduced_configuration() {
     let scene = wide();
     let budget = BUDGET.to_string();
     let within = [&THREADS[..], &["--memory-budget", &budget, "--max-minutes", "1e-9"]].concat();

@@ -9,18 +9,12 @@ use crate::{
 };
 
 /// Overrides of the recipe that make a training last two seconds.
-const TINY: &str = r#"
-model_size = "tiny"
-
+const TINY: &str = concat!(
+    include_str!("../../../bipvl/examples/support/tiny_model.toml"),
+    r#"
 [preprocess]
 spacing = [3.5, 3.5, 4.0]
 patch_size = [32, 32, 32]
-
-[model]
-projection_dim = 8
-vision = { feature_size = 4, heads = [1, 1, 2, 4], window_size = 2 }
-text = { hidden_size = 16, num_attention_heads = 2, intermediate_size = 32, stage_layers = [1, 1, 1, 1] }
-fusion = { heads = 2, mlp_size = 16 }
 
 [train]
 max_steps = 2
@@ -31,7 +25,8 @@ checkpoint_every_n_steps = 2
 
 [infer]
 overlap = 0.0
-"#;
+"#
+);
 
 fn empty() -> Scene {
     Scene::with_classes(&[])
@@ -62,7 +57,7 @@ fn put_over(table: &mut Table, values: Table) {
 
 /// Trains a recipe for two steps with a tiny network, and gives back the configuration of the run.
 #[track_caller]
-fn learns(scene: &Scene, folder: &str, recipe: &str, more: &str) -> Table {
+fn train_recipe(scene: &Scene, folder: &str, recipe: &str, more: &str) -> Table {
     let mut config: Table = repository("configs", recipe).parse().unwrap();
     put_over(&mut config, TINY.parse().unwrap());
     put_over(&mut config, more.parse().unwrap());
@@ -88,8 +83,8 @@ fn learns(scene: &Scene, folder: &str, recipe: &str, more: &str) -> Table {
     scene.text(&format!("{run}/config.toml")).parse().unwrap()
 }
 
-/// The cases of a run that it was judged by.
-fn judged(scene: &Scene, recipe: &str) -> Vec<String> {
+/// The evaluation cases of a run.
+fn evaluated(scene: &Scene, recipe: &str) -> Vec<String> {
     let names = scene.names(&format!("run-{recipe}/predictions"));
     names.into_iter().map(|name| name.trim_end_matches(".nii.gz").to_owned()).collect()
 }
@@ -120,9 +115,9 @@ fn amos22_holds_two_recipes() {
     assert_eq!(ct["orientations"]["RAS"], 25);
     assert_eq!(ct["spacing_mm"].to_string(), "[[3.0,3.0],[3.5,3.5],[4.0,4.0]]");
     for (recipe, case) in [("amos22-ct", "amos_0042"), ("amos22-mr", "amos_0518")] {
-        let config = learns(&scene, "amos22", recipe, "data.split.val = 2");
+        let config = train_recipe(&scene, "amos22", recipe, "data.split.val = 2");
         assert_eq!(config["data"]["label_schema"]["classes"]["aorta"].as_integer(), Some(8));
-        assert_eq!(judged(&scene, recipe), [case]);
+        assert_eq!(evaluated(&scene, recipe), [case]);
     }
 }
 
@@ -143,13 +138,13 @@ fn mmwhs_is_split_by_name_and_its_stray_label_counts_as_left_atrium() {
     assert_eq!(voxels_of(ct, "left atrium"), 8 * BOX_VOXELS);
     for modality in ["ct", "mr"] {
         let recipe = format!("mmwhs-{modality}");
-        let config = learns(&scene, "mmwhs", &recipe, "");
+        let config = train_recipe(&scene, "mmwhs", &recipe, "");
         let classes = config["data"]["label_schema"]["classes"].as_table().unwrap();
         let labels: Vec<i64> = classes.values().filter_map(Toml::as_integer).collect();
         // The order of the paper's descriptions: LV, RV, LA, RA, myocardium, aorta, pulmonary artery.
         assert_eq!(labels, [500, 600, 420, 550, 205, 820, 850]);
         let test = [1001, 1002, 1016, 1018].map(|number| format!("{modality}_train_{number}"));
-        assert_eq!(judged(&scene, &recipe), test);
+        assert_eq!(evaluated(&scene, &recipe), test);
     }
 }
 
@@ -160,8 +155,8 @@ fn acdc_keeps_both_phases_of_a_patient_together() {
     let [report] = &check(&scene, "acdc")[..] else { panic!("one report") };
     assert_eq!((&report["cases"], &report["test_cases"], split(report)), (&40.into(), &2.into(), [4, 36, 2]));
     assert_eq!(report["command"], "bipvl train --data acdc --recipe acdc --out runs/acdc");
-    learns(&scene, "acdc", "acdc", "data.split.val = 1");
-    assert_eq!(judged(&scene, "acdc"), ["patient101_frame01", "patient101_frame12"]);
+    train_recipe(&scene, "acdc", "acdc", "data.split.val = 1");
+    assert_eq!(evaluated(&scene, "acdc"), ["patient101_frame01", "patient101_frame12"]);
 }
 
 #[test]
@@ -184,11 +179,11 @@ fn tasks_of_the_decathlon_are_known_by_name() {
     let words = scene.bipvl(&["data", "check", "BRATS"]).succeeds().stdout;
     assert!(words.contains("whole tumor      1, 2, 3 ") && words.contains("classes overlap"), "{words}");
     layouts::decathlon(&scene, "BRATS", &["FLAIR", "T1w", "t1gd", "T2w"], &glioma, 3);
-    let config = learns(&scene, "BRATS", "msd-brain", "data.split = { val = 1, test = 1 }");
+    let config = train_recipe(&scene, "BRATS", "msd-brain", "data.split = { val = 1, test = 1 }");
     // The order in which a label map is written.
     let regions = config["data"]["label_schema"]["regions"].as_table().unwrap();
     assert!(regions.keys().eq(["whole tumor", "tumor core", "enhancing tumor"]), "{regions:?}");
-    assert_eq!(judged(&scene, "msd-brain").len(), 1);
+    assert_eq!(evaluated(&scene, "msd-brain").len(), 1);
 
     let hippocampus = ["background", "Anterior", "Posterior"];
     layouts::decathlon(&scene, "Hippocampus", &["MRI"], &hippocampus, 5);
@@ -197,8 +192,8 @@ fn tasks_of_the_decathlon_are_known_by_name() {
         report["command"],
         "bipvl train --data Hippocampus --recipe hippocampus --out runs/hippocampus"
     );
-    learns(&scene, "Hippocampus", "hippocampus", "");
-    assert_eq!(judged(&scene, "hippocampus").len(), 1, "one of five folds of five cases");
+    train_recipe(&scene, "Hippocampus", "hippocampus", "");
+    assert_eq!(evaluated(&scene, "hippocampus").len(), 1, "one of five folds of five cases");
 }
 
 #[test]
@@ -226,7 +221,7 @@ fn every_configuration_is_built_in() {
         .unwrap()
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
-    // The told bodies have texts of single cases; only the demo that draws them has those.
+    // The ambiguous phantoms have per-case texts, which only the demo writes.
     for name in names.into_iter().filter(|name| name != "ambiguous") {
         // The folder is not there, which is said only once the name is known.
         let args = ["train", "--data", "none", "--recipe", &name, "--out", "run"];
@@ -235,7 +230,7 @@ fn every_configuration_is_built_in() {
 }
 
 #[test]
-fn everything_wrong_with_a_folder_is_told_at_once() {
+fn all_faults_of_a_folder_are_reported_together() {
     let scene = empty();
     layouts::decathlon(&scene, "Sound", &["MRI"], &["background", "ball", "rod"], 5);
     let sound = scene.bipvl(&["data", "check", "Sound"]).succeeds().stdout;
@@ -274,7 +269,7 @@ fn everything_wrong_with_a_folder_is_told_at_once() {
 }
 
 #[test]
-fn a_folder_that_lacks_the_cases_of_a_split_is_told_of() {
+fn missing_cases_of_a_split_are_reported() {
     let scene = empty();
     layouts::mmwhs(&scene);
     for kind in ["image", "label"] {
@@ -287,7 +282,7 @@ fn a_folder_that_lacks_the_cases_of_a_split_is_told_of() {
 }
 
 #[test]
-fn a_class_that_no_case_holds_is_told_of() {
+fn a_class_without_voxels_is_reported() {
     let scene = empty();
     layouts::decathlon(&scene, "Sparse", &["MRI"], &["background", "ball", "rod"], 5);
     scene.replace("Sparse/dataset.json", "\"2\":\"rod\"", "\"2\":\"rod\",\"3\":\"cone\"");

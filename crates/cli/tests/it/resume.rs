@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 const POLL: Duration = Duration::from_millis(1);
 
-/// The steps that the log of a run tells of.
+/// The steps in the log of a run.
 fn logged_steps(scene: &Scene, run: &str) -> Vec<u64> {
     let log = scene.text(&format!("{run}/log.jsonl"));
     let events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -25,7 +25,7 @@ fn logged_steps(scene: &Scene, run: &str) -> Vec<u64> {
 }
 
 #[test]
-fn a_killed_training_goes_on_to_the_same_bytes() {
+fn a_killed_training_resumes_to_the_same_bytes() {
     let scene = Scene::new();
     // Long enough that the kill comes in the middle, also on a fast computer.
     let more = ["--steps", "6"];
@@ -62,7 +62,7 @@ fn the_number_of_threads_changes_no_byte() {
 }
 
 #[test]
-fn a_training_out_of_time_stops_with_a_checkpoint_and_goes_on_to_the_same_bytes() {
+fn a_training_out_of_time_stops_with_a_checkpoint_and_resumes_to_the_same_bytes() {
     let scene = Scene::new();
     scene.train("whole", &[]).succeeds();
     let stopped = scene.train("stopped", &["--max-minutes", "1e-9"]).succeeds();
@@ -84,7 +84,7 @@ fn a_training_out_of_time_stops_with_a_checkpoint_and_goes_on_to_the_same_bytes(
 }
 
 #[test]
-fn a_finished_training_that_goes_on_changes_nothing() {
+fn resuming_a_finished_training_changes_nothing() {
     let scene = Scene::trained();
     let log = scene.bytes("run/log.jsonl");
     let copy = scene.path("copy");
@@ -106,7 +106,7 @@ fn another_seed_gives_other_weights() {
 }
 
 #[test]
-fn names_that_the_configuration_gives_stand_and_those_of_the_folder_may_not_change() {
+fn configured_class_names_are_kept_and_those_of_the_data_set_must_not_change() {
     let scene = Scene::new();
     let labels: Vec<u16> = phantom::CLASSES.iter().map(|(_, label)| *label).collect();
     let names = phantom::CLASSES.map(|(name, _)| if name == "rod" { "bar" } else { name });

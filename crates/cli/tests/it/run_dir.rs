@@ -106,7 +106,7 @@ fn a_run_in_use_is_refused() {
 }
 
 #[test]
-fn a_run_without_best_weights_cannot_predict_and_says_why() {
+fn predicting_without_best_weights_is_an_error() {
     let scene = Scene::trained();
     std::fs::remove_file(scene.path("run/best.safetensors")).unwrap();
     scene.write("scan.nii", &new_phantom().image);

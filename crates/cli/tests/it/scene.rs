@@ -21,19 +21,13 @@ pub(crate) const SPACING: [f64; 3] = [4.0; 3];
 pub(crate) const STEPS: usize = 4;
 
 /// A network and a training that take a second or two.
-pub(crate) const CONFIG: &str = r#"
-model_size = "tiny"
-
+pub(crate) const CONFIG: &str = concat!(
+    include_str!("../../../bipvl/examples/support/tiny_model.toml"),
+    r#"
 [preprocess]
 spacing = [4.0, 4.0, 4.0]
 intensity = { clip_and_scale = { a_min = -100.0, a_max = 300.0 } }
 patch_size = [32, 32, 32]
-
-[model]
-projection_dim = 8
-vision = { feature_size = 4, heads = [1, 1, 2, 4], window_size = 2 }
-text = { hidden_size = 16, num_attention_heads = 2, intermediate_size = 32, stage_layers = [1, 1, 1, 1] }
-fusion = { heads = 2, mlp_size = 16 }
 
 [train]
 max_steps = 4
@@ -42,7 +36,8 @@ warmup_steps = 0
 val_every_n_steps = 4
 checkpoint_every_n_steps = 2
 augment = { affine_probability = 0.5 }
-"#;
+"#
+);
 
 /// A data set, `descriptions.toml` and `config.toml` in a temporary folder. The program runs in that
 /// folder, so that messages name files as the arguments do.
@@ -195,7 +190,7 @@ pub(crate) fn training(run: &str) -> [&str; 9] {
     ["train", data, "data", descriptions, "descriptions.toml", out, run, "--config", "config.toml"]
 }
 
-/// The arguments of a training that goes on.
+/// The arguments that resume a training.
 pub(crate) fn resuming(run: &str) -> [&str; 8] {
     ["train", "--data", "data", "--descriptions", "descriptions.toml", "--out", run, "--resume"]
 }

@@ -68,7 +68,7 @@ fn descriptions_of_some_classes_replace_the_trained_ones() {
 }
 
 #[test]
-fn a_probe_compares_texts_and_goes_on_where_it_was_stopped() {
+fn a_probe_compares_texts_and_resumes_after_a_stop() {
     let scene = scene();
     scene.write_text("other.toml", &described("ball"));
     let args = [
@@ -117,7 +117,7 @@ fn a_probe_compares_texts_and_goes_on_where_it_was_stopped() {
 }
 
 #[test]
-fn a_probe_finds_the_classes_of_another_data_set_under_its_own_names() {
+fn a_probe_matches_the_classes_of_another_data_set() {
     let scene = scene();
     let json = scene.text("data/dataset.json");
     scene.write_text("data/dataset.json", &json.replace("right twin", "Twin, dexter").replace("rod", "Stab"));
@@ -144,7 +144,7 @@ fn a_probe_finds_the_classes_of_another_data_set_under_its_own_names() {
 }
 
 #[test]
-fn what_cannot_be_probed_is_told_of() {
+fn invalid_probes_are_errors_that_name_the_reason() {
     let scene = Scene::with_classes(&[]);
     let probe = ["probe", "--model", "run", "--data", "data"];
     scene.bipvl(&probe).fails_saying(&["run is not a run directory"]);

@@ -224,7 +224,7 @@ impl DatasetJson {
     }
 }
 
-/// The names of files without endings; where some are equal, with as many of their folders as tell all apart.
+/// The names of files without endings; where some are equal, with as many of their folders as make all different.
 fn ids_of(files: &[&Path]) -> Vec<String> {
     let components = |file: &Path| -> Vec<String> {
         let stem = strip_ending(file).map(|(stem, _)| stem);

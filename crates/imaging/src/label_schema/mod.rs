@@ -274,7 +274,7 @@ pub fn apply_remap(rules: &[LabelRemap], labels: &mut LabelMap) {
 
 impl LabelClass {
     /// A class that writes its first label.
-    fn new(name: impl Into<String>, labels: Vec<u16>) -> Self {
+    pub fn new(name: impl Into<String>, labels: Vec<u16>) -> Self {
         let output_label = labels.first().copied().unwrap_or(0);
         Self { name: name.into(), labels, output_label, code: None }
     }

@@ -1,4 +1,4 @@
-//! What is written comes back the same, under the name that was asked for.
+//! What is written comes back the same, under the requested name.
 
 use bipvl_imaging::{Affine, Grid, LabelMap, Volume};
 use ndarray::Array3;

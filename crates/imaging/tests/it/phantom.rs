@@ -98,7 +98,7 @@ fn only_the_rod_is_long() {
 }
 
 #[test]
-fn densities_pair_the_organs_as_told() {
+fn organs_are_paired_by_density() {
     for seed in 0..4 {
         let phantom = draw(seed, SHAPE, SPACING);
         let [right, left, rod, ball] = CLASSES.map(|(_, label)| mean_hu(&phantom, label));
@@ -111,7 +111,7 @@ fn densities_pair_the_organs_as_told() {
 }
 
 #[test]
-fn nothing_in_the_image_says_which_organ_is_the_first() {
+fn the_image_does_not_determine_which_organ_is_the_first() {
     for seed in 0..12 {
         let [right, left] =
             [Laterality::Right, Laterality::Left].map(|side| draw_ambiguous(seed, side, SHAPE, SPACING));
@@ -125,7 +125,7 @@ fn nothing_in_the_image_says_which_organ_is_the_first() {
 }
 
 #[test]
-fn both_told_organs_are_mirror_images_of_one_density() {
+fn the_ambiguous_organs_are_mirror_images_of_one_density() {
     for seed in 0..12 {
         let [right, left] =
             [Laterality::Right, Laterality::Left].map(|side| draw_ambiguous(seed, side, SHAPE, SPACING));

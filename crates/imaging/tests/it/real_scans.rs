@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bipvl_imaging::{Grid, PaddingMode, resample_labels, to_ras};
 
-/// The folders to read and how many files of each; a few small ones tell as much as hundreds.
+/// The folders to read and how many files of each; a few small ones find as many faults as hundreds.
 const FOLDERS: [(&str, usize); 4] = [
     ("msd-hippocampus/imagesTr", 5),
     ("msd-hippocampus/labelsTr", 5),

@@ -33,11 +33,11 @@ pub(super) fn decide<R: DecisionRule>(
     blocks.zip(y.par_chunks(LINES)).for_each(|(block, y)| decide_block(block, [x, y, z], rule, slab));
 }
 
-/// The contiguous indices of the weights inside the source with `is_wanted`.
-fn indices_of(weights: &[LinearWeight], is_wanted: impl Fn(&LinearWeight) -> bool) -> Range<usize> {
-    let wanted = |weight: &LinearWeight| weight.is_inside && is_wanted(weight);
-    let start = weights.iter().position(wanted).unwrap_or(0);
-    let end = weights.iter().rposition(wanted).map_or(start, |last| last + 1);
+/// The contiguous indices of the weights inside the source with `selects`.
+fn indices_of(weights: &[LinearWeight], selects: impl Fn(&LinearWeight) -> bool) -> Range<usize> {
+    let is_selected = |weight: &LinearWeight| weight.is_inside && selects(weight);
+    let start = weights.iter().position(is_selected).unwrap_or(0);
+    let end = weights.iter().rposition(is_selected).map_or(start, |last| last + 1);
     start..end
 }
 

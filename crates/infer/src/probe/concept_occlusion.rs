@@ -7,7 +7,7 @@ use crate::{Error, Logits, Predictor, Result};
 use bipvl_data::{
     Case, LabelSchema, PreprocessedCase, densest_patch_origin, ensure_same_grid, read_reference, remap_labels,
 };
-use bipvl_text::Tokens;
+use bipvl_text::TokenizedTexts;
 
 /// The patch of a case with the most classes, and its logits with the whole text.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl<'a> ConceptOcclusion<'a> {
 
     /// The attribution of the concept that `without` leaves out: prompts of all classes, `[classes, tokens]`, tokenized
     /// per network. `class` counts from 0.
-    pub fn occlude_concept(&self, class: usize, without: &[Tokens]) -> ConceptAttribution {
+    pub fn occlude_concept(&self, class: usize, without: &[TokenizedTexts]) -> ConceptAttribution {
         let without = self.predictor.patch_logits(&self.predictor.encode_prompts(without), self.patch.view());
         let channel = self.label_schema.channel(class);
         let channel = |logits: &Logits| logits.index_axis(Axis(0), channel).to_owned();

@@ -3,10 +3,12 @@
 //! A case is read and preprocessed once, a prompt is encoded once. Every result is stored at once, so that an
 //! interrupted measurement can be continued.
 
+mod class_matching;
 mod concept_occlusion;
 mod result_cache;
 mod summary;
 
+pub use class_matching::match_classes;
 pub use concept_occlusion::{ConceptAttribution, ConceptOcclusion};
 pub use result_cache::{CaseMeasurement, PromptResult, ResultCache};
 pub use summary::{ClassResult, PairedComparison, PerturbationRow, SensitivitySummary, SkippedPerturbation};
@@ -17,7 +19,7 @@ use bipvl_data::{Case, LabelRemap, PreprocessedCase, ensure_same_grid, file_fing
 use bipvl_imaging::{Grid, LabelMap};
 use bipvl_metrics::overlaps;
 use bipvl_nn::EncodedText;
-use bipvl_text::{Tokens, perturbations::PerturbedText};
+use bipvl_text::{TokenizedTexts, perturbations::PerturbedText};
 
 use crate::{Error, InferenceProgress, Predictor, Result};
 
@@ -50,7 +52,7 @@ pub struct TextSensitivityInput<'a> {
     /// The text of the training, then its perturbations.
     pub variants: &'a [PerturbedText],
     /// The tokens of each variant, `[classes, tokens]`.
-    pub tokens: &'a [Tokens],
+    pub tokens: &'a [TokenizedTexts],
     /// Everything else that a result depends on, such as the weights; cached results of another fingerprint are
     /// ignored.
     pub fingerprint: String,
@@ -94,6 +96,23 @@ impl<'a> TextSensitivity<'a> {
             self.measure(case, &keys, cache, on_progress)?;
         }
         Ok(keys.iter().filter_map(|key| cache.get(key).cloned()).collect())
+    }
+
+    /// The results of all cases, `[cases][prompts]`. `on_progress` gets the index of the case.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::evaluate`].
+    pub fn evaluate_all(
+        &self,
+        cases: &[Case],
+        cache: &mut ResultCache,
+        on_progress: &mut dyn FnMut(usize, ProbeProgress) -> ControlFlow<()>,
+    ) -> Result<Vec<Vec<PromptResult>>> {
+        let evaluate = |(index, case): (usize, &Case)| {
+            self.evaluate(case, cache, &mut |progress| on_progress(index, progress))
+        };
+        cases.iter().enumerate().map(evaluate).collect()
     }
 
     /// Segments a case with every prompt that has no result yet.

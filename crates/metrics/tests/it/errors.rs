@@ -1,10 +1,11 @@
 //! Inputs that cannot be scored, and the errors they give.
 
-use bipvl_metrics::{ClassLabels, Convention, Error, MetricConfig, score_case};
+use bipvl_imaging::LabelClass;
+use bipvl_metrics::{Convention, Error, MetricConfig, score_case};
 
 use crate::{classes, mask};
 
-fn error(prediction_spacing: [f64; 3], classes: &[ClassLabels], config: &MetricConfig) -> Error {
+fn error(prediction_spacing: [f64; 3], classes: &[LabelClass], config: &MetricConfig) -> Error {
     let prediction = mask([4, 5, 6], prediction_spacing, |_| true);
     let reference = mask([4, 5, 6], [1.0; 3], |_| true);
     score_case("amos_0004", &prediction, &reference, classes, config).expect_err("not scorable")
@@ -40,14 +41,14 @@ fn a_spacing_of_0_is_an_error() {
 
 #[test]
 fn background_is_not_a_class() {
-    let background = [ClassLabels { name: "background".to_owned(), labels: vec![0] }];
+    let background = [LabelClass::new("background", vec![0])];
     let message = error([1.0; 3], &background, &MetricConfig::default()).to_string();
     assert_eq!(message, "class \"background\" has label 0, which is background");
 }
 
 #[test]
 fn a_class_without_labels_is_an_error() {
-    let empty = [ClassLabels { name: "tumor".to_owned(), labels: Vec::new() }];
+    let empty = [LabelClass::new("tumor", Vec::new())];
     assert_eq!(
         error([1.0; 3], &empty, &MetricConfig::default()),
         Error::NoLabel { name: "tumor".to_owned() }
@@ -67,7 +68,7 @@ fn the_ignore_label_is_not_a_class() {
 #[test]
 fn classes_with_the_same_name_or_labels_are_an_error() {
     let [a, b] = ["tumor", "core"].map(str::to_owned);
-    let class = |name: &String, labels: &[u16]| ClassLabels { name: name.clone(), labels: labels.to_vec() };
+    let class = |name: &String, labels: &[u16]| LabelClass::new(name.clone(), labels.to_vec());
     assert_eq!(
         error([1.0; 3], &[class(&a, &[1, 2]), class(&b, &[2, 1])], &MetricConfig::default()),
         Error::DuplicateLabels { first: a.clone(), second: b, labels: vec![2, 1] }

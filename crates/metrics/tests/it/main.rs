@@ -11,8 +11,8 @@ mod random_masks;
 mod regions;
 mod shapes;
 
-use bipvl_imaging::{Grid, LabelMap};
-use bipvl_metrics::{CaseScores, ClassLabels, ClassScores, Convention, MetricConfig, score_case};
+use bipvl_imaging::{Grid, LabelClass, LabelMap};
+use bipvl_metrics::{CaseScores, ClassScores, Convention, MetricConfig, score_case};
 use ndarray::Array3;
 
 /// A label map of `shape` and `spacing` with label 1 inside.
@@ -22,8 +22,8 @@ fn mask(shape: [usize; 3], spacing: [f64; 3], is_inside: impl Fn([usize; 3]) -> 
 }
 
 /// One class per name, with labels from 1.
-fn classes(names: &[&str]) -> Vec<ClassLabels> {
-    let class = |(name, label): (&&str, u16)| ClassLabels { name: (*name).to_owned(), labels: vec![label] };
+fn classes(names: &[&str]) -> Vec<LabelClass> {
+    let class = |(name, label): (&&str, u16)| LabelClass::new(*name, vec![label]);
     names.iter().zip(1..).map(class).collect()
 }
 

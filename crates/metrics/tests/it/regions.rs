@@ -1,7 +1,7 @@
 //! Regions: classes of several labels, which may overlap.
 
-use bipvl_imaging::{Grid, LabelMap};
-use bipvl_metrics::{ClassLabels, Convention, MetricConfig, Overlap, overlaps, score_case};
+use bipvl_imaging::{Grid, LabelClass, LabelMap};
+use bipvl_metrics::{Convention, MetricConfig, Overlap, overlaps, score_case};
 use ndarray::Array3;
 use proptest::{collection::vec, prelude::*};
 
@@ -19,9 +19,9 @@ fn row(labels: &[u16]) -> LabelMap {
     LabelMap::new(voxels, Grid::with_spacing([labels.len(), 1, 1], [2.0, 1.0, 1.0]))
 }
 
-fn regions() -> Vec<ClassLabels> {
+fn regions() -> Vec<LabelClass> {
     [("whole", WHOLE), ("core", CORE), ("enhancing", ENHANCING)]
-        .map(|(name, labels)| ClassLabels { name: name.to_owned(), labels: labels.to_vec() })
+        .map(|(name, labels)| LabelClass::new(name, labels.to_vec()))
         .to_vec()
 }
 
@@ -73,7 +73,7 @@ fn a_region_has_no_surface_between_its_labels() {
     };
     for convention in Convention::ALL {
         let config = MetricConfig { convention, ..MetricConfig::default() };
-        let class = [ClassLabels { name: "cube".to_owned(), labels: vec![5, 7] }];
+        let class = [LabelClass::new("cube", vec![5, 7])];
         let union =
             score_case("case_01", &shrunken(&one), &LabelMap::new(one.clone(), grid()), &class, &config);
         let expected = score(convention, &shrunken(&reference), &LabelMap::new(reference.clone(), grid()));

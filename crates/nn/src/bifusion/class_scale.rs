@@ -1,7 +1,7 @@
 //! A learned scale per class and channel of the text tokens, before fusion (`FiLM` without shift).
 //!
-//! Not in the paper: there, the tokens of all classes enter one attention, and only the words of a title tell the
-//! classes apart. An added code would be lost in the mean over all tokens that the first attention computes; a
+//! Not in the paper: there, the tokens of all classes enter one attention, and only the words of a title
+//! distinguish the classes. An added code would be lost in the mean over all tokens that the first attention computes; a
 //! multiplied one binds a token's content to its class, and survives the mean.
 
 use burn::{

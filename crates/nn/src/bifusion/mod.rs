@@ -52,7 +52,7 @@ pub enum TextSelfAttention {
     /// Those of all classes of a sample, as published.
     #[default]
     Joint,
-    /// Those of each class, or prompt, among themselves: classes then meet only where the image attends to the text.
+    /// Those of each class, or prompt, separately: classes then interact only where the image attends to the text.
     PerClass,
 }
 

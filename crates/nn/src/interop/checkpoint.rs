@@ -36,7 +36,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads a safetensors file or a PyTorch checkpoint (`.pt`, `.pth`, `.bin`), which are told apart by content.
+    /// Reads a safetensors file or a PyTorch checkpoint (`.pt`, `.pth`, `.bin`); the content decides which.
     /// Names may have a prefix, such as `module.` of several GPUs or `state_dict.` of a nested dictionary. Pickled
     /// code is never executed.
     ///

@@ -27,6 +27,15 @@ impl BiPvlSeg {
         ]
     }
 
+    /// Learned parameters by block.
+    pub fn parameters(&self) -> Vec<(&'static str, usize)> {
+        let patch = [self.backbone.patch_multiple(); 3];
+        // Parameters depend on no text.
+        let text = TextShape { num_classes: 1, tokens: 0, num_sentences: 0, sentence_tokens: 0 };
+        let costs = self.costs(&ForwardShape { patch, batch: 1, num_texts: 1, text });
+        costs.into_iter().map(|(block, cost)| (block, cost.parameters)).collect()
+    }
+
     /// Cost of a forward pass in training.
     pub fn cost(&self, shape: &ForwardShape) -> Cost {
         self.costs(shape).into_iter().map(|(_, cost)| cost).sum()
@@ -120,6 +129,8 @@ mod tests {
             let model = model(&config);
             let shape = ForwardShape { patch: PATCH, batch: 2, num_texts: 1, text: TEXT };
             assert_eq!(model.cost(&shape).parameters, model.num_params());
+            let parameters = model.parameters().into_iter();
+            assert_eq!(parameters.map(|(_, parameters)| parameters).sum::<usize>(), model.num_params());
         }
     }
 

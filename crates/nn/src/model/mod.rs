@@ -2,10 +2,12 @@
 
 mod config;
 mod cost;
+mod summary;
 
 use burn::{module::Module, tensor::Tensor};
 
 pub use config::{BiPvlSegConfig, BottleneckInput, HeadKind};
+pub use summary::ModelSummary;
 
 use crate::{
     backbone::{Backbone, DecoderInput, DecoderOutput},
@@ -95,11 +97,11 @@ impl BiPvlSeg {
     /// - `image`: `[B, channels, x, y, z]`, sides multiples of [`Backbone::patch_multiple`]
     pub fn forward(&self, image: Tensor<5>, text: &TextInput, mut rng: Option<&mut DropoutRng>) -> Output {
         let stages = self.cacheable_text_stages();
-        let encoded = self.encode_stages(stages, &text.full, text.num_texts, rng.as_deref_mut());
+        let encoded = self.encode_stages(stages, &text.prompts, text.num_texts, rng.as_deref_mut());
         let num_scales = self.segmentation.num_scales();
         let Features { decoder, text: fused_text } =
             self.forward_features(image, &encoded, num_scales, rng.as_deref_mut());
-        let concepts = text.concepts.as_ref().map(|tokens| self.text_encoder.cls_embeddings(tokens, rng));
+        let concepts = text.sentences.as_ref().map(|tokens| self.text_encoder.cls_embeddings(tokens, rng));
 
         let mut logits = self.segmentation.forward(decoder.features).into_iter().map(channels_first);
         let class_embedding = channels_first(self.class_embedding.forward(decoder.bottleneck));
@@ -176,7 +178,7 @@ impl BiPvlSeg {
 
     /// The part of the text that the logits depend on and no image updates: once per text, not per patch.
     pub fn encode_text(&self, text: &TextInput, rng: Option<&mut DropoutRng>) -> EncodedText {
-        self.encode_stages(self.required_text_stages(), &text.full, text.num_texts, rng)
+        self.encode_stages(self.required_text_stages(), &text.prompts, text.num_texts, rng)
     }
 
     /// The same from the description of each class alone, which is all that prediction reads; one for all samples.
@@ -255,8 +257,8 @@ impl BiPvlSeg {
     /// `[S·K·M, hidden]` → `[S, K, M, projection_dim]`
     fn project_concepts(&self, concepts: Tensor<2>, text: &TextInput) -> Tensor<4> {
         let [total, hidden] = concepts.dims();
-        let classes = total / (text.num_texts * text.num_concepts);
-        let by_class = concepts.reshape([text.num_texts, classes, text.num_concepts, hidden]);
+        let classes = total / (text.num_texts * text.sentences_per_class);
+        let by_class = concepts.reshape([text.num_texts, classes, text.sentences_per_class, hidden]);
         self.alignment.text.forward(by_class)
     }
 

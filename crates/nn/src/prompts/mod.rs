@@ -1,9 +1,9 @@
-//! The prompted form of the network: every prompt decides for itself from its own tokens.
+//! The prompted form of the network: each mask is decided by the tokens of its prompt.
 //!
 //! As in the form of the paper, image and text are fused in both directions after every stage. Four things differ:
 //! text self-attention stays within a prompt, the text leaves the last block too, masks are dot products of a prompt's
-//! state with the decoder's features at every scale, and a presence logit may lower a mask. Prompts meet only where
-//! the image attends to the text, so their order and padding change nothing, and their number is free.
+//! state with the decoder's features at every scale, and a presence logit may lower a mask. Prompts interact only
+//! where the image attends to the text, so their order and padding change nothing, and their number is free.
 //!
 //! B is the batch, K the prompts of a sample, L the tokens of a prompt, H the width of the text, `C_s` and `V_s` channels
 //! and voxels of the decoder at scale s.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bipvl_data::{Dataset, DatasetOverrides, Modality, PreprocessConfig};
-use bipvl_infer::{InferConfig, toml_error_message};
+use bipvl_infer::InferConfig;
 use bipvl_nn::{MODEL_SIZES, ModelSize};
 use bipvl_train::{TrainConfig, config::merge_tables};
 use toml::{Table, Value};
@@ -176,8 +176,7 @@ impl ConfigFile {
 }
 
 pub(super) fn syntax_error(error: &toml::de::Error, text: &str, path: &Path) -> Error {
-    let message = toml_error_message(error, text);
-    Error::Infer(bipvl_infer::Error::ConfigSyntax { path: path.to_owned(), message })
+    Error::Infer(bipvl_infer::Error::config_syntax(path, error, text))
 }
 
 #[cfg(test)]

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
+use bipvl_infer::Error;
+
 use super::Config;
-use crate::{Error, Result, TrainConfig, optimizer::AdamWConfig};
+use crate::{Result, TrainConfig, optimizer::AdamWConfig};
 
 impl Config {
     /// Validates the values.
     ///
     /// # Errors
     ///
-    /// [`Error::ConfigValue`] for the first invalid value; `path` is named.
+    /// [`bipvl_infer::Error::ConfigValue`] for the first invalid value; `path` is named.
     pub fn validate(&self, path: &Path) -> Result<()> {
         self.model_config().validate(path)?;
         self.train.validate(path)
@@ -22,7 +24,7 @@ impl TrainConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::ConfigValue`] for the first invalid value; `path` is named.
+    /// [`bipvl_infer::Error::ConfigValue`] for the first invalid value; `path` is named.
     pub fn validate(&self, path: &Path) -> Result<()> {
         self.augment.check(path)?;
         self.validate_steps(path)?;
@@ -47,19 +49,20 @@ impl TrainConfig {
             ("train.checkpoint_every_n_steps", checkpoint_every_n_steps),
         ];
         if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
-            return Err(Error::config_value(path, key, 0, "at least 1"));
+            return Err(Error::config_value(path, key, 0, "at least 1").into());
         }
         if !(0.0..=1.0).contains(&oversample_foreground) {
             let key = "train.oversample_foreground";
-            return Err(Error::config_value(path, key, oversample_foreground, "from 0 to 1"));
+            return Err(Error::config_value(path, key, oversample_foreground, "from 0 to 1").into());
         }
         Ok(())
     }
 
     fn validate_optimizer(&self, path: &Path) -> Result<()> {
         let Self { learning_rate, optimizer, .. } = self;
-        let refuse =
-            |key: &str, found: f64, requirement| Err(Error::config_value(path, key, found, requirement));
+        let refuse = |key: &str, found: f64, requirement| {
+            Err(Error::config_value(path, key, found, requirement).into())
+        };
         if !(learning_rate.is_finite() && *learning_rate > 0.0) {
             return refuse("train.learning_rate", *learning_rate, "above 0");
         }

@@ -37,7 +37,7 @@ pub enum AlignmentLoss {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConceptWeights {
-    /// The weights of the concepts of a class sum to 1, as the paper says.
+    /// The weights of the concepts of a class sum to 1, as in the paper.
     #[default]
     OverConcepts,
     /// The weights of the classes sum to 1 for each concept, as in the official code.

@@ -67,7 +67,7 @@ impl LossConfig {
     /// The part of the text that the losses need: no concepts if the alignment loss is disabled.
     pub fn select_text(&self, text: TextInput) -> TextInput {
         match self.alignment {
-            AlignmentLoss::None => text.without_concepts(),
+            AlignmentLoss::None => text.without_sentences(),
             AlignmentLoss::Both | AlignmentLoss::Global | AlignmentLoss::Local => text,
         }
     }

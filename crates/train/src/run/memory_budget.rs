@@ -37,7 +37,7 @@ impl MemoryBudget {
         config.validate(Path::new("config.toml"))?;
         let estimator = MemoryEstimator {
             model: config.model.clone(),
-            classes: config.data.head_config(),
+            head: config.data.head_config(),
             text: text_size(spec, &config, &tokenizer),
             workers: self.workers,
         };
@@ -55,7 +55,7 @@ impl MemoryBudget {
 fn text_size(spec: &RunSpec, config: &Config, tokenizer: &Tokenizer) -> TextSize {
     let tokenizer = tokenizer.clone().with_max_tokens(config.model.text.max_position_embeddings);
     let texts = spec.all_descriptions().map(|descriptions| tokenizer.encode_classes(descriptions));
-    let shapes = texts.map(|text| (text.full.ids.dim(), text.concepts.ids.dim()));
+    let shapes = texts.map(|text| (text.prompts.input_ids.dim(), text.sentences.input_ids.dim()));
     let is_aligned = config.train.loss.alignment != AlignmentLoss::None;
     let empty = TextShape { num_classes: 0, tokens: 0, num_sentences: 0, sentence_tokens: 0 };
     let longest = shapes.fold(empty, |longest, ((num_classes, tokens), (sentences, length))| {

@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use bipvl_data::{Case, Dataset};
 use bipvl_nn::interop::{PretrainedConfig, PretrainedWeights};
 use bipvl_text::{Descriptions, Tokenizer};
 
@@ -21,6 +22,22 @@ pub struct RunSpec {
 }
 
 impl RunSpec {
+    /// The specification of a run on a data set, with the descriptions of the cases that have their own, and the
+    /// pretrained weights of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// When descriptions or pretrained weights cannot be read.
+    pub fn new(config: Config, descriptions: Descriptions, dataset: &Dataset) -> Result<Self> {
+        let pretrained = config.pretrained.load(dataset.label_schema.num_logit_channels())?;
+        let with_file = |case: &Case| Some((case.id.clone(), case.descriptions_path()?));
+        let files = dataset.cases.iter().filter_map(with_file);
+        let case_descriptions =
+            files.map(|(case, file)| Ok((case, descriptions.with_case_overrides(&file)?)));
+        let case_descriptions = case_descriptions.collect::<Result<_>>()?;
+        Ok(Self { config, descriptions, case_descriptions, pretrained: Arc::new(pretrained) })
+    }
+
     /// Sets the sizes of the pretrained weights in the configuration. The tokenizer is that of a pretrained text
     /// encoder, or else has the vocabulary of the descriptions.
     pub(super) fn resolve(&self) -> Result<(Config, Tokenizer)> {

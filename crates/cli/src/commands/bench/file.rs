@@ -15,7 +15,7 @@ use bipvl_imaging::phantom;
 use burn::tensor::Device;
 use tempfile::TempDir;
 
-use super::{Workload, inputs::Inputs, text::Fixture};
+use super::{fixture::Fixture, inputs::Inputs, workload::Workload};
 
 /// Shape of the synthetic CT.
 const SHAPE: [usize; 3] = [256, 256, 160];

@@ -12,7 +12,7 @@ use bipvl::{
         text_encoder::TokenBatch,
         weights::{HostTensor, load},
     },
-    text::Tokens,
+    text::TokenizedTexts,
 };
 use bipvl_kernels::map_file;
 use burn::{
@@ -91,5 +91,8 @@ pub(super) fn tokens([texts, length]: [usize; 2], vocabulary: usize, device: &De
     let shape = (texts, length);
     let id = |(text, at)| ((5 + 37 * text + 11 * at) % vocabulary) as i64;
     let mask = Array2::from_shape_fn(shape, |(text, at)| at + text % 4 < length);
-    TokenBatch::new(&Tokens { ids: Array2::from_shape_fn(shape, id), mask }, device)
+    TokenBatch::new(
+        &TokenizedTexts { input_ids: Array2::from_shape_fn(shape, id), attention_mask: mask },
+        device,
+    )
 }

@@ -1,5 +1,6 @@
 //! Result of one benchmark, as JSON and as a table row.
 
+use bipvl_metrics::median;
 use serde::{Deserialize, Serialize};
 
 use super::{benchmark::Benchmark, timer::Timing};
@@ -61,26 +62,4 @@ impl BenchmarkResult {
 fn cells([name, numbers @ ..]: [String; 7]) -> String {
     let numbers = numbers.map(|number| format!("{number:>9}"));
     format!("{name:<18} {}", numbers.join(" "))
-}
-
-/// The median; `None` of no values.
-pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
-    Some(f64::midpoint(*low, *high))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_even_count_averages_the_two_middle_values() {
-        assert_eq!(median(vec![2.0]), Some(2.0));
-        assert_eq!(median(vec![1.0, 2.0]), Some(1.5));
-        assert_eq!(median(vec![1.0, 2.0, 9.0]), Some(2.0));
-        assert_eq!(median(vec![]), None);
-        assert_eq!(median(vec![3.0, 1.0]), Some(2.0));
-        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
-    }
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use bipvl::nn::weights::{HostTensor, save};
-use bipvl_imaging::{Grid, LabelMap};
-use bipvl_metrics::{CaseScores, ClassLabels, MetricConfig, score_case};
+use bipvl_imaging::{Grid, LabelClass, LabelMap};
+use bipvl_metrics::{CaseScores, MetricConfig, score_case};
 use ndarray::Array3;
 
-use super::{Workload, inputs::Inputs, text::CLASSES};
+use super::{fixture::CLASSES, inputs::Inputs, workload::Workload};
 
 const SHAPE: [usize; 3] = [256, 256, 160];
 const SMOKE_TEST_SHAPE: [usize; 3] = [48, 48, 32];
@@ -24,7 +24,7 @@ const SHIFT: [usize; 3] = [2, 1, 1];
 pub(super) struct Scoring {
     prediction: LabelMap,
     reference: LabelMap,
-    classes: Vec<ClassLabels>,
+    classes: Vec<LabelClass>,
     scores: Option<CaseScores>,
 }
 
@@ -45,7 +45,7 @@ impl Scoring {
             Ok(LabelMap::new(voxels, Grid::with_spacing(shape, SPACING)))
         };
         let (prediction, reference) = (label_map("prediction", SHIFT)?, label_map("reference", [0; 3])?);
-        let class = |label: u16| ClassLabels { name: label.to_string(), labels: vec![label] };
+        let class = |label: u16| LabelClass::new(label.to_string(), vec![label]);
         let classes = (1..=CLASSES as u16).map(class).collect();
         Ok(Self { prediction, reference, classes, scores: None })
     }

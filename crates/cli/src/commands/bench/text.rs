@@ -6,121 +6,25 @@ use anyhow::{Context, Result};
 use bipvl::{
     data::LabelSchema,
     nn::{
-        BackboneConfig, BiPvlSeg, BiPvlSegConfig, BottleneckInput, EncodedText, HeadConfig, ModelSize,
-        PatchMerging, SwinUnetrConfig, TextInput,
+        BiPvlSeg, EncodedText, TextInput,
         init::Initializer,
-        interop::full_key_map,
         weights::{TensorHandle, save},
     },
     train::{
         TrainModule,
-        loss::{LossConfig, LossTerms as AllLosses, LossWeights},
+        loss::{LossConfig, LossTerms, LossWeights},
         optimizer::{AdamW, AdamWConfig},
     },
 };
 use burn::tensor::{Device, Int, Tensor};
 
 use super::{
-    Workload,
-    inputs::{Inputs, labels, tokens},
-    vision::{LEARNING_RATE, LossTerms},
+    fixture::Fixture,
+    inputs::{Inputs, labels},
+    losses::LossHistory,
+    vision::LEARNING_RATE,
+    workload::Workload,
 };
-
-/// Number of classes, as in AMOS22.
-pub(super) const CLASSES: usize = 15;
-/// A title and five concepts.
-const CONCEPTS: usize = 6;
-/// Default number of tokens per class.
-const TOKENS: usize = 48;
-/// Ratio of the length of a text to that of its sentences.
-const SENTENCES_PER_TEXT: usize = 4;
-/// Size of a vocabulary made from descriptions.
-const WORDS: usize = 600;
-
-/// Configuration of a whole network, its patch and its text.
-#[derive(Clone, Debug)]
-pub(super) struct Fixture {
-    pub(super) config: BiPvlSegConfig,
-    pub(super) patch: [usize; 3],
-    classes: usize,
-    /// Tokens per class.
-    tokens: usize,
-    batch: usize,
-    max_grad_norm: f64,
-}
-
-impl Fixture {
-    pub(super) fn paper() -> Self {
-        Self::of(ModelSize::Paper, 1, 0.0)
-    }
-
-    pub(super) fn tiny() -> Self {
-        Self::of(ModelSize::Tiny, 2, 1.0)
-    }
-
-    /// A network that segments a whole CT on a CPU in a minute: feature size 12, patches of 96³.
-    pub(super) fn narrow() -> Self {
-        let mut fixture = Self::of(ModelSize::Small, 1, 0.0);
-        swin_unetr(&mut fixture.config).feature_size = 12;
-        fixture.config.fusion.heads = 4;
-        fixture.patch = ModelSize::Paper.patch();
-        fixture
-    }
-
-    /// A model size with the patch merging of MONAI 1.6 and without dropout, for comparison with other programs.
-    fn of(size: ModelSize, batch: usize, max_grad_norm: f64) -> Self {
-        let mut config = size.config(1);
-        swin_unetr(&mut config).merging = PatchMerging::V2;
-        config.bottleneck = BottleneckInput::AfterFusion;
-        config.text.hidden_dropout_prob = 0.0;
-        if config.text.vocab_size == 0 {
-            config.text.vocab_size = WORDS;
-        }
-        Self { config, patch: size.patch(), classes: CLASSES, tokens: TOKENS, batch, max_grad_norm }
-    }
-
-    /// The same with other numbers of classes and tokens.
-    pub(super) fn with_text(self, classes: Option<u16>, tokens: Option<u16>) -> Self {
-        Self {
-            classes: classes.map_or(self.classes, usize::from),
-            tokens: tokens.map_or(self.tokens, usize::from),
-            ..self
-        }
-    }
-
-    /// One label per class.
-    pub(super) fn label_schema(&self) -> LabelSchema {
-        LabelSchema::from_labels(&(1..=self.classes as u16).collect::<Vec<_>>())
-            .expect("labels from 1 on, each once")
-    }
-
-    pub(super) fn network(&self, inputs: &Inputs, device: &Device) -> Result<BiPvlSeg> {
-        let classes = HeadConfig::exclusive(self.classes);
-        let network = self.config.init(classes, self.patch, &mut inputs.initializer(device));
-        inputs.load_weights(network, &full_key_map(&self.config))
-    }
-
-    pub(super) fn text(&self, device: &Device) -> TextInput {
-        let words = self.config.text.vocab_size;
-        let of_sentence = self.tokens.div_ceil(SENTENCES_PER_TEXT);
-        TextInput {
-            full: tokens([self.classes, self.tokens], words, device),
-            concepts: Some(tokens([self.classes * CONCEPTS, of_sentence], words, device)),
-            num_concepts: CONCEPTS,
-            num_texts: 1,
-        }
-    }
-
-    fn image(&self, inputs: &Inputs, device: &Device) -> Result<Tensor<5>> {
-        let [x, y, z] = self.patch;
-        inputs.image([self.batch, 1, x, y, z], device)
-    }
-}
-
-fn swin_unetr(config: &mut BiPvlSegConfig) -> &mut SwinUnetrConfig {
-    let BackboneConfig::SwinUnetr(config) = &mut config.vision;
-    config
-}
 
 /// When the text layers before the first fusion are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +79,7 @@ pub(super) struct Training {
     image: Tensor<5>,
     labels: Tensor<4, Int>,
     label_schema: LabelSchema,
-    losses: LossTerms,
+    losses: LossHistory,
 }
 
 impl Training {
@@ -192,7 +96,7 @@ impl Training {
             image: fixture.image(inputs, &device)?,
             labels: labels([fixture.batch, x, y, z], fixture.classes + 1, &device),
             label_schema: fixture.label_schema(),
-            losses: LossTerms::default(),
+            losses: LossHistory::default(),
         })
     }
 }
@@ -202,7 +106,7 @@ impl Workload for Training {
         let config = LossConfig::default();
         let state = self.state.take().context("a network to train")?;
         let output = state.model.forward(self.image.clone(), &self.text, None);
-        let losses = AllLosses::compute(&output, self.labels.clone(), &self.label_schema, &config, None);
+        let losses = LossTerms::compute(&output, self.labels.clone(), &self.label_schema, &config, None);
         let total = state.loss_weights.total(&losses, config.weighting);
         self.losses.push(&total);
         // Free the parts of the graph that `total` does not reference before the backward pass.

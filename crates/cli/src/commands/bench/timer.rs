@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::Workload;
+use super::workload::Workload;
 use crate::process_memory::{peak_mib, reset_peak};
 
 /// No further iteration starts if all would take longer than this.

@@ -7,7 +7,7 @@ use bipvl::{
     nn::{
         BackboneConfig, PatchMerging, SwinUnetrConfig, SwinVersion, VisionSeg,
         interop::monai,
-        weights::{HostTensor, TensorHandle, save},
+        weights::{TensorHandle, save},
     },
     train::{
         loss::segmentation::dice_and_cross_entropy,
@@ -17,9 +17,10 @@ use bipvl::{
 use burn::tensor::{Device, Int, Tensor};
 
 use super::{
-    Workload,
     benchmark::Size,
     inputs::{Inputs, labels},
+    losses::LossHistory,
+    workload::Workload,
 };
 
 /// Background and the thirteen classes of BTCV.
@@ -92,7 +93,7 @@ pub(super) struct Training {
     optimizer: AdamW,
     image: Tensor<5>,
     labels: Tensor<4, Int>,
-    losses: LossTerms,
+    losses: LossHistory,
     gflop: f64,
 }
 
@@ -105,7 +106,7 @@ impl Training {
         let labels = labels([1, side, side, side], OUTPUTS, &device);
         let optimizer = AdamW::new(AdamWConfig::default());
         let gflop = FORWARDS_PER_STEP * network.cost([side; 3]).gflops();
-        Ok(Self { network: Some(network), optimizer, image, labels, losses: LossTerms::default(), gflop })
+        Ok(Self { network: Some(network), optimizer, image, labels, losses: LossHistory::default(), gflop })
     }
 }
 
@@ -125,20 +126,5 @@ impl Workload for Training {
 
     fn gflop(&self) -> Option<f64> {
         Some(self.gflop)
-    }
-}
-
-/// The loss of every step.
-#[derive(Default)]
-pub(super) struct LossTerms(Vec<f32>);
-
-impl LossTerms {
-    pub(super) fn push(&mut self, loss: &Tensor<1>) {
-        self.0.push(loss.clone().into_scalar());
-    }
-
-    pub(super) fn save(&self, path: &Path) -> Result<()> {
-        let losses = HostTensor { shape: vec![self.0.len()], values: self.0.clone() };
-        Ok(save(path, &[("losses".to_owned(), losses)].into(), &[])?)
     }
 }

@@ -63,7 +63,7 @@ impl CasePrompts {
         scan: &Scan,
     ) -> Result<Option<Predictor>> {
         let Some(file) = self.0.get(&scan.id) else { return Ok(None) };
-        let prompts = |run: &TrainedModel| Ok(run.case_text(file)?.full);
+        let prompts = |run: &TrainedModel| Ok(run.case_text(file)?.prompts);
         Ok(Some(predictor.with_prompts(&runs.iter().map(prompts).collect::<Result<Vec<_>>>()?)))
     }
 }

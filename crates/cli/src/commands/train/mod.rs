@@ -1,25 +1,22 @@
 //! `bipvl train`: from a data set to a run with weights, scores and a report.
 
+mod fold_report;
 mod folds;
+mod run_training;
 mod setup;
+mod spec;
 
-pub(crate) use setup::{
-    command_line, config_and_descriptions, dataset_overrides, open_device, run_spec, time_budget,
-    train_options, workers,
-};
+pub(crate) use run_training::run_training;
+pub(crate) use setup::{command_line, open_device, time_budget, train_options, workers};
+pub(crate) use spec::{config_and_descriptions, dataset_overrides, run_spec};
 
-use std::{ops::ControlFlow, time::Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
-use bipvl::{
-    data::{Dataset, Split},
-    infer::Folds,
-    run::{RunDir, TrainOptions},
-    train::{Start, StopReason, checkpoint::read_progress, train},
-};
+use anyhow::{Result, anyhow};
+use bipvl::{data::Dataset, infer::Folds, run::RunDir};
 
-use super::{evaluate_run::evaluate_run, memory, prompts::warn_of_truncation, run_log::RunLog};
-use crate::{args::TrainArgs, interrupt, progress};
+use super::{evaluate_run::evaluate_run, memory, prompts::warn_of_truncation};
+use crate::{args::TrainArgs, interrupt};
 
 /// Trains one run or all folds of a cross-validation, and evaluates the best weights on the held-out cases.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
@@ -59,6 +56,7 @@ pub(crate) fn with_hint(error: bipvl::train::Error) -> anyhow::Error {
         Error::RunMismatch { .. } | Error::DescriptionsMismatch { .. } => {
             anyhow!("{error}; use another --out")
         }
+        Error::TooFewCases { .. } => anyhow!("--folds: {error}"),
         error => error.into(),
     }
 }
@@ -73,42 +71,6 @@ pub(crate) fn warn_of_added_cases(run: &RunDir, dataset: &Dataset) -> Result<()>
             added.len(),
             added.join(", ")
         );
-    }
-    Ok(())
-}
-
-/// Preprocesses the cases, then trains from the last checkpoint or from the start.
-pub(crate) fn run_training(
-    run: &RunDir,
-    dataset: &Dataset,
-    split: &Split,
-    options: TrainOptions,
-) -> Result<()> {
-    let bar = progress::bar("preprocessing", split.train.len() + split.val.len());
-    let setup = run.train_setup(dataset, split, options, &|done| {
-        bar.set_position(done as u64);
-        interrupt::poll()
-    })?;
-    bar.finish_and_clear();
-
-    let start = run.start();
-    let step = match start {
-        Start::Fresh => 0,
-        Start::Resume => read_progress(&run.last_checkpoint())?.step,
-    };
-    let mut log = RunLog::open(run.dir(), step, run.config.train.max_steps)?;
-    let mut log_result = Ok(());
-    let outcome = train(&setup, start, &mut |event| {
-        if log_result.is_ok() {
-            log_result = log.write(&event);
-        }
-        if log_result.is_err() { ControlFlow::Break(()) } else { interrupt::poll() }
-    })?;
-    log_result.context("the log cannot be written, so the training stopped with a checkpoint")?;
-    log.finish()?;
-    if outcome.reason == StopReason::Interrupted {
-        let step = outcome.state.progress.step;
-        bail!("interrupted at step {step}; continue with --resume");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! An untrained network of two classes in words, which tests ask.
+//! An untrained network for two classes with descriptions.
 
 use bipvl::{
     data::{Intensity, LabelSchema, PreprocessConfig},
@@ -30,14 +30,14 @@ pub(crate) fn descriptions() -> Descriptions {
     Descriptions { classes: vec![class("box", "A small block.", "On the left side."), plate] }
 }
 
-/// Its weights are drawn from one seed.
-pub(crate) struct Asked {
+/// A network with weights from a fixed seed.
+pub(crate) struct Untrained {
     pub(crate) config: BiPvlSegConfig,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) device: Device,
 }
 
-impl Asked {
+impl Untrained {
     pub(crate) fn new(exchange: FusionDirection) -> Self {
         let tokenizer = Tokenizer::from_descriptions(&descriptions());
         let mut config = narrow();

@@ -1,12 +1,10 @@
 //! The table as a page of the report.
 
-use bipvl_report::{
-    rows::{UNDEFINED, format_score},
+use super::{AblationRow, AblationTable};
+use crate::{
+    rows::{UNDEFINED, format_count, format_score},
     table_page::TablePage,
 };
-
-use super::table::{Table, TableRow};
-use crate::commands::info::grouped;
 
 const HEADER: [&str; 12] = [
     "Factor",
@@ -22,9 +20,10 @@ const HEADER: [&str; 12] = [
     "Peak MiB",
     "Runs",
 ];
-impl Table {
+
+impl AblationTable {
     /// The table with its heading and notes.
-    pub(super) fn page(&self) -> TablePage {
+    pub fn page(&self) -> TablePage {
         TablePage {
             title: self.title(),
             header: HEADER.map(str::to_owned).to_vec(),
@@ -68,7 +67,7 @@ impl Table {
     }
 }
 
-impl TableRow {
+impl AblationRow {
     fn cells(&self, seeds: usize) -> [String; HEADER.len()] {
         let dice = match (&self.dice, &self.note) {
             (Some(dice), _) if self.runs > 1 => format!("{:.3} ± {:.3}", dice.mean, dice.std_over_seeds),
@@ -82,12 +81,12 @@ impl TableRow {
         let cost = self.cost;
         let count = |count: Option<String>| count.unwrap_or_else(|| UNDEFINED.to_owned());
         [
-            self.factor.to_owned(),
-            self.setting.to_string(),
-            self.row.to_string(),
+            self.factor.clone(),
+            self.setting.clone(),
+            self.row.clone(),
             dice,
             difference,
-            count(cost.map(|cost| grouped(cost.parameters))),
+            count(cost.map(|cost| format_count(cost.parameters))),
             format_score(cost.map(|cost| cost.gflop_per_patch), 2),
             format_score(cost.and_then(|cost| cost.seconds_per_step), 3),
             format_score(cost.map(|cost| cost.seconds_per_patch), 3),
@@ -100,7 +99,7 @@ impl TableRow {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::tests::example;
+    use super::super::tests::example;
 
     #[test]
     fn every_row_has_its_difference_or_the_reason_why_it_was_not_run() {

@@ -10,38 +10,39 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use bipvl_io::FileError;
+
+use crate::Result;
 
 /// An event file, open for appending scalars.
-pub(crate) struct EventFile {
+pub struct EventFile {
     path: PathBuf,
     records: BufWriter<File>,
 }
 
 impl EventFile {
-    /// Begins an event file in `folder`, which is made where it is missing.
+    /// Creates an event file in `folder`, which is created if missing.
     ///
     /// # Errors
     ///
-    /// When the folder or the file cannot be made.
-    pub(crate) fn create(folder: &Path) -> Result<Self> {
+    /// If the folder or the file cannot be created.
+    pub fn create(folder: &Path) -> Result<Self> {
         let now = SystemTime::now();
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         let name = format!("events.out.tfevents.{seconds:010}.bipvl.{}", std::process::id());
         Self::create_at(&folder.join(name), now)
     }
 
-    /// Begins the event file `path` as if the clock showed `time`.
+    /// Creates the event file `path` with the given time.
     ///
     /// # Errors
     ///
-    /// When the folder or the file cannot be made, or the file exists.
-    pub(crate) fn create_at(path: &Path, time: SystemTime) -> Result<Self> {
+    /// If the folder or the file cannot be created, or the file exists.
+    pub fn create_at(path: &Path, time: SystemTime) -> Result<Self> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+            fs::create_dir_all(folder).map_err(|error| FileError::new(folder, error))?;
         }
-        let file =
-            File::create_new(path).with_context(|| format!("{}: cannot be written", path.display()))?;
+        let file = File::create_new(path).map_err(|error| FileError::new(path, error))?;
         let mut events = Self { path: path.to_owned(), records: BufWriter::new(file) };
         let mut event = wall_time(time);
         put_bytes(&mut event, 3, b"brain.Event:2");
@@ -50,21 +51,21 @@ impl EventFile {
         Ok(events)
     }
 
-    /// Appends `value` under `tag`; names with a slash are grouped by what stands before it.
+    /// Appends `value` under `tag`; names are grouped by the part before a slash.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
-    pub(crate) fn scalar(&mut self, tag: &str, step: u64, value: f64) -> Result<()> {
+    /// If the file cannot be written.
+    pub fn scalar(&mut self, tag: &str, step: u64, value: f64) -> Result<()> {
         self.scalar_at(tag, step, value, SystemTime::now())
     }
 
-    /// [`Self::scalar`] as if the clock showed `time`.
+    /// [`Self::scalar`] with the given time.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
-    pub(crate) fn scalar_at(&mut self, tag: &str, step: u64, value: f64, time: SystemTime) -> Result<()> {
+    /// If the file cannot be written.
+    pub fn scalar_at(&mut self, tag: &str, step: u64, value: f64, time: SystemTime) -> Result<()> {
         let mut scalar = Vec::new();
         put_bytes(&mut scalar, 1, tag.as_bytes());
         put_key(&mut scalar, 2, Wire::Fixed32);
@@ -78,13 +79,13 @@ impl EventFile {
         self.append(&event)
     }
 
-    /// Hands everything appended so far to the operating system, so that a viewer sees it.
+    /// Flushes the file to the operating system, so that a viewer can read it.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
-    pub(crate) fn flush(&mut self) -> Result<()> {
-        self.records.flush().with_context(|| format!("{}: cannot be written", self.path.display()))
+    /// If the file cannot be written.
+    pub fn flush(&mut self) -> Result<()> {
+        self.records.flush().map_err(|error| FileError::new(&self.path, error).into())
     }
 
     fn append(&mut self, event: &[u8]) -> Result<()> {
@@ -96,16 +97,16 @@ impl EventFile {
             &masked_checksum(event).to_le_bytes(),
         ]
         .concat();
-        self.records.write_all(&record).with_context(|| format!("{}: cannot be written", self.path.display()))
+        self.records.write_all(&record).map_err(|error| FileError::new(&self.path, error).into())
     }
 }
 
-/// CRC-32C, turned and shifted as the format asks, so that checksums of checksums stay good.
+/// CRC-32C, rotated and offset as the format requires, because checksums of data with checksums are weak.
 fn masked_checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// How protobuf stores a field, and its number in the field's key.
+/// Wire type of a protobuf field, as in its key.
 #[derive(Clone, Copy)]
 enum Wire {
     Varint = 0,
@@ -133,7 +134,7 @@ fn put_bytes(message: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     message.extend(bytes);
 }
 
-/// Seven bits a byte, lowest first; the high bit says that more follow.
+/// Seven bits per byte, lowest first; the high bit marks that more follow.
 fn put_varint(message: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         message.push(value as u8 | 0x80);

@@ -1,24 +1,25 @@
 //! Evaluation of predicted label map files against references.
 //!
-//! It is in this crate because `bipvl-metrics` opens no files, and a caller that scores files usually also wants the
-//! tables. It depends on no network, so a service or binding can use it as it is.
+//! It is in this crate because `bipvl-metrics` opens no files, and a caller that scores files usually needs the
+//! tables too. It depends on no network, so a service or binding can use it as it is.
 //!
 //! A case that cannot be read or scored does not stop the others: it is a [`CaseFailure`] of the [`Evaluation`].
 
-use std::collections::{BTreeMap, BTreeSet};
+mod pairing;
+mod unknown_labels;
+
+pub use pairing::Pairing;
+pub use unknown_labels::{UnknownLabel, UnknownLabelSummary};
+
+use std::collections::BTreeSet;
+use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs};
 
-use bipvl_imaging::formats::strip_ending;
-use bipvl_imaging::{LabelMap, LabelRemap, apply_remap, read_labels};
-use bipvl_io::FileError;
-use bipvl_metrics::{CaseScores, ClassLabels, MetricConfig, Scores, labels_without_class, score_case};
+use bipvl_imaging::{LabelClass, LabelMap, LabelSchema, apply_remap, read_labels};
+use bipvl_metrics::{CaseScores, Convention, MetricConfig, Scores, labels_without_class, score_case};
 
 use crate::{Error, Result};
-
-/// Maximum number of file names in an error message.
-const MAX_LISTED: usize = 5;
 
 /// The files of one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,21 +33,42 @@ pub struct CaseFiles {
 }
 
 /// Options of an evaluation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct EvaluationConfig {
-    /// Classes to score; `None` for every label that occurs, named by its number.
-    pub classes: Option<Vec<ClassLabels>>,
-    /// Metric definitions, tolerance and ignore label.
-    pub metrics: MetricConfig,
-    /// Labels of the references that count as others.
-    pub reference_remap: Vec<LabelRemap>,
+    /// Classes to score, ignore label, and labels of the references that count as others; `None` for every label that
+    /// occurs, named by its number.
+    pub schema: Option<LabelSchema>,
+    /// Metric definitions.
+    pub convention: Convention,
+    /// Tolerance of NSD in mm.
+    pub tolerance_mm: f64,
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        let MetricConfig { convention, tolerance_mm, .. } = MetricConfig::default();
+        Self { schema: None, convention, tolerance_mm }
+    }
+}
+
+impl EvaluationConfig {
+    /// For the classes of a schema, with the default metrics.
+    pub fn for_schema(schema: &LabelSchema) -> Self {
+        Self { schema: Some(schema.clone()), ..Self::default() }
+    }
+
+    /// The metrics, with the ignore label of the schema.
+    pub fn metrics(&self) -> MetricConfig {
+        let ignore_label = self.schema.as_ref().and_then(LabelSchema::ignore);
+        MetricConfig { convention: self.convention, tolerance_mm: self.tolerance_mm, ignore_label }
+    }
 }
 
 /// The result of an evaluation.
 #[derive(Debug)]
 pub struct Evaluation {
     /// Scored classes.
-    pub classes: Vec<ClassLabels>,
+    pub classes: Vec<LabelClass>,
     /// Scores of the cases that could be scored.
     pub scores: Scores,
     /// Cases that could not be scored.
@@ -68,17 +90,6 @@ pub struct CaseFailure {
     files: Option<CaseFiles>,
 }
 
-/// A label of a file that belongs to no class.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownLabel {
-    /// The label map.
-    pub path: PathBuf,
-    /// The label.
-    pub label: u16,
-    /// Number of its voxels.
-    pub voxels: usize,
-}
-
 /// Number of finished cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EvaluationProgress<'a> {
@@ -90,15 +101,16 @@ pub struct EvaluationProgress<'a> {
     pub total: usize,
 }
 
-/// References of a folder and the predictions with the same name in another.
-#[derive(Debug, Default)]
-pub struct Pairing {
-    /// Complete pairs, by name.
-    pub cases: Vec<CaseFiles>,
-    /// References without a prediction, and names with several files.
-    pub failures: Vec<CaseFailure>,
-    /// Predictions without a reference.
-    pub unreferenced: Vec<PathBuf>,
+impl Evaluation {
+    /// The unknown labels with their files, one summary per label.
+    pub fn unknown_label_summaries(&self) -> Vec<UnknownLabelSummary<'_>> {
+        unknown_labels::summarize(&self.unknown_labels)
+    }
+
+    /// Names of the classes.
+    pub fn class_names(&self) -> Vec<String> {
+        self.classes.iter().map(|class| class.name.clone()).collect()
+    }
 }
 
 impl fmt::Display for CaseFailure {
@@ -113,34 +125,6 @@ impl fmt::Display for CaseFailure {
 }
 
 impl Pairing {
-    /// Pairs the label maps of two folders by file name without ending. Hidden files are skipped.
-    ///
-    /// # Errors
-    ///
-    /// If a folder cannot be read or has no label map.
-    pub fn of_folders(predictions: &Path, references: &Path) -> Result<Self> {
-        let (mut predicted, expected) = (label_maps(predictions)?, label_maps(references)?);
-        let mut pairing = Self::default();
-        for (case, files) in expected {
-            let pair = unique(&case, files).and_then(|reference| match predicted.remove(&case) {
-                Some(files) => {
-                    Ok(CaseFiles { prediction: unique(&case, files)?, reference, case: case.clone() })
-                }
-                None => Err(Error::MissingPrediction {
-                    case: case.clone(),
-                    folder: predictions.to_owned(),
-                    reference,
-                }),
-            });
-            match pair {
-                Ok(pair) => pairing.cases.push(pair),
-                Err(error) => pairing.failures.push(CaseFailure { case, error, files: None }),
-            }
-        }
-        pairing.unreferenced = predicted.into_values().flatten().collect();
-        Ok(pairing)
-    }
-
     /// Scores the cases. `progress` is called before each case and can stop the evaluation.
     ///
     /// # Errors
@@ -152,7 +136,10 @@ impl Pairing {
         progress: &mut dyn FnMut(EvaluationProgress<'_>) -> ControlFlow<()>,
     ) -> Result<Evaluation> {
         let Self { cases, mut failures, unreferenced } = self;
-        let classes = config.classes.clone().unwrap_or_else(|| occurring_labels(&cases, &config.metrics));
+        let classes = match &config.schema {
+            Some(schema) => schema.classes().to_vec(),
+            None => occurring_labels(&cases),
+        };
         let (mut scores, mut unknown_labels) = (Vec::with_capacity(cases.len()), Vec::new());
         for (done, files) in cases.iter().enumerate() {
             if progress(EvaluationProgress { case: &files.case, done, total: cases.len() }).is_break() {
@@ -168,7 +155,7 @@ impl Pairing {
             }
         }
         failures.sort_by(|a, b| a.case.cmp(&b.case));
-        let scores = Scores::new(&config.metrics, scores);
+        let scores = Scores::new(&config.metrics(), scores);
         Ok(Evaluation { classes, scores, failures, unknown_labels, unreferenced })
     }
 }
@@ -190,16 +177,19 @@ pub fn evaluate_folders(
 
 fn evaluate_case(
     files: &CaseFiles,
-    classes: &[ClassLabels],
+    classes: &[LabelClass],
     config: &EvaluationConfig,
     unknown_labels: &mut Vec<UnknownLabel>,
 ) -> Result<CaseScores> {
     let prediction = read_labels(&files.prediction)?;
     let mut reference = read_labels(&files.reference)?;
-    apply_remap(&config.reference_remap, &mut reference);
-    let scores = score_case(&files.case, &prediction, &reference, classes, &config.metrics)?;
+    if let Some(schema) = &config.schema {
+        apply_remap(schema.remap(), &mut reference);
+    }
+    let metrics = config.metrics();
+    let scores = score_case(&files.case, &prediction, &reference, classes, &metrics)?;
     for (path, label_map) in [(&files.prediction, &prediction), (&files.reference, &reference)] {
-        let unknown = labels_without_class(label_map, classes, config.metrics.ignore_label);
+        let unknown = labels_without_class(label_map, classes, metrics.ignore_label);
         let unknown = unknown.into_iter();
         unknown_labels.extend(unknown.map(|(label, voxels)| UnknownLabel {
             path: path.clone(),
@@ -210,57 +200,22 @@ fn evaluate_case(
     Ok(scores)
 }
 
-/// A class for each label of the readable files, except background and the ignore label.
-fn occurring_labels(cases: &[CaseFiles], config: &MetricConfig) -> Vec<ClassLabels> {
+/// A class for each label of the readable files, except background.
+fn occurring_labels(cases: &[CaseFiles]) -> Vec<LabelClass> {
     let mut labels = BTreeSet::new();
     for path in cases.iter().flat_map(|files| [&files.prediction, &files.reference]) {
         // A damaged file is reported when its case is scored.
         labels.extend(read_labels(path).iter().flat_map(LabelMap::voxels).copied());
     }
     labels.remove(&0);
-    let labels = labels.into_iter().filter(|label| Some(*label) != config.ignore_label);
-    labels.map(|label| ClassLabels { name: label.to_string(), labels: vec![label] }).collect()
-}
-
-/// The label maps of a folder by name without ending.
-fn label_maps(folder: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
-    let entries = fs::read_dir(folder).map_err(|error| FileError::new(folder, error))?;
-    let (mut files, mut others) = (BTreeMap::<String, Vec<PathBuf>>::new(), Vec::new());
-    for entry in entries {
-        let path = entry.map_err(|error| FileError::new(folder, error))?.path();
-        let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if file_name.starts_with('.') {
-            continue;
-        }
-        match strip_ending(&path) {
-            Some((name, _)) => files.entry(name).or_default().push(path),
-            None => others.push(file_name),
-        }
-    }
-    if files.is_empty() {
-        others.sort();
-        others.truncate(MAX_LISTED);
-        return Err(Error::NoLabelMaps { folder: folder.to_owned(), other_files: others });
-    }
-    Ok(files)
-}
-
-fn unique(case: &str, mut files: Vec<PathBuf>) -> Result<PathBuf> {
-    files.sort();
-    match &mut files[..] {
-        [_] => Ok(files.remove(0)),
-        [first, second, ..] => Err(Error::DuplicateCase {
-            case: case.to_owned(),
-            first: std::mem::take(first),
-            second: std::mem::take(second),
-        }),
-        [] => unreachable!("a name is listed with its file"),
-    }
+    labels.into_iter().map(|label| LabelClass::new(label.to_string(), vec![label])).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use bipvl_imaging::{Grid, Volume, write};
+    use std::fs;
+
+    use bipvl_imaging::{Grid, LabelRemap, Volume, write};
     use ndarray::Array3;
     use tempfile::TempDir;
 
@@ -297,9 +252,8 @@ mod tests {
         }
     }
 
-    fn liver() -> EvaluationConfig {
-        let classes = vec![ClassLabels { name: "liver".to_owned(), labels: vec![1] }];
-        EvaluationConfig { classes: Some(classes), ..EvaluationConfig::default() }
+    fn liver() -> LabelSchema {
+        LabelSchema::exclusive([("liver", 1)]).unwrap()
     }
 
     #[test]
@@ -331,7 +285,7 @@ mod tests {
         folder.write("pred/c.nii.gz", &[1, 1, 0]);
         folder.write("pred/d.nii.gz", &[1]);
         folder.write("pred/d.nii", &[1]);
-        let evaluation = folder.evaluate(&liver());
+        let evaluation = folder.evaluate(&EvaluationConfig::for_schema(&liver()));
         assert_eq!(evaluation.scores.mean_dice(), Some(1.0));
         assert_eq!(evaluation.scores.cases.len(), 1);
         let failures: Vec<String> = evaluation.failures.iter().map(ToString::to_string).collect();
@@ -351,10 +305,7 @@ mod tests {
         let folder = Folder::new();
         folder.write("pred/a.nii", &[1, 7, 7, 0]);
         folder.write("ref/a.nii", &[1, 0, 9, 0]);
-        let config = EvaluationConfig {
-            metrics: MetricConfig { ignore_label: Some(9), ..MetricConfig::default() },
-            ..liver()
-        };
+        let config = EvaluationConfig::for_schema(&liver().with_ignore(Some(9)).unwrap());
         let evaluation = folder.evaluate(&config);
         assert_eq!(
             evaluation.unknown_labels,
@@ -368,7 +319,8 @@ mod tests {
         let folder = Folder::new();
         folder.write("pred/a.nii", &[1, 1]);
         folder.write("ref/a.nii", &[5, 1]);
-        let config = EvaluationConfig { reference_remap: vec![LabelRemap { from: 5, to: 1 }], ..liver() };
+        let schema = liver().with_remap(vec![LabelRemap { from: 5, to: 1 }]).unwrap();
+        let config = EvaluationConfig::for_schema(&schema);
         assert_eq!(folder.evaluate(&config).scores.mean_dice(), Some(1.0));
     }
 
@@ -392,8 +344,9 @@ mod tests {
         for name in ["pred/a.nii", "ref/a.nii", "pred/b.nii", "ref/b.nii"] {
             folder.write(name, &[1]);
         }
+        let config = EvaluationConfig::for_schema(&liver());
         let mut seen = Vec::new();
-        let result = evaluate_folders(&folder.path("pred"), &folder.path("ref"), &liver(), &mut |progress| {
+        let result = evaluate_folders(&folder.path("pred"), &folder.path("ref"), &config, &mut |progress| {
             seen.push((progress.case.to_owned(), progress.done, progress.total));
             if progress.done == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });

@@ -1,0 +1,78 @@
+//! One run of a study: a row with a seed, trained in a process of its own.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use bipvl::{config::Config, run::RunDir, train::ablation::Ablation};
+use bipvl_report::ablation::{FinishedRun, RunCost};
+
+/// Written after training.
+pub(super) const COST: &str = "cost.json";
+/// Written last, after evaluation.
+pub(super) const REPORT: &str = "report.html";
+
+/// One row with one seed.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub(super) row: Ablation,
+    pub(super) seed: u64,
+}
+
+impl Job {
+    /// Parses `ROW/seed-N`.
+    pub(super) fn parse(name: &str, rows: &[Ablation]) -> Result<Self> {
+        let parsed = name.split_once("/seed-").and_then(|(row, seed)| {
+            let row = rows.iter().find(|other| other.name == row)?.clone();
+            Some(Self { row, seed: seed.parse().ok()? })
+        });
+        parsed.with_context(|| format!("--only: `{name}` is not ROW/seed-N with a known row"))
+    }
+
+    fn name(&self) -> String {
+        format!("{}/seed-{}", self.row.name, self.seed)
+    }
+
+    /// The run folder.
+    pub(super) fn folder(&self, out: &Path) -> PathBuf {
+        out.join(self.name())
+    }
+
+    /// Trains the run in a child process with the same command line.
+    pub(super) fn train_in_child(&self) -> Result<()> {
+        let name = self.name();
+        let program = env::current_exe().context("the path of this program is unknown")?;
+        let mut command = Command::new(program);
+        command.args(env::args_os().skip(1)).args(["--only", &name]).stdout(Stdio::null());
+        let status = command.status().with_context(|| name.clone())?;
+        if !status.success() {
+            bail!("{name}: the child process ended with {status}");
+        }
+        Ok(())
+    }
+
+    /// The result; `None` if the run is unfinished, or has another configuration than that of the study, of which
+    /// `full` is that of the full method.
+    pub(super) fn finished_run(&self, out: &Path, full: &Config) -> Result<Option<FinishedRun>> {
+        let folder = self.folder(out);
+        let [cost, report, scores] = [COST, REPORT, "scores.json"].map(|name| folder.join(name));
+        if !cost.exists() || !report.exists() {
+            return Ok(None);
+        }
+        let config = RunDir::open(&folder)?.config;
+        let mut requested = self.row.config(full.clone());
+        requested.train.seed = self.seed;
+        if (&config.train, &config.preprocess, &config.data)
+            != (&requested.train, &requested.preprocess, &requested.data)
+        {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&scores).with_context(|| scores.display().to_string())?;
+        let scores = serde_json::from_str(&text).with_context(|| scores.display().to_string())?;
+        let classes = config.data.label_schema.names();
+        Ok(Some(FinishedRun::new(&scores, &classes, RunCost::read(&cost)?)))
+    }
+}
