@@ -21,7 +21,7 @@ pub use config::{DataConfig, InferConfig, ModelConfig, toml_error_message};
 pub use constant_patch_cache::{ConstantPatchCache, Logits};
 pub use error::{Error, NotARunDir, Result};
 pub use folds::{Folds, run_dirs};
-pub use label_resampler::{LabelResampler, MAX_OVERLAPPING_CLASSES};
+pub use label_resampler::{LabelResampler, MAX_OVERLAPPING_CLASSES, ProbabilityResampler};
 pub use mirroring::{Flip, TestTimeMirroring, lateral_pair, mean};
 pub use predictor::{InferenceProgress, Predictor, PredictorInput, ignore_progress};
 pub use rolling_buffer::LogitSlab;

@@ -7,6 +7,7 @@
 mod aligned;
 mod decision;
 mod oblique;
+mod probabilities;
 
 use std::ops::Range;
 
@@ -17,6 +18,8 @@ use rayon::prelude::*;
 
 use super::rolling_buffer::LogitSlab;
 use decision::{Argmax, DecisionLine, DecisionRule, Threshold};
+
+pub use probabilities::ProbabilityResampler;
 
 /// Classes that may overlap; while logits arrive, a voxel stores one bit per class.
 pub const MAX_OVERLAPPING_CLASSES: usize = 32;
@@ -36,6 +39,16 @@ enum Resampling {
     Interpolated(GridMapping),
 }
 
+impl Resampling {
+    fn new(grid: &Grid, target_grid: &Grid) -> Self {
+        if grid.approx_eq(target_grid) {
+            Self::Identity
+        } else {
+            Self::Interpolated(GridMapping::new(grid, target_grid))
+        }
+    }
+}
+
 /// What has been decided so far.
 #[derive(Debug)]
 enum Voxels {
@@ -51,11 +64,7 @@ impl LabelResampler {
     ///
     /// When more than [`MAX_OVERLAPPING_CLASSES`] classes overlap.
     pub fn new(grid: &Grid, target_grid: &Grid, label_schema: &LabelSchema) -> Self {
-        let resampling = if grid.approx_eq(target_grid) {
-            Resampling::Identity
-        } else {
-            Resampling::Interpolated(GridMapping::new(grid, target_grid))
-        };
+        let resampling = Resampling::new(grid, target_grid);
         let shape = target_grid.shape();
         let voxels = if label_schema.is_overlapping() {
             let classes = label_schema.num_classes();
@@ -111,8 +120,8 @@ fn decide_in_place<R: DecisionRule>(voxels: ArrayViewMut3<R::Voxel>, rule: &R, s
     section.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(y, mut line)| {
         let row = slab.rows[1].slice(s![.., y, ..line.len()]);
         let mut decision = DecisionLine::<R>::new(line.len());
-        for (channel, logits) in row.outer_iter().enumerate() {
-            decision.update(rule, channel, logits.iter().copied());
+        for channel in rule.channels() {
+            decision.update(rule, channel, row.row(channel).iter().copied());
         }
         line.iter_mut().zip(decision.voxels).for_each(|(voxel, decided)| *voxel = decided);
     });
