@@ -59,5 +59,5 @@ pub use label_schema::{
 };
 pub use orient::{InvalidOrientation, Orientation, into_ras, reorient, reorient_like, to_ras};
 pub use resample::{PaddingMode, resample, resample_labels};
-pub use segmentation::{Code, Segment, Segmentation, SegmentationVoxels};
+pub use segmentation::{Code, Segment, Segmentation, SegmentationFiles, SegmentationVoxels};
 pub use volume::{LabelMap, Volume};

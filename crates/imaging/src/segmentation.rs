@@ -1,11 +1,12 @@
 //! The result of a segmentation: exclusive labels or one mask per class, with names and codes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use bipvl_io::FileTransaction;
 use ndarray::Zip;
 use serde::{Deserialize, Serialize};
 
-use crate::{Grid, Header, LabelMap, NiftiForms, Result, Volume, WriteOptions, write_with};
+use crate::{Grid, Header, LabelMap, NiftiForms, Result, Volume, WriteOptions, formats};
 
 /// A segmentation of a reference image.
 ///
@@ -14,8 +15,27 @@ use crate::{Grid, Header, LabelMap, NiftiForms, Result, Volume, WriteOptions, wr
 pub struct Segmentation {
     voxels: SegmentationVoxels,
     segments: Vec<Segment>,
+    probabilities: Option<Vec<Volume<f32>>>,
     grid: Grid,
     nifti_forms: Option<NiftiForms>,
+}
+
+/// The files of a [`Segmentation`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentationFiles {
+    /// The label map.
+    pub label_map: PathBuf,
+    /// One file per segment, 1 inside and 0 outside; empty for none.
+    pub masks: Vec<PathBuf>,
+    /// One file per segment with its probabilities; empty for none.
+    pub probabilities: Vec<PathBuf>,
+}
+
+impl SegmentationFiles {
+    /// All files; the label map is last, so that a segmentation with a label map is complete.
+    pub fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.masks.iter().chain(&self.probabilities).chain([&self.label_map])
+    }
 }
 
 /// The voxels of a [`Segmentation`].
@@ -55,7 +75,7 @@ impl Segmentation {
     /// A segmentation with exclusive classes.
     pub fn from_labels(labels: LabelMap, segments: Vec<Segment>) -> Self {
         let grid = labels.grid().clone();
-        Self { voxels: SegmentationVoxels::Labels(labels), segments, grid, nifti_forms: None }
+        Self::new(SegmentationVoxels::Labels(labels), segments, grid)
     }
 
     /// A segmentation on `grid` with a mask per segment.
@@ -69,7 +89,27 @@ impl Segmentation {
             masks.iter().all(|mask| *mask.grid() == grid),
             "all masks are on the grid of the segmentation"
         );
-        Self { voxels: SegmentationVoxels::Masks(masks), segments, grid, nifti_forms: None }
+        Self::new(SegmentationVoxels::Masks(masks), segments, grid)
+    }
+
+    fn new(voxels: SegmentationVoxels, segments: Vec<Segment>, grid: Grid) -> Self {
+        Self { voxels, segments, probabilities: None, grid, nifti_forms: None }
+    }
+
+    /// Adds the probability of each segment.
+    ///
+    /// # Panics
+    ///
+    /// When the numbers of volumes and segments differ, or a volume is on another grid.
+    #[must_use]
+    pub fn with_probabilities(mut self, probabilities: Vec<Volume<f32>>) -> Self {
+        assert_eq!(probabilities.len(), self.segments.len(), "every segment has probabilities");
+        assert!(
+            probabilities.iter().all(|volume| *volume.grid() == self.grid),
+            "all probabilities are on the grid of the segmentation"
+        );
+        self.probabilities = Some(probabilities);
+        self
     }
 
     /// Remembers what a writer needs of the header of the reference image.
@@ -87,6 +127,12 @@ impl Segmentation {
     /// The voxels as predicted.
     pub fn voxels(&self) -> &SegmentationVoxels {
         &self.voxels
+    }
+
+    /// The probability of each segment, if they were kept: after the softmax, or the sigmoid if classes overlap, and
+    /// before any post-processing.
+    pub fn probabilities(&self) -> Option<&[Volume<f32>]> {
+        self.probabilities.as_deref()
     }
 
     /// The grid of the reference image.
@@ -133,11 +179,43 @@ impl Segmentation {
     ///
     /// As [`crate::write`].
     pub fn write(&self, path: &Path) -> Result<()> {
-        let options = WriteOptions { nifti_forms: self.nifti_forms.as_ref(), ..WriteOptions::default() };
-        match &self.voxels {
-            SegmentationVoxels::Labels(labels) => write_with(path, labels, &options),
-            SegmentationVoxels::Masks(masks) => write_with(path, &self.flatten(masks), &options),
+        let (masks, probabilities) = (Vec::new(), Vec::new());
+        self.write_files(&SegmentationFiles { label_map: path.to_owned(), masks, probabilities })
+    }
+
+    /// Writes the label map and, where there are paths for them, a mask and the probabilities of each segment: all
+    /// files or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::write`].
+    ///
+    /// # Panics
+    ///
+    /// When the numbers of paths and segments differ, or there are paths for probabilities that were not kept.
+    pub fn write_files(&self, files: &SegmentationFiles) -> Result<()> {
+        let count = self.segments.len();
+        for paths in [&files.masks, &files.probabilities] {
+            assert!(paths.is_empty() || paths.len() == count, "one path per segment");
         }
+        let options = WriteOptions { nifti_forms: self.nifti_forms.as_ref(), ..WriteOptions::default() };
+        let mut staged = FileTransaction::default();
+        for (index, path) in files.masks.iter().enumerate() {
+            formats::stage(&mut staged, path, &self.mask(index), &options)?;
+        }
+        for (index, path) in files.probabilities.iter().enumerate() {
+            let probabilities = self.probabilities.as_ref().expect("the probabilities were kept");
+            formats::stage(&mut staged, path, &probabilities[index], &options)?;
+        }
+        match &self.voxels {
+            SegmentationVoxels::Labels(labels) => {
+                formats::stage(&mut staged, &files.label_map, labels, &options)?;
+            }
+            SegmentationVoxels::Masks(masks) => {
+                formats::stage(&mut staged, &files.label_map, &self.flatten(masks), &options)?;
+            }
+        }
+        Ok(staged.commit()?)
     }
 
     fn flatten(&self, masks: &[Volume<bool>]) -> LabelMap {
@@ -178,6 +256,40 @@ mod tests {
         assert_eq!([segmentation.mask(0), segmentation.mask(1)], [masks[0].clone(), masks[1].clone()]);
         assert_eq!(segmentation.to_label_map(), row(&[5, 2, 2, 0]));
         assert_eq!(segmentation.into_label_map(), row(&[5, 2, 2, 0]));
+    }
+
+    #[test]
+    fn all_files_are_written_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let masks = vec![row(&[true, true, false]), row(&[false, true, true])];
+        let probabilities = vec![row(&[0.5, 1.0, 0.25]), row(&[0.0, 0.75, 0.5])];
+        let segmentation = Segmentation::from_masks(
+            masks[0].grid().clone(),
+            masks.clone(),
+            vec![segment("whole", 5), segment("core", 2)],
+        )
+        .with_probabilities(probabilities.clone());
+        let mut files = SegmentationFiles {
+            label_map: path("a.nii.gz"),
+            masks: vec![path("whole.nrrd"), path("core.mha")],
+            probabilities: vec![path("p_whole.nii"), path("missing/p_core.nii")],
+        };
+        segmentation.write_files(&files).unwrap_err();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+
+        files.probabilities[1] = path("p_core.nii");
+        segmentation.write_files(&files).unwrap();
+        assert_eq!(crate::read_labels(&files.label_map).unwrap(), row(&[5, 2, 2]));
+        for (index, mask) in masks.iter().enumerate() {
+            assert_eq!(
+                crate::read_labels(&files.masks[index]).unwrap(),
+                mask.map(|inside| u16::from(*inside))
+            );
+            let image = crate::read(&files.probabilities[index]).unwrap();
+            assert_eq!(image.header.voxel_type, crate::VoxelType::F32);
+            assert_eq!(image.channels[0], probabilities[index]);
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use config::{DataConfig, InferConfig, ModelConfig, head_config, parse_fold};
 pub use constant_patch_cache::{ConstantPatchCache, Logits};
 pub use error::{Error, NotARunDir, Result};
 pub use folds::{Folds, run_dirs};
-pub use label_resampler::{LabelResampler, MAX_OVERLAPPING_CLASSES, MaskVoxels};
+pub use label_resampler::{LabelResampler, MAX_OVERLAPPING_CLASSES, MaskVoxels, ProbabilityResampler};
 pub use mirroring::{Flip, TestTimeMirroring, lateral_pair, mean};
 pub use patch_cost::PatchCost;
 pub use predictor::{InferenceProgress, Predictor, PredictorInput, ignore_progress};

@@ -12,8 +12,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::ArrayView4;
 
 use crate::{
-    ConstantPatchCache, Error, InferConfig, LabelResampler, Logits, Result, SlidingWindow, TestTimeMirroring,
-    mean,
+    ConstantPatchCache, Error, InferConfig, LabelResampler, LogitSlab, Logits, ProbabilityResampler, Result,
+    SlidingWindow, TestTimeMirroring, mean,
 };
 
 /// Progress of the segmentation of one case, in patches.
@@ -45,6 +45,7 @@ pub struct Predictor {
     mirroring: TestTimeMirroring,
     keep_largest_component: bool,
     skip_constant_patches: bool,
+    keep_probabilities: bool,
     device: Device,
 }
 
@@ -82,6 +83,7 @@ impl Predictor {
             mirroring: config.tta_mirror_axes,
             keep_largest_component: config.keep_largest_component,
             skip_constant_patches: config.skip_constant_patches,
+            keep_probabilities: false,
             device,
         };
         predictor.with_ensemble_member(model, text)
@@ -109,6 +111,13 @@ impl Predictor {
     #[must_use]
     pub fn with_output_labels(self, labels: Vec<u16>) -> Self {
         Self { label_schema: self.label_schema.with_output_labels(&labels), ..self }
+    }
+
+    /// Keeps the [probabilities](Segmentation::probabilities) of the classes. They need 4 bytes per class and voxel of the
+    /// target grid, and as much for the background if classes exclude each other.
+    #[must_use]
+    pub fn with_probabilities(self) -> Self {
+        Self { keep_probabilities: true, ..self }
     }
 
     /// Encodes a text for [`Predictor::segment_with_prompts`]: `[classes, tokens]` per network, from its own
@@ -211,6 +220,8 @@ impl Predictor {
     ) -> Result<Segmentation> {
         let plan = self.window.plan(grid.shape(), self.label_schema.num_logit_channels());
         let mut resampler = LabelResampler::new(grid, target_grid, &self.label_schema);
+        let mut probabilities =
+            self.keep_probabilities.then(|| ProbabilityResampler::new(grid, target_grid, &self.label_schema));
         let mut cache = ConstantPatchCache::new(|patch| self.patch_logits(prompts, patch));
         let mut progress = InferenceProgress { total: plan.patches(), ..InferenceProgress::default() };
         let predict = |patch: ArrayView4<f32>| {
@@ -223,10 +234,28 @@ impl Predictor {
             on_progress(progress)?;
             ControlFlow::Continue(logits)
         };
-        if plan.run(image, predict, |slab| resampler.push_slab(slab)).is_break() {
+        let on_slab = |slab: &LogitSlab| {
+            resampler.push_slab(slab);
+            if let Some(probabilities) = &mut probabilities {
+                probabilities.push_slab(slab);
+            }
+        };
+        if plan.run(image, predict, on_slab).is_break() {
             return Err(Error::Cancelled);
         }
-        Ok(self.segmentation(resampler.finish(), target_grid))
+        let segmentation = self.segmentation(resampler.finish(), target_grid);
+        Ok(match probabilities {
+            Some(probabilities) => {
+                segmentation.with_probabilities(self.selected(probabilities.finish()).collect())
+            }
+            None => segmentation,
+        })
+    }
+
+    /// Of one value per class those whose class is written.
+    fn selected<T>(&self, by_class: Vec<T>) -> impl Iterator<Item = T> {
+        let classes = self.label_schema.classes().iter();
+        classes.zip(by_class).filter(|(class, _)| class.output_label != 0).map(|(_, value)| value)
     }
 
     /// Names the segments, and leaves out classes with label 0.
@@ -236,16 +265,16 @@ impl Predictor {
             label: class.output_label,
             code: class.code.clone(),
         });
+        let segments = self.selected(segments.collect()).collect();
         match voxels {
             SegmentationVoxels::Labels(mut labels) => {
                 if self.keep_largest_component {
                     keep_largest_component(&mut labels, Connectivity::Full);
                 }
-                Segmentation::from_labels(labels, segments.filter(|segment| segment.label != 0).collect())
+                Segmentation::from_labels(labels, segments)
             }
             SegmentationVoxels::Masks(masks) => {
-                let (segments, masks) = segments.zip(masks).filter(|(segment, _)| segment.label != 0).unzip();
-                Segmentation::from_masks(grid.clone(), masks, segments)
+                Segmentation::from_masks(grid.clone(), self.selected(masks).collect(), segments)
             }
         }
     }

@@ -1,9 +1,10 @@
 //! Atomic writes: a temporary file in the same directory, then a rename.
 
+use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::FileError;
 
@@ -25,14 +26,72 @@ pub fn atomic_write_with(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), FileError> {
-    let about = |reason| FileError::new(path, reason);
-    let mut temporary = temporary_beside(path)?;
-    let mut file = BufWriter::new(temporary.as_file_mut());
-    write(&mut file).and_then(|()| file.flush()).map_err(about)?;
-    drop(file);
-    temporary.as_file().sync_data().map_err(about)?;
-    temporary.persist(path).map_err(|error| about(error.error))?;
-    Ok(())
+    let mut files = FileTransaction::default();
+    files.stage_with(path, write)?;
+    files.commit()
+}
+
+/// Files that appear together: each is written beside its place, and [`commit`](Self::commit) moves all of them there.
+/// Dropped without it, no file appears.
+#[derive(Debug, Default)]
+pub struct FileTransaction {
+    staged: Vec<(TempPath, PathBuf)>,
+}
+
+impl FileTransaction {
+    /// Writes `bytes` for `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`atomic_write`].
+    pub fn stage(&mut self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        self.stage_with(path, |file| file.write_all(bytes))
+    }
+
+    /// [`Self::stage`] of what `write` writes.
+    ///
+    /// # Errors
+    ///
+    /// As [`atomic_write_with`].
+    pub fn stage_with(
+        &mut self,
+        path: &Path,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), FileError> {
+        let about = |reason| FileError::new(path, reason);
+        let mut temporary = temporary_beside(path)?;
+        let mut file = BufWriter::new(temporary.as_file_mut());
+        write(&mut file).and_then(|()| file.flush()).map_err(about)?;
+        drop(file);
+        temporary.as_file().sync_data().map_err(about)?;
+        // A closed file: a transaction may have more files than a process may open.
+        self.staged.push((temporary.into_temp_path(), path.to_owned()));
+        Ok(())
+    }
+
+    /// Moves the files to their places, in the order in which they were staged.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be moved, such as over a folder. Files that did not exist before are removed again; those
+    /// that have been replaced stay.
+    pub fn commit(self) -> Result<(), FileError> {
+        let mut created: Vec<PathBuf> = Vec::new();
+        for (temporary, path) in self.staged {
+            let is_new = !path.exists();
+            if let Err(error) = temporary.persist(&path) {
+                for path in created {
+                    // The first failure is the one to report.
+                    let _ = fs::remove_file(path);
+                }
+                return Err(FileError::new(&path, error.error));
+            }
+            if is_new {
+                created.push(path);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Checks before a long computation that [`atomic_write`] can write `path`: its folder exists and is writable.
@@ -61,15 +120,13 @@ fn temporary_beside(path: &Path) -> Result<NamedTempFile, FileError> {
     {
         use std::os::unix::fs::PermissionsExt;
         // As any new file, subject to the umask; the default of `tempfile` is 0600.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+        builder.permissions(fs::Permissions::from_mode(0o666));
     }
     builder.tempfile_in(folder).map_err(|reason| FileError::new(path, reason))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -112,6 +169,36 @@ mod tests {
         assert_eq!(error.unwrap_err().to_string(), format!("{}: interrupted", path.display()));
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn staged_files_appear_together_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b, taken] = ["a.txt", "b.txt", "folder"].map(|name| folder.path().join(name));
+        let mut files = FileTransaction::default();
+        files.stage(&a, b"a").unwrap();
+        files.stage(&b, b"b").unwrap();
+        assert!(!a.exists() && !b.exists());
+        files.commit().unwrap();
+        assert_eq!([&a, &b].map(|path| fs::read(path).unwrap()), [b"a", b"b"]);
+
+        fs::remove_file(&a).unwrap();
+        fs::create_dir(&taken).unwrap();
+        let mut files = FileTransaction::default();
+        for path in [&a, &taken, &b] {
+            files.stage(path, b"new").unwrap();
+        }
+        let error = files.commit().unwrap_err();
+        assert!(error.to_string().starts_with(&taken.display().to_string()), "{error}");
+        assert_eq!(fs::read(&b).unwrap(), b"b");
+        let mut left = names(folder.path());
+        left.sort();
+        assert_eq!(left, ["b.txt", "folder"]);
+
+        let mut files = FileTransaction::default();
+        files.stage(&a, b"a").unwrap();
+        drop(files);
+        assert_eq!(names(folder.path()).len(), 2);
     }
 
     #[test]

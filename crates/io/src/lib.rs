@@ -3,5 +3,5 @@
 mod atomic;
 mod error;
 
-pub use atomic::{atomic_write, atomic_write_with, ensure_writable};
+pub use atomic::{FileTransaction, atomic_write, atomic_write_with, ensure_writable};
 pub use error::FileError;

@@ -5,17 +5,19 @@ use std::ops::{ControlFlow, Range};
 
 use bipvl::{
     data::{Intensity, LabelSchema, PreprocessConfig, PreprocessedCase},
-    infer::{BlendMode, LabelResampler, LogitSlab, Logits, SlidingWindow, TileColumn},
+    infer::{BlendMode, LabelResampler, LogitSlab, Logits, ProbabilityResampler, SlidingWindow, TileColumn},
 };
 use bipvl_imaging::{Affine, Grid, GridMapping, Volume};
 use nalgebra::Matrix4;
 use ndarray::{Array3, Array4, ArrayView4, array};
 use proptest::prelude::*;
 
-use crate::whole::{cover, gather, label_map, restore};
+use crate::whole::{cover, gather, label_map, probabilities, restore};
 
 /// A weighted mean of equal float32 values.
 const TOLERANCE: f32 = 1e-5;
+/// Float32 against float64.
+const PROBABILITY_TOLERANCE: f64 = 1e-6;
 const LABELS: [u16; 3] = [4, 1, 300];
 
 /// Logits that depend on the voxel, on its place in the patch and on the class, with ties among them.
@@ -140,16 +142,26 @@ proptest! {
         prop_assert_eq!(bits(&gathered), bits(&whole));
 
         let mut resampler = LabelResampler::new(&grid, &onto, &label_schema);
+        let mut likely = ProbabilityResampler::new(&grid, &onto, &label_schema);
         let plan = window.plan(grid.shape(), outputs);
         let mut patches = 0;
         let predict = |patch: ArrayView4<f32>| {
             patches += 1;
             ControlFlow::Continue(network(outputs)(patch))
         };
-        prop_assert!(plan.run(image.view(), predict, |slab| resampler.push_slab(slab)).is_continue());
+        let on_slab = |slab: &LogitSlab| {
+            resampler.push_slab(slab);
+            likely.push_slab(slab);
+        };
+        prop_assert!(plan.run(image.view(), predict, on_slab).is_continue());
         prop_assert_eq!(patches, plan.patches());
         let labels = label_map(resampler.finish(), &label_schema);
         prop_assert_eq!(labels, restore(&whole, &grid, &onto, &label_schema));
+        for (found, expected) in likely.finish().iter().zip(probabilities(&whole, &grid, &onto, &label_schema)) {
+            for (found, expected) in found.voxels().iter().zip(expected) {
+                prop_assert!((f64::from(*found) - expected).abs() < PROBABILITY_TOLERANCE, "{} {}", found, expected);
+            }
+        }
     }
 }
 
@@ -217,13 +229,26 @@ fn classes_get_their_labels_and_what_is_out_of_reach_is_background() {
     let label_schema = LabelSchema::from_labels(&[7, 9]).unwrap();
     let column = TileColumn { y: whole(), z: whole() };
     let mut resampler = LabelResampler::new(&grid, &onto, &label_schema);
+    let mut likely = ProbabilityResampler::new(&grid, &onto, &label_schema);
     let [first, second] = rows.each_ref().map(|row| row.view());
-    resampler.push_slab(&LogitSlab { x: 0, column: &column, rows: [first, first] });
-    resampler.push_slab(&LogitSlab { x: 1, column: &column, rows: [first, second] });
+    for slab in [
+        LogitSlab { x: 0, column: &column, rows: [first, first] },
+        LogitSlab { x: 1, column: &column, rows: [first, second] },
+    ] {
+        resampler.push_slab(&slab);
+        likely.push_slab(&slab);
+    }
     assert_eq!(
         label_map(resampler.finish(), &label_schema).voxels().iter().copied().collect::<Vec<_>>(),
         [0, 7, 9, 0]
     );
+    // e / (1 + e + 1/e) and so on; the voxels out of reach are background for certain.
+    let expected = [[0.0, 0.665_241, 0.042_010, 0.0], [0.0, 0.090_031, 0.843_795, 0.0]];
+    for (found, expected) in likely.finish().iter().zip(expected) {
+        for (found, expected) in found.voxels().iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < PROBABILITY_TOLERANCE, "{found} {expected}");
+        }
+    }
 }
 
 #[test]

@@ -94,17 +94,40 @@ pub(crate) fn restore(
     onto: &Grid,
     label_schema: &LabelSchema,
 ) -> LabelMap {
-    let placed = |channel: usize, outside: f32| {
-        let volume = Volume::new(logits.index_axis(Axis(0), channel).to_owned(), grid.clone());
-        let is_same = grid.approx_eq(onto);
-        if is_same { volume } else { resample(&volume, onto, PaddingMode::Constant(outside)) }.into_voxels()
-    };
+    let placed = |channel: usize, outside: f32| place(logits, channel, outside, grid, onto);
     let labels: Vec<u16> = label_schema.classes().iter().map(|class| class.output_label).collect();
     if label_schema.is_overlapping() {
         last_likely(placed, &labels, onto)
     } else {
         first_best(placed, &labels, onto)
     }
+}
+
+/// One channel of the logits on another grid.
+fn place(logits: &Array4<f32>, channel: usize, outside: f32, grid: &Grid, onto: &Grid) -> Array3<f32> {
+    let volume = Volume::new(logits.index_axis(Axis(0), channel).to_owned(), grid.clone());
+    let is_same = grid.approx_eq(onto);
+    if is_same { volume } else { resample(&volume, onto, PaddingMode::Constant(outside)) }.into_voxels()
+}
+
+/// The probabilities of the classes, normalized in float64 after resampling.
+pub(crate) fn probabilities(
+    logits: &Array4<f32>,
+    grid: &Grid,
+    onto: &Grid,
+    label_schema: &LabelSchema,
+) -> Vec<Array3<f64>> {
+    let placed = |channel: usize, outside: f32| place(logits, channel, outside, grid, onto).mapv(f64::from);
+    if label_schema.is_overlapping() {
+        let sigmoid = |logit: f64| 1.0 / (1.0 + (-logit).exp());
+        return (0..label_schema.num_classes()).map(|class| placed(class, f32::MIN).mapv(sigmoid)).collect();
+    }
+    // The logits here are small enough for the exponential function.
+    let background = placed(0, 0.0).mapv(f64::exp);
+    let classes = 1..label_schema.num_logit_channels();
+    let classes: Vec<Array3<f64>> = classes.map(|class| placed(class, f32::MIN).mapv(f64::exp)).collect();
+    let sum = classes.iter().fold(background, |sum, class| sum + class);
+    classes.into_iter().map(|class| class / &sum).collect()
 }
 
 /// The label of the first of the highest logits.

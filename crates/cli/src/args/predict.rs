@@ -22,12 +22,14 @@ pub(crate) struct PredictArgs {
     /// Format of the label maps, as a file ending such as nii.gz [default: that of each scan].
     #[arg(long, value_name = "ENDING")]
     pub(crate) format: Option<FormatArg>,
-    /// Replace label maps that exist.
+    /// Replace files that exist.
     #[arg(long, conflicts_with = "skip_existing")]
     pub(crate) overwrite: bool,
-    /// Skip scans whose label maps exist, to continue an interrupted batch.
+    /// Skip scans whose files exist, to continue an interrupted batch.
     #[arg(long)]
     pub(crate) skip_existing: bool,
+    #[command(flatten)]
+    pub(crate) more: MoreOutputs,
     /// Scans or folders of scans. A multi-channel case is one 4-D file, or one file per channel with the
     /// suffixes _0000, _0001, …
     #[arg(required = true, value_name = "INPUT")]
@@ -73,6 +75,20 @@ pub(crate) struct PredictArgs {
     /// Floating-point precision: float32, or bf16 (mixed precision) where the device supports it.
     #[arg(long, value_name = "NAME", default_value_t = Precision::Float32)]
     pub(crate) precision: Precision,
+}
+
+/// Files of a prediction beside its label map.
+#[derive(Debug, Args)]
+pub(crate) struct MoreOutputs {
+    /// Also write one mask per class, `masks/SCAN_CLASS` in the output folder. Classes that overlap, of which a label
+    /// map holds the last, stay whole.
+    #[arg(long)]
+    pub(crate) each_class: bool,
+    /// Also write the probability of each class as a float32 volume, `probabilities/SCAN_CLASS` in the output folder:
+    /// the softmax, or the sigmoid if classes overlap, of the logits on the grid of the scan. Needs 4 bytes of memory
+    /// per voxel and class.
+    #[arg(long)]
+    pub(crate) probabilities: bool,
 }
 
 /// Class names separated by commas.

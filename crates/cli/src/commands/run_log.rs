@@ -24,7 +24,8 @@ impl RunLog {
     /// Opens the log of a run. Lines after `step` are dropped, because a resumed training writes them again.
     pub(crate) fn open(folder: &Path, step: usize, steps: usize) -> Result<Self> {
         let path = folder.join("log.jsonl");
-        if path.exists() {
+        // Not a device or a pipe, which have no lines to drop.
+        if path.is_file() {
             truncate_after(&path, step as u64)?;
         }
         let lines = OpenOptions::new().create(true).append(true).open(&path);

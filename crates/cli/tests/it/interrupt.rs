@@ -10,7 +10,7 @@ use std::{
 
 use bipvl_imaging::phantom;
 
-use crate::scene::{SPACING, Scene};
+use crate::scene::{SPACING, Scene, assert_same_weights, training};
 
 /// Exit code of a shell for a process that SIGINT ended.
 const INTERRUPTED: i32 = 130;
@@ -62,6 +62,60 @@ fn an_interrupted_prediction_leaves_whole_files_only_and_can_be_continued() {
     scene.bipvl(&[&arguments[..], &["--skip-existing"]].concat()).succeeds();
     assert_eq!(scene.names("out"), ["s0.nii", "s1.nii", "s2.nii"]);
     assert!(scene.bytes("out/s0.nii") == first);
+}
+
+#[test]
+fn an_interrupted_training_leaves_a_checkpoint_and_can_be_continued_to_the_same_bytes() {
+    let scene = Scene::new();
+    // Long enough that the signal comes in the middle, also on a fast computer.
+    let more = ["--steps", "6"];
+    scene.train("whole", &more).succeeds();
+    for (run, signal) in [("int", "-INT"), ("term", "-TERM")] {
+        let (mut child, messages) = start(&scene, &[&training(run)[..], &more].concat());
+        let checkpoint = format!("{run}/last.safetensors");
+        wait_until("the first checkpoint", || scene.path(&checkpoint).exists());
+        send(signal, &child);
+        let code = child.wait().unwrap().code();
+        let messages = messages.join().unwrap();
+        assert_eq!(code, Some(INTERRUPTED), "{messages}");
+        assert!(messages.contains("continue with --resume"), "{messages}");
+        assert_whole_files(&scene, run);
+        assert!(!scene.path(run).join("scores.json").exists());
+
+        scene.resume(run).succeeds();
+        assert_same_weights(&scene, run, "whole");
+        assert_whole_files(&scene, run);
+    }
+}
+
+/// No temporary file is left in the folder.
+#[track_caller]
+fn assert_whole_files(scene: &Scene, folder: &str) {
+    let names = scene.names(folder);
+    assert!(names.iter().all(|name| !name.contains("partial")), "{names:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_training_whose_log_cannot_be_written_stops_with_a_checkpoint() {
+    use std::{fs, os::unix::fs::symlink};
+
+    let scene = Scene::new();
+    scene.train("whole", &[]).succeeds();
+    scene.train("run", &["--max-minutes", "1e-9"]).succeeds();
+    let before = scene.bytes("run/last.safetensors");
+    let [log, saved] = ["run/log.jsonl", "log.jsonl"].map(|name| scene.path(name));
+    fs::rename(&log, &saved).unwrap();
+    // A device that is always full.
+    symlink("/dev/full", &log).unwrap();
+    scene.resume("run").fails_saying(&["the log cannot be written", "with a checkpoint", "No space left"]);
+    assert!(scene.bytes("run/last.safetensors") != before, "the step before the failure is kept");
+    assert_whole_files(&scene, "run");
+
+    fs::remove_file(&log).unwrap();
+    fs::rename(&saved, &log).unwrap();
+    scene.resume("run").succeeds();
+    assert_same_weights(&scene, "run", "whole");
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 use std::fs;
 
-use bipvl_imaging::{phantom, probe, read_labels};
+use bipvl_imaging::{VoxelType, phantom, probe, read, read_labels};
 
-use crate::scene::{Outcome, SHAPE, SPACING, Scene, new_phantom};
+use crate::{
+    regions::with_regions,
+    scene::{Outcome, SHAPE, SPACING, Scene, new_phantom},
+};
 
 fn predict(scene: &Scene, out: &str, arguments: &[&str]) -> Outcome {
     scene.bipvl(&[&["predict", "--model", "run", "--out", out], arguments].concat())
@@ -61,6 +64,83 @@ fn label_maps_have_the_format_of_their_scans_or_the_requested_one() {
         assert_eq!(read_labels(&path).unwrap().grid(), &grid);
     }
     predict(&scene, "other", &["--format", "docx", "scans"]).refuses_saying(&["--format", "nii.gz"]);
+}
+
+#[test]
+fn each_class_has_a_mask_and_probabilities_that_agree_with_the_label_map() {
+    let scene = Scene::trained();
+    let classes = phantom::CLASSES.map(|(name, _)| name.replace(' ', "_"));
+    scene.write("scans/a.nii.gz", &new_phantom().image);
+    predict(&scene, "plain", &["scans"]).succeeds();
+    let flags = ["--each-class", "--probabilities"];
+    predict(&scene, "out", &[&flags[..], &["scans"]].concat()).succeeds();
+    assert_eq!(scene.names("out"), ["a.nii.gz", "masks", "probabilities"]);
+    assert!(scene.bytes("out/a.nii.gz") == scene.bytes("plain/a.nii.gz"));
+    for folder in ["out/masks", "out/probabilities"] {
+        let mut expected = classes.each_ref().map(|class| format!("a_{class}.nii.gz"));
+        expected.sort();
+        assert_eq!(scene.names(folder), expected);
+    }
+
+    let labels = read_labels(&scene.path("out/a.nii.gz")).unwrap();
+    let likely = classes
+        .each_ref()
+        .map(|class| read(&scene.path(&format!("out/probabilities/a_{class}.nii.gz"))).unwrap());
+    for (index, (class, (_, label))) in classes.iter().zip(phantom::CLASSES).enumerate() {
+        let mask = read_labels(&scene.path(&format!("out/masks/a_{class}.nii.gz"))).unwrap();
+        assert_eq!(mask, labels.map(|found| u16::from(*found == label)));
+        assert_eq!(likely[index].header.voxel_type, VoxelType::F32);
+        assert_eq!(likely[index].header.grid, *labels.grid());
+    }
+    for (at, label) in labels.voxels().indexed_iter() {
+        let values: Vec<f32> = likely.iter().map(|image| image.channels[0].voxels()[at]).collect();
+        let background = 1.0 - values.iter().sum::<f32>();
+        let largest = values.iter().copied().fold(background, f32::max);
+        let own = phantom::CLASSES.iter().position(|(_, class)| class == label);
+        let own = own.map_or(background, |class| values[class]);
+        assert!(
+            (-1e-6..=1.0).contains(&background) && own >= largest - 1e-6,
+            "{at:?}: {label} of {values:?}"
+        );
+    }
+
+    predict(&scene, "out", &[&flags[..], &["--skip-existing", "scans"]].concat()).succeeds();
+    fs::remove_file(scene.path("out/a.nii.gz")).unwrap();
+    predict(&scene, "out", &["--each-class", "scans"]).fails_saying(&["out/masks/a_", "--overwrite"]);
+    predict(&scene, "plain", &["--each-class", "--skip-existing", "scans"])
+        .fails_saying(&["plain/masks/a_", "does not exist, but plain/a.nii.gz does"]);
+    predict(
+        &scene,
+        "out",
+        &["--classes", phantom::CLASSES[1].0, "--each-class", "--overwrite", "--format", "nrrd", "scans"],
+    )
+    .succeeds();
+    assert!(scene.path(&format!("out/masks/a_{}.nrrd", classes[1])).exists());
+    assert!(!scene.path(&format!("out/masks/a_{}.nrrd", classes[0])).exists());
+}
+
+#[test]
+fn masks_of_overlapping_classes_hold_what_the_label_map_cannot() {
+    let scene = with_regions();
+    scene.train("run", &["--steps", "2"]).succeeds();
+    let nested = phantom::draw_nested(100, SHAPE, SPACING);
+    for (channel, volume) in nested.channels.iter().enumerate() {
+        scene.write(&format!("scans/a_{channel:04}.nii"), volume);
+    }
+    predict(&scene, "out", &["--each-class", "--probabilities", "scans"]).succeeds();
+    let labels = read_labels(&scene.path("out/a.nii")).unwrap();
+    let mut expected = labels.map(|_| 0);
+    for (class, own) in phantom::REGIONS {
+        let mask = read_labels(&scene.path(&format!("out/masks/a_{class}.nii"))).unwrap();
+        let likely = read(&scene.path(&format!("out/probabilities/a_{class}.nii"))).unwrap();
+        for ((at, is_inside), label) in mask.voxels().indexed_iter().zip(expected.voxels_mut()) {
+            assert_eq!(*is_inside == 1, likely.channels[0].voxels()[at] >= 0.5);
+            if *is_inside == 1 {
+                *label = own[0];
+            }
+        }
+    }
+    assert_eq!(labels, expected);
 }
 
 #[test]

@@ -164,6 +164,12 @@ impl Voxel for u16 {
     }
 }
 
+impl Voxel for bool {
+    fn encode(mask: &Volume<Self>) -> EncodedVoxels {
+        EncodedVoxels { voxel_type: VoxelType::U8, bytes: bytes_of(mask, |is_inside| [u8::from(is_inside)]) }
+    }
+}
+
 impl Voxel for f32 {
     fn encode(image: &Volume<Self>) -> EncodedVoxels {
         EncodedVoxels { voxel_type: VoxelType::F32, bytes: bytes_of(image, Self::to_le_bytes) }
@@ -172,6 +178,7 @@ impl Voxel for f32 {
 
 mod sealed {
     pub trait Sealed {}
+    impl Sealed for bool {}
     impl Sealed for u16 {}
     impl Sealed for f32 {}
 }

@@ -53,7 +53,7 @@ fn decide_block<R: DecisionRule>(
     let mut lines = Lines { first, count: last - first + 1, voxels: Vec::new() };
     let mut decisions: Vec<DecisionLine<R>> =
         (0..xs.len() * ys.len()).map(|_| DecisionLine::new(zs.len())).collect();
-    for channel in 0..rule.num_channels() {
+    for channel in rule.channels() {
         lines.interpolate(channel, zs, slab);
         for (index, (x, y)) in xs.iter().flat_map(|x| ys.iter().map(move |y| (x, y))).enumerate() {
             let before = usize::from(x.low == slab.x);

@@ -1,12 +1,14 @@
 //! From logits to the class or classes of a voxel, one channel after another.
 
+use std::ops::Range;
+
 /// Decides a voxel from its logits.
 pub(super) trait DecisionRule: Sync {
     /// The decision.
     type Voxel: Copy + Default + Send + Sync;
 
-    /// Logit channels.
-    fn num_channels(&self) -> usize;
+    /// The logit channels that matter.
+    fn channels(&self) -> Range<usize>;
 
     /// The decision after the next channel; `best` is the largest logit so far.
     fn update(&self, channel: usize, logit: f32, best: &mut f32, voxel: &mut Self::Voxel);
@@ -19,8 +21,8 @@ pub(super) struct Argmax(pub(super) Vec<u16>);
 impl DecisionRule for Argmax {
     type Voxel = u16;
 
-    fn num_channels(&self) -> usize {
-        self.0.len()
+    fn channels(&self) -> Range<usize> {
+        0..self.0.len()
     }
 
     fn update(&self, channel: usize, logit: f32, best: &mut f32, voxel: &mut u16) {
@@ -37,8 +39,8 @@ pub(super) struct Threshold(pub(super) usize);
 impl DecisionRule for Threshold {
     type Voxel = u32;
 
-    fn num_channels(&self) -> usize {
-        self.0
+    fn channels(&self) -> Range<usize> {
+        0..self.0
     }
 
     fn update(&self, channel: usize, logit: f32, _: &mut f32, voxel: &mut u32) {
@@ -55,8 +57,8 @@ pub(super) struct LargestPositive(pub(super) usize);
 impl DecisionRule for LargestPositive {
     type Voxel = u16;
 
-    fn num_channels(&self) -> usize {
-        self.0
+    fn channels(&self) -> Range<usize> {
+        0..self.0
     }
 
     fn update(&self, channel: usize, logit: f32, best: &mut f32, voxel: &mut u16) {

@@ -7,6 +7,7 @@
 mod aligned;
 mod decision;
 mod oblique;
+mod probabilities;
 
 use std::ops::Range;
 
@@ -17,6 +18,8 @@ use rayon::prelude::*;
 
 use super::rolling_buffer::LogitSlab;
 use decision::{Argmax, DecisionLine, DecisionRule, LargestPositive, Threshold};
+
+pub use probabilities::ProbabilityResampler;
 
 /// Classes that may overlap; while logits arrive, a voxel stores one bit per class.
 pub const MAX_OVERLAPPING_CLASSES: usize = 32;
@@ -161,8 +164,8 @@ fn decide_in_place<R: DecisionRule>(voxels: ArrayViewMut3<R::Voxel>, rule: &R, s
     section.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(y, mut line)| {
         let row = slab.rows[1].slice(s![.., y, ..line.len()]);
         let mut decision = DecisionLine::<R>::new(line.len());
-        for (channel, logits) in row.outer_iter().enumerate() {
-            decision.update(rule, channel, logits.iter().copied());
+        for channel in rule.channels() {
+            decision.update(rule, channel, row.row(channel).iter().copied());
         }
         line.iter_mut().zip(decision.voxels).for_each(|(voxel, decided)| *voxel = decided);
     });

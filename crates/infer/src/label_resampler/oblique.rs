@@ -72,7 +72,7 @@ fn decide_voxel<R: DecisionRule>([x, y, z]: [LinearWeight; 3], rule: &R, slab: &
         x.lerp(along_y(0), along_y(1)) as f32
     };
     let (mut best, mut voxel) = (f32::NEG_INFINITY, R::Voxel::default());
-    for channel in 0..rule.num_channels() {
+    for channel in rule.channels() {
         rule.update(channel, logit(channel), &mut best, &mut voxel);
     }
     voxel

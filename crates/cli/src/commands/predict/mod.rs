@@ -5,9 +5,7 @@ mod options;
 mod outputs;
 mod prompts;
 
-use std::fs;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use bipvl::infer::{Error, InferenceProgress, Predictor, TrainedModel, run_dirs};
 use indicatif::ProgressBar;
 
@@ -26,7 +24,8 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     let synonyms = user_prompts::synonyms(args.synonyms.as_deref())?;
     let labels = options::output_labels(args, &runs[0], &synonyms)?;
     let scans = inputs::find(&args.inputs, runs[0].config.data.channels.len())?;
-    let jobs = outputs::plan(args, scans)?;
+    let classes = options::output_classes(&runs[0], labels.as_deref());
+    let jobs = outputs::plan(args, scans, &classes)?;
     let case_prompts = CasePrompts::find(args, &jobs)?;
 
     let mut predictor = TrainedModel::ensemble(&runs, config, &args.device.open()?)?;
@@ -36,7 +35,10 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     if let Some(labels) = labels {
         predictor = predictor.with_output_labels(labels);
     }
-    fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    if args.more.probabilities {
+        predictor = predictor.with_probabilities();
+    }
+    outputs::create_folders(args, &jobs)?;
 
     let bar = progress::bar("segmenting", jobs.len());
     let mut failed = 0;
@@ -49,7 +51,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
             .and_then(|own| segment(own.as_ref().unwrap_or(&predictor), job, &bar));
         match segmented {
             Ok(InferenceProgress { reused, total, .. }) => {
-                let path = job.label_map.display();
+                let path = job.files.label_map.display();
                 if reused == 0 {
                     tracing::info!("{path}");
                 } else {
@@ -73,7 +75,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     Ok(())
 }
 
-/// Segments one scan and writes its label map.
+/// Segments one scan and writes its files, all or none.
 fn segment(predictor: &Predictor, job: &Job, bar: &ProgressBar) -> Result<InferenceProgress> {
     let mut show = progress::patches(bar, &job.scan.id);
     let mut last = InferenceProgress::default();
@@ -81,6 +83,6 @@ fn segment(predictor: &Predictor, job: &Job, bar: &ProgressBar) -> Result<Infere
         last = progress;
         show(progress)
     })?;
-    segmentation.write(&job.label_map)?;
+    segmentation.write_files(&job.files)?;
     Ok(last)
 }

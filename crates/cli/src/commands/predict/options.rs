@@ -67,6 +67,13 @@ pub(super) fn output_labels(
     Ok(Some(labels))
 }
 
+/// The classes that are written, given the labels of [`output_labels`].
+pub(super) fn output_classes<'a>(run: &'a TrainedModel, labels: Option<&[u16]>) -> Vec<&'a str> {
+    let is_written = |index: usize| labels.is_none_or(|labels| labels[index] != BACKGROUND);
+    let classes = run.config.data.label_schema.classes().iter().enumerate();
+    classes.filter(|(index, _)| is_written(*index)).map(|(_, class)| class.name.as_str()).collect()
+}
+
 /// The predictor with the descriptions of `--descriptions`.
 pub(super) fn with_descriptions(
     predictor: Predictor,

@@ -1,0 +1,160 @@
+//! `bipvl train` with `model.head = "prompts"`: several data sets, one network, any prompt.
+
+use std::{fs, ops::ControlFlow, path::absolute};
+
+use anyhow::{Context, Result, anyhow, bail};
+use bipvl::{
+    prompts::{
+        PromptRun, PromptRunSpec, Transfer,
+        config::{ConfigFile, PromptConfig, has_prompts_head},
+        run::TransferReport,
+        sets::OpenSet,
+        train::train,
+    },
+    text::Synonyms,
+    train::{Start, checkpoint::read_progress, run::RunLock},
+};
+use toml::Table;
+
+use super::{open_device, prompted_log, time_budget, train_options};
+use crate::{
+    args::TrainArgs,
+    commands::{run_log::RunLog, vocabulary::table},
+    interrupt, progress,
+};
+
+/// Whether flags, configuration or run ask for the prompted form.
+pub(super) fn is_requested(args: &TrainArgs) -> Result<bool> {
+    if args.resume {
+        return Ok(PromptRun::exists_in(&args.out));
+    }
+    let of_file = match &args.config {
+        Some(file) => has_prompts_head(&fs::read_to_string(file).with_context(|| file.display().to_string())?),
+        None => false,
+    };
+    Ok(of_file || args.head.is_some_and(|head| head.is_prompts()))
+}
+
+/// Trains, or goes on with a training.
+pub(super) fn run(args: &TrainArgs) -> Result<()> {
+    refuse_other_flags(args)?;
+    let device = open_device(args)?;
+    let time_budget = time_budget(args.max_minutes)?;
+    let (run, sets) = if args.resume { resume(args)? } else { create(args)? };
+    let _lock = RunLock::acquire(&run.dir)?;
+    tracing::info!("{}", table(&run.vocabulary));
+    let bar = progress::bar("preprocessing", run.num_cases()?);
+    let setup = run.train_setup(&sets, train_options(time_budget, &device), &|done| {
+        bar.set_position(done as u64);
+        interrupt::poll()
+    })?;
+    bar.finish_and_clear();
+    let start = run.start();
+    let step = match start {
+        Start::Fresh => 0,
+        Start::Resume => read_progress(&run.last_checkpoint())?.step,
+    };
+    let mut log = RunLog::open(&run.dir, step, run.config.train.max_steps)?;
+    let mut log_result = Ok(());
+    let state = train(&setup, start, &mut |event| {
+        if log_result.is_ok() {
+            log_result = prompted_log::write(&mut log, &event);
+        }
+        if log_result.is_err() { ControlFlow::Break(()) } else { interrupt::poll() }
+    })?;
+    log_result.context("the log cannot be written, so the training stopped with a checkpoint")?;
+    log.finish()?;
+    if interrupt::is_requested() {
+        bail!("interrupted at step {}; continue with --resume", state.progress.step);
+    }
+    Ok(())
+}
+
+fn refuse_other_flags(args: &TrainArgs) -> Result<()> {
+    let given = [
+        ("--recipe", args.recipe.is_some()),
+        ("--folds", args.folds.is_some()),
+        ("--memory-budget", args.memory_budget.is_some()),
+    ];
+    match given.into_iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => bail!("{flag} is for model.head = \"channels\""),
+        None => Ok(()),
+    }
+}
+
+fn resume(args: &TrainArgs) -> Result<(PromptRun, Vec<OpenSet>)> {
+    let run = PromptRun::open(&args.out)?;
+    let sets = open_sets(&run.config)?;
+    Ok((run, sets))
+}
+
+fn open_sets(config: &PromptConfig) -> Result<Vec<OpenSet>> {
+    Ok(config.data.set.iter().map(OpenSet::open).collect::<Result<_, _>>()?)
+}
+
+fn create(args: &TrainArgs) -> Result<(PromptRun, Vec<OpenSet>)> {
+    let config = config_file(args)?.resolve()?;
+    let sets = open_sets(&config)?;
+    let from = args.from.as_deref().map(Transfer::open).transpose()?;
+    let synonyms = Synonyms::builtin();
+    let spec = PromptRunSpec { config, sets: &sets, synonyms: &synonyms, from: from.as_ref() };
+    let run = PromptRun::create(&args.out, spec).map_err(with_hint)?;
+    if let Some(from) = &from {
+        report_transfer(&run.take_over(from)?, from);
+    }
+    Ok((run, sets))
+}
+
+fn with_hint(error: bipvl::prompts::Error) -> anyhow::Error {
+    match error {
+        bipvl::prompts::Error::Train(error) => super::with_hint(error),
+        error => anyhow!(error),
+    }
+}
+
+fn report_transfer(report: &TransferReport, from: &Transfer) {
+    let from = from.dir.display();
+    tracing::info!("{from}: weights of {} were taken over", report.taken.join(", "));
+    for (block, count) in &report.random {
+        tracing::info!("{from}: {count} tensors of {block} have other names or sizes and start from random weights");
+    }
+}
+
+/// The configuration of the file, with the values of flags.
+fn config_file(args: &TrainArgs) -> Result<ConfigFile> {
+    let mut file = match &args.config {
+        Some(path) => ConfigFile::read(path)?,
+        None => ConfigFile::default(),
+    };
+    file.set("model.head", "prompts");
+    if let Some(data) = &args.data {
+        let absolute = |path: &std::path::Path| absolute(path).with_context(|| path.display().to_string());
+        let mut set = Table::new();
+        set.insert("path".to_owned(), absolute(data)?.display().to_string().into());
+        if let Some(descriptions) = &args.descriptions {
+            set.insert("descriptions".to_owned(), absolute(descriptions)?.display().to_string().into());
+        }
+        file.push_set(set);
+    }
+    if let Some(size) = args.model_size {
+        file.set("model_size", size.to_string());
+    }
+    if let Some(fold) = &args.val_fold {
+        file.set("data.fold", fold.clone());
+    }
+    if let Some(steps) = args.steps {
+        file.set("train.max_steps", i64::try_from(steps)?);
+    }
+    if let Some(seed) = args.seed {
+        file.set("train.seed", i64::try_from(seed)?);
+    }
+    for (key, path) in [
+        ("pretrained.text_encoder", &args.pretrained_text_encoder),
+        ("pretrained.backbone", &args.pretrained_backbone),
+    ] {
+        if let Some(path) = path {
+            file.set(key, absolute(path)?.display().to_string());
+        }
+    }
+    Ok(file)
+}
