@@ -1,6 +1,7 @@
 //! Command-line definitions: sub-commands, flags and help texts.
 
 mod predict;
+mod prompts;
 mod train;
 mod weights;
 
@@ -10,6 +11,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind
 use clap_complete::Shell;
 
 pub(crate) use predict::*;
+pub(crate) use prompts::*;
 pub(crate) use train::*;
 pub(crate) use weights::*;
 
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     Ablate(Box<AblateArgs>),
     /// Segment scans with a trained model.
     Predict(Box<PredictArgs>),
+    /// Show what a prompted run was trained on: concepts, names, data sets.
+    Vocabulary(VocabularyArgs),
     /// Score predicted label maps against reference label maps.
     Evaluate(EvaluateArgs),
     /// Measure how sensitive a trained model is to its text prompts.

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args),
         Command::Ablate(args) => commands::ablate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Vocabulary(args) => commands::vocabulary::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Probe(args) => commands::probe::run(&args),
         Command::Import(args) => commands::import::run(&args),

@@ -10,7 +10,7 @@ mod error;
 pub mod event;
 pub mod loader;
 pub mod loss;
-mod predictor;
+pub mod predictor;
 pub mod reading;
 pub mod run;
 mod sampler;

@@ -83,6 +83,11 @@ impl PromptSampler {
         &self.vocabulary
     }
 
+    /// Whether a concept is never prompted by its own name.
+    pub fn is_held_out(&self, concept: usize) -> bool {
+        self.is_held_out[concept]
+    }
+
     /// How many prompts every sample of a step gets: one in 15 % of the steps, else 2 to `per_step` alike.
     pub fn num_prompts(&self, rng: &mut ChaCha8Rng) -> usize {
         let most = self.sampling.per_step;

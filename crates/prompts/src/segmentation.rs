@@ -1,11 +1,17 @@
 //! What prompts found in a scan.
 
-use bipvl_imaging::{Grid, Header, LabelMap, NiftiForms, Volume};
+use std::path::{Path, PathBuf};
+
+use bipvl_imaging::{
+    Grid, Header, LabelMap, NiftiForms, SegmentationFiles, Volume, WriteOptions,
+    formats::{stage, strip_ending},
+};
 use bipvl_infer::{MAX_OVERLAPPING_CLASSES, MaskVoxels};
+use bipvl_io::FileTransaction;
 use ndarray::Array3;
 use serde::Serialize;
 
-use crate::validate::MIN_FOUND_VOXELS;
+use crate::{Result, validate::MIN_FOUND_VOXELS};
 
 /// One mask per prompt on the grid of the scan; 32 masks share the memory of one volume of `u32`.
 #[derive(Debug)]
@@ -156,6 +162,37 @@ impl PromptSegmentation {
         }
         LabelMap::new(labels, self.grid.clone())
     }
+}
+
+impl PromptSegmentation {
+    /// Writes the label map, `labels` as `SCAN.labels.json` beside it, and where there are paths for them a mask of each
+    /// prompt: all files or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`bipvl_imaging::write`].
+    ///
+    /// # Panics
+    ///
+    /// When the numbers of paths and prompts differ.
+    pub fn write_files(&self, files: &SegmentationFiles, labels: &str) -> Result<()> {
+        let count = self.prompts.len();
+        assert!(files.masks.is_empty() || files.masks.len() == count, "one path per prompt");
+        let options = WriteOptions { nifti_forms: self.nifti_forms.as_ref(), ..WriteOptions::default() };
+        let mut staged = FileTransaction::default();
+        for (prompt, path) in files.masks.iter().enumerate() {
+            stage(&mut staged, path, &self.mask(prompt), &options)?;
+        }
+        staged.stage(&labels_path(&files.label_map), labels.as_bytes())?;
+        stage(&mut staged, &files.label_map, &self.to_label_map(), &options)?;
+        Ok(staged.commit()?)
+    }
+}
+
+/// `SCAN.labels.json` beside the label map `SCAN.nii.gz`.
+fn labels_path(label_map: &Path) -> PathBuf {
+    let stem = strip_ending(label_map).map_or_else(|| label_map.display().to_string(), |(stem, _)| stem);
+    label_map.with_file_name(format!("{stem}.labels.json"))
 }
 
 fn probability(logit: f32) -> f32 {

@@ -176,7 +176,10 @@ fn step(
 fn select_best(setup: &PromptSetup, state: &mut PromptTrainState) -> Result<PromptEvent> {
     let predictor = setup.predictor(state.module.model.valid());
     let vocabulary = setup.source.sampler.vocabulary();
-    let validation = validate(&predictor, vocabulary, &setup.validation, setup.ignore);
+    // Held-out phrases must not choose the weights.
+    let sampler = &setup.source.sampler;
+    let is_prompted = |concept| !sampler.is_held_out(concept);
+    let validation = validate(&predictor, vocabulary, &setup.validation, is_prompted, setup.ignore);
     let mean_dice = validation.mean_dice();
     let best = state.progress.best.is_none_or(|best| mean_dice > best.mean_dice);
     if best {

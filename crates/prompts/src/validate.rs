@@ -58,11 +58,12 @@ impl Overlap {
     }
 }
 
-/// Scores a predictor on cases with every concept that is labeled in them and no union.
+/// Scores a predictor on cases with every concept that is labeled in them and `is_prompted`, and no union.
 pub fn validate(
     predictor: &PromptPredictor,
     vocabulary: &Vocabulary,
     cases: &[ValidationCase],
+    is_prompted: impl Fn(usize) -> bool,
     ignore: u8,
 ) -> PromptValidation {
     let mut sums: IndexMap<String, (f64, usize)> = IndexMap::new();
@@ -71,7 +72,7 @@ pub fn validate(
         let prompted: Vec<(usize, &[u8])> = knowledge
             .iter()
             .enumerate()
-            .filter(|(concept, _)| vocabulary.concepts[*concept].parts.is_empty())
+            .filter(|(concept, _)| vocabulary.concepts[*concept].parts.is_empty() && is_prompted(*concept))
             .filter_map(|(concept, knowledge)| match knowledge {
                 Knowledge::Labeled(labels) => Some((concept, labels.as_slice())),
                 Knowledge::Absent => Some((concept, &[][..])),

@@ -150,7 +150,16 @@ impl Query<'_> {
                 return found;
             }
         }
-        self.wholes(name).find_map(|whole| self.all(&whole.expanded_parts(), depth, missing))
+        let whole = self.wholes(name).find_map(|whole| self.all(&whole.expanded_parts(), depth, missing));
+        whole.or_else(|| self.pair(name, depth, missing))
+    }
+
+    /// Both sides of a structure that no table knows.
+    fn pair(&self, name: &str, depth: usize, missing: &mut BTreeSet<String>) -> Option<BTreeSet<usize>> {
+        if ClassName::parse(name).laterality().is_some() {
+            return None;
+        }
+        self.all(&["left", "right"].map(|side| format!("{side} {name}")), depth, missing)
     }
 
     /// The class of a name or of a synonym.

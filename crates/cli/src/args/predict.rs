@@ -11,6 +11,8 @@ use bipvl_imaging::formats::{ENDINGS, output_ending};
 use bipvl_metrics::Convention;
 use clap::{Args, ValueEnum, value_parser};
 
+use super::PromptArgs;
+
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
     /// Folder of a trained run or of a cross-validation; repeat for an ensemble, whose logits are averaged.
@@ -30,6 +32,8 @@ pub(crate) struct PredictArgs {
     pub(crate) skip_existing: bool,
     #[command(flatten)]
     pub(crate) more: MoreOutputs,
+    #[command(flatten)]
+    pub(crate) prompts: PromptArgs,
     /// Scans or folders of scans. A multi-channel case is one 4-D file, or one file per channel with the
     /// suffixes _0000, _0001, …
     #[arg(required = true, value_name = "INPUT")]
@@ -80,10 +84,10 @@ pub(crate) struct PredictArgs {
 /// Files of a prediction beside its label map.
 #[derive(Debug, Args)]
 pub(crate) struct MoreOutputs {
-    /// Also write one mask per class, `masks/SCAN_CLASS` in the output folder. Classes that overlap, of which a label
-    /// map holds the last, stay whole.
+    /// Also write one mask per class or prompt, `masks/SCAN_CLASS` in the output folder. Masks that overlap, of which
+    /// a label map holds the last, stay whole.
     #[arg(long)]
-    pub(crate) each_class: bool,
+    pub(crate) each: bool,
     /// Also write the probability of each class as a float32 volume, `probabilities/SCAN_CLASS` in the output folder:
     /// the softmax, or the sigmoid if classes overlap, of the logits on the grid of the scan. Needs 4 bytes of memory
     /// per voxel and class.

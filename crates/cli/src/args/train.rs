@@ -1,27 +1,28 @@
 //! Flags of `train` and `ablate`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bipvl::{
     device::{DeviceKind, Precision},
     nn::ModelSize,
 };
-use clap::{Args, value_parser};
+use clap::{Args, ValueEnum, value_parser};
 
+use super::usage_error;
 use crate::{commands::ablate::NamedEncoder, recipes::Recipe};
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TrainArgs {
     /// Data set folder: Medical Segmentation Decathlon, nnU-Net v2, AMOS22, MM-WHS or ACDC layout. `bipvl data
-    /// check` inspects it.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    /// check` inspects it. Several data sets are listed in the configuration as `[[data.set]]`.
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["config", "resume"])]
+    pub(crate) data: Option<PathBuf>,
     /// Built-in configuration and descriptions of a published data set: amos22-ct, amos22-mr, mmwhs-ct,
     /// mmwhs-mr, msd-brain, hippocampus, acdc or phantom.
     #[arg(long, value_name = "NAME", value_parser = Recipe::find, conflicts_with_all = ["model_size", "config"])]
     pub(crate) recipe: Option<&'static Recipe>,
-    /// Class descriptions: TOML, or a CSV table.
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["recipe", "resume"])]
+    /// Class descriptions: TOML, or a CSV table. Required without --recipe, except with --head prompts.
+    #[arg(long, value_name = "FILE")]
     pub(crate) descriptions: Option<PathBuf>,
     /// Run folder: configuration, log, checkpoints, scores, report.
     #[arg(long, value_name = "RUN")]
@@ -29,6 +30,12 @@ pub(crate) struct TrainArgs {
     /// Model size: paper, small or tiny.
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     pub(crate) model_size: Option<ModelSize>,
+    /// What makes the masks: channels, one per class, as in the paper; or prompts, any number in any words.
+    #[arg(long, value_enum, conflicts_with = "recipe")]
+    pub(crate) head: Option<HeadArg>,
+    /// Start from the weights of another run, with other data sets, classes or prompts (--head prompts).
+    #[arg(long, value_name = "RUN", conflicts_with = "pretrained_text_encoder")]
+    pub(crate) from: Option<PathBuf>,
     /// TOML configuration; its values override those of the model size that it names.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -62,7 +69,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "GB", allow_negative_numbers = true)]
     pub(crate) memory_budget: Option<f64>,
     /// Resume the run in --out from its last checkpoint.
-    #[arg(long, conflicts_with_all = ["recipe", "model_size", "config", "pretrained_text_encoder", "pretrained_backbone", "val_fold", "folds", "steps", "seed", "memory_budget"])]
+    #[arg(long, conflicts_with_all = ["recipe", "model_size", "config", "head", "from", "pretrained_text_encoder", "pretrained_backbone", "val_fold", "folds", "steps", "seed", "memory_budget"])]
     pub(crate) resume: bool,
     /// Compute device: cpu, vulkan or cuda.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
@@ -70,6 +77,25 @@ pub(crate) struct TrainArgs {
     /// Floating-point precision: float32, or bf16 (mixed precision) where the device supports it.
     #[arg(long, value_name = "NAME", default_value_t = Precision::Float32)]
     pub(crate) precision: Precision,
+}
+
+/// What makes the masks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HeadArg {
+    /// A logit channel per class.
+    Channels,
+    /// A dot product per prompt.
+    Prompts,
+}
+
+impl TrainArgs {
+    /// The data set of a training with fixed classes; a usage error without one.
+    pub(crate) fn data_set(&self) -> &Path {
+        match &self.data {
+            Some(data) => data,
+            None => usage_error("the following required arguments were not provided: --data <DIR>"),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

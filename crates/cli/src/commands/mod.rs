@@ -20,3 +20,4 @@ pub(crate) mod probe;
 pub(crate) mod run_log;
 pub(crate) mod train;
 pub(crate) mod prompts;
+pub(crate) mod vocabulary;

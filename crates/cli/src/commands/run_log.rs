@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use bipvl::train::event::TrainEvent;
 use bipvl_report::{history::truncate_after, tensorboard::EventFile};
 use indicatif::ProgressBar;
+use serde::Serialize;
 
 use crate::progress;
 
@@ -43,11 +44,10 @@ impl RunLog {
             self.bar.set_message(format!("validating case {case} of {cases}: {patch} of {patches} patches"));
             return Ok(());
         }
-        writeln!(self.lines, "{}", serde_json::to_string(event)?).context("log.jsonl")?;
+        self.line(event)?;
         match event {
             TrainEvent::Step { step, loss, learning_rate, .. } => {
-                self.bar.inc(1);
-                self.bar.set_message(format!("loss {:.3}", loss.total));
+                self.advance(loss.total);
                 self.scalar("learning_rate", *step, *learning_rate)?;
                 self.scalar("loss/total", *step, f64::from(loss.total))?;
                 self.scalar("loss/segmentation", *step, f64::from(loss.segmentation))?;
@@ -77,13 +77,35 @@ impl RunLog {
         Ok(())
     }
 
+    /// Writes an event as a line of JSON.
+    pub(crate) fn line(&mut self, event: &impl Serialize) -> Result<()> {
+        writeln!(self.lines, "{}", serde_json::to_string(event)?).context("log.jsonl")
+    }
+
+    /// Moves the bar by a step.
+    pub(crate) fn advance(&self, loss: f32) {
+        self.bar.inc(1);
+        self.bar.set_message(format!("loss {loss:.3}"));
+    }
+
+    /// Logs a message beside the bar.
+    pub(crate) fn info(&self, message: &str) {
+        self.bar.suspend(|| tracing::info!("{message}"));
+    }
+
+    /// Flushes the scalars.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        Ok(self.scalars.flush()?)
+    }
+
     /// Flushes the files and clears the bar.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.bar.finish_and_clear();
         Ok(self.scalars.flush()?)
     }
 
-    fn scalar(&mut self, tag: &str, step: usize, value: f64) -> Result<()> {
+    /// Writes a TensorBoard scalar.
+    pub(crate) fn scalar(&mut self, tag: &str, step: usize, value: f64) -> Result<()> {
         Ok(self.scalars.scalar(tag, step as u64, value)?)
     }
 }

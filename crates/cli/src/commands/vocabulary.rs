@@ -25,7 +25,9 @@ pub(crate) fn table(vocabulary: &Vocabulary) -> String {
     let mut rows = vec![header(vocabulary)];
     for concept in &vocabulary.concepts {
         let mut row = vec![concept.name.clone()];
-        row.extend(concept.sets.iter().map(|knowledge| word(knowledge, !concept.parts.is_empty()).to_owned()));
+        row.extend(
+            concept.sets.iter().map(|knowledge| word(knowledge, !concept.parts.is_empty()).to_owned()),
+        );
         let parts: Vec<&str> =
             concept.parts.iter().map(|part| vocabulary.concepts[*part].name.as_str()).collect();
         let others: Vec<&str> = concept.texts.names.iter().skip(1).map(String::as_str).collect();

@@ -25,7 +25,7 @@ const FLAGS: &[(&str, &str)] = &[
     ),
     (
         "predict",
-        "--model --out --each-class --probabilities --classes --descriptions --synonyms --case-descriptions --overlap --blend-mode \
+        "--model --out --each --probabilities --classes --descriptions --synonyms --case-descriptions --overlap --blend-mode \
          --tta-mirror-axes --keep-largest-component --no-skip-constant-patches --device --precision <INPUT>",
     ),
     (

@@ -72,7 +72,7 @@ fn each_class_has_a_mask_and_probabilities_that_agree_with_the_label_map() {
     let classes = phantom::CLASSES.map(|(name, _)| name.replace(' ', "_"));
     scene.write("scans/a.nii.gz", &new_phantom().image);
     predict(&scene, "plain", &["scans"]).succeeds();
-    let flags = ["--each-class", "--probabilities"];
+    let flags = ["--each", "--probabilities"];
     predict(&scene, "out", &[&flags[..], &["scans"]].concat()).succeeds();
     assert_eq!(scene.names("out"), ["a.nii.gz", "masks", "probabilities"]);
     assert!(scene.bytes("out/a.nii.gz") == scene.bytes("plain/a.nii.gz"));
@@ -106,13 +106,13 @@ fn each_class_has_a_mask_and_probabilities_that_agree_with_the_label_map() {
 
     predict(&scene, "out", &[&flags[..], &["--skip-existing", "scans"]].concat()).succeeds();
     fs::remove_file(scene.path("out/a.nii.gz")).unwrap();
-    predict(&scene, "out", &["--each-class", "scans"]).fails_saying(&["out/masks/a_", "--overwrite"]);
-    predict(&scene, "plain", &["--each-class", "--skip-existing", "scans"])
+    predict(&scene, "out", &["--each", "scans"]).fails_saying(&["out/masks/a_", "--overwrite"]);
+    predict(&scene, "plain", &["--each", "--skip-existing", "scans"])
         .fails_saying(&["plain/masks/a_", "does not exist, but plain/a.nii.gz does"]);
     predict(
         &scene,
         "out",
-        &["--classes", phantom::CLASSES[1].0, "--each-class", "--overwrite", "--format", "nrrd", "scans"],
+        &["--classes", phantom::CLASSES[1].0, "--each", "--overwrite", "--format", "nrrd", "scans"],
     )
     .succeeds();
     assert!(scene.path(&format!("out/masks/a_{}.nrrd", classes[1])).exists());
@@ -127,7 +127,7 @@ fn masks_of_overlapping_classes_hold_what_the_label_map_cannot() {
     for (channel, volume) in nested.channels.iter().enumerate() {
         scene.write(&format!("scans/a_{channel:04}.nii"), volume);
     }
-    predict(&scene, "out", &["--each-class", "--probabilities", "scans"]).succeeds();
+    predict(&scene, "out", &["--each", "--probabilities", "scans"]).succeeds();
     let labels = read_labels(&scene.path("out/a.nii")).unwrap();
     let mut expected = labels.map(|_| 0);
     for (class, own) in phantom::REGIONS {

@@ -21,8 +21,7 @@ pub use nifti::NiftiForms;
 pub use read::{probe, read, read_labels};
 pub use source::Source;
 pub use voxels::{EncodedVoxels, Voxel, VoxelType};
-pub(crate) use write::stage;
-pub use write::{Compression, WriteOptions, write, write_with};
+pub use write::{Compression, WriteOptions, stage, write, write_with};
 
 use crate::{Error, Grid, Result, Volume};
 use source::Content;

@@ -54,7 +54,7 @@ pub fn write_with<T: Voxel>(path: &Path, volume: &Volume<T>, options: &WriteOpti
 }
 
 /// [`write_with`] into a transaction.
-pub(crate) fn stage<T: Voxel>(
+pub fn stage<T: Voxel>(
     files: &mut FileTransaction,
     path: &Path,
     volume: &Volume<T>,

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Gets the number of preprocessed cases; a break cancels.
-pub type OnProgress<'a> = &'a (dyn Fn(usize) -> ControlFlow<()> + Sync);
+pub(super) type OnProgress<'a> = &'a (dyn Fn(usize) -> ControlFlow<()> + Sync);
 
 impl PromptRun {
     /// Cases to train and validate on, over all data sets.

@@ -86,6 +86,9 @@ fn unions_list_the_wholes_of_a_data_set() {
     let brats: Vec<Vec<usize>> = unions(&BRATS).into_iter().map(|union| union.classes).collect();
     assert_eq!(brats, [vec![0, 1, 2], vec![1, 2]]);
     assert!(unions(&["liver", "spleen"]).is_empty());
+    // No table has it; both sides are one all the same.
+    let putamen = Union { name: "putamen".to_owned(), classes: vec![0, 1] };
+    assert_eq!(unions(&["right putamen", "putamen_left", "brain stem"]), [putamen]);
 }
 
 #[test]

@@ -52,7 +52,9 @@ pub(super) fn run(args: &AblateArgs, job: &Job) -> Result<()> {
 /// The equivalent arguments of `bipvl train`; without `seed`, that of the configuration applies.
 pub(super) fn train_args(job: &Job, args: &AblateArgs, seed: Option<u64>) -> TrainArgs {
     TrainArgs {
-        data: args.data.clone(),
+        data: Some(args.data.clone()),
+        head: None,
+        from: None,
         recipe: args.recipe,
         descriptions: args.descriptions.clone(),
         out: job.folder(&args.out),

@@ -3,10 +3,14 @@
 mod inputs;
 mod options;
 mod outputs;
+mod prompted;
 mod prompts;
 
 use anyhow::{Result, bail};
-use bipvl::infer::{Error, InferenceProgress, Predictor, TrainedModel, run_dirs};
+use bipvl::{
+    infer::{Error, InferenceProgress, Predictor, TrainedModel, run_dirs},
+    prompts::PromptRun,
+};
 use indicatif::ProgressBar;
 
 use crate::{args::PredictArgs, commands::prompts as user_prompts, interrupt, progress};
@@ -17,6 +21,14 @@ use prompts::CasePrompts;
 pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     interrupt::install();
     args.precision.check(args.device)?;
+    if args.model.iter().any(|folder| PromptRun::exists_in(folder)) {
+        return prompted::run(args);
+    }
+    if args.prompts.is_used() {
+        bail!(
+            "the run has fixed classes; choose among them with --classes (prompts need model.head = \"prompts\")"
+        );
+    }
     let folders = args.model.iter().map(|folder| run_dirs(folder)).collect::<Result<Vec<_>, _>>()?;
     let runs =
         folders.concat().iter().map(|folder| TrainedModel::open(folder)).collect::<Result<Vec<_>, _>>()?;

@@ -67,7 +67,7 @@ pub(super) fn create_folders(args: &PredictArgs, jobs: &[Job]) -> Result<()> {
 fn job(args: &PredictArgs, scan: Scan, classes: &[&str]) -> Job {
     let of_input = strip_ending(&scan.images[0]).map_or(DEFAULT_ENDING, |(_, ending)| output_ending(ending));
     let ending = args.format.map_or(of_input, |format| format.0);
-    let of_each_class = |folder: &str, is_requested: bool| {
+    let for_each = |folder: &str, is_requested: bool| {
         let classes = if is_requested { classes } else { &[] };
         let path =
             |class: &&str| args.out.join(folder).join(format!("{}_{}{ending}", scan.id, file_name(class)));
@@ -75,8 +75,8 @@ fn job(args: &PredictArgs, scan: Scan, classes: &[&str]) -> Job {
     };
     let files = SegmentationFiles {
         label_map: args.out.join(format!("{}{ending}", scan.id)),
-        masks: of_each_class("masks", args.more.each_class),
-        probabilities: of_each_class("probabilities", args.more.probabilities),
+        masks: for_each("masks", args.more.each),
+        probabilities: for_each("probabilities", args.more.probabilities),
     };
     Job { scan, files }
 }

@@ -50,10 +50,10 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
 
 fn create_or_open(args: &TrainArgs) -> Result<(CrossValidation, Dataset)> {
     let Some(count) = args.folds else {
-        let dataset = Dataset::read(&args.data, &CrossValidation::dataset_overrides(&args.out)?)?;
+        let dataset = Dataset::read(args.data_set(), &CrossValidation::dataset_overrides(&args.out)?)?;
         return Ok((CrossValidation::open(&args.out, &dataset)?, dataset));
     };
-    let dataset = Dataset::read(&args.data, &dataset_overrides(args)?)?;
+    let dataset = Dataset::read(args.data_set(), &dataset_overrides(args)?)?;
     let val_fold = Some(format!("0/{count}"));
     let spec = run_spec(&TrainArgs { val_fold, ..args.clone() }, &dataset)?;
     let runs = CrossValidation::create(&args.out, &spec, &dataset, count.into()).map_err(with_hint)?;

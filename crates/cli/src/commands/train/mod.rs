@@ -2,6 +2,8 @@
 
 mod fold_report;
 mod folds;
+mod prompted;
+mod prompted_log;
 mod run_training;
 mod setup;
 mod spec;
@@ -12,15 +14,22 @@ pub(crate) use spec::{config_and_descriptions, dataset_overrides, run_spec};
 
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use bipvl::{data::Dataset, infer::Folds, run::RunDir};
 
 use super::{evaluate_run::evaluate_run, memory, prompts::warn_of_truncation};
-use crate::{args::TrainArgs, interrupt};
+use crate::{
+    args::{TrainArgs, usage_error},
+    interrupt,
+};
 
 /// Trains one run or all folds of a cross-validation, and evaluates the best weights on the held-out cases.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     interrupt::install();
+    if prompted::is_requested(args)? {
+        return prompted::run(args);
+    }
+    refuse_prompted_flags(args)?;
     if args.folds.is_some() || (args.resume && Folds::exists_in(&args.out)) {
         return folds::run(args);
     }
@@ -28,7 +37,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     // Refuse bad flags before anything is written.
     let device = open_device(args)?;
     let time_budget = time_budget(args.max_minutes)?;
-    let dataset = Dataset::read(&args.data, &dataset_overrides(args)?)?;
+    let dataset = Dataset::read(args.data_set(), &dataset_overrides(args)?)?;
     let run = if args.resume {
         RunDir::open(&args.out)?
     } else {
@@ -46,6 +55,16 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let minutes = format!("{:.1}", began.elapsed().as_secs_f64() / 60.0);
     let settings = [("command", command_line()), ("minutes", minutes)];
     evaluate_run(&run, split.evaluation_cases(), &device, &settings)
+}
+
+fn refuse_prompted_flags(args: &TrainArgs) -> Result<()> {
+    if args.from.is_some() {
+        bail!("--from needs model.head = \"prompts\" (--head prompts)");
+    }
+    if args.descriptions.is_none() && args.recipe.is_none() && !args.resume {
+        usage_error("the following required arguments were not provided: --descriptions <FILE>");
+    }
+    Ok(())
 }
 
 /// Adds the flag that helps.

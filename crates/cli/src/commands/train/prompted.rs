@@ -18,7 +18,7 @@ use toml::Table;
 
 use super::{open_device, prompted_log, time_budget, train_options};
 use crate::{
-    args::TrainArgs,
+    args::{HeadArg, TrainArgs},
     commands::{run_log::RunLog, vocabulary::table},
     interrupt, progress,
 };
@@ -29,10 +29,12 @@ pub(super) fn is_requested(args: &TrainArgs) -> Result<bool> {
         return Ok(PromptRun::exists_in(&args.out));
     }
     let of_file = match &args.config {
-        Some(file) => has_prompts_head(&fs::read_to_string(file).with_context(|| file.display().to_string())?),
+        Some(file) => {
+            has_prompts_head(&fs::read_to_string(file).with_context(|| file.display().to_string())?)
+        }
         None => false,
     };
-    Ok(of_file || args.head.is_some_and(|head| head.is_prompts()))
+    Ok(of_file || args.head == Some(HeadArg::Prompts))
 }
 
 /// Trains, or goes on with a training.
@@ -116,7 +118,9 @@ fn report_transfer(report: &TransferReport, from: &Transfer) {
     let from = from.dir.display();
     tracing::info!("{from}: weights of {} were taken over", report.taken.join(", "));
     for (block, count) in &report.random {
-        tracing::info!("{from}: {count} tensors of {block} have other names or sizes and start from random weights");
+        tracing::info!(
+            "{from}: {count} tensors of {block} have other names or sizes and start from random weights"
+        );
     }
 }
 
