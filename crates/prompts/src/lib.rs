@@ -13,6 +13,7 @@ pub mod loss;
 pub mod predictor;
 pub mod reading;
 pub mod run;
+pub mod probe;
 mod sampler;
 mod segmentation;
 mod texts;

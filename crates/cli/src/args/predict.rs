@@ -173,9 +173,9 @@ pub(crate) struct ProbeArgs {
     /// Folder of a trained run.
     #[arg(long, value_name = "RUN")]
     pub(crate) model: PathBuf,
-    /// Data set folder with labels, as for `bipvl train`.
+    /// Data set folder with labels, as for `bipvl train`. A run with `model.head = "prompts"` knows its own.
     #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    pub(crate) data: Option<PathBuf>,
     /// Output folder for probe.json, probe.md, probe.html and cached results, from which an interrupted probe
     /// continues [default: `probe` in the run].
     #[arg(short, long, value_name = "DIR")]

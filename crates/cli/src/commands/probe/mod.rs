@@ -1,6 +1,7 @@
 //! `bipvl probe`: the sensitivity of a trained model to its text.
 
 mod inputs;
+mod prompted;
 
 use std::{fs, path::Path};
 
@@ -11,6 +12,7 @@ use bipvl::{
     probe::{
         ProbeProgress, PromptResult, ResultCache, SensitivitySummary, TextSensitivity, TextSensitivityInput,
     },
+    prompts::PromptRun,
     run::RunDir,
     text::perturbations::PerturbationSet,
 };
@@ -19,7 +21,7 @@ use bipvl_report::probe::ProbeReport;
 
 use super::prompts;
 use crate::{
-    args::{CasesArg, ProbeArgs},
+    args::{CasesArg, ProbeArgs, usage_error},
     interrupt, progress,
 };
 
@@ -37,12 +39,18 @@ struct Probe<'a> {
 #[expect(clippy::print_stdout, reason = "the table is the output of the command")]
 pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     interrupt::install();
+    if PromptRun::exists_in(&args.model) {
+        return prompted::run(args);
+    }
+    let Some(data) = &args.data else {
+        usage_error("the following required arguments were not provided: --data <DIR>")
+    };
     let run = RunDir::open(&args.model)?;
     let device = args.device.open()?;
     let synonyms = prompts::synonyms(args.synonyms.as_deref())?;
     let dataset = match args.cases {
-        CasesArg::Val => Dataset::read(&args.data, &run.config.data.dataset_overrides())?,
-        CasesArg::All => Dataset::open(&args.data)?,
+        CasesArg::Val => Dataset::read(data, &run.config.data.dataset_overrides())?,
+        CasesArg::All => Dataset::open(data)?,
     };
     let (mut cases, labels) = inputs::cases(args.cases, &run, &dataset, &synonyms)?;
     cases.truncate(args.max_cases.map_or(usize::MAX, |cases| cases as usize));

@@ -8,6 +8,7 @@ mod run_training;
 mod setup;
 mod spec;
 
+pub(crate) use prompted::open_sets;
 pub(crate) use run_training::run_training;
 pub(crate) use setup::{command_line, open_device, time_budget, train_options, workers};
 pub(crate) use spec::{config_and_descriptions, dataset_overrides, run_spec};

@@ -90,7 +90,7 @@ fn resume(args: &TrainArgs) -> Result<(PromptRun, Vec<OpenSet>)> {
     Ok((run, sets))
 }
 
-fn open_sets(config: &PromptConfig) -> Result<Vec<OpenSet>> {
+pub(crate) fn open_sets(config: &PromptConfig) -> Result<Vec<OpenSet>> {
     Ok(config.data.set.iter().map(OpenSet::open).collect::<Result<_, _>>()?)
 }
 

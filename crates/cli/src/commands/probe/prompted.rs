@@ -1,0 +1,63 @@
+//! `bipvl probe` of a prompted run: whether it reads its prompts or looks them up.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use bipvl::prompts::{
+    PromptRun,
+    probe::{ProbeCase, ProbeConfig, probe},
+    sets::OpenSet,
+    validate::ValidationCase,
+};
+use bipvl_report::prompt_probe::PromptProbeReport;
+
+use crate::{
+    args::ProbeArgs,
+    commands::{prompts, train::open_sets},
+    interrupt, progress,
+};
+
+/// Asks the run about the validation cases of all its data sets, and writes the comparison.
+#[expect(clippy::print_stdout, reason = "the table is the output of the command")]
+pub(super) fn run(args: &ProbeArgs) -> Result<()> {
+    let run = PromptRun::open(&args.model)?;
+    let sets = open_sets(&run.config)?;
+    let predictor = run.predictor(&args.device.open()?)?;
+    let mut cases = validation_cases(&run, &sets)?;
+    cases.truncate(args.max_cases.map_or(usize::MAX, |cases| cases as usize));
+    let config = ProbeConfig {
+        seed: args.seed,
+        held_out: run.config.prompts.held_out.clone(),
+        synonyms: prompts::synonyms(args.synonyms.as_deref())?,
+        ..ProbeConfig::default()
+    };
+    let out = args.out.clone().unwrap_or_else(|| run.path("probe"));
+    fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+    let bar = progress::bar("probing", cases.len());
+    let probed =
+        probe(&predictor, &run.vocabulary, cases.iter().map(ProbeCase::from), &config, &mut |done| {
+            bar.set_position(done as u64);
+            interrupt::poll()
+        });
+    bar.finish_and_clear();
+    let Some(probed) = probed else { bail!("interrupted; nothing was written") };
+    let title = format!("{}: are prompts read?", run.dir.display());
+    let json = serde_json::to_string_pretty(&probed.result)?;
+    let report = PromptProbeReport { title, result: probed.result, examples: probed.examples };
+    for (name, text) in
+        [("probe.json", json), ("probe.md", report.markdown()), ("probe.html", report.html()?)]
+    {
+        bipvl_io::atomic_write(&out.join(name), text.as_bytes())?;
+    }
+    println!("{}", report.text());
+    tracing::info!("report in {}", out.join("probe.html").display());
+    Ok(())
+}
+
+fn validation_cases(run: &PromptRun, sets: &[OpenSet]) -> Result<Vec<ValidationCase>> {
+    let mut all = Vec::new();
+    for (place, set) in sets.iter().enumerate() {
+        all.extend(run.validation_cases(place, set, &|_| interrupt::poll())?);
+    }
+    Ok(all)
+}
