@@ -106,9 +106,10 @@ pub(crate) enum DataCommand {
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Data set folder: Medical Segmentation Decathlon, nnU-Net v2, AMOS22, MM-WHS or ACDC layout.
-    #[arg(value_name = "DIR")]
-    pub(crate) data: PathBuf,
-    /// Configuration that selects classes and modality [default: every built-in recipe for the data set].
+    #[arg(value_name = "DIR", required_unless_present = "config")]
+    pub(crate) data: Option<PathBuf>,
+    /// Configuration that selects classes and modality [default: every built-in recipe for the data set]. One with
+    /// `model.head = "prompts"` needs no DIR: the concepts of all its data sets are shown.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Print JSON.

@@ -4,6 +4,7 @@ use std::{collections::HashMap, fs};
 
 use bipvl_data::{Dataset, DatasetOverrides};
 use bipvl_text::{ClassName, Descriptions, Parts, Synonyms};
+use indexmap::IndexMap;
 
 use crate::{Error, PromptTexts, Result};
 use crate::{
@@ -60,6 +61,13 @@ impl OpenSet {
         let labeled = read_labeled(&dataset)?;
         let channel = channel(config, &dataset.channels)?;
         Ok(Self { config: config.clone(), dataset, descriptions, names, channel, labeled })
+    }
+
+    /// In how many cases each class was contoured; none where all cases have all.
+    pub fn labeled_counts(&self) -> IndexMap<String, usize> {
+        let Some(labeled) = &self.labeled else { return IndexMap::new() };
+        let count = |class: &String| labeled.values().filter(|classes| classes.contains(class)).count();
+        self.dataset.label_schema.names().iter().map(|class| (class.clone(), count(class))).collect()
     }
 
     /// The names of the classes contoured in a case; `None` where all are.

@@ -17,6 +17,7 @@ mod layouts;
 mod regions;
 mod memory;
 mod predict;
+mod prompted;
 mod resume;
 mod run_dir;
 mod scene;

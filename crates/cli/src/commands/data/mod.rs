@@ -1,5 +1,6 @@
 //! `bipvl data check`: reports the content of a data set and its errors, and how to start a training.
 
+mod prompted;
 mod source;
 
 use std::{fmt::Write as _, path::Path};
@@ -13,7 +14,7 @@ use bipvl::{
 use serde::Serialize;
 
 use crate::{
-    args::{CheckArgs, DataArgs, DataCommand},
+    args::{CheckArgs, DataArgs, DataCommand, usage_error},
     progress,
 };
 use source::{Source, command, datasets};
@@ -36,15 +37,21 @@ pub(crate) fn run(args: &DataArgs) -> Result<()> {
 /// Checks the folder and prints the report; fails if there are errors.
 #[expect(clippy::print_stdout, reason = "printing is the purpose of the command")]
 fn check(args: &CheckArgs) -> Result<()> {
+    if let Some(file) = prompted::config(args)? {
+        return prompted::check(args, &file);
+    }
+    let Some(data) = &args.data else {
+        usage_error("the following required arguments were not provided: <DIR>")
+    };
     let mut outputs = Vec::new();
-    for (dataset, source) in datasets(args)? {
+    for (dataset, source) in datasets(data, args.config.as_deref())? {
         let config = source.config(&dataset);
         let preprocess = config.as_ref().ok().map(|(config, _)| &config.preprocess);
         let bar = progress::bar("checking", dataset.cases.len() + dataset.test.len());
         let mut report = DatasetReport::new(&dataset, preprocess, &|done| bar.set_position(done as u64));
         bar.finish_and_clear();
         report.errors.extend(invalid_descriptions(&dataset));
-        let mut command = command(&args.data, &source);
+        let mut command = command(data, &source);
         match config.and_then(|(config, path)| split(&dataset, &config, &path)) {
             Ok((split, fold)) => {
                 report.add_split(&split, fold);
@@ -65,8 +72,8 @@ fn check(args: &CheckArgs) -> Result<()> {
     }
     match outputs.iter().map(|output| output.report.num_errors()).sum::<usize>() {
         0 => Ok(()),
-        1 => bail!("{}: 1 error found", args.data.display()),
-        count => bail!("{}: {count} errors found", args.data.display()),
+        1 => bail!("{}: 1 error found", data.display()),
+        count => bail!("{}: {count} errors found", data.display()),
     }
 }
 

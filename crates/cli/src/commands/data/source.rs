@@ -12,7 +12,7 @@ use bipvl::{
     nn::ModelSize,
 };
 
-use crate::{args::CheckArgs, recipes::Recipe};
+use crate::recipes::Recipe;
 
 /// What a data set is read with.
 pub(super) enum Source {
@@ -33,12 +33,11 @@ impl Source {
 }
 
 /// The data set with the overrides of the configuration, or of each recipe that is for this folder.
-pub(super) fn datasets(args: &CheckArgs) -> Result<Vec<(Dataset, Source)>> {
-    let root = &args.data;
-    if let Some(file) = &args.config {
+pub(super) fn datasets(root: &Path, config: Option<&Path>) -> Result<Vec<(Dataset, Source)>> {
+    if let Some(file) = config {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let dataset = Dataset::list(root, &Config::dataset_overrides(&text, file)?)?;
-        return Ok(vec![(dataset, Source::File(file.clone()))]);
+        return Ok(vec![(dataset, Source::File(file.to_owned()))]);
     }
     let layout = Layout::detect(root)?;
     let mut fitting = Vec::new();
@@ -80,7 +79,7 @@ pub(super) fn command(data: &Path, source: &Source) -> String {
 }
 
 /// A path in the syntax of a shell.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+:@,".contains(letter);
     if !text.is_empty() && text.chars().all(is_plain) {

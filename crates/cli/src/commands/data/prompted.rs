@@ -1,0 +1,67 @@
+//! `bipvl data check` of several data sets: what each says of every concept.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use anyhow::{Context, Result};
+use bipvl::{
+    prompts::{
+        Vocabulary,
+        config::{ConfigFile, has_prompts_head},
+        sets::{OpenSet, vocabulary},
+    },
+    text::Synonyms,
+};
+use serde_json::json;
+
+use super::source::quoted;
+use crate::{
+    args::CheckArgs,
+    commands::{train::open_sets, vocabulary::table},
+};
+
+/// The configuration of `--config` where it is one of prompts.
+pub(super) fn config(args: &CheckArgs) -> Result<Option<ConfigFile>> {
+    let Some(path) = &args.config else { return Ok(None) };
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(if has_prompts_head(&text) { Some(ConfigFile::read(path)?) } else { None })
+}
+
+/// Prints sets × concepts; fails where they contradict each other.
+#[expect(clippy::print_stdout, reason = "printing is the purpose of the command")]
+pub(super) fn check(args: &CheckArgs, file: &ConfigFile) -> Result<()> {
+    let config = file.clone().resolve()?;
+    let sets = open_sets(&config)?;
+    let vocabulary = vocabulary(&sets, &config.data, &Synonyms::builtin())?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&as_json(&sets, &vocabulary))?);
+        return Ok(());
+    }
+    let mut text = String::new();
+    for set in &sets {
+        writeln!(
+            text,
+            "{}: {} cases in {}",
+            set.config.name,
+            set.dataset.cases.len(),
+            set.config.path.display()
+        )?;
+        for (class, count) in set.labeled_counts() {
+            writeln!(text, "  {class}: contoured in {count} cases")?;
+        }
+    }
+    println!("{text}\n{}\n\nstart the training with\n  {}", table(&vocabulary), command(&file.path));
+    Ok(())
+}
+
+fn as_json(sets: &[OpenSet], vocabulary: &Vocabulary) -> serde_json::Value {
+    let sets = sets.iter().map(|set| {
+        json!({ "name": set.config.name, "path": set.config.path, "cases": set.dataset.cases.len(),
+            "labelled": set.labeled_counts() })
+    });
+    json!({ "sets": sets.collect::<Vec<_>>(), "vocabulary": vocabulary })
+}
+
+fn command(config: &Path) -> String {
+    let run = Path::new("runs").join(config.file_stem().unwrap_or_default());
+    format!("bipvl train --config {} --out {}", quoted(config), quoted(&run))
+}

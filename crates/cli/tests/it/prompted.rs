@@ -1,0 +1,150 @@
+//! Prompted runs: training from several data sets, prediction by prompts, the vocabulary, the probe.
+
+use bipvl_imaging::{phantom, read_labels};
+
+use crate::scene::{SHAPE, SPACING, Scene, new_phantom};
+
+/// The network and training of the scene, with prompts.
+const HEAD: &str = "[model]\nhead = \"prompts\"\n";
+
+/// A scene whose configuration trains a prompted network for `steps` steps.
+fn scene() -> Scene {
+    let scene = Scene::new();
+    let text = scene.text("config.toml").replace("[model]\n", HEAD);
+    scene.write_text("config.toml", &text);
+    scene
+}
+
+fn train<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["train", "--config", "config.toml", "--data", "data", "--out", out], more].concat()
+}
+
+#[test]
+fn a_run_is_trained_and_asked_in_words() {
+    let scene = scene();
+    scene.bipvl(&train("run", &[])).succeeds();
+    scene.write("scans/s.nii.gz", &new_phantom().image);
+    let arguments =
+        ["predict", "--model", "run", "--out", "masks", "--prompt", "Kidney", "--prompt", "the moon"];
+    scene.bipvl(&[&arguments[..], &["--each", "scans"]].concat()).succeeds();
+    assert_eq!(scene.names("masks"), ["masks", "s.labels.json", "s.nii.gz"]);
+    assert_eq!(scene.names("masks/masks"), ["s_Kidney.nii.gz", "s_the_moon.nii.gz"]);
+    let labels = scene.json("masks/s.labels.json");
+    let found = labels["labels"].as_array().unwrap();
+    let map = read_labels(&scene.path("masks/s.nii.gz")).unwrap();
+    for (place, finding) in found.iter().enumerate() {
+        let mask =
+            read_labels(&scene.path(&format!("masks/masks/s_{}.nii.gz", ["Kidney", "the_moon"][place])));
+        let voxels = mask.unwrap().voxels().iter().filter(|voxel| **voxel > 0).count();
+        assert_eq!(finding["voxels"].as_u64().unwrap() as usize, voxels);
+        // A voxel of 4 mm has 0.064 ml.
+        assert!((finding["volume_ml"].as_f64().unwrap() - 0.064 * voxels as f64).abs() < 1e-9);
+        assert_eq!(finding["value"].as_u64().unwrap() as usize, place + 1);
+        assert_eq!(finding["found"].as_bool().unwrap(), voxels >= 8);
+    }
+    assert!(map.voxels().iter().all(|label| *label <= 2));
+    // Without prompts, all classes of the training are asked for.
+    scene.bipvl(&["predict", "--model", "run", "--out", "all", "scans"]).succeeds();
+    let labels = scene.json("all/s.labels.json");
+    assert_eq!(labels["labels"].as_array().unwrap().len(), phantom::CLASSES.len());
+}
+
+#[test]
+fn bad_prompts_are_refused_before_anything_is_written() {
+    let scene = scene();
+    scene.bipvl(&train("run", &["--steps", "1"])).succeeds();
+    scene.write("scans/s.nii.gz", &new_phantom().image);
+    scene.write_text("many.txt", &(0..2000).map(|number| format!("organ {number}\n")).collect::<String>());
+    scene.write_text("none.txt", "# nothing\n\n");
+    let predict = ["predict", "--model", "run", "--out", "masks", "scans"];
+    for (flags, message) in [
+        (&["--prompt", " "][..], "prompt 1 is empty"),
+        (&["--prompt", "liver", "--prompt", "Liver"], "prompts 1 and 2 are the same"),
+        (&["--prompts", "many.txt"], "2000 prompts, but at most 1000"),
+        (&["--prompts", "none.txt"], "none.txt: it has no prompt"),
+        (&["--prompts", "missing.txt"], "missing.txt"),
+        (&["--classes", "liver"], "--classes is for runs with model.head = \"channels\""),
+        (&["--like", "moon"], "--like: no data set `moon`"),
+    ] {
+        scene.bipvl(&[&predict[..], flags].concat()).fails_saying(&[message]);
+        assert!(!scene.path("masks").exists(), "{flags:?}");
+    }
+    let outcome = scene.bipvl(&[&predict[..], &["--prompt", "zzyzx"]].concat()).succeeds();
+    assert!(outcome.stderr.contains("no training text has the word zzyzx"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_run_with_fixed_classes_has_no_prompts() {
+    let scene = Scene::trained();
+    scene.write("scans/s.nii.gz", &new_phantom().image);
+    let predict = ["predict", "--model", "run", "--out", "masks", "--prompt", "liver", "scans"];
+    scene.bipvl(&predict).fails_saying(&["fixed classes", "--classes"]);
+    scene.bipvl(&["vocabulary", "run"]).fails_saying(&["run", "model.head = \"prompts\""]);
+}
+
+#[test]
+fn a_resumed_training_gives_the_same_weights() {
+    let scene = scene();
+    scene.bipvl(&train("whole", &[])).succeeds();
+    let mut interrupted = train("parts", &["--max-minutes", "0.000001"]);
+    scene.bipvl(&interrupted).succeeds();
+    interrupted = vec!["train", "--out", "parts", "--resume", "--threads", "2"];
+    scene.bipvl(&interrupted).succeeds();
+    assert!(scene.bytes("whole/last.safetensors") == scene.bytes("parts/last.safetensors"));
+}
+
+#[test]
+fn two_data_sets_become_one_vocabulary() {
+    let scene = scene();
+    scene.write("other/imagesTr/a.nii", &phantom::draw(70, SHAPE, SPACING).image);
+    let names: Vec<&str> = phantom::CLASSES.map(|(name, _)| name).into();
+    let cases: Vec<_> = (70..75)
+        .map(|seed| {
+            let drawn = phantom::draw(seed, SHAPE, SPACING);
+            let [image, label] = ["imagesTr", "labelsTr"].map(|folder| format!("{folder}/c{seed}.nii"));
+            scene.write(&format!("other/{image}"), &drawn.image);
+            scene.write_labels(&format!("other/{label}"), &drawn.labels);
+            serde_json::json!({ "image": image, "label": label })
+        })
+        .collect();
+    let labels = serde_json::json!({ "0": "background", "1": names[0], "2": "Left moon", "3": "right moon",
+        "4": "star" });
+    let about = serde_json::json!({ "name": "Other", "modality": { "0": "CT" }, "labels": labels,
+        "numTraining": cases.len(), "training": cases });
+    scene.write_json("other/dataset.json", &about);
+    let sets = "\n[[data.set]]\nname = \"one\"\npath = \"data\"\n\n[[data.set]]\nname = \"two\"\npath = \"other\"\n\
+                absent = [\"BLACK\"]\n";
+    let text = scene.text("config.toml") + sets;
+    scene.write_text("config.toml", &text.replace("absent = [\"BLACK\"]\n", ""));
+    scene.bipvl(&["train", "--config", "config.toml", "--out", "run"]).succeeds();
+    let outcome = scene.bipvl(&["vocabulary", "run"]).succeeds();
+    let first = outcome.stdout.lines().find(|line| line.contains(names[0])).unwrap();
+    assert_eq!(first.matches("labelled").count(), 2, "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("Left moon + right moon")
+            || outcome.stdout.contains("left moon + right moon")
+    );
+    let matrix = scene.bipvl(&["data", "check", "--config", "config.toml"]).succeeds().stdout;
+    assert!(matrix.contains("one: 5 cases") || matrix.contains("one: 6 cases"), "{matrix}");
+    assert!(matrix.contains(first) && matrix.contains("bipvl train --config config.toml"), "{matrix}");
+    let outcome = scene.bipvl(&["probe", "--model", "run", "--max-cases", "1"]).succeeds();
+    assert!(outcome.stdout.contains("other data set"), "{}", outcome.stdout);
+    assert_eq!(scene.names("run/probe"), ["probe.html", "probe.json", "probe.md"]);
+
+    scene.write_text("config.toml", &text);
+    scene
+        .bipvl(&["train", "--config", "config.toml", "--out", "bad"])
+        .fails_saying(&["data set `two`", "`BLACK`"]);
+    assert!(!scene.path("bad").exists());
+}
+
+#[test]
+fn a_training_starts_from_another_run() {
+    let scene = scene();
+    scene.bipvl(&train("run", &["--steps", "1"])).succeeds();
+    let outcome = scene.bipvl(&train("next", &["--steps", "1", "--from", "run"])).succeeds();
+    assert!(outcome.stderr.contains("run: weights of backbone.decoder"), "{}", outcome.stderr);
+    let missing = train("other", &["--from", "nowhere"]);
+    scene.bipvl(&missing).fails_saying(&["nowhere"]);
+    assert!(!scene.path("other").exists());
+}
