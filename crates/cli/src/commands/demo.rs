@@ -1,6 +1,7 @@
 //! `bipvl demo`: draws phantoms, trains a small model, segments new phantoms, evaluates, and writes a report.
 
 mod ambiguous;
+mod ambiguous_cases;
 mod folder;
 mod phantoms;
 mod steps;

@@ -15,7 +15,7 @@ use bipvl_imaging::phantom;
 use burn::tensor::Device;
 use tempfile::TempDir;
 
-use super::{fixture::Fixture, inputs::Inputs, workload::Workload};
+use super::{fixture::Fixture, inputs::Inputs, text_training::label_schema, workload::Workload};
 
 /// Shape of the synthetic CT.
 const SHAPE: [usize; 3] = [256, 256, 160];
@@ -62,7 +62,7 @@ fn predictor(inputs: &Inputs, fixture: &Fixture) -> Result<Predictor> {
         text: &fixture.text(&device),
         preprocess: PreprocessConfig::for_modality(Modality::Ct, fixture.patch),
         channels: 1,
-        label_schema: fixture.label_schema(),
+        label_schema: label_schema(fixture.classes),
         config: InferConfig { overlap: OVERLAP, blend_mode: BlendMode::Gaussian, ..InferConfig::default() },
         device,
     }))

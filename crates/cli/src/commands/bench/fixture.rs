@@ -1,12 +1,9 @@
 //! Whole networks with text to benchmark.
 
 use anyhow::Result;
-use bipvl::{
-    data::LabelSchema,
-    nn::{
-        BackboneConfig, BiPvlSeg, BiPvlSegConfig, BottleneckInput, HeadConfig, ModelSize, PatchMerging,
-        SwinUnetrConfig, TextInput, interop::full_key_map,
-    },
+use bipvl::nn::{
+    BackboneConfig, BiPvlSeg, BiPvlSegConfig, BottleneckInput, HeadConfig, ModelSize, PatchMerging,
+    SwinUnetrConfig, TextInput, interop::full_key_map,
 };
 use burn::tensor::{Device, Tensor};
 
@@ -59,9 +56,7 @@ impl Fixture {
         swin_unetr(&mut config).merging = PatchMerging::V2;
         config.bottleneck = BottleneckInput::AfterFusion;
         config.text.hidden_dropout_prob = 0.0;
-        if config.text.vocab_size == 0 {
-            config.text.vocab_size = WORDS;
-        }
+        config.text.vocab_size = config.text.vocab_size.max(WORDS);
         Self { config, patch: size.patch(), classes: CLASSES, tokens: TOKENS, batch, max_grad_norm }
     }
 
@@ -72,12 +67,6 @@ impl Fixture {
             tokens: tokens.map_or(self.tokens, usize::from),
             ..self
         }
-    }
-
-    /// One label per class.
-    pub(super) fn label_schema(&self) -> LabelSchema {
-        LabelSchema::from_labels(&(1..=self.classes as u16).collect::<Vec<_>>())
-            .expect("labels from 1 on, each once")
     }
 
     pub(super) fn network(&self, inputs: &Inputs, device: &Device) -> Result<BiPvlSeg> {

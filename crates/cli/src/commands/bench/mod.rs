@@ -9,8 +9,10 @@ mod losses;
 mod result;
 mod score;
 mod text;
+mod text_training;
 mod timer;
 mod vision;
+mod vision_training;
 mod workload;
 
 use anyhow::{Result, bail};

@@ -1,33 +1,19 @@
-//! Swin UNETR without text: forward pass and training step.
+//! Swin UNETR without text: forward pass.
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use bipvl::{
-    nn::{
-        BackboneConfig, PatchMerging, SwinUnetrConfig, SwinVersion, VisionSeg,
-        interop::monai,
-        weights::{TensorHandle, save},
-    },
-    train::{
-        loss::segmentation::dice_and_cross_entropy,
-        optimizer::{AdamW, AdamWConfig},
-    },
+use anyhow::Result;
+use bipvl::nn::{
+    BackboneConfig, PatchMerging, SwinUnetrConfig, SwinVersion, VisionSeg,
+    interop::monai,
+    weights::{TensorHandle, save},
 };
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 
-use super::{
-    benchmark::Size,
-    inputs::{Inputs, labels},
-    losses::LossHistory,
-    workload::Workload,
-};
+use super::{benchmark::Size, inputs::Inputs, workload::Workload};
 
 /// Background and the thirteen classes of BTCV.
-const OUTPUTS: usize = 14;
-/// The backward pass costs two forward passes: gradients of inputs and of weights.
-const FORWARDS_PER_STEP: f64 = 3.0;
-pub(super) const LEARNING_RATE: f64 = 1e-4;
+pub(super) const OUTPUTS: usize = 14;
 
 fn config(size: Size) -> SwinUnetrConfig {
     SwinUnetrConfig {
@@ -41,7 +27,8 @@ fn config(size: Size) -> SwinUnetrConfig {
     }
 }
 
-fn network(inputs: &Inputs, size: Size, device: &Device) -> Result<VisionSeg> {
+/// The network without text.
+pub(super) fn network(inputs: &Inputs, size: Size, device: &Device) -> Result<VisionSeg> {
     let config = config(size);
     let key_map = monai::key_map(&config);
     let config = BackboneConfig::SwinUnetr(config);
@@ -79,49 +66,6 @@ impl Workload for Forward {
         let logits =
             self.logits.iter().map(|logits| ("logits".to_owned(), TensorHandle::new(logits.clone())));
         Ok(save(path, &logits.collect(), &[])?)
-    }
-
-    fn gflop(&self) -> Option<f64> {
-        Some(self.gflop)
-    }
-}
-
-/// Training steps: forward, loss, backward, `AdamW`.
-pub(super) struct Training {
-    /// `None` during the step, so that its weights are uniquely owned.
-    network: Option<VisionSeg>,
-    optimizer: AdamW,
-    image: Tensor<5>,
-    labels: Tensor<4, Int>,
-    losses: LossHistory,
-    gflop: f64,
-}
-
-impl Training {
-    pub(super) fn new(inputs: &Inputs, size: Size) -> Result<Self> {
-        let device = Device::flex().autodiff();
-        let Size { side, .. } = size;
-        let network = network(inputs, size, &device)?;
-        let image = inputs.image([1, 1, side, side, side], &device)?;
-        let labels = labels([1, side, side, side], OUTPUTS, &device);
-        let optimizer = AdamW::new(AdamWConfig::default());
-        let gflop = FORWARDS_PER_STEP * network.cost([side; 3]).gflops();
-        Ok(Self { network: Some(network), optimizer, image, labels, losses: LossHistory::default(), gflop })
-    }
-}
-
-impl Workload for Training {
-    fn run(&mut self) -> Result<()> {
-        let network = self.network.take().context("a network to train")?;
-        let logits = network.forward(self.image.clone());
-        let loss = dice_and_cross_entropy(logits, self.labels.clone(), None);
-        self.losses.push(&loss);
-        self.network = Some(self.optimizer.step(network, loss.backward(), LEARNING_RATE));
-        Ok(())
-    }
-
-    fn save(&self, path: &Path) -> Result<()> {
-        self.losses.save(path)
     }
 
     fn gflop(&self) -> Option<f64> {

@@ -11,7 +11,7 @@ use super::{
     inputs::Inputs,
     score,
     text::{self, Encoding},
-    vision,
+    text_training, vision, vision_training,
 };
 use crate::args::BenchArgs;
 
@@ -42,11 +42,11 @@ pub(super) fn prepare(benchmark: Benchmark, inputs: &Inputs, args: &BenchArgs) -
     let paper = || if smoke_test { tiny() } else { Fixture::paper().with_text(args.classes, args.tokens) };
     Ok(match benchmark {
         Benchmark::Vision(full) => Box::new(vision::Forward::new(inputs, size(full))?),
-        Benchmark::Train(full) => Box::new(vision::Training::new(inputs, size(full))?),
+        Benchmark::Train(full) => Box::new(vision_training::Training::new(inputs, size(full))?),
         Benchmark::TextWindow => Box::new(text::Forward::new(inputs, &paper(), Encoding::Each)?),
         Benchmark::TextWindowCached => Box::new(text::Forward::new(inputs, &paper(), Encoding::Once)?),
-        Benchmark::TextTrain => Box::new(text::Training::new(inputs, &tiny())?),
-        Benchmark::TextTrainPaper => Box::new(text::Training::new(inputs, &paper())?),
+        Benchmark::TextTrain => Box::new(text_training::Training::new(inputs, &tiny())?),
+        Benchmark::TextTrainPaper => Box::new(text_training::Training::new(inputs, &paper())?),
         Benchmark::File => Box::new(file::SegmentFile::new(inputs, smoke_test)?),
         Benchmark::Score => Box::new(score::Scoring::new(inputs, smoke_test)?),
     })
