@@ -131,8 +131,8 @@ pub(super) fn draw_worst(
     let (classes, remap) = (&run.config.data.class_labels(), run.config.data.label_schema.remap());
     let draw = |index: usize| -> Result<Overlay> {
         let image = read_channels(&cases[index].images)?.swap_remove(0);
-        let (prediction, reference) =
-            (read_labels(&pairs[index].prediction)?, read_reference(&pairs[index].reference, remap)?);
+        let prediction = read_labels(&pairs[index].prediction)?;
+        let reference = read_reference(&pairs[index].reference, remap, image.grid())?;
         let (image, prediction, reference) = (&image, &prediction, &reference);
         Ok(Overlay::draw(&OverlayCase { case: &cases[index].id, image, prediction, reference, classes })?)
     };
