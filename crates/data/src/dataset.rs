@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bipvl_imaging::{LabelMap, LabelRemap, LabelSchema, LabelSchemaSpec, apply_remap, read_labels};
+use bipvl_imaging::{
+    Grid, LabelMap, LabelRemap, LabelSchema, LabelSchemaSpec, apply_remap, read_labels, reoriented_like,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Layout, case_descriptions};
@@ -204,13 +206,14 @@ impl Modality {
     }
 }
 
-/// Reads a label map and replaces the labels that count as others.
+/// Reads a label map for an image on `grid` and replaces the labels that count as others. If it covers the same voxels
+/// in another axis order or direction, it is reoriented, which is lossless; otherwise it stays on its own grid.
 ///
 /// # Errors
 ///
 /// When the file is not a label map.
-pub fn read_reference(path: &Path, remap: &[LabelRemap]) -> Result<LabelMap> {
-    let mut labels = read_labels(path)?;
+pub fn read_reference(path: &Path, remap: &[LabelRemap], grid: &Grid) -> Result<LabelMap> {
+    let mut labels = reoriented_like(read_labels(path)?, grid);
     apply_remap(remap, &mut labels);
     Ok(labels)
 }

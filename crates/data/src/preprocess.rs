@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bipvl_imaging::{
     BoundingBox, Grid, LabelMap, LabelSchema, Orientation, PaddingMode, Volume, crop_or_pad, into_ras, read,
-    reorient_like, resample, resample_labels,
+    resample, resample_labels,
 };
 use ndarray::{Array3, Array4, Axis};
 use serde::{Deserialize, Serialize};
@@ -189,14 +189,8 @@ pub fn read_channels(images: &[PathBuf]) -> Result<Vec<Volume<f32>>> {
 pub fn read_case_labels(case: &Case, grid: &Grid, schema: &LabelSchema) -> Result<LabelMap> {
     let image = &case.images[0];
     let path = case.labels.as_ref().ok_or_else(|| Error::NoReference { path: image.clone() })?;
-    let mut labels = read_reference(path, schema.remap())?;
-    if let Err(mismatch) = labels.grid().ensure_matches(grid) {
-        labels = reorient_like(&labels, grid).map_err(|_| Error::GridMismatch {
-            path: path.clone(),
-            reference: image.clone(),
-            reason: mismatch,
-        })?;
-    }
+    let labels = read_reference(path, schema.remap(), grid)?;
+    ensure_same_grid(path, labels.grid(), image, grid)?;
     if let Some(label) = labels.voxels().iter().find(|label| !schema.contains(**label)) {
         let voxels = labels.voxels().iter().filter(|other| *other == label).count();
         let (path, known) = (path.clone(), schema.labels().to_vec());

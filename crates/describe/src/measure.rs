@@ -43,7 +43,7 @@ pub(super) fn measure_case(dataset: &Dataset, case: &Case) -> Result<Vec<Option<
     let Some(path) = &case.labels else {
         return Err(Error::NoLabels { path: case.images[0].clone() });
     };
-    let labels = read_reference(path, dataset.label_schema.remap())?;
+    let labels = read_reference(path, dataset.label_schema.remap(), channels[0].grid())?;
     if !labels.grid().approx_eq(channels[0].grid()) {
         return Err(Error::GridMismatch { labels: path.clone(), image: case.images[0].clone() });
     }

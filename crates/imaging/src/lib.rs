@@ -57,7 +57,9 @@ pub use label_schema::{
     ClassRelation, IGNORE_INDEX, LabelClass, LabelRemap, LabelSchema, LabelSchemaError, LabelSchemaSpec,
     MAX_LABELS, apply_remap,
 };
-pub use orient::{InvalidOrientation, Orientation, into_ras, reorient, reorient_like, to_ras};
+pub use orient::{
+    InvalidOrientation, Orientation, into_ras, reorient, reorient_like, reoriented_like, to_ras,
+};
 pub use resample::{PaddingMode, resample, resample_labels};
 pub use segmentation::{Code, Segment, Segmentation, SegmentationFiles, SegmentationVoxels};
 pub use volume::{LabelMap, Volume};

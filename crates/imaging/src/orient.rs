@@ -117,6 +117,15 @@ pub fn reorient_like<T: Clone>(volume: &Volume<T>, grid: &Grid) -> Result<Volume
     Err(GridMismatch { found: Box::new(volume.grid().clone()), expected: Box::new(grid.clone()) })
 }
 
+/// [`reorient_like`] by value: unchanged if `volume` is on `grid` already, or covers other voxels.
+#[must_use]
+pub fn reoriented_like<T: Clone>(volume: Volume<T>, grid: &Grid) -> Volume<T> {
+    if volume.grid().approx_eq(grid) {
+        return volume;
+    }
+    reorient_like(&volume, grid).unwrap_or(volume)
+}
+
 /// For each new axis the source axis, and whether it is flipped.
 fn permute_and_flip<T: Clone>(volume: &Volume<T>, axes: [(usize, bool); 3]) -> Volume<T> {
     let shape = volume.grid().shape();

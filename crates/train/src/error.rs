@@ -28,6 +28,14 @@ pub enum Error {
     /// From `bipvl-text`.
     #[error(transparent)]
     Text(#[from] bipvl_text::Error),
+    /// No training case has a voxel of any class.
+    #[error(
+        "no class has a voxel in the training cases of fold {fold}; check the label maps and their labels"
+    )]
+    NoForeground {
+        /// The fold, such as `0/5`.
+        fold: String,
+    },
     /// The directory already has a run.
     #[error("{} already contains a run", dir.display())]
     RunExists {

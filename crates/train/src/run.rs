@@ -208,8 +208,15 @@ impl RunDir {
             workers: options.workers,
             device: options.device,
         };
-        for class in classes_without_voxels(&setup.training_cases, &data.label_schema) {
+        let missing = classes_without_voxels(&setup.training_cases, &data.label_schema);
+        if missing.len() == data.label_schema.num_classes() {
+            return Err(Error::NoForeground { fold: data.fold.clone() });
+        }
+        for class in missing {
             tracing::warn!("class \"{class}\" has no voxel in the training cases of fold {}", data.fold);
+        }
+        for class in classes_without_voxels(&setup.validation_cases, &data.label_schema) {
+            tracing::warn!("class \"{class}\" has no voxel in the validation cases of fold {}", data.fold);
         }
         Ok(setup)
     }

@@ -52,7 +52,7 @@ pub(super) fn draw_worst(
     let draw = |index: usize| -> Result<Overlay> {
         let image = read_channels(&cases[index].images)?.swap_remove(0);
         let prediction = read_labels(&pairs[index].prediction)?;
-        let reference = read_reference(&pairs[index].reference, schema.remap())?;
+        let reference = read_reference(&pairs[index].reference, schema.remap(), image.grid())?;
         let (image, prediction, reference) = (&image, &prediction, &reference);
         let (case, classes) = (cases[index].id.as_str(), schema.classes());
         Ok(Overlay::draw(&OverlayCase { case, image, prediction, reference, classes })?)

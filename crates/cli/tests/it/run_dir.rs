@@ -131,3 +131,38 @@ fn a_class_without_training_voxels_is_warned_of() {
     let warning = "class \"rod\" has no voxel in the training cases of fold 0/5";
     assert!(trained.stderr.contains(warning), "{}", trained.stderr);
 }
+
+/// D33a.
+#[test]
+fn a_training_without_a_voxel_of_any_class_is_refused() {
+    let scene = Scene::new();
+    for name in scene.names("data/labelsTr") {
+        let path = format!("data/labelsTr/{name}");
+        let labels = bipvl_imaging::read_labels(&scene.path(&path)).unwrap();
+        scene.write_labels(&path, &labels.map(|_| 0));
+    }
+    scene.train("run", &[]).fails_saying(&["no class has a voxel in the training cases of fold 0/5"]);
+}
+
+/// D19: the labels of a case cover its voxels in another order.
+#[test]
+fn a_training_scores_cases_whose_labels_have_another_axis_order() {
+    let scene = Scene::new();
+    scene.train("plain", &["--steps", "1"]).succeeds();
+    for name in scene.names("data/labelsTr") {
+        let path = format!("data/labelsTr/{name}");
+        let labels = bipvl_imaging::read_labels(&scene.path(&path)).unwrap();
+        scene.write_labels(&path, &bipvl_imaging::reorient(&labels, "PSL".parse().unwrap()));
+    }
+    scene.train("run", &["--steps", "1"]).succeeds();
+    let [turned, plain] = ["run", "plain"].map(|run| scene.json(&format!("{run}/scores.json")));
+    for (case, plain) in turned["cases"].as_array().unwrap().iter().zip(plain["cases"].as_array().unwrap()) {
+        for (name, _) in phantom::CLASSES {
+            assert_eq!(case["classes"][name]["dice"], plain["classes"][name]["dice"]);
+        }
+    }
+    let probe = ["probe", "--model", "run", "--data", "data", "--perturbations", "empty"];
+    scene.bipvl(&probe).succeeds();
+    let describe = ["describe", "--data", "data", "--source", "statistics", "--out", "measured.toml"];
+    scene.bipvl(&describe).succeeds();
+}

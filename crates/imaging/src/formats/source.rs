@@ -136,9 +136,12 @@ fn beginning(path: &Path, mut reader: impl BufRead) -> Result<Vec<u8>> {
         reader.fill_buf().map_err(|error| Error::io(path, error))?.starts_with(&compression::GZIP_MAGIC);
     let mut bytes = Vec::new();
     if is_gzip {
-        MultiGzDecoder::new(reader).take(limit).read_to_end(&mut bytes).map_err(|_| {
-            Error::Decompression { path: path.to_owned(), reason: DecompressionError::Damaged }
-        })?;
+        // What follows the header may be damaged, or be the padding that reading a whole file allows.
+        let result = MultiGzDecoder::new(reader).take(limit).read_to_end(&mut bytes);
+        if result.is_err() && bytes.is_empty() {
+            let reason = DecompressionError::Damaged;
+            return Err(Error::Decompression { path: path.to_owned(), reason });
+        }
     } else {
         reader.take(limit).read_to_end(&mut bytes).map_err(|error| Error::io(path, error))?;
     }

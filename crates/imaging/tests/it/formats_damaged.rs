@@ -67,6 +67,15 @@ fn damaged_compression_is_named_as_such() {
     }
 }
 
+/// H trailing_garbage: files from tapes are padded with zeros.
+#[test]
+fn zeros_after_compressed_data_are_padding() {
+    let bytes = file("two.nii.gz");
+    let padded = MadeFile::new("case.nii.gz", &[&bytes[..], &[0; 512]].concat());
+    assert_eq!(read(&padded.path).unwrap(), read(&bytes[..]).unwrap());
+    assert_eq!(probe(&padded.path).unwrap(), probe(&bytes[..]).unwrap());
+}
+
 #[test]
 fn sizes_are_checked_before_memory_is_allocated() {
     for (name, from, to) in [

@@ -48,7 +48,7 @@ impl<'a> ConceptOcclusion<'a> {
         let file = &case.images[0];
         let path = case.labels.as_ref().ok_or_else(|| Error::MissingReference { case: case.id.clone() })?;
         let (PreprocessedCase { image, grid }, target_grid) = predictor.prepare_files(&case.images)?;
-        let reference = read_reference(path, label_schema.remap())?;
+        let reference = read_reference(path, label_schema.remap(), &target_grid)?;
         ensure_same_grid(path, reference.grid(), file, &target_grid)?;
         let places = remap_labels(&reference, label_schema, &grid);
         let start = densest_patch_origin(&places, predictor.patch_size());

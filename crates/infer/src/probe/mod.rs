@@ -125,7 +125,7 @@ impl<'a> TextSensitivity<'a> {
     ) -> Result<()> {
         let (prepared, target_grid) = self.predictor.prepare_files(&case.images)?;
         let path = case.labels.as_ref().ok_or_else(|| Error::MissingReference { case: case.id.clone() })?;
-        let reference = read_reference(path, self.remap)?;
+        let reference = read_reference(path, self.remap, &target_grid)?;
         ensure_same_grid(path, reference.grid(), &case.images[0], &target_grid)?;
         let trained = self.segment(&self.prompts[0].encoded, &prepared, &target_grid, on_progress)?;
         for (place, (prompt, key)) in self.prompts.iter().zip(keys).enumerate() {

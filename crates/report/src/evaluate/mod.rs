@@ -16,7 +16,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use bipvl_imaging::{LabelClass, LabelMap, LabelSchema, apply_remap, read_labels};
+use bipvl_imaging::{LabelClass, LabelMap, LabelSchema, apply_remap, read_labels, reoriented_like};
 use bipvl_metrics::{CaseScores, Convention, MetricConfig, Scores, labels_without_class, score_case};
 
 use crate::{Error, Result};
@@ -181,8 +181,8 @@ fn evaluate_case(
     config: &EvaluationConfig,
     unknown_labels: &mut Vec<UnknownLabel>,
 ) -> Result<CaseScores> {
-    let prediction = read_labels(&files.prediction)?;
     let mut reference = read_labels(&files.reference)?;
+    let prediction = reoriented_like(read_labels(&files.prediction)?, reference.grid());
     if let Some(schema) = &config.schema {
         apply_remap(schema.remap(), &mut reference);
     }
@@ -312,6 +312,19 @@ mod tests {
             [UnknownLabel { path: folder.path("pred/a.nii"), label: 7, voxels: 2 }]
         );
         assert_eq!(evaluation.scores.mean_dice(), Some(1.0));
+    }
+
+    /// D19, E flip: the same voxels, stored from left to right and from right to left.
+    #[test]
+    fn predictions_in_another_axis_order_are_reoriented() {
+        let folder = Folder::new();
+        folder.write("ref/a.nii", &[1, 1, 0, 2]);
+        let reference = read_labels(&folder.path("ref/a.nii")).unwrap();
+        for orientation in ["LAS", "SRP", "IPL"] {
+            let turned = bipvl_imaging::reorient(&reference, orientation.parse().unwrap());
+            write(&folder.path("pred/a.nii"), &turned).unwrap();
+            assert_eq!(folder.evaluate(&EvaluationConfig::default()).scores.mean_dice(), Some(1.0));
+        }
     }
 
     #[test]
