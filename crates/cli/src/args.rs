@@ -201,6 +201,11 @@ pub(crate) fn usage_error(message: &str) -> ! {
     Cli::command().error(ErrorKind::ValueValidation, message).exit()
 }
 
+/// [`usage_error`] for an argument that only some values of others require.
+pub(crate) fn missing_argument(argument: &str) -> ! {
+    usage_error(&format!("the following required arguments were not provided: {argument}"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::{env, fs, path::Path};

@@ -8,7 +8,7 @@ use bipvl::{
 };
 use clap::{Args, ValueEnum, value_parser};
 
-use super::usage_error;
+use super::missing_argument;
 use crate::{commands::ablate::NamedEncoder, recipes::Recipe};
 
 #[derive(Clone, Debug, Args)]
@@ -93,7 +93,7 @@ impl TrainArgs {
     pub(crate) fn data_set(&self) -> &Path {
         match &self.data {
             Some(data) => data,
-            None => usage_error("the following required arguments were not provided: --data <DIR>"),
+            None => missing_argument("--data <DIR>"),
         }
     }
 }

@@ -14,7 +14,7 @@ use bipvl::{
 use serde::Serialize;
 
 use crate::{
-    args::{CheckArgs, DataArgs, DataCommand, usage_error},
+    args::{CheckArgs, DataArgs, DataCommand, missing_argument},
     progress,
 };
 use source::{Source, command, datasets};
@@ -40,9 +40,7 @@ fn check(args: &CheckArgs) -> Result<()> {
     if let Some(file) = prompted::config(args)? {
         return prompted::check(args, &file);
     }
-    let Some(data) = &args.data else {
-        usage_error("the following required arguments were not provided: <DIR>")
-    };
+    let Some(data) = &args.data else { missing_argument("<DIR>") };
     let mut outputs = Vec::new();
     for (dataset, source) in datasets(data, args.config.as_deref())? {
         let config = source.config(&dataset);

@@ -1,19 +1,22 @@
 //! `bipvl predict`: segments scans with a trained model.
 
+mod batch;
 mod inputs;
 mod options;
 mod outputs;
+mod prompt_options;
 mod prompted;
 mod prompts;
 
 use anyhow::{Result, bail};
 use bipvl::{
-    infer::{Error, InferenceProgress, Predictor, TrainedModel, run_dirs},
+    infer::{InferenceProgress, Predictor, TrainedModel, run_dirs},
     prompts::PromptRun,
 };
 use indicatif::ProgressBar;
 
 use crate::{args::PredictArgs, commands::prompts as user_prompts, interrupt, progress};
+use batch::segment_all;
 use outputs::Job;
 use prompts::CasePrompts;
 
@@ -52,39 +55,17 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     }
     outputs::create_folders(args, &jobs)?;
 
-    let bar = progress::bar("segmenting", jobs.len());
-    let mut failed = 0;
-    for job in &jobs {
-        if interrupt::is_requested() {
-            bail!("interrupted before {}; --skip-existing continues", job.scan.id);
+    segment_all(&jobs, |job, bar| {
+        let own = case_prompts.apply(&predictor, &runs, &job.scan)?;
+        let InferenceProgress { reused, total, .. } = segment(own.as_ref().unwrap_or(&predictor), job, bar)?;
+        let path = job.files.label_map.display();
+        if reused == 0 {
+            tracing::info!("{path}");
+        } else {
+            tracing::info!("{path}: {reused} of {total} patches are constant and were computed once");
         }
-        let segmented = case_prompts
-            .apply(&predictor, &runs, &job.scan)
-            .and_then(|own| segment(own.as_ref().unwrap_or(&predictor), job, &bar));
-        match segmented {
-            Ok(InferenceProgress { reused, total, .. }) => {
-                let path = job.files.label_map.display();
-                if reused == 0 {
-                    tracing::info!("{path}");
-                } else {
-                    tracing::info!("{path}: {reused} of {total} patches are constant and were computed once");
-                }
-            }
-            Err(error) if matches!(error.downcast_ref(), Some(Error::Cancelled)) => {
-                bail!("interrupted in {}; --skip-existing continues", job.scan.id);
-            }
-            Err(error) => {
-                failed += 1;
-                bar.suspend(|| tracing::error!("{}: {error:#}", job.scan.id));
-            }
-        }
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    if failed > 0 {
-        bail!("{failed} of {} scans could not be segmented", jobs.len());
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Segments one scan and writes its files, all or none.

@@ -21,7 +21,7 @@ use bipvl_report::probe::ProbeReport;
 
 use super::prompts;
 use crate::{
-    args::{CasesArg, ProbeArgs, usage_error},
+    args::{CasesArg, ProbeArgs, missing_argument},
     interrupt, progress,
 };
 
@@ -42,9 +42,7 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     if PromptRun::exists_in(&args.model) {
         return prompted::run(args);
     }
-    let Some(data) = &args.data else {
-        usage_error("the following required arguments were not provided: --data <DIR>")
-    };
+    let Some(data) = &args.data else { missing_argument("--data <DIR>") };
     let run = RunDir::open(&args.model)?;
     let device = args.device.open()?;
     let synonyms = prompts::synonyms(args.synonyms.as_deref())?;

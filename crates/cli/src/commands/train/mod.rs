@@ -3,6 +3,7 @@
 mod fold_report;
 mod folds;
 mod prompted;
+mod prompted_config;
 mod prompted_log;
 mod run_training;
 mod setup;
@@ -20,14 +21,14 @@ use bipvl::{data::Dataset, infer::Folds, run::RunDir};
 
 use super::{evaluate_run::evaluate_run, memory, prompts::warn_of_truncation};
 use crate::{
-    args::{TrainArgs, usage_error},
+    args::{TrainArgs, missing_argument},
     interrupt,
 };
 
 /// Trains one run or all folds of a cross-validation, and evaluates the best weights on the held-out cases.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     interrupt::install();
-    if prompted::is_requested(args)? {
+    if prompted_config::is_requested(args)? {
         return prompted::run(args);
     }
     refuse_prompted_flags(args)?;
@@ -63,7 +64,7 @@ fn refuse_prompted_flags(args: &TrainArgs) -> Result<()> {
         bail!("--from needs model.head = \"prompts\" (--head prompts)");
     }
     if args.descriptions.is_none() && args.recipe.is_none() && !args.resume {
-        usage_error("the following required arguments were not provided: --descriptions <FILE>");
+        missing_argument("--descriptions <FILE>");
     }
     Ok(())
 }

@@ -1,41 +1,27 @@
 //! `bipvl train` with `model.head = "prompts"`: several data sets, one network, any prompt.
 
-use std::{fs, ops::ControlFlow, path::absolute};
+use std::ops::ControlFlow;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bipvl::{
     prompts::{
-        PromptRun, PromptRunSpec, Transfer,
-        config::{ConfigFile, PromptConfig, has_prompts_head},
-        run::TransferReport,
-        sets::OpenSet,
+        PromptRun, PromptRunSpec, Transfer, config::PromptConfig, run::TransferReport, sets::OpenSet,
         train::train,
     },
     text::Synonyms,
     train::{Start, checkpoint::read_progress, run::RunLock},
 };
-use toml::Table;
 
-use super::{open_device, prompted_log, time_budget, train_options};
+use super::{
+    open_device,
+    prompted_config::{config_file, refuse_other_flags},
+    prompted_log, time_budget, train_options,
+};
 use crate::{
-    args::{HeadArg, TrainArgs},
+    args::TrainArgs,
     commands::{run_log::RunLog, vocabulary::table},
     interrupt, progress,
 };
-
-/// Whether flags, configuration or run ask for the prompted form.
-pub(super) fn is_requested(args: &TrainArgs) -> Result<bool> {
-    if args.resume {
-        return Ok(PromptRun::exists_in(&args.out));
-    }
-    let of_file = match &args.config {
-        Some(file) => {
-            has_prompts_head(&fs::read_to_string(file).with_context(|| file.display().to_string())?)
-        }
-        None => false,
-    };
-    Ok(of_file || args.head == Some(HeadArg::Prompts))
-}
 
 /// Trains, or goes on with a training.
 pub(super) fn run(args: &TrainArgs) -> Result<()> {
@@ -70,18 +56,6 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
         bail!("interrupted at step {}; continue with --resume", state.progress.step);
     }
     Ok(())
-}
-
-fn refuse_other_flags(args: &TrainArgs) -> Result<()> {
-    let given = [
-        ("--recipe", args.recipe.is_some()),
-        ("--folds", args.folds.is_some()),
-        ("--memory-budget", args.memory_budget.is_some()),
-    ];
-    match given.into_iter().find(|(_, is_given)| *is_given) {
-        Some((flag, _)) => bail!("{flag} is for model.head = \"channels\""),
-        None => Ok(()),
-    }
 }
 
 fn resume(args: &TrainArgs) -> Result<(PromptRun, Vec<OpenSet>)> {
@@ -122,43 +96,4 @@ fn report_transfer(report: &TransferReport, from: &Transfer) {
             "{from}: {count} tensors of {block} have other names or sizes and start from random weights"
         );
     }
-}
-
-/// The configuration of the file, with the values of flags.
-fn config_file(args: &TrainArgs) -> Result<ConfigFile> {
-    let mut file = match &args.config {
-        Some(path) => ConfigFile::read(path)?,
-        None => ConfigFile::default(),
-    };
-    file.set("model.head", "prompts");
-    if let Some(data) = &args.data {
-        let absolute = |path: &std::path::Path| absolute(path).with_context(|| path.display().to_string());
-        let mut set = Table::new();
-        set.insert("path".to_owned(), absolute(data)?.display().to_string().into());
-        if let Some(descriptions) = &args.descriptions {
-            set.insert("descriptions".to_owned(), absolute(descriptions)?.display().to_string().into());
-        }
-        file.push_set(set);
-    }
-    if let Some(size) = args.model_size {
-        file.set("model_size", size.to_string());
-    }
-    if let Some(fold) = &args.val_fold {
-        file.set("data.fold", fold.clone());
-    }
-    if let Some(steps) = args.steps {
-        file.set("train.max_steps", i64::try_from(steps)?);
-    }
-    if let Some(seed) = args.seed {
-        file.set("train.seed", i64::try_from(seed)?);
-    }
-    for (key, path) in [
-        ("pretrained.text_encoder", &args.pretrained_text_encoder),
-        ("pretrained.backbone", &args.pretrained_backbone),
-    ] {
-        if let Some(path) = path {
-            file.set(key, absolute(path)?.display().to_string());
-        }
-    }
-    Ok(file)
 }
