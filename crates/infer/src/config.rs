@@ -103,6 +103,13 @@ impl DataConfig {
     }
 }
 
+/// Whether a configuration has `model.head = "prompts"`.
+pub fn has_prompts_head(text: &str) -> bool {
+    let table: toml::Table = toml::from_str(text).unwrap_or_default();
+    let head = table.get("model").and_then(|model| model.get("head"));
+    head.and_then(toml::Value::as_str) == Some("prompts")
+}
+
 /// Index and number of folds of `data.fold`.
 ///
 /// # Errors
@@ -233,5 +240,17 @@ impl ModelConfig {
             return Err(Error::config_value(path, "model.vision.in_channels", in_channels, requirement));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_decides_which_form_a_configuration_is_of() {
+        assert!(has_prompts_head("[model]\nhead = \"prompts\""));
+        assert!(!has_prompts_head("[model]\nhead = \"channels\""));
+        assert!(!has_prompts_head("model_size = \"tiny\""));
     }
 }

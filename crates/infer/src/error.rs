@@ -157,6 +157,8 @@ pub enum NotARunDir {
     NoConfig,
     /// It holds the runs of a cross-validation.
     CrossValidation,
+    /// Its network has `model.head = "prompts"`, and the operation is one of fixed classes.
+    Prompted,
 }
 
 impl fmt::Display for NotARunDir {
@@ -166,6 +168,7 @@ impl fmt::Display for NotARunDir {
             Self::File => "it is a file",
             Self::NoConfig => "it has no config.toml",
             Self::CrossValidation => "it is a cross-validation with the runs fold-0, fold-1, …",
+            Self::Prompted => "its model.head is \"prompts\", which this command does not read",
         })
     }
 }

@@ -18,7 +18,7 @@ mod tiling;
 mod trained_model;
 pub mod weights_file;
 
-pub use config::{DataConfig, InferConfig, ModelConfig, head_config, parse_fold};
+pub use config::{DataConfig, InferConfig, ModelConfig, has_prompts_head, head_config, parse_fold};
 pub use constant_patch_cache::{ConstantPatchCache, Logits};
 pub use error::{Error, NotARunDir, Result};
 pub use folds::{Folds, run_dirs};

@@ -1,6 +1,7 @@
 //! A trained model on disk: configuration, descriptions, tokenizer and best weights of a run.
 
 use std::{
+    fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -13,7 +14,7 @@ use burn::tensor::Device;
 
 use crate::{
     Error, Folds, InferConfig, InferenceProgress, ModelConfig, NotARunDir, Predictor, PredictorInput, Result,
-    weights_file::load_network,
+    has_prompts_head, weights_file::load_network,
 };
 
 /// What prediction needs of a run directory. Weights are read by [`TrainedModel::predictor`].
@@ -44,6 +45,9 @@ impl TrainedModel {
                 () => NotARunDir::Missing,
             };
             return Err(Error::NotARunDir { path: dir.to_owned(), reason });
+        }
+        if fs::read_to_string(&config_path).is_ok_and(|text| has_prompts_head(&text)) {
+            return Err(Error::NotARunDir { path: dir.to_owned(), reason: NotARunDir::Prompted });
         }
         let config = ModelConfig::read(&config_path)?;
         let descriptions = Descriptions::read(&dir.join("descriptions.toml"))?;
@@ -198,7 +202,7 @@ impl TrainedModel {
         out: &Path,
         on_progress: &mut dyn FnMut(&Case, InferenceProgress) -> ControlFlow<()>,
     ) -> Result<Vec<Result<PathBuf>>> {
-        std::fs::create_dir_all(out).map_err(|reason| FileError::new(out, reason))?;
+        fs::create_dir_all(out).map_err(|reason| FileError::new(out, reason))?;
         let mut results = Vec::with_capacity(cases.len());
         for case in cases {
             let path = out.join(format!("{}.nii.gz", case.id));

@@ -20,6 +20,8 @@ pub struct PromptSegmentation {
     grid: Grid,
     prompts: Vec<String>,
     presence: Vec<f32>,
+    /// Voxels of each mask as decided.
+    counts: Vec<usize>,
     nifti_forms: Option<NiftiForms>,
 }
 
@@ -50,7 +52,8 @@ impl PromptSegmentation {
         header: Option<&Header>,
     ) -> Self {
         let nifti_forms = header.and_then(|header| header.nifti_forms.clone());
-        Self { voxels, grid, prompts, presence, nifti_forms }
+        let counts = counts(&voxels, prompts.len());
+        Self { voxels, grid, prompts, presence, counts, nifti_forms }
     }
 
     /// The grid of the scan.
@@ -93,31 +96,8 @@ impl PromptSegmentation {
         }
     }
 
-    /// Voxels of each mask as decided.
-    fn counts(&self) -> Vec<usize> {
-        let mut counts = vec![0; self.prompts.len()];
-        for (group, voxels) in self.voxels.iter().enumerate() {
-            let first = group * MAX_OVERLAPPING_CLASSES;
-            match voxels {
-                MaskVoxels::Labels(labels) => labels
-                    .iter()
-                    .filter(|label| **label > 0)
-                    .for_each(|label| counts[usize::from(*label) - 1] += 1),
-                MaskVoxels::Sets(sets) => {
-                    for mut set in sets.iter().copied() {
-                        while set != 0 {
-                            counts[first + set.trailing_zeros() as usize] += 1;
-                            set &= set - 1;
-                        }
-                    }
-                }
-            }
-        }
-        counts
-    }
-
     fn is_empty(&self, prompt: usize) -> bool {
-        self.counts()[prompt] < MIN_FOUND_VOXELS
+        self.counts[prompt] < MIN_FOUND_VOXELS
     }
 
     /// What each prompt found, with the values of [`Self::to_label_map`].
@@ -135,12 +115,12 @@ impl PromptSegmentation {
                 found,
             }
         };
-        self.counts().into_iter().enumerate().map(finding).collect()
+        self.counts.iter().copied().enumerate().map(finding).collect()
     }
 
     /// Value `i + 1` for prompt `i`; where masks overlap, the later prompt wins. Masks of fewer than 8 voxels are left out.
     pub fn to_label_map(&self) -> LabelMap {
-        let is_found: Vec<bool> = self.counts().iter().map(|count| *count >= MIN_FOUND_VOXELS).collect();
+        let is_found: Vec<bool> = self.counts.iter().map(|count| *count >= MIN_FOUND_VOXELS).collect();
         let mut labels = Array3::zeros(self.grid.shape());
         for (group, voxels) in self.voxels.iter().enumerate() {
             let first = group * MAX_OVERLAPPING_CLASSES;
@@ -187,6 +167,29 @@ impl PromptSegmentation {
         stage(&mut staged, &files.label_map, &self.to_label_map(), &options)?;
         Ok(staged.commit()?)
     }
+}
+
+/// Voxels of each mask as decided.
+fn counts(groups: &[MaskVoxels], prompts: usize) -> Vec<usize> {
+    let mut counts = vec![0; prompts];
+    for (group, voxels) in groups.iter().enumerate() {
+        let first = group * MAX_OVERLAPPING_CLASSES;
+        match voxels {
+            MaskVoxels::Labels(labels) => labels
+                .iter()
+                .filter(|label| **label > 0)
+                .for_each(|label| counts[usize::from(*label) - 1] += 1),
+            MaskVoxels::Sets(sets) => {
+                for mut set in sets.iter().copied() {
+                    while set != 0 {
+                        counts[first + set.trailing_zeros() as usize] += 1;
+                        set &= set - 1;
+                    }
+                }
+            }
+        }
+    }
+    counts
 }
 
 /// `SCAN.labels.json` beside the label map `SCAN.nii.gz`.

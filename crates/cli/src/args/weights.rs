@@ -67,8 +67,8 @@ pub(crate) struct InfoArgs {
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
     /// Benchmarks to run [default: all]. vision-F-S, train-F-S: Swin UNETR of feature size F on patches of side
-    /// S; text-window, text-window-cached, text-train, text-train-paper: the whole network; file: from a CT file
-    /// to a label file; score: Dice, HD95 and NSD of 15 classes.
+    /// S; text-window, text-window-cached, text-train, text-train-paper: the whole network; prompts-K: the prompted
+    /// network with K short prompts; file: from a CT file to a label file; score: Dice, HD95 and NSD of 15 classes.
     #[arg(value_name = "BENCHMARK")]
     pub(crate) benchmarks: Vec<Benchmark>,
     /// Print JSON.

@@ -23,13 +23,6 @@ pub struct ConfigFile {
     pub table: Table,
 }
 
-/// Whether a configuration has `model.head = "prompts"`.
-pub fn has_prompts_head(text: &str) -> bool {
-    let table: Table = toml::from_str(text).unwrap_or_default();
-    let head = table.get("model").and_then(|model| model.get("head"));
-    head.and_then(Value::as_str) == Some("prompts")
-}
-
 impl ConfigFile {
     /// Reads a file.
     ///
@@ -182,14 +175,6 @@ pub(super) fn syntax_error(error: &toml::de::Error, text: &str, path: &Path) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_head_decides_which_form_a_configuration_is_of() {
-        assert!(has_prompts_head("[model]\nhead = \"prompts\""));
-        assert!(
-            !has_prompts_head("[model]\nhead = \"channels\"") && !has_prompts_head("model_size = \"tiny\"")
-        );
-    }
 
     #[test]
     fn a_configuration_without_a_data_set_is_refused() {

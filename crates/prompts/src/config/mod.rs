@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::sampler::PromptSampling;
 
-pub use file::{ConfigFile, has_prompts_head};
+pub use bipvl_infer::has_prompts_head;
+pub use file::ConfigFile;
 
 /// Everything that a prompted run depends on besides the cases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

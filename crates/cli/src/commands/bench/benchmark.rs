@@ -17,6 +17,8 @@ pub(crate) enum Benchmark {
     TextTrain,
     /// Training step of the whole network of size `paper`.
     TextTrainPaper,
+    /// Forward pass of the prompted network of size `paper` with so many short prompts.
+    Prompts(usize),
     /// From a CT file to a label file.
     File,
     /// Dice, HD95 and NSD of 15 classes.
@@ -43,7 +45,7 @@ impl Size {
 
 impl Benchmark {
     /// All benchmarks, in default order.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Vision(Size::new(48, 96)),
         Self::Vision(Size::new(48, 64)),
         Self::Vision(Size::new(24, 96)),
@@ -57,6 +59,10 @@ impl Benchmark {
         Self::TextWindowCached,
         Self::TextTrain,
         Self::TextTrainPaper,
+        Self::Prompts(1),
+        Self::Prompts(15),
+        Self::Prompts(60),
+        Self::Prompts(100),
         Self::File,
         Self::Score,
     ];
@@ -71,6 +77,7 @@ impl fmt::Display for Benchmark {
             Self::TextWindowCached => "text-window-cached",
             Self::TextTrain => "text-train",
             Self::TextTrainPaper => "text-train-paper",
+            Self::Prompts(count) => &format!("prompts-{count}"),
             Self::File => "file",
             Self::Score => "score",
         };

@@ -6,6 +6,7 @@ mod file;
 mod fixture;
 mod inputs;
 mod losses;
+mod prompts;
 mod result;
 mod score;
 mod text;

@@ -9,7 +9,7 @@ use super::{
     file,
     fixture::Fixture,
     inputs::Inputs,
-    score,
+    prompts, score,
     text::{self, Encoding},
     text_training, vision, vision_training,
 };
@@ -47,6 +47,7 @@ pub(super) fn prepare(benchmark: Benchmark, inputs: &Inputs, args: &BenchArgs) -
         Benchmark::TextWindowCached => Box::new(text::Forward::new(inputs, &paper(), Encoding::Once)?),
         Benchmark::TextTrain => Box::new(text_training::Training::new(inputs, &tiny())?),
         Benchmark::TextTrainPaper => Box::new(text_training::Training::new(inputs, &paper())?),
+        Benchmark::Prompts(count) => Box::new(prompts::Forward::new(inputs, count, smoke_test)?),
         Benchmark::File => Box::new(file::SegmentFile::new(inputs, smoke_test)?),
         Benchmark::Score => Box::new(score::Scoring::new(inputs, smoke_test)?),
     })
