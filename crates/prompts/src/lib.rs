@@ -5,6 +5,7 @@
 
 pub mod alignment;
 pub mod batch;
+pub mod case_labels;
 pub mod config;
 mod error;
 pub mod event;

@@ -1,6 +1,6 @@
 //! Opens the data sets of a prompted run and makes one vocabulary of them.
 
-use std::{collections::HashMap, fs};
+use std::collections::HashMap;
 
 use bipvl_data::{Dataset, DatasetOverrides};
 use bipvl_text::{ClassName, Descriptions, Parts, Synonyms};
@@ -8,12 +8,10 @@ use indexmap::IndexMap;
 
 use crate::{Error, PromptTexts, Result};
 use crate::{
+    case_labels::{CaseLabels, read_case_labels},
     config::{SetConfig, SetsConfig},
     vocabulary::{Concept, Knowledge, Vocabulary},
 };
-
-/// The file beside `dataset.json` that names the classes contoured in each case.
-pub const LABELED_FILE: &str = "labelled.json";
 
 /// One data set, read.
 #[derive(Debug)]
@@ -29,7 +27,7 @@ pub struct OpenSet {
     /// The channel to use of several.
     pub channel: Option<usize>,
     /// Which classes were contoured in each case, where the set says so.
-    pub labeled: Option<HashMap<String, Vec<String>>>,
+    pub labeled: Option<HashMap<String, CaseLabels>>,
 }
 
 impl OpenSet {
@@ -58,7 +56,7 @@ impl OpenSet {
             Some(path) => Some(Descriptions::read(path)?.for_classes(path, &classes)?),
             None => None,
         };
-        let labeled = read_labeled(&dataset)?;
+        let labeled = read_case_labels(&dataset)?;
         let channel = channel(config, &dataset.channels)?;
         Ok(Self { config: config.clone(), dataset, descriptions, names, channel, labeled })
     }
@@ -66,18 +64,20 @@ impl OpenSet {
     /// In how many cases each class was contoured; none where all cases have all.
     pub fn labeled_counts(&self) -> IndexMap<String, usize> {
         let Some(labeled) = &self.labeled else { return IndexMap::new() };
-        let count = |class: &String| labeled.values().filter(|classes| classes.contains(class)).count();
+        let count = |class: &String| labeled.values().filter(|case| case.labeled.contains(class)).count();
         self.dataset.label_schema.names().iter().map(|class| (class.clone(), count(class))).collect()
     }
 
-    /// The names of the classes contoured in a case; `None` where all are.
-    pub fn labeled_in(&self, case: &str) -> Option<Vec<String>> {
-        let of_case = self.labeled.as_ref()?.get(case)?;
+    /// What a case says, with the names of classes in words; `None` where all are labeled.
+    pub fn labels_of(&self, case: &str) -> Option<CaseLabels> {
+        let CaseLabels { labeled, absent } = self.labeled.as_ref()?.get(case)?;
+        let classes = self.dataset.label_schema.names();
         let in_words = |class: &String| {
-            let place = self.dataset.label_schema.names().iter().position(|known| known == class);
+            let place = classes.iter().position(|known| known == class);
             place.map_or_else(|| class.clone(), |place| self.names[place].clone())
         };
-        Some(of_case.iter().map(in_words).collect())
+        let [labeled, absent] = [labeled, absent].map(|names| names.iter().map(in_words).collect());
+        Some(CaseLabels { labeled, absent })
     }
 }
 
@@ -93,28 +93,6 @@ fn channel(config: &SetConfig, channels: &[String]) -> Result<Option<usize>> {
         None if channels.len() > 1 => Err(invalid(format!("{} channels", channels.len()))),
         None => Ok(None),
     }
-}
-
-fn read_labeled(dataset: &Dataset) -> Result<Option<HashMap<String, Vec<String>>>> {
-    let path = dataset.root.join(LABELED_FILE);
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let text = fs::read_to_string(&path).map_err(|reason| Error::io(&path, reason))?;
-    let labeled: HashMap<String, Vec<String>> = serde_json::from_str(&text)
-        .map_err(|error| Error::Labeled { path: path.clone(), reason: error.to_string() })?;
-    let known = dataset.label_schema.names();
-    for (case, classes) in &labeled {
-        if let Some(class) = classes.iter().find(|class| !known.contains(class)) {
-            let reason = format!("case `{case}` lists `{class}`, which is no class of the data set");
-            return Err(Error::Labeled { path, reason });
-        }
-    }
-    if let Some(case) = dataset.cases.iter().find(|case| !labeled.contains_key(&case.id)) {
-        let reason = format!("case `{}` is missing; list the classes that were contoured in it", case.id);
-        return Err(Error::Labeled { path, reason });
-    }
-    Ok(Some(labeled))
 }
 
 /// The concepts of all sets and their unions.

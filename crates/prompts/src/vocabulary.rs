@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use bipvl_text::ClassName;
 use serde::{Deserialize, Serialize};
 
-use crate::PromptTexts;
+use crate::{PromptTexts, case_labels::CaseLabels};
 
 /// What a case says of a concept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,23 +65,20 @@ impl Vocabulary {
         self.atoms(other).iter().any(|atom| atoms.contains(atom))
     }
 
-    /// What a case of a set says of every concept. `labeled` holds the names of the classes that were contoured in the
-    /// case where its set says so case by case.
-    pub fn knowledge(&self, set: usize, labeled: Option<&[String]>) -> Vec<Knowledge> {
-        let contoured: Option<Vec<String>> =
-            labeled.map(|names| names.iter().map(|name| ClassName::parse(name).normalized()).collect());
+    /// What a case of a set says of every concept. `case` is what was contoured in it, where its set says so case by
+    /// case.
+    pub fn knowledge(&self, set: usize, case: Option<&CaseLabels>) -> Vec<Knowledge> {
         let of_atom = |atom: usize| {
             let concept = &self.concepts[atom];
-            let is_contoured = contoured.as_ref().is_none_or(|contoured| {
-                concept
-                    .texts
-                    .names
-                    .iter()
-                    .any(|name| contoured.contains(&ClassName::parse(name).normalized()))
-            });
-            match &concept.sets[set] {
-                Knowledge::Labeled(_) if !is_contoured => Knowledge::Unknown,
-                knowledge => knowledge.clone(),
+            let names: Vec<String> =
+                concept.texts.names.iter().map(|name| ClassName::parse(name).normalized()).collect();
+            let is_one_of = |classes: &[String]| {
+                classes.iter().any(|class| names.contains(&ClassName::parse(class).normalized()))
+            };
+            match (&concept.sets[set], case) {
+                (Knowledge::Labeled(_), Some(case)) if is_one_of(&case.absent) => Knowledge::Absent,
+                (Knowledge::Labeled(_), Some(case)) if !is_one_of(&case.labeled) => Knowledge::Unknown,
+                (knowledge, _) => knowledge.clone(),
             }
         };
         (0..self.concepts.len()).map(|concept| unite(self.atoms(concept).into_iter().map(of_atom))).collect()
@@ -172,10 +169,19 @@ mod tests {
 
     #[test]
     fn what_was_not_contoured_in_a_case_is_unknown_and_so_is_its_whole() {
-        let knowledge = vocabulary().knowledge(0, Some(&["kidney, left".to_owned()]));
+        let case = CaseLabels { labeled: vec!["kidney, left".to_owned()], absent: Vec::new() };
+        let knowledge = vocabulary().knowledge(0, Some(&case));
         assert_eq!(knowledge[0], Knowledge::Labeled(vec![1]));
         assert_eq!(knowledge[1], Knowledge::Unknown);
         assert_eq!(knowledge[3], Knowledge::Unknown);
+    }
+
+    #[test]
+    fn a_case_may_declare_a_class_absent() {
+        let [left, right] = ["left kidney", "right kidney"].map(|name| vec![name.to_owned()]);
+        let knowledge = vocabulary().knowledge(0, Some(&CaseLabels { labeled: left, absent: right }));
+        assert_eq!(knowledge[1], Knowledge::Absent);
+        assert_eq!(knowledge[3], Knowledge::Labeled(vec![1]));
     }
 
     #[test]

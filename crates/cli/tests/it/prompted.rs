@@ -112,6 +112,12 @@ fn two_data_sets_become_one_vocabulary() {
     let about = serde_json::json!({ "name": "Other", "modality": { "0": "CT" }, "labels": labels,
         "numTraining": cases.len(), "training": cases });
     scene.write_json("other/dataset.json", &about);
+    let all = [names[0], "Left moon", "right moon", "star"];
+    let mut contoured: serde_json::Map<_, _> =
+        (70..75).map(|seed| (format!("c{seed}"), serde_json::json!(all))).collect();
+    contoured["c70"] = serde_json::json!({ "labelled": &all[..3], "absent": ["star"] });
+    contoured["c71"] = serde_json::json!(&all[..2]);
+    scene.write_json("other/labelled.json", &contoured.into());
     let sets = "\n[[data.set]]\nname = \"one\"\npath = \"data\"\n\n[[data.set]]\nname = \"two\"\npath = \"other\"\n\
                 absent = [\"BLACK\"]\n";
     let text = scene.text("config.toml") + sets;
@@ -126,6 +132,7 @@ fn two_data_sets_become_one_vocabulary() {
     );
     let matrix = scene.bipvl(&["data", "check", "--config", "config.toml"]).succeeds().stdout;
     assert!(matrix.contains("one: 5 cases") || matrix.contains("one: 6 cases"), "{matrix}");
+    assert!(matrix.contains("  star: contoured in 3 cases\n"), "{matrix}");
     assert!(matrix.contains(first) && matrix.contains("bipvl train --config config.toml"), "{matrix}");
     let outcome = scene.bipvl(&["probe", "--model", "run", "--max-cases", "1"]).succeeds();
     assert!(outcome.stdout.contains("other data set"), "{}", outcome.stdout);

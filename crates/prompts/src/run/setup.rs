@@ -162,8 +162,7 @@ impl PromptRun {
         cases: Vec<CachedCase>,
     ) -> Vec<(CachedCase, Vec<Knowledge>)> {
         let with_knowledge = |case: CachedCase| {
-            let labeled = set.labeled_in(case.id());
-            let knowledge = self.vocabulary.knowledge(place, labeled.as_deref());
+            let knowledge = self.vocabulary.knowledge(place, set.labels_of(case.id()).as_ref());
             (case, knowledge)
         };
         cases.into_iter().map(with_knowledge).collect()
