@@ -7,11 +7,13 @@ use toml::{Table, Value};
 
 use crate::drawn;
 
+pub(crate) const PAGE: &str = "configuration.md";
+
 /// A table whose keys are the names of the classes.
 const CLASSES: &str = "data.label_schema.classes";
 
 /// Keys that are absent without a value.
-const OPTIONAL: [&str; 13] = [
+const OPTIONAL: [&str; 14] = [
     "data.label_schema.codes",
     "data.label_schema.ignore",
     "data.label_schema.labels",
@@ -22,17 +24,21 @@ const OPTIONAL: [&str; 13] = [
     "data.split.val",
     "infer.keep_largest_component",
     "infer.tta_mirror_axes",
+    "model.head",
     "preprocess.spacing",
     "pretrained.backbone",
     "pretrained.text_encoder",
 ];
 
-/// The values of the tables, by dotted key.
-fn flatten(table: &Table, prefix: &str, values: &mut BTreeMap<String, Value>) {
+/// The values of the tables, by dotted key; of a list of tables, those of the first.
+pub(crate) fn flatten(table: &Table, prefix: &str, values: &mut BTreeMap<String, Value>) {
     for (name, value) in table {
         let key = format!("{prefix}{name}");
         match value {
             Value::Table(inner) if key != CLASSES => flatten(inner, &format!("{key}."), values),
+            Value::Array(tables) if tables.first().is_some_and(Value::is_table) => {
+                flatten(tables[0].as_table().unwrap(), &format!("{key}."), values);
+            }
             _ => {
                 values.insert(key, value.clone());
             }
@@ -50,9 +56,9 @@ fn defaults() -> BTreeMap<String, Value> {
 }
 
 /// The documented keys, with the default if the page gives one value: rows of "| `key` | type | `default` | meaning |".
-fn documented() -> BTreeMap<String, Option<Value>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/reference/configuration.md");
-    let page = fs::read_to_string(path).unwrap();
+pub(crate) fn documented(page: &str) -> BTreeMap<String, Option<Value>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/reference");
+    let page = fs::read_to_string(folder.join(page)).unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.map(|row| {
         let (key, cells) = row.split_once('`').unwrap();
@@ -70,7 +76,7 @@ fn parse(key: &str, code: &str) -> Value {
 
 #[test]
 fn every_key_is_documented_and_every_documented_key_exists() {
-    let (defaults, documented) = (defaults(), documented());
+    let (defaults, documented) = (defaults(), documented(PAGE));
     let missing: Vec<&String> = defaults.keys().filter(|key| !documented.contains_key(*key)).collect();
     assert!(missing.is_empty(), "not documented: {missing:?}");
     let missing: Vec<&&str> = OPTIONAL.iter().filter(|key| !documented.contains_key(**key)).collect();
@@ -83,7 +89,7 @@ fn every_key_is_documented_and_every_documented_key_exists() {
 #[test]
 fn documented_defaults_are_those_of_the_smallest_model() {
     let defaults = defaults();
-    for (key, documented) in documented() {
+    for (key, documented) in documented(PAGE) {
         if let Some(documented) = documented {
             assert_eq!(defaults.get(&key), Some(&documented), "{key}");
         }

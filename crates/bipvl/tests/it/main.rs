@@ -29,6 +29,7 @@ mod optimizer_reference;
 mod preprocessing;
 mod preprocessing_reference;
 mod probe;
+mod prompted_configuration_reference;
 mod prompted_network;
 mod interop;
 mod interrupted;
