@@ -11,6 +11,7 @@ pub mod event;
 pub mod loader;
 pub mod loss;
 mod predictor;
+pub mod probe;
 mod sampler;
 mod texts;
 pub mod sets;
