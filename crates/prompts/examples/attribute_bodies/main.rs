@@ -4,8 +4,8 @@
 //! cargo run --release -p bipvl-prompts --example attribute_bodies -- DIR STEPS SEED
 //! ```
 //!
-//! writes a data set into DIR, trains STEPS steps, and prints one line per test: trained phrases, held-out phrases, held-out
-//! kinds, exchanged sides, absent kinds, nonsense, unions.
+//! writes a data set into DIR, trains STEPS steps, probes new bodies, and prints one line per kind of prompt: trained
+//! phrases, held-out phrases, kinds never shown, exchanged sides, absent kinds, nonsense, unions.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints")]
 
@@ -100,7 +100,7 @@ fn main() -> Result<()> {
     let start = if setup.last.exists() { Start::Resume } else { Start::Fresh };
     let state = train(&setup, start, &mut log)?;
     let predictor = predictor_of(state.module.model);
-    evaluation::evaluate(&dir, &predictor)
+    evaluation::evaluate(&dir, setup.source.sampler.vocabulary(), &predictor)
 }
 
 fn write_data_set(
