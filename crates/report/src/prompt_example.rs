@@ -1,11 +1,11 @@
-//! Pictures of single prompts: the reference beside the answer, on one slice.
+//! Pictures of single prompts: the reference beside the answer.
 
 use bipvl_imaging::{LabelMap, to_ras};
 use bipvl_prompts::probe::ProbeExample;
 use ndarray::{Axis, s};
 
 use crate::Result;
-use crate::display_range::display_range;
+use crate::display_range::robust_range;
 use crate::raster::{RgbImage, png_data_uri};
 use crate::rows::format_score;
 use crate::slice::{PLANES, extract_slice, fill_classes, outline_class, panel_within, render_gray};
@@ -50,29 +50,32 @@ impl<'a> ExampleFigure<'a> {
     }
 }
 
-/// The axial slice with most of what was found or should have been: left the reference, right the answer. What an
-/// exchanged prompt named before is outlined in white in both.
+/// Left the reference, right the answer, each on the axial slice where it is largest, or on that of the other where it
+/// is nothing. What an exchanged prompt named before is outlined in white.
 fn panels(example: &ProbeExample) -> RgbImage {
     let (image, found) = (to_ras(&example.image), to_ras(&example.found));
     let nothing = found.map(|_| 0);
     let in_ras = |labels: &Option<LabelMap>| labels.as_ref().map_or_else(|| nothing.clone(), to_ras);
     let (reference, first) = (in_ras(&example.reference), in_ras(&example.first));
     let axial = PLANES[0];
-    let index = [&reference, &found, &first]
-        .into_iter()
-        .find_map(|labels| fullest_slice(labels, axial.normal_axis))
-        .unwrap_or(image.grid().shape()[axial.normal_axis] / 2);
+    let middle = image.grid().shape()[axial.normal_axis] / 2;
+    let slice_of = |one: &LabelMap, other: &LabelMap| {
+        let largest = |labels| fullest_slice(labels, axial.normal_axis);
+        largest(one).or_else(|| largest(other)).or_else(|| largest(&first)).unwrap_or(middle)
+    };
     let shape = panel_within(PANEL_SHAPE, axial, image.grid().shape(), image.grid().spacing());
-    let range = display_range(&image, found.voxels(), reference.voxels());
-    let plain = render_gray(&extract_slice(&image, axial, index), &range, shape);
-    let [width, height] = shape.map(|pixels| pixels as usize);
-    let mut both = RgbImage::from_elem((height, 2 * width + GAP), [0; 3]);
-    for (left, labels, color) in [(0, &reference, REFERENCE), (width + GAP, &found, FOUND)] {
-        let mut panel = plain.clone();
+    let range = robust_range(image.voxels().iter().copied()).unwrap_or(0.0..1.0);
+    let panel = |labels: &LabelMap, other: &LabelMap, color: u16| {
+        let index = slice_of(labels, other);
+        let mut panel = render_gray(&extract_slice(&image, axial, index), &range, shape);
         fill_classes(&mut panel, &extract_slice(labels, axial, index).mapv(|label| label * color));
         outline_class(&mut panel, &extract_slice(&first, axial, index), 1);
-        both.slice_mut(s![.., left..left + width]).assign(&panel);
-    }
+        panel
+    };
+    let [width, height] = shape.map(|pixels| pixels as usize);
+    let mut both = RgbImage::from_elem((height, 2 * width + GAP), [0; 3]);
+    both.slice_mut(s![.., ..width]).assign(&panel(&reference, &found, REFERENCE));
+    both.slice_mut(s![.., width + GAP..]).assign(&panel(&found, &reference, FOUND));
     both
 }
 

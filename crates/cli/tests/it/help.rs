@@ -118,7 +118,10 @@ fn wrong_arguments_are_usage_errors() {
     let scene = empty();
     for (args, part) in [
         (&["frob"][..], "unrecognized subcommand 'frob'"),
-        (&["train", "--data", "d"], "--descriptions <FILE>"),
+        (&["train", "--data", "d"], "--out <RUN>"),
+        (&["train", "--data", "d", "--out", "r"], "--descriptions <FILE>"),
+        (&["train", "--out", "r", "--resume"], "--data <DIR>"),
+        (&["data", "check"], "<DIR>"),
         (&["predict", "--model", "run", "--out", "o"], "<INPUT>..."),
         (&["info"], "<RUN>"),
         (&["info", "run", "--model-size", "tiny"], "cannot be used with"),

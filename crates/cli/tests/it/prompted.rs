@@ -151,7 +151,7 @@ fn a_training_starts_from_another_run() {
     scene.bipvl(&train("run", &["--steps", "1"])).succeeds();
     let outcome = scene.bipvl(&train("next", &["--steps", "1", "--from", "run"])).succeeds();
     assert!(outcome.stderr.contains("run: weights of backbone.decoder"), "{}", outcome.stderr);
-    scene.bipvl(&["info", "--run", "run"]).fails_saying(&["run", "model.head is \"prompts\""]);
+    scene.bipvl(&["info", "run"]).fails_saying(&["run", "model.head is \"prompts\""]);
     let missing = train("other", &["--from", "nowhere"]);
     scene.bipvl(&missing).fails_saying(&["nowhere"]);
     assert!(!scene.path("other").exists());

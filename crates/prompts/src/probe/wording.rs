@@ -50,7 +50,7 @@ mod tests {
             name: names[0].clone(),
             parts: Vec::new(),
             contralateral: None,
-            texts: PromptTexts { full: Some("A bright organ.".to_owned()), ..PromptTexts::from_names(names) },
+            texts: PromptTexts { full: Some("A bright bean.".to_owned()), ..PromptTexts::from_names(names) },
             sets: Vec::new(),
         }
     }
@@ -59,8 +59,8 @@ mod tests {
     fn words_of_the_training_are_not_held_out() {
         let synonyms = Synonyms::builtin();
         let wordings = wordings(&concept(&["left kidney", "left ren"]), &[], &synonyms);
-        assert_eq!(wordings.trained, ["left ren", "A bright organ."]);
-        for text in ["the left kidney", "kidney on the left", "left nephros", "A light organ."] {
+        assert_eq!(wordings.trained, ["left ren", "A bright bean."]);
+        for text in ["the left kidney", "kidney on the left", "left nephros", "A light bean."] {
             assert!(wordings.held_out.contains(&text.to_owned()), "{text} in {:?}", wordings.held_out);
         }
         assert!(!wordings.held_out.iter().any(|text| ["left kidney", "left ren"].contains(&text.as_str())));
