@@ -78,6 +78,10 @@ pub fn read_case_labels(dataset: &Dataset) -> Result<Option<HashMap<String, Case
             case.id
         )));
     }
+    let is_known = |id: &&String| dataset.cases.iter().chain(&dataset.test).any(|case| case.id == **id);
+    if let Some(id) = cases.keys().find(|id| !is_known(id)) {
+        return Err(invalid(format!("case `{id}` is no case of the data set")));
+    }
     Ok(Some(cases))
 }
 

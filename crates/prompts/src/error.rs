@@ -96,6 +96,11 @@ pub enum Error {
         /// The data set.
         set: String,
     },
+    /// No validation case labels anything that is prompted, so that no weights could be chosen.
+    #[error(
+        "no validation case labels a concept that training may ask for; choose other cases with data.fold or split.val"
+    )]
+    NothingToValidate,
     /// A data set has several channels and none is chosen, or not the one that is.
     #[error("data set `{set}`: {found}; choose one of its channels with `channel`: {}", channels.join(", "))]
     Channel {

@@ -14,7 +14,11 @@ pub const MAX_PROMPTS: usize = 1000;
 /// When the file cannot be read or has no prompt.
 pub fn read_prompts(path: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(path).map_err(|reason| Error::io(path, reason))?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     let prompts: Vec<String> = lines.map(str::to_owned).collect();
     if prompts.is_empty() {
         let reason = "it has no prompt; write one per line".to_owned();
@@ -39,8 +43,8 @@ pub fn check_prompts(prompts: &[String]) -> Result<()> {
     let mut before: HashMap<String, usize> = HashMap::new();
     for (place, prompt) in prompts.iter().enumerate() {
         let normalized = prompt.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-        if normalized.is_empty() {
-            return invalid(format!("prompt {} is empty", place + 1));
+        if !normalized.contains(char::is_alphanumeric) {
+            return invalid(format!("prompt {} has no word: `{prompt}`", place + 1));
         }
         if let Some(other) = before.insert(normalized, place) {
             return invalid(format!("prompts {} and {} are the same: `{prompt}`", other + 1, place + 1));
@@ -51,6 +55,9 @@ pub fn check_prompts(prompts: &[String]) -> Result<()> {
 
 /// The words of a prompt that no text of the training has.
 pub fn unseen_words(vocabulary: &Vocabulary, prompt: &str) -> Vec<String> {
+    if vocabulary.find(prompt).is_some() {
+        return Vec::new();
+    }
     let texts = vocabulary.concepts.iter().flat_map(|concept| {
         let texts = &concept.texts;
         texts.names.iter().chain(&texts.sentences).chain(&texts.full)
@@ -78,7 +85,7 @@ mod tests {
     fn empty_and_repeated_prompts_are_refused() {
         assert_eq!(check(&["liver", "left kidney"]), "");
         assert_eq!(check(&[]), "no prompt");
-        assert_eq!(check(&["liver", "  "]), "prompt 2 is empty");
+        assert_eq!(check(&["liver", " ? "]), "prompt 2 has no word: ` ? `");
         assert_eq!(check(&["liver", "spleen", "  Liver"]), "prompts 1 and 3 are the same: `  Liver`");
         let many: Vec<String> = (0..10_000).map(|number| format!("organ {number}")).collect();
         assert!(check_prompts(&many).unwrap_err().to_string().contains("10000 prompts, but at most 1000"));

@@ -36,7 +36,7 @@ pub struct Finding {
     pub presence: Option<f32>,
     /// Voxels of its mask; fewer than 8 are none.
     pub voxels: usize,
-    /// Volume of its mask in ml.
+    /// Volume of its mask in ml, rounded to a cubic millimeter.
     pub volume_ml: f64,
     /// Whether anything was found.
     pub found: bool,
@@ -111,7 +111,7 @@ impl PromptSegmentation {
                 prompt: self.prompts[place].clone(),
                 presence: Some(self.presence[place]).filter(|logit| logit.is_finite()).map(probability),
                 voxels,
-                volume_ml: voxels as f64 * voxel_ml,
+                volume_ml: (voxels as f64 * voxel_ml * 1000.0).round() / 1000.0,
                 found,
             }
         };

@@ -107,13 +107,13 @@ pub fn vocabulary(sets: &[OpenSet], config: &SetsConfig, synonyms: &Synonyms) ->
     for (place, set) in sets.iter().enumerate() {
         add_set(&mut vocabulary, place, set, sets.len(), synonyms)?;
     }
-    for (place, set) in sets.iter().enumerate() {
-        declare(&mut vocabulary, place, set)?;
-    }
     let parts = match &config.parts {
         Some(path) => Parts::with_file(path)?,
         None => Parts::builtin(),
     };
+    for (place, set) in sets.iter().enumerate() {
+        declare(&mut vocabulary, place, set, &parts, synonyms)?;
+    }
     add_unions(&mut vocabulary, &parts, sets.len(), synonyms);
     pair_sides(&mut vocabulary);
     Ok(vocabulary)
@@ -158,23 +158,31 @@ fn add_set(
 }
 
 /// What a set declares absent or unknown.
-fn declare(vocabulary: &mut Vocabulary, place: usize, set: &OpenSet) -> Result<()> {
+fn declare(
+    vocabulary: &mut Vocabulary,
+    place: usize,
+    set: &OpenSet,
+    parts: &Parts,
+    synonyms: &Synonyms,
+) -> Result<()> {
+    let all: Vec<String> = vocabulary.concepts.iter().map(|concept| concept.name.clone()).collect();
     let SetConfig { absent, unknown, .. } = &set.config;
     for (names, knowledge) in [(absent, Knowledge::Absent), (unknown, Knowledge::Unknown)] {
         for name in names {
-            let Some(concept) = vocabulary.find(name) else {
-                let known = vocabulary.concepts.iter().map(|concept| concept.name.clone()).collect();
-                return Err(Error::UnknownConcept {
-                    set: set.config.name.clone(),
-                    name: name.clone(),
-                    known,
-                });
+            // A whole stands for its parts.
+            let concepts = vocabulary.find(name).map(|concept| vec![concept]);
+            let concepts = concepts.or_else(|| parts.resolve(name, &all, synonyms).ok());
+            let Some(concepts) = concepts else {
+                let set = set.config.name.clone();
+                return Err(Error::UnknownConcept { set, name: name.clone(), known: all });
             };
-            let entry = &mut vocabulary.concepts[concept];
-            if knowledge == Knowledge::Absent && matches!(entry.sets[place], Knowledge::Labeled(_)) {
-                return Err(Error::LabeledAndAbsent { set: set.config.name.clone(), name: name.clone() });
+            for concept in concepts {
+                let entry = &mut vocabulary.concepts[concept];
+                if knowledge == Knowledge::Absent && matches!(entry.sets[place], Knowledge::Labeled(_)) {
+                    return Err(Error::LabeledAndAbsent { set: set.config.name.clone(), name: name.clone() });
+                }
+                entry.sets[place] = knowledge.clone();
             }
-            entry.sets[place] = knowledge.clone();
         }
     }
     let has_loss =

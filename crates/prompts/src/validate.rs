@@ -79,6 +79,9 @@ pub fn validate(
                 Knowledge::Unknown => None,
             })
             .collect();
+        if prompted.is_empty() {
+            continue;
+        }
         let names: Vec<String> =
             prompted.iter().map(|(concept, _)| vocabulary.concepts[*concept].name.clone()).collect();
         let masks: Vec<&[u8]> = prompted.iter().map(|(_, labels)| *labels).collect();

@@ -58,7 +58,7 @@ fn bad_prompts_are_refused_before_anything_is_written() {
     scene.write_text("none.txt", "# nothing\n\n");
     let predict = ["predict", "--model", "run", "--out", "masks", "scans"];
     for (flags, message) in [
-        (&["--prompt", " "][..], "prompt 1 is empty"),
+        (&["--prompt", " "][..], "prompt 1 has no word"),
         (&["--prompt", "liver", "--prompt", "Liver"], "prompts 1 and 2 are the same"),
         (&["--prompts", "many.txt"], "2000 prompts, but at most 1000"),
         (&["--prompts", "none.txt"], "none.txt: it has no prompt"),

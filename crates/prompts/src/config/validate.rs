@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fs, path::Path};
 
-use bipvl_nn::{HeadKind, InvalidConfig, bifusion::TextSelfAttention};
+use bipvl_nn::{BottleneckInput, HeadKind, InvalidConfig, bifusion::TextSelfAttention};
 
 use super::{PromptConfig, file::syntax_error};
 use crate::{Error, Result};
@@ -40,6 +40,16 @@ impl PromptConfig {
         self.validate_model(path)?;
         self.validate_prompts(path)?;
         self.train.validate(path)?;
+        let train = &self.train;
+        for (key, found, default) in [
+            ("train.gradient_accumulation_steps", train.gradient_accumulation_steps, 1),
+            ("train.patience", train.patience, 0),
+        ] {
+            if found != default {
+                let requirement = format!("{default} in a prompted training, which knows no other");
+                return Err(Error::config_value(path, key, found, requirement));
+            }
+        }
         let flip = self.train.augment.flip_probability;
         if flip[0] > 0.0 {
             let requirement = "0 along x, where sides need another text; set prompts.mirror instead";
@@ -110,6 +120,19 @@ impl PromptConfig {
         if channels != 1 {
             let requirement = "1; choose a channel of each data set with data.set.channel";
             return Err(Error::config_value(path, "model.vision.in_channels", channels, requirement));
+        }
+        for (key, is_other, requirement) in [
+            ("model.bottleneck", self.model.bottleneck != BottleneckInput::AfterFusion, "\"after_fusion\""),
+            (
+                "model.deep_supervision_levels",
+                self.model.deep_supervision_levels != 0,
+                "0: all scales have a loss",
+            ),
+            ("model.fusion.class_scale", self.model.fusion.class_scale, "false"),
+        ] {
+            if is_other {
+                return Err(Error::config_value(path, key, "set", requirement));
+            }
         }
         if self.model.fusion.text_self_attention != TextSelfAttention::PerClass {
             let requirement = "\"per_class\": prompts that attend to each other all become one";

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::{CONFIG, PromptRun, SPLIT, Transfer, VOCABULARY};
 use crate::{
-    Error, Result, Vocabulary,
-    config::PromptConfig,
+    Concept, Error, Knowledge, Result, Vocabulary,
+    config::{PartialLabels, PromptConfig},
     sets::{OpenSet, vocabulary},
 };
 
@@ -44,8 +44,9 @@ impl PromptRun {
         let PromptRunSpec { mut config, sets, synonyms, from } = spec;
         config.validate(&path)?;
         let vocabulary = vocabulary(sets, &config.data, synonyms)?;
-        check_held_out(&config, &vocabulary, &path)?;
+        config.prompts.held_out = held_out_names(&config, &vocabulary, &path)?;
         let splits = draw_splits(&config, sets, &path)?;
+        check_cases(&config, sets, &vocabulary, &splits)?;
         let tokenizer = tokenizer(&mut config, &vocabulary, from)?;
         fs::create_dir_all(dir).map_err(|reason| Error::io(dir, reason))?;
         tokenizer.save(dir)?;
@@ -62,15 +63,63 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     Ok(atomic_write(path, text.as_bytes())?)
 }
 
-/// A held-out phrase that names nothing would hold out nothing.
-fn check_held_out(config: &PromptConfig, vocabulary: &Vocabulary, path: &Path) -> Result<()> {
-    match config.prompts.held_out.iter().find(|name| vocabulary.find(name).is_none()) {
-        Some(name) => {
+/// The held-out phrases under the names of the vocabulary. A phrase that names nothing would hold out nothing, and that of
+/// one side would be trained by mirrored patches of the other.
+fn held_out_names(config: &PromptConfig, vocabulary: &Vocabulary, path: &Path) -> Result<Vec<String>> {
+    let key = "prompts.held_out";
+    let mut places = Vec::new();
+    for name in &config.prompts.held_out {
+        let Some(place) = vocabulary.find(name) else {
             let requirement = format!("names of concepts: {}", vocabulary.names().join(", "));
-            Err(Error::config_value(path, "prompts.held_out", format!("\"{name}\""), requirement))
-        }
-        None => Ok(()),
+            return Err(Error::config_value(path, key, format!("\"{name}\""), requirement));
+        };
+        places.push(place);
     }
+    let name_of = |place: &usize| vocabulary.concepts[*place].name.clone();
+    for place in &places {
+        let twin = vocabulary.concepts[*place].contralateral.filter(|twin| !places.contains(twin));
+        if let (Some(twin), true) = (twin, config.prompts.mirror > 0.0) {
+            let found = format!("\"{}\" without \"{}\"", name_of(place), name_of(&twin));
+            let requirement = "both sides with prompts.mirror above 0, which makes one of the other";
+            return Err(Error::config_value(path, key, found, requirement));
+        }
+    }
+    Ok(places.iter().map(name_of).collect())
+}
+
+/// Checks that every set has training cases, and that some validation case can be asked for something.
+fn check_cases(
+    config: &PromptConfig,
+    sets: &[OpenSet],
+    vocabulary: &Vocabulary,
+    splits: &BTreeMap<String, SplitIds>,
+) -> Result<()> {
+    let is_askable = |concept: usize, knowledge: &Knowledge| {
+        let Concept { name, parts, .. } = &vocabulary.concepts[concept];
+        *knowledge != Knowledge::Unknown && parts.is_empty() && !config.prompts.held_out.contains(name)
+    };
+    let mut can_validate = false;
+    for (place, set) in sets.iter().enumerate() {
+        let ids = &splits[&set.config.name];
+        let knowledge = |case: &String| vocabulary.knowledge(place, set.labels_of(case).as_ref());
+        let all = vocabulary.knowledge(place, None);
+        let is_left_out =
+            |case: &String| set.config.partial_labels == PartialLabels::Exclude && knowledge(case) != all;
+        if ids.train.iter().all(is_left_out) {
+            return Err(Error::NoTrainingCases { set: set.config.name.clone() });
+        }
+        can_validate |= ids.val.iter().any(|case| {
+            knowledge(case).iter().enumerate().any(|(concept, knowledge)| is_askable(concept, knowledge))
+        });
+        let is_trained =
+            |concept: usize| ids.train.iter().any(|case| knowledge(case)[concept] != Knowledge::Unknown);
+        for (concept, entry) in vocabulary.concepts.iter().enumerate() {
+            if matches!(entry.sets[place], Knowledge::Labeled(_)) && !is_trained(concept) {
+                tracing::warn!("data set `{}`: no training case labels `{}`", set.config.name, entry.name);
+            }
+        }
+    }
+    if can_validate { Ok(()) } else { Err(Error::NothingToValidate) }
 }
 
 /// The cases of every data set by their purpose.

@@ -91,7 +91,12 @@ impl PromptRun {
         })
     }
 
-    fn split_ids(&self) -> Result<BTreeMap<String, SplitIds>> {
+    /// The cases of every data set by their purpose.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn split_ids(&self) -> Result<BTreeMap<String, SplitIds>> {
         let path = self.path(SPLIT);
         let text = fs::read_to_string(&path).map_err(|reason| Error::io(&path, reason))?;
         serde_json::from_str(&text)

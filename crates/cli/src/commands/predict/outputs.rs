@@ -15,6 +15,8 @@ use bipvl_imaging::{
 use super::inputs::Scan;
 use crate::{args::PredictArgs, paths::canonical};
 
+/// Letters of a class or prompt in the name of a file, of which systems allow some 250 bytes.
+const MAX_NAME: usize = 60;
 const DEFAULT_ENDING: &str = ".nii.gz";
 
 /// One scan and the files to write for it.
@@ -43,12 +45,13 @@ pub(super) fn plan(args: &PredictArgs, scans: Vec<Scan>, classes: &[&str]) -> Re
     } else if !args.overwrite {
         let existing: Vec<&PathBuf> =
             jobs.iter().flat_map(|job| job.files.paths()).filter(|path| path.exists()).collect();
-        if let [first, ..] = existing[..] {
+        if let [first, others @ ..] = &existing[..] {
+            let others =
+                if others.is_empty() { String::new() } else { format!(", as do {} others", others.len()) };
             bail!(
-                "{}: the output exists already, as do {} others; use --overwrite to replace them or --skip-existing to \
-                 segment the remaining scans",
-                first.display(),
-                existing.len() - 1
+                "{}: the output exists already{others}; use --overwrite to replace it or --skip-existing to segment the \
+                 remaining scans",
+                first.display()
             );
         }
     }
@@ -83,7 +86,11 @@ fn job(args: &PredictArgs, scan: Scan, classes: &[&str]) -> Job {
 
 /// The name of a class as a part of a file name: what is neither a letter, a digit, `-` nor `.` becomes `_`.
 fn file_name(class: &str) -> String {
-    class.chars().map(|c| if c.is_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect()
+    class
+        .chars()
+        .take(MAX_NAME)
+        .map(|c| if c.is_alphanumeric() || "-.".contains(c) { c } else { '_' })
+        .collect()
 }
 
 fn refuse_inputs(jobs: &[Job]) -> Result<()> {

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use bipvl::{
     data::PreprocessConfig,
+    device::Precision,
     prompts::{
         PromptPredictor, PromptRun,
         reading::{check_prompts, read_prompts, unseen_words},
@@ -22,6 +23,9 @@ pub(super) fn refuse_other_flags(args: &PredictArgs) -> Result<()> {
         ("--probabilities", args.more.probabilities),
         ("--overlap", args.overlap.is_some()),
         ("--blend-mode", args.blend_mode.is_some()),
+        ("--synonyms", args.synonyms.is_some()),
+        ("--no-skip-constant-patches", args.no_skip_constant_patches),
+        ("--precision", args.precision != Precision::Float32),
     ];
     match given.into_iter().find(|(_, is_given)| *is_given) {
         Some((flag, _)) => {
@@ -65,7 +69,8 @@ pub(super) fn preprocess(args: &PredictArgs, run: &PromptRun) -> Result<Preproce
 /// Warns of prompts that are too long, or have words of no training text.
 pub(super) fn warn_of_texts(run: &PromptRun, predictor: &PromptPredictor, texts: &[String]) {
     for prompt in predictor.truncated(texts) {
-        tracing::warn!("`{prompt}` is longer than the text encoder reads; its end is left out");
+        let prompt: String = prompt.chars().take(60).collect();
+        tracing::warn!("`{prompt}…` is longer than the text encoder reads; its end is left out");
     }
     if run.config.pretrained.text_encoder.is_some() {
         return;

@@ -20,6 +20,16 @@ use crate::{
 /// Asks the run about the validation cases of all its data sets, and writes the comparison.
 #[expect(clippy::print_stdout, reason = "the table is the output of the command")]
 pub(super) fn run(args: &ProbeArgs) -> Result<()> {
+    let given = [
+        ("--data", args.data.is_some()),
+        ("--perturbations", !args.perturbations.is_empty()),
+        ("--paraphrases", !args.paraphrases.is_empty()),
+    ];
+    if let Some((flag, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+        bail!(
+            "{flag} is for runs with model.head = \"channels\"; a prompted run knows its data sets and concepts"
+        );
+    }
     let run = PromptRun::open(&args.model)?;
     let sets = open_sets(&run.config)?;
     let predictor = run.predictor(&args.device.open()?)?;

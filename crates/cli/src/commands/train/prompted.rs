@@ -30,7 +30,10 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
     let time_budget = time_budget(args.max_minutes)?;
     let (run, sets) = if args.resume { resume(args)? } else { create(args)? };
     let _lock = RunLock::acquire(&run.dir)?;
-    tracing::info!("{}", table(&run.vocabulary));
+    tracing::info!("concepts and data sets\n{}", table(&run.vocabulary));
+    for (set, ids) in run.split_ids()? {
+        tracing::info!("{set}: {} training and {} validation cases", ids.train.len(), ids.val.len());
+    }
     let bar = progress::bar("preprocessing", run.num_cases()?);
     let setup = run.train_setup(&sets, train_options(time_budget, &device), &|done| {
         bar.set_position(done as u64);
@@ -55,6 +58,8 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
     if interrupt::is_requested() {
         bail!("interrupted at step {}; continue with --resume", state.progress.step);
     }
+    let out = run.dir.display();
+    tracing::info!("run in {out}; ask it with `bipvl predict --model {out} --out MASKS --prompt TEXT SCAN`");
     Ok(())
 }
 

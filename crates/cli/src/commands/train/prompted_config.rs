@@ -3,9 +3,12 @@
 use std::{fs, path::absolute};
 
 use anyhow::{Context, Result, bail};
-use bipvl::prompts::{
-    PromptRun,
-    config::{ConfigFile, has_prompts_head},
+use bipvl::{
+    device::Precision,
+    prompts::{
+        PromptRun,
+        config::{ConfigFile, has_prompts_head},
+    },
 };
 use toml::Table;
 
@@ -22,6 +25,9 @@ pub(super) fn is_requested(args: &TrainArgs) -> Result<bool> {
         }
         None => false,
     };
+    if of_file && args.head == Some(HeadArg::Channels) {
+        bail!("--head channels: the configuration has model.head = \"prompts\"");
+    }
     Ok(of_file || args.head == Some(HeadArg::Prompts))
 }
 
@@ -31,7 +37,11 @@ pub(super) fn refuse_other_flags(args: &TrainArgs) -> Result<()> {
         ("--recipe", args.recipe.is_some()),
         ("--folds", args.folds.is_some()),
         ("--memory-budget", args.memory_budget.is_some()),
+        ("--precision", args.precision != Precision::Float32),
     ];
+    if args.resume && (args.data.is_some() || args.descriptions.is_some()) {
+        bail!("--resume: the run knows its data sets; leave --data and --descriptions out");
+    }
     match given.into_iter().find(|(_, is_given)| *is_given) {
         Some((flag, _)) => bail!("{flag} is for model.head = \"channels\""),
         None => Ok(()),
