@@ -67,7 +67,7 @@ fn damaged_compression_is_named_as_such() {
     }
 }
 
-/// H trailing_garbage: files from tapes are padded with zeros.
+/// As files from tapes are.
 #[test]
 fn zeros_after_compressed_data_are_padding() {
     let bytes = file("two.nii.gz");
