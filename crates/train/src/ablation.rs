@@ -149,6 +149,7 @@ impl Ablation {
     /// [`Error::AblationRequirement`] if a single class has no other class whose text it could take, or when the
     /// pretrained weights cannot be read.
     pub fn apply(&self, spec: RunSpec, seed: u64) -> Result<RunSpec> {
+        let source = spec.source;
         let texts = Texts { common: spec.descriptions, of_cases: spec.case_descriptions };
         let Texts { common, of_cases } = self.texts(texts, seed).ok_or_else(|| {
             Error::AblationRequirement { row: self.name.to_string(), requirement: Requirement::TwoClasses }
@@ -160,7 +161,7 @@ impl Ablation {
         };
         let pretrained = config.pretrained.load(config.data.label_schema.num_logit_channels())?;
         let pretrained = Arc::new(pretrained);
-        Ok(RunSpec { config, descriptions: common, case_descriptions: of_cases, pretrained })
+        Ok(RunSpec { config, descriptions: common, case_descriptions: of_cases, source, pretrained })
     }
 
     /// Applies the change of this row to the configuration of the full method.

@@ -68,8 +68,9 @@ impl RunDir {
             return Err(Error::NotADirectory { path: dir.to_owned() });
         }
         let (config, tokenizer) = spec.resolve()?;
-        config.validate(&config_path)?;
-        let split = split::draw_split(&config, dataset, &config_path)?;
+        let source = spec.source.as_ref().unwrap_or(&config_path);
+        config.validate(source)?;
+        let split = split::draw_split(&config, dataset, source)?;
         fs::create_dir_all(dir).map_err(|reason| Error::io(dir, reason))?;
         tokenizer.save(dir)?;
         atomic_write(&dir.join("descriptions.toml"), spec.descriptions.to_toml().as_bytes())?;

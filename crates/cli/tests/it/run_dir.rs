@@ -166,3 +166,13 @@ fn a_training_scores_cases_whose_labels_have_another_axis_order() {
     let describe = ["describe", "--data", "data", "--source", "statistics", "--out", "measured.toml"];
     scene.bipvl(&describe).succeeds();
 }
+
+#[test]
+fn a_bad_split_names_the_configuration_that_was_given() {
+    let scene = Scene::new();
+    scene.write_text("split.toml", &format!("{CONFIG}\n[data.split]\ntest = [\"nobody\"]\n"));
+    let train = ["train", "--data", "data", "--descriptions", "descriptions.toml", "--out", "run"];
+    let train = [&train[..], &["--config", "split.toml"]].concat();
+    scene.bipvl(&train).fails_saying(&["split.toml", "\"nobody\""]);
+    assert!(!scene.path("run").exists());
+}

@@ -1,6 +1,10 @@
 //! Creates a run directory.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use bipvl_data::{Fold, Split, SplitIds};
 use bipvl_infer::parse_fold;
@@ -26,6 +30,8 @@ pub struct PromptRunSpec<'a> {
     pub sets: &'a [OpenSet],
     /// Names of the same structures.
     pub synonyms: &'a Synonyms,
+    /// Where the configuration was read, for messages about it.
+    pub source: Option<PathBuf>,
     /// A run whose weights the training starts from, and with them its tokenizer.
     pub from: Option<&'a Transfer>,
 }
@@ -41,11 +47,12 @@ impl PromptRun {
         if path.exists() {
             return Err(bipvl_train::Error::RunExists { dir: dir.to_owned() }.into());
         }
-        let PromptRunSpec { mut config, sets, synonyms, from } = spec;
-        config.validate(&path)?;
+        let PromptRunSpec { mut config, sets, synonyms, source, from } = spec;
+        let source = source.as_ref().unwrap_or(&path);
+        config.validate(source)?;
         let vocabulary = vocabulary(sets, &config.data, synonyms)?;
-        config.prompts.held_out = held_out_names(&config, &vocabulary, &path)?;
-        let splits = draw_splits(&config, sets, &path)?;
+        config.prompts.held_out = held_out_names(&config, &vocabulary, source)?;
+        let splits = draw_splits(&config, sets, source)?;
         check_cases(&config, sets, &vocabulary, &splits)?;
         let tokenizer = tokenizer(&mut config, &vocabulary, from)?;
         fs::create_dir_all(dir).map_err(|reason| Error::io(dir, reason))?;

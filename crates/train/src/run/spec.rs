@@ -1,6 +1,9 @@
 //! What a new run is created with.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bipvl_data::{Case, Dataset};
 use bipvl_nn::interop::{PretrainedConfig, PretrainedWeights};
@@ -17,6 +20,8 @@ pub struct RunSpec {
     pub descriptions: Descriptions,
     /// Descriptions of single cases, by id.
     pub case_descriptions: Vec<(String, Descriptions)>,
+    /// Where the configuration was read, for messages about it.
+    pub source: Option<PathBuf>,
     /// The weights of `config.pretrained`; they determine sizes and tokenizer.
     pub pretrained: Arc<Vec<PretrainedWeights>>,
 }
@@ -35,7 +40,8 @@ impl RunSpec {
         let case_descriptions =
             files.map(|(case, file)| Ok((case, descriptions.with_case_overrides(&file)?)));
         let case_descriptions = case_descriptions.collect::<Result<_>>()?;
-        Ok(Self { config, descriptions, case_descriptions, pretrained: Arc::new(pretrained) })
+        let pretrained = Arc::new(pretrained);
+        Ok(Self { config, descriptions, case_descriptions, source: None, pretrained })
     }
 
     /// Sets the sizes of the pretrained weights in the configuration. The tokenizer is that of a pretrained text

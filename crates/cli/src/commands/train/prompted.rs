@@ -78,7 +78,13 @@ fn create(args: &TrainArgs) -> Result<(PromptRun, Vec<OpenSet>)> {
     let sets = open_sets(&config)?;
     let from = args.from.as_deref().map(Transfer::open).transpose()?;
     let synonyms = Synonyms::builtin();
-    let spec = PromptRunSpec { config, sets: &sets, synonyms: &synonyms, from: from.as_ref() };
+    let spec = PromptRunSpec {
+        config,
+        sets: &sets,
+        synonyms: &synonyms,
+        source: args.config.clone(),
+        from: from.as_ref(),
+    };
     let run = PromptRun::create(&args.out, spec).map_err(with_hint)?;
     if let Some(from) = &from {
         report_transfer(&run.take_over(from)?, from);

@@ -37,6 +37,7 @@ pub(crate) fn run_spec(args: &TrainArgs, dataset: &Dataset) -> Result<RunSpec> {
     if described > 0 {
         tracing::info!("{described} of {cases} cases have their own descriptions");
     }
+    spec.source.clone_from(&args.config);
     spec.config = memory::fit(args.memory_budget, &spec)?;
     Ok(spec)
 }
