@@ -156,7 +156,7 @@ impl Query<'_> {
 
     /// Both sides of a structure that no table knows.
     fn pair(&self, name: &str, depth: usize, missing: &mut BTreeSet<String>) -> Option<BTreeSet<usize>> {
-        if ClassName::parse(name).laterality().is_some() {
+        if ClassName::parse(name).laterality().is_some() || self.synonyms.sides(name).is_some() {
             return None;
         }
         self.all(&["left", "right"].map(|side| format!("{side} {name}")), depth, missing)
