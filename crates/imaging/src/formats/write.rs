@@ -54,6 +54,10 @@ pub fn write_with<T: Voxel>(path: &Path, volume: &Volume<T>, options: &WriteOpti
 }
 
 /// [`write_with`] into a transaction.
+///
+/// # Errors
+///
+/// As [`write()`].
 pub fn stage<T: Voxel>(
     files: &mut FileTransaction,
     path: &Path,
