@@ -51,7 +51,7 @@ impl PromptSegmentation {
         presence: Vec<f32>,
         header: Option<&Header>,
     ) -> Self {
-        let nifti_forms = header.and_then(|header| header.nifti_forms.clone());
+        let nifti_forms = header.and_then(|header| header.nifti_forms);
         let counts = counts(&voxels, prompts.len());
         Self { voxels, grid, prompts, presence, counts, nifti_forms }
     }

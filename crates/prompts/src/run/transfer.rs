@@ -1,6 +1,9 @@
 //! Weights of another run as the start of a new one with other data sets, classes or prompts.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use bipvl_infer::TrainedModel;
 use bipvl_nn::{
@@ -67,31 +70,23 @@ impl PromptRun {
     pub fn take_over(&self, from: &Transfer) -> Result<TransferReport> {
         let seed = self.config.train.seed;
         let model = PromptSeg::new(&mut Initializer::new(seed, &Device::flex()), &self.config.model);
-        let mut report = TransferReport::default();
+        // Tensors of each block that do not fit.
+        let mut blocks: BTreeMap<String, usize> = BTreeMap::new();
         let mut fitting = StateDict::new();
         for (name, tensor) in state_dict(&model) {
-            let block = block(&name);
+            let random = blocks.entry(block(&name)).or_default();
             match from.weights.get(&name).filter(|found| found.shape == tensor.shape) {
                 Some(found) => {
                     fitting.insert(name, found.clone());
-                    if report.taken.last() != Some(&block) && !is_listed(&report, &block) {
-                        report.taken.push(block);
-                    }
                 }
-                None => match report.random.iter_mut().find(|(known, _)| *known == block) {
-                    Some((_, count)) => *count += 1,
-                    None => {
-                        report.taken.retain(|taken| *taken != block);
-                        report.random.push((block, 1));
-                    }
-                },
+                None => *random += 1,
             }
         }
+        let (taken, random): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|(_, random)| *random == 0);
+        let report = TransferReport { taken: taken.into_iter().map(|(block, _)| block).collect(), random };
         let path = self.path(INITIAL);
         let model = load_state_dict_partial(model, fitting, &from.dir)?;
-        let tensors = state_dict_handles(&model)
-            .into_iter()
-            .collect::<std::collections::BTreeMap<String, TensorHandle>>();
+        let tensors: BTreeMap<String, TensorHandle> = state_dict_handles(&model).into_iter().collect();
         save(&path, &tensors, &[])?;
         Ok(report)
     }
@@ -105,10 +100,6 @@ impl PromptRun {
         let (weights, _) = bipvl_nn::weights::load(&path)?;
         Ok(Some((path, weights)))
     }
-}
-
-fn is_listed(report: &TransferReport, block: &str) -> bool {
-    report.taken.iter().chain(report.random.iter().map(|(name, _)| name)).any(|known| known == block)
 }
 
 /// `backbone.encoder.stages.0.…` → `backbone.encoder`
