@@ -54,7 +54,8 @@ fn bad_prompts_are_refused_before_anything_is_written() {
     let scene = scene();
     scene.bipvl(&train("run", &["--steps", "1"])).succeeds();
     scene.write("scans/s.nii.gz", &new_phantom().image);
-    scene.write_text("many.txt", &(0..2000).map(|number| format!("organ {number}\n")).collect::<String>());
+    let many: Vec<String> = (0..2000).map(|number| format!("organ {number}")).collect();
+    scene.write_text("many.txt", &many.join("\n"));
     scene.write_text("none.txt", "# nothing\n\n");
     let predict = ["predict", "--model", "run", "--out", "masks", "scans"];
     for (flags, message) in [

@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
 };
 
-use bipvl_data::{AugmentConfig, Intensity, PreprocessConfig, SplitConfig, build_cache};
+use bipvl_data::{AugmentConfig, CachedCase, Intensity, PreprocessConfig, SplitConfig, build_cache};
 use bipvl_imaging::{
     IGNORE_INDEX,
     formats::write,
@@ -29,7 +29,7 @@ use bipvl_imaging::{
 use bipvl_infer::BlendMode;
 use bipvl_nn::{BackboneConfig, BiPvlSegConfig, ModelSize};
 use bipvl_prompts::{
-    PromptPredictor, PromptSampler, PromptSampling, Vocabulary,
+    Knowledge, PromptPredictor, PromptSampler, PromptSampling, Vocabulary,
     config::{PartialLabels, SetConfig, SetsConfig, TextTraining},
     event::PromptEvent,
     loader::{PromptSource, TrainingCase},
@@ -236,16 +236,7 @@ fn set_up(dir: &Path, steps: usize, seed: u64, device: &Device) -> Result<(Promp
             ControlFlow::Continue(())
         })?;
     let knowledge = vocabulary.knowledge(0, None);
-    let (mut training, mut validation) = (Vec::new(), Vec::new());
-    for case in cases {
-        let number: u64 = case.id().trim_start_matches("body_").parse()?;
-        let knowledge = knowledge.clone();
-        if number < TRAIN_BODIES {
-            training.push(TrainingCase { case, knowledge });
-        } else {
-            validation.push(ValidationCase { set: set.name.clone(), case, knowledge });
-        }
-    }
+    let (training, validation) = split(cases, &knowledge, &set.name)?;
     let sampling = PromptSampling {
         held_out: held_out(),
         text: PromptConfig { typo: 0.0, word_dropout: 0.0, ..PromptConfig::default() },
@@ -283,4 +274,23 @@ fn set_up(dir: &Path, steps: usize, seed: u64, device: &Device) -> Result<(Promp
         PromptPredictor::new(model.valid(), tokenizer.clone(), SHAPE, 0.5, BlendMode::Gaussian, &device)
     };
     Ok((setup, Box::new(make)))
+}
+
+/// The first bodies train, the others validate.
+fn split(
+    cases: Vec<CachedCase>,
+    knowledge: &[Knowledge],
+    set: &str,
+) -> Result<(Vec<TrainingCase>, Vec<ValidationCase>)> {
+    let (mut training, mut validation) = (Vec::new(), Vec::new());
+    for case in cases {
+        let number: u64 = case.id().trim_start_matches("body_").parse()?;
+        let knowledge = knowledge.to_vec();
+        if number < TRAIN_BODIES {
+            training.push(TrainingCase { case, knowledge });
+        } else {
+            validation.push(ValidationCase { set: set.to_owned(), case, knowledge });
+        }
+    }
+    Ok((training, validation))
 }
