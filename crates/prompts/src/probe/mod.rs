@@ -3,7 +3,7 @@
 //! Good scores of trained names prove nothing: names are arbitrary for what was trained. [`probe`] asks every case for the
 //! other side, another part, other words, what is not there and what is nowhere, alone and in company, and measures the
 //! answers against the reference. Two controls stand beside them: the answer to the nearest trained text, and random
-//! strings ([`code_book`]), so that nobody takes a lookup for reading.
+//! strings ([`code_book()`]), so that nobody takes a lookup for reading.
 
 mod answers;
 mod calibration;
