@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use bipvl::train::event::TrainEvent;
 use bipvl_report::{history::truncate_after, tensorboard::EventFile};
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -37,46 +36,6 @@ impl RunLog {
         Ok(Self { lines, scalars: EventFile::create(folder)?, bar })
     }
 
-    /// Writes one event.
-    pub(crate) fn write(&mut self, event: &TrainEvent) -> Result<()> {
-        if let TrainEvent::ValidationProgress { case, cases, patch, patches, .. } = event {
-            let case = case + 1;
-            self.bar.set_message(format!("validating case {case} of {cases}: {patch} of {patches} patches"));
-            return Ok(());
-        }
-        self.line(event)?;
-        match event {
-            TrainEvent::Step { step, loss, learning_rate, .. } => {
-                self.advance(loss.total);
-                self.scalar("learning_rate", *step, *learning_rate)?;
-                self.scalar("loss/total", *step, f64::from(loss.total))?;
-                self.scalar("loss/segmentation", *step, f64::from(loss.segmentation))?;
-                self.scalar("loss/class_embedding", *step, f64::from(loss.class_embedding))?;
-                self.scalar("loss/alignment", *step, f64::from(loss.alignment))?;
-            }
-            TrainEvent::Validation { step, mean_dice, dice, best } => {
-                let mark = if *best { ", the best so far" } else { "" };
-                self.bar.suspend(|| tracing::info!("step {step}: mean dice {mean_dice:.4}{mark}"));
-                self.scalar("dice/mean", *step, *mean_dice)?;
-                for (class, dice) in dice {
-                    self.scalar(&format!("dice/{class}"), *step, *dice)?;
-                }
-            }
-            TrainEvent::Checkpoint { .. } => self.scalars.flush()?,
-            TrainEvent::EarlyStopping { step, max_steps, validations: count } => self.bar.suspend(|| {
-                tracing::info!(
-                    "early stopping at step {step} of {max_steps}: no improvement in {count} validations"
-                );
-            }),
-            TrainEvent::TimeBudgetExhausted { step, max_steps } => self.bar.suspend(|| {
-                tracing::warn!("time is up at step {step} of {max_steps}; continue with --resume");
-            }),
-            // The command reports an interruption; other events have only their line.
-            _ => {}
-        }
-        Ok(())
-    }
-
     /// Writes an event as a line of JSON.
     pub(crate) fn line(&mut self, event: &impl Serialize) -> Result<()> {
         writeln!(self.lines, "{}", serde_json::to_string(event)?).context("log.jsonl")
@@ -88,9 +47,14 @@ impl RunLog {
         self.bar.set_message(format!("loss {loss:.3}"));
     }
 
-    /// Logs a message beside the bar.
-    pub(crate) fn info(&self, message: &str) {
-        self.bar.suspend(|| tracing::info!("{message}"));
+    /// Shows a message in the bar.
+    pub(crate) fn show(&self, message: String) {
+        self.bar.set_message(message);
+    }
+
+    /// Logs beside the bar.
+    pub(crate) fn beside(&self, log: impl FnOnce()) {
+        self.bar.suspend(log);
     }
 
     /// Flushes the scalars.

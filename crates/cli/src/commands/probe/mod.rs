@@ -1,39 +1,22 @@
 //! `bipvl probe`: the sensitivity of a trained model to its text.
 
+mod evaluation;
 mod inputs;
 mod prompted;
 
-use std::{fs, path::Path};
+use std::fs;
 
 use anyhow::{Context, Result};
-use bipvl::{
-    data::{Case, Dataset, file_fingerprint},
-    infer::Predictor,
-    probe::{
-        ProbeProgress, PromptResult, ResultCache, SensitivitySummary, TextSensitivity, TextSensitivityInput,
-    },
-    prompts::PromptRun,
-    run::RunDir,
-    text::perturbations::PerturbationSet,
-};
+use bipvl::{data::Dataset, probe::SensitivitySummary, prompts::PromptRun, run::RunDir};
 use bipvl_metrics::bootstrap::Bootstrap;
 use bipvl_report::probe::ProbeReport;
 
 use super::prompts;
 use crate::{
     args::{CasesArg, ProbeArgs, missing_argument},
-    interrupt, progress,
+    interrupt,
 };
-
-/// What is compared on which cases.
-struct Probe<'a> {
-    run: &'a RunDir,
-    dataset: &'a Dataset,
-    cases: Vec<Case>,
-    /// The labels of each class of the run in the references.
-    labels: Vec<Vec<u16>>,
-    perturbed: PerturbationSet,
-}
+use evaluation::Probe;
 
 /// Segments the cases with every perturbation, and writes the comparison.
 #[expect(clippy::print_stdout, reason = "the table is the output of the command")]
@@ -70,35 +53,4 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     println!("{}", report.text());
     tracing::info!("report in {}", out.join("probe.html").display());
     Ok(())
-}
-
-impl Probe<'_> {
-    /// The results of all cases, `[cases][perturbations]`.
-    fn evaluate(&self, predictor: &Predictor, out: &Path) -> Result<Vec<Vec<PromptResult>>> {
-        let Self { run, dataset, cases, labels, perturbed } = self;
-        let mut cache = ResultCache::open(&out.join("results.jsonl"))?;
-        let tokens: Vec<_> = perturbed.texts.iter().map(|text| run.model.tokenize(&text.texts)).collect();
-        let weights = file_fingerprint(&run.model.best_checkpoint())?;
-        let sensitivity = TextSensitivity::new(TextSensitivityInput {
-            predictor,
-            labels,
-            remap: dataset.label_schema.remap(),
-            variants: &perturbed.texts,
-            tokens: &tokens,
-            fingerprint: format!("{weights}{}", run.config.to_toml()),
-        });
-        let prompts = perturbed.texts.len();
-        let bar = progress::bar("probing", cases.len() * prompts);
-        let results = sensitivity.evaluate_all(cases, &mut cache, &mut |index, progress| {
-            bar.set_message(cases[index].id.clone());
-            match progress {
-                ProbeProgress::Prompt => bar.inc(1),
-                // Cases with cached results are skipped.
-                ProbeProgress::Patch(_) => bar.set_position(bar.position().max((index * prompts) as u64)),
-            }
-            interrupt::poll()
-        })?;
-        bar.finish_and_clear();
-        Ok(results)
-    }
 }

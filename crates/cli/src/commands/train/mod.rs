@@ -1,5 +1,6 @@
 //! `bipvl train`: from a data set to a run with weights, scores and a report.
 
+mod event_log;
 mod fold_report;
 mod folds;
 mod prompted;

@@ -25,9 +25,11 @@ pub(super) fn write(log: &mut RunLog, event: &PromptEvent) -> Result<()> {
         PromptEvent::Validation { step, mean_dice, dice, false_alarms, best } => {
             let mark = if *best { ", the best so far" } else { "" };
             let alarms = 100.0 * false_alarms;
-            log.info(&format!(
-                "step {step}: mean dice {mean_dice:.4}, {alarms:.1} % of absent prompts found something{mark}"
-            ));
+            log.beside(|| {
+                tracing::info!(
+                    "step {step}: mean dice {mean_dice:.4}, {alarms:.1} % of absent prompts found something{mark}"
+                );
+            });
             log.scalar("dice/mean", *step, *mean_dice)?;
             log.scalar("false_alarms", *step, *false_alarms)?;
             for (concept, dice) in dice {
@@ -37,7 +39,9 @@ pub(super) fn write(log: &mut RunLog, event: &PromptEvent) -> Result<()> {
         PromptEvent::Checkpoint { .. } => log.flush()?,
         PromptEvent::Stopped { step, steps, reason } => {
             if *reason == "time" {
-                log.info(&format!("time is up at step {step} of {steps}; continue with --resume"));
+                log.beside(|| {
+                    tracing::warn!("time is up at step {step} of {steps}; continue with --resume");
+                });
             }
         }
     }

@@ -9,6 +9,7 @@ use bipvl::{
     train::{StopReason, train},
 };
 
+use super::event_log;
 use crate::{commands::run_log::RunLog, interrupt, progress};
 
 /// Preprocesses the cases, then trains from the last checkpoint or from the start.
@@ -29,7 +30,7 @@ pub(crate) fn run_training(
     let mut log_result = Ok(());
     let outcome = train(&setup, run.start(), &mut |event| {
         if log_result.is_ok() {
-            log_result = log.write(&event);
+            log_result = event_log::write(&mut log, &event);
         }
         if log_result.is_err() { ControlFlow::Break(()) } else { interrupt::poll() }
     })?;
