@@ -5,6 +5,7 @@ mod fold_report;
 mod folds;
 mod prompted;
 mod prompted_config;
+mod prompted_create;
 mod prompted_log;
 mod run_training;
 mod setup;

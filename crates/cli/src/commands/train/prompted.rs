@@ -2,20 +2,15 @@
 
 use std::ops::ControlFlow;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use bipvl::{
-    prompts::{
-        PromptRun, PromptRunSpec, Transfer, config::PromptConfig, run::TransferReport, sets::OpenSet,
-        train::train,
-    },
-    text::Synonyms,
+    prompts::{PromptRun, config::PromptConfig, sets::OpenSet, train::train},
     train::{Start, checkpoint::read_progress, run::RunLock},
 };
 
 use super::{
-    open_device,
-    prompted_config::{config_file, refuse_other_flags},
-    prompted_log, time_budget, train_options,
+    open_device, prompted_config::refuse_other_flags, prompted_create::create, prompted_log, time_budget,
+    train_options,
 };
 use crate::{
     args::TrainArgs,
@@ -71,40 +66,4 @@ fn resume(args: &TrainArgs) -> Result<(PromptRun, Vec<OpenSet>)> {
 
 pub(crate) fn open_sets(config: &PromptConfig) -> Result<Vec<OpenSet>> {
     Ok(config.data.set.iter().map(OpenSet::open).collect::<Result<_, _>>()?)
-}
-
-fn create(args: &TrainArgs) -> Result<(PromptRun, Vec<OpenSet>)> {
-    let config = config_file(args)?.resolve()?;
-    let sets = open_sets(&config)?;
-    let from = args.from.as_deref().map(Transfer::open).transpose()?;
-    let synonyms = Synonyms::builtin();
-    let spec = PromptRunSpec {
-        config,
-        sets: &sets,
-        synonyms: &synonyms,
-        source: args.config.clone(),
-        from: from.as_ref(),
-    };
-    let run = PromptRun::create(&args.out, spec).map_err(with_hint)?;
-    if let Some(from) = &from {
-        report_transfer(&run.take_over(from)?, from);
-    }
-    Ok((run, sets))
-}
-
-fn with_hint(error: bipvl::prompts::Error) -> anyhow::Error {
-    match error {
-        bipvl::prompts::Error::Train(error) => super::with_hint(error),
-        error => anyhow!(error),
-    }
-}
-
-fn report_transfer(report: &TransferReport, from: &Transfer) {
-    let from = from.dir.display();
-    tracing::info!("{from}: weights of {} were taken over", report.taken.join(", "));
-    for (block, count) in &report.random {
-        tracing::info!(
-            "{from}: {count} tensors of {block} have other names or sizes and start from random weights"
-        );
-    }
 }
