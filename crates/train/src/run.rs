@@ -10,7 +10,7 @@ mod split;
 pub use cross_validation::{CrossValidation, FoldRun};
 pub use lock::RunLock;
 pub use memory_budget::{GB, MemoryBudget};
-pub use spec::RunSpec;
+pub use spec::{RunSpec, apply_pretrained};
 
 use std::{
     fs,

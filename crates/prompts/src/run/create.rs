@@ -9,12 +9,11 @@ use std::{
 use bipvl_data::{Fold, Split, SplitIds};
 use bipvl_infer::parse_fold;
 use bipvl_io::atomic_write;
-use bipvl_nn::interop::{PretrainedConfig, PretrainedWeights};
 use bipvl_text::{Concept as Sentence, Description, Descriptions, Synonyms, Tokenizer};
-use bipvl_train::config::SPLIT_SEED;
+use bipvl_train::{config::SPLIT_SEED, run::apply_pretrained};
 use serde::Serialize;
 
-use super::{CONFIG, PromptRun, SPLIT, Transfer, VOCABULARY};
+use super::{CONFIG, NO_LOGITS, PromptRun, SPLIT, Transfer, VOCABULARY};
 use crate::{
     Concept, Error, Knowledge, Result, Vocabulary,
     config::{PartialLabels, PromptConfig},
@@ -110,16 +109,15 @@ fn check_cases(
         let ids = &splits[&set.config.name];
         let knowledge = |case: &String| vocabulary.knowledge(place, set.labels_of(case).as_ref());
         let all = vocabulary.knowledge(place, None);
-        let is_left_out =
-            |case: &String| set.config.partial_labels == PartialLabels::Exclude && knowledge(case) != all;
-        if ids.train.iter().all(is_left_out) {
+        let train: Vec<Vec<Knowledge>> = ids.train.iter().map(knowledge).collect();
+        let excludes = set.config.partial_labels == PartialLabels::Exclude;
+        if train.iter().all(|knowledge| excludes && *knowledge != all) {
             return Err(Error::NoTrainingCases { set: set.config.name.clone() });
         }
         can_validate |= ids.val.iter().any(|case| {
             knowledge(case).iter().enumerate().any(|(concept, knowledge)| is_askable(concept, knowledge))
         });
-        let is_trained =
-            |concept: usize| ids.train.iter().any(|case| knowledge(case)[concept] != Knowledge::Unknown);
+        let is_trained = |concept: usize| train.iter().any(|case| case[concept] != Knowledge::Unknown);
         for (concept, entry) in vocabulary.concepts.iter().enumerate() {
             if matches!(entry.sets[place], Knowledge::Labeled(_)) && !is_trained(concept) {
                 tracing::warn!("data set `{}`: no training case labels `{}`", set.config.name, entry.name);
@@ -150,14 +148,8 @@ fn tokenizer(
         config.model.text.clone_from(&from.text);
         return Ok(from.tokenizer.clone());
     }
-    for PretrainedWeights { source, config: sizes, .. } in config.pretrained.load(1)? {
-        match sizes {
-            PretrainedConfig::Vision(vision) => config.model.vision = vision,
-            PretrainedConfig::Text(text) => {
-                config.model.text = text;
-                return Ok(Tokenizer::from_folder(&source)?);
-            }
-        }
+    if let Some(tokenizer) = apply_pretrained(&mut config.model, &config.pretrained.load(NO_LOGITS)?)? {
+        return Ok(tokenizer);
     }
     let tokenizer = Tokenizer::from_descriptions(&all_texts(vocabulary));
     config.model.text.vocab_size = tokenizer.vocab_size();

@@ -29,6 +29,8 @@ pub use transfer::{Transfer, TransferReport};
 
 const CONFIG: &str = "config.toml";
 const VOCABULARY: &str = "vocabulary.json";
+/// A pretrained logit layer is never used.
+const NO_LOGITS: usize = 0;
 const SPLIT: &str = "split.json";
 
 /// A run directory.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, ops::ControlFlow, sync::Arc};
 use bipvl_data::{CachedCase, Case, IGNORE_INDEX, SplitIds, build_cache};
 use bipvl_train::{Error as TrainError, Start, run::TrainOptions};
 
-use super::{PromptRun, SPLIT};
+use super::{NO_LOGITS, PromptRun, SPLIT};
 use crate::{
     Error, Knowledge, PromptSampler, Result,
     config::PartialLabels,
@@ -60,7 +60,7 @@ impl PromptRun {
         }
         let config = self.config.clone();
         let pretrained = match self.start() {
-            Start::Fresh => config.pretrained.load(1)?,
+            Start::Fresh => config.pretrained.load(NO_LOGITS)?,
             Start::Resume => Vec::new(),
         };
         let source = PromptSource {
@@ -174,7 +174,24 @@ impl PromptRun {
     }
 }
 
-/// A folder of its own for every name.
+/// A folder of its own for every name: what is no letter, digit or `-` becomes its number.
 fn folder_name(name: &str) -> String {
-    name.chars().map(|letter| if letter.is_alphanumeric() { letter } else { '_' }).collect()
+    let is_plain = |letter: char| letter.is_alphanumeric() || letter == '-';
+    let part = |letter: char| {
+        if is_plain(letter) { letter.to_string() } else { format!("_{:x}_", u32::from(letter)) }
+    };
+    name.chars().map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::folder_name;
+
+    #[test]
+    fn different_names_have_different_folders() {
+        assert_eq!(folder_name("MALC-2012"), "MALC-2012");
+        assert_eq!(folder_name("a b"), "a_20_b");
+        assert_ne!(folder_name("a b"), folder_name("a_b"));
+        assert_ne!(folder_name("a/b"), folder_name("a_2f_b"));
+    }
 }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use bipvl_data::{Case, Dataset};
-use bipvl_nn::interop::{PretrainedConfig, PretrainedWeights};
+use bipvl_nn::{
+    BiPvlSegConfig,
+    interop::{PretrainedConfig, PretrainedWeights},
+};
 use bipvl_text::{Descriptions, Tokenizer};
 
 use crate::{Error, Result, config::Config};
@@ -48,18 +51,7 @@ impl RunSpec {
     /// encoder, or else has the vocabulary of the descriptions.
     pub(super) fn resolve(&self) -> Result<(Config, Tokenizer)> {
         let mut config = self.config.clone();
-        let mut tokenizer = None;
-        for PretrainedWeights { source, config: sizes, .. } in self.pretrained.iter() {
-            match sizes {
-                PretrainedConfig::Vision(vision) => config.model.vision = vision.clone(),
-                PretrainedConfig::Text(text) => {
-                    let pretrained = Tokenizer::from_folder(source)?;
-                    ensure_vocabulary_fits(source, text.vocab_size, &pretrained)?;
-                    config.model.text = text.clone();
-                    tokenizer = Some(pretrained);
-                }
-            }
-        }
+        let tokenizer = apply_pretrained(&mut config.model, &self.pretrained)?;
         let tokenizer = tokenizer.unwrap_or_else(|| {
             let classes = self.all_descriptions().flat_map(|all| all.classes.clone()).collect();
             let tokenizer = Tokenizer::from_descriptions(&Descriptions { classes });
@@ -73,6 +65,30 @@ impl RunSpec {
     pub(super) fn all_descriptions(&self) -> impl Iterator<Item = &Descriptions> {
         std::iter::once(&self.descriptions).chain(self.case_descriptions.iter().map(|(_, case)| case))
     }
+}
+
+/// Sets the sizes of pretrained weights in a configuration; gives the tokenizer of a text encoder, if there is one.
+///
+/// # Errors
+///
+/// When the tokenizer cannot be read, or has more tokens than the text encoder has embeddings.
+pub fn apply_pretrained(
+    model: &mut BiPvlSegConfig,
+    pretrained: &[PretrainedWeights],
+) -> Result<Option<Tokenizer>> {
+    let mut tokenizer = None;
+    for PretrainedWeights { source, config: sizes, .. } in pretrained {
+        match sizes {
+            PretrainedConfig::Vision(vision) => model.vision = vision.clone(),
+            PretrainedConfig::Text(text) => {
+                let pretrained = Tokenizer::from_folder(source)?;
+                ensure_vocabulary_fits(source, text.vocab_size, &pretrained)?;
+                model.text = text.clone();
+                tokenizer = Some(pretrained);
+            }
+        }
+    }
+    Ok(tokenizer)
 }
 
 fn ensure_vocabulary_fits(dir: &Path, vocab_size: usize, tokenizer: &Tokenizer) -> Result<()> {
