@@ -29,5 +29,5 @@ pub use model::{
     BiPvlSeg, BiPvlSegConfig, BottleneckInput, EncodedText, Features, HeadKind, ModelSummary, Output,
 };
 pub use model_size::{MODEL_SIZES, ModelSize};
-pub use text_encoder::{TextConfig, TextInput, TokenBatch};
+pub use text_encoder::{TextConfig, TextInput, TextPooling, TokenBatch};
 pub use vision_seg::VisionSeg;

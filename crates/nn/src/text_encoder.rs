@@ -163,6 +163,35 @@ pub struct TextLayer {
     dropout: f64,
 }
 
+/// What one embedding of a text is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextPooling {
+    /// The mean over its tokens, as sentence transformers are trained: from nothing, every word has a gradient at once.
+    #[default]
+    Mean,
+    /// The `[CLS]` token, as published: an untrained encoder gives all texts nearly the same one.
+    First,
+}
+
+impl TextPooling {
+    /// # Shapes
+    ///
+    /// - `tokens`: `[texts, tokens, hidden]`
+    /// - `mask`: 0 or very negative for padding, `[texts, 1, tokens]`
+    /// - output: `[texts, hidden]`
+    pub fn pool(self, tokens: Tensor<3>, mask: &Tensor<3>) -> Tensor<2> {
+        match self {
+            Self::First => tokens.slice_dim(1, 0..1).squeeze_dim(1),
+            Self::Mean => {
+                let is_real = mask.clone().exp();
+                let length = is_real.clone().sum_dim(2);
+                (is_real.matmul(tokens) / length).squeeze_dim(1)
+            }
+        }
+    }
+}
+
 impl TextEncoder {
     /// Randomly initialized.
     pub fn new(init: &mut Initializer, config: &TextConfig) -> Self {
@@ -200,13 +229,16 @@ impl TextEncoder {
     }
 
     /// Embedding of the `[CLS]` token of each text after all layers, without fusion, `[texts, hidden]`.
-    pub fn cls_embeddings(&self, tokens: &TokenBatch, mut rng: Option<&mut DropoutRng>) -> Tensor<2> {
+    pub fn cls_embeddings(&self, tokens: &TokenBatch, rng: Option<&mut DropoutRng>) -> Tensor<2> {
+        TextPooling::First.pool(self.encode(tokens, rng), &tokens.attention_mask)
+    }
+
+    /// All layers without fusion, `[texts, tokens, hidden]`.
+    pub fn encode(&self, tokens: &TokenBatch, mut rng: Option<&mut DropoutRng>) -> Tensor<3> {
         let embedded = self.embeddings.forward(tokens.input_ids.clone(), rng.as_deref_mut());
-        let encoded = (0..self.stages.len()).fold(embedded, |encoded, stage| {
+        (0..self.stages.len()).fold(embedded, |encoded, stage| {
             self.forward_stage(stage, encoded, &tokens.attention_mask, rng.as_deref_mut())
-        });
-        let [texts, _, hidden] = encoded.dims();
-        encoded.slice([0..texts, 0..1, 0..hidden]).squeeze_dim(1)
+        })
     }
 
     /// Cost of the layers of one stage for so many texts of so many tokens.

@@ -58,10 +58,7 @@ pub fn unseen_words(vocabulary: &Vocabulary, prompt: &str) -> Vec<String> {
     if vocabulary.find(prompt).is_some() {
         return Vec::new();
     }
-    let texts = vocabulary.concepts.iter().flat_map(|concept| {
-        let texts = &concept.texts;
-        texts.names.iter().chain(&texts.sentences).chain(&texts.full)
-    });
+    let texts = vocabulary.concepts.iter().flat_map(|concept| concept.texts.all());
     let known: std::collections::HashSet<String> = texts.flat_map(|text| words(text)).collect();
     words(prompt).into_iter().filter(|word| !known.contains(word)).collect()
 }

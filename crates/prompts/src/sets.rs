@@ -196,7 +196,7 @@ fn add_unions(vocabulary: &mut Vocabulary, parts: &Parts, num_sets: usize, synon
         if vocabulary.find(&whole.name).is_some() {
             continue;
         }
-        let texts = PromptTexts::from_names(vec![whole.name.clone()]);
+        let texts = PromptTexts::from_names(vec![whole.name.clone()]).with_wordings(synonyms);
         let sets = vec![Knowledge::Unknown; num_sets];
         vocabulary.concepts.push(Concept {
             name: whole.name,

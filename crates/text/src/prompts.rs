@@ -1,24 +1,19 @@
 //! Prompts for training: names, sentences and full descriptions with word dropout and typos, negative prompts, the
 //! held-out split of paraphrases, and texts of mirrored patients.
 
-use rand::{
-    Rng,
-    seq::{IndexedRandom, SliceRandom},
-};
+use rand::{Rng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    ClassName, Description, Synonyms,
+    ClassName,
     class_name::CHAMBERS,
     perturbations::{add_typos, pseudowords, side_word, swap_laterality},
 };
 
 /// One in so many texts is held out from training: 20 %.
 const HELD_OUT: u64 = 5;
-/// Sentences of a [`PromptKind::Sentences`] prompt.
-const MAX_SENTENCES: usize = 3;
 /// Words of a pseudoword prompt.
 const MAX_PSEUDOWORDS: usize = 4;
 
@@ -110,17 +105,6 @@ impl Default for PromptConfig {
 }
 
 impl PromptConfig {
-    /// Samples a prompt for a class.
-    pub fn sample(&self, class: &Description, synonyms: &Synonyms, rng: &mut ChaCha8Rng) -> String {
-        let kind = self.sample_kind(rng);
-        let text = match kind {
-            PromptKind::Name => sample_name(&class.class, synonyms, rng),
-            PromptKind::Sentences => sample_sentences(class, rng),
-            PromptKind::Full => class.prompt(),
-        };
-        self.augment(&text, rng)
-    }
-
     /// Samples the form of a prompt.
     pub fn sample_kind(&self, rng: &mut ChaCha8Rng) -> PromptKind {
         let drawn = rng.random::<f64>() * (self.name + self.sentences + self.full);
@@ -138,27 +122,6 @@ impl PromptConfig {
         let text = drop_words(text, self.word_dropout, rng);
         if rng.random_bool(self.typo) { add_typos(&text, 1, rng) } else { text }
     }
-}
-
-/// A random name of a class: its own or a synonym, all with equal probability.
-pub fn sample_name(class: &str, synonyms: &Synonyms, rng: &mut ChaCha8Rng) -> String {
-    let own = ClassName::parse(class).to_phrase();
-    let mut names = synonyms.names(class);
-    if !names.contains(&own) {
-        names.push(own.clone());
-    }
-    names.choose(rng).cloned().unwrap_or(own)
-}
-
-/// One to three random sentences of a description, in random order and without concept names.
-pub fn sample_sentences(class: &Description, rng: &mut ChaCha8Rng) -> String {
-    let mut sentences: Vec<&str> = class.concepts.iter().map(|concept| concept.sentence.trim()).collect();
-    if sentences.is_empty() {
-        return class.title.clone();
-    }
-    sentences.shuffle(rng);
-    sentences.truncate(rng.random_range(1..=MAX_SENTENCES));
-    sentences.join(" ")
 }
 
 /// Drops each word with a probability. Side words are kept, because without them a prompt denotes another organ; at
@@ -201,11 +164,6 @@ pub fn is_held_out(text: &str) -> bool {
     let words = super::normalized_words(text).join(" ");
     let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(words.as_bytes()));
     u64::from_le_bytes([a, b, c, d, e, f, g, h]).is_multiple_of(HELD_OUT)
-}
-
-/// Splits texts into those for training and those held out.
-pub fn split_held_out(texts: impl IntoIterator<Item = String>) -> (Vec<String>, Vec<String>) {
-    texts.into_iter().partition(|text| !is_held_out(text))
 }
 
 /// The text of a patient mirrored along the left-right axis: sides are exchanged, but not those that name a chamber of

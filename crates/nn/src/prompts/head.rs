@@ -82,7 +82,7 @@ impl PromptHead {
         }
     }
 
-    /// One state per prompt, `[B, K, H]`, of the first tokens after each stage, each `[B, K, H]`.
+    /// One state per prompt, `[B, K, H]`, of the pooled tokens after each stage, each `[B, K, H]`.
     pub fn state(&self, stages: &[Tensor<3>]) -> Tensor<3> {
         let read = match self.state {
             PromptState::Stages => stages,
@@ -132,17 +132,27 @@ impl MaskHead {
         Self { weight, bias, gain: init.constant([1], INITIAL_GAIN) }
     }
 
+    /// Logits with the voxels of a mask side by side, as losses and windows read them. `shift`, where given, is added to
+    /// all logits of a prompt.
+    ///
     /// # Shapes
     ///
     /// - `features`: `[B, x, y, z, C]`
     /// - `state`: `[B, K, H]`
-    /// - output: logits `[B, x, y, z, K]`
-    pub fn forward(&self, features: Tensor<5>, state: Tensor<3>) -> Tensor<5> {
-        let [batch, .., channels] = features.dims();
+    /// - `shift`: `[B, K]`
+    /// - output: logits `[B, K, x, y, z]`
+    pub fn forward(&self, features: Tensor<5>, state: Tensor<3>, shift: Option<Tensor<2>>) -> Tensor<5> {
+        let [batch, x, y, z, channels] = features.dims();
         let [_, prompts, _] = state.dims();
         let weight = self.weight.forward(state.clone()) / (channels as f64).sqrt();
-        let bias = self.bias.forward(state).reshape([batch, 1, 1, 1, prompts]);
-        dot(features, weight * self.gain.val().reshape([1, 1, 1])) + bias
+        let weight = weight * self.gain.val().reshape([1, 1, 1]);
+        let bias = self.bias.forward(state);
+        let bias = match shift {
+            Some(shift) => bias + shift.unsqueeze_dim::<3>(2),
+            None => bias,
+        };
+        let logits = weight.matmul(features.reshape([batch, x * y * z, channels]).transpose()) + bias;
+        logits.reshape([batch, prompts, x, y, z])
     }
 }
 

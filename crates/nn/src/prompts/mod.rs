@@ -12,7 +12,7 @@ mod head;
 
 use burn::{
     module::Module,
-    tensor::{Int, Tensor},
+    tensor::{Int, Tensor, activation::log_sigmoid},
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ use crate::{
     init::{DropoutRng, Initializer},
     layers::normalize,
     model::{channels_first, channels_last},
-    text_encoder::{TextEncoder, TokenBatch},
+    text_encoder::{TextEncoder, TextPooling, TokenBatch},
 };
 
 /// The parts of the prompted head.
@@ -34,13 +34,15 @@ use crate::{
 pub struct PromptHeadConfig {
     /// What the state of a prompt is made of.
     pub state: PromptState,
+    /// What the state of a prompt and of a sentence is read from.
+    pub pooling: TextPooling,
     /// Whether a presence logit may lower all logits of a prompt.
     pub presence: bool,
 }
 
 impl Default for PromptHeadConfig {
     fn default() -> Self {
-        Self { state: PromptState::Stages, presence: true }
+        Self { state: PromptState::Stages, pooling: TextPooling::Mean, presence: true }
     }
 }
 
@@ -51,7 +53,7 @@ impl PromptHeadConfig {
     }
 }
 
-/// What the state of a prompt is made of: the first token of its text after fusion.
+/// What the state of a prompt is made of: its pooled tokens after fusion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptState {
@@ -116,7 +118,7 @@ struct Features {
     scales: Vec<Tensor<5>>,
     /// `[B, x/32, y/32, z/32, 16 · feature_size]`
     bottleneck: Tensor<5>,
-    /// First tokens after each stage, `[B, K, H]`.
+    /// Pooled tokens after each stage, `[B, K, H]`.
     states: Vec<Tensor<3>>,
 }
 
@@ -138,6 +140,8 @@ pub struct PromptSeg {
     pub head: PromptHead,
     #[module(skip)]
     direction: FusionDirection,
+    #[module(skip)]
+    pooling: TextPooling,
 }
 
 impl PromptSeg {
@@ -166,6 +170,7 @@ impl PromptSeg {
             fusions,
             head: PromptHead::new(init, config),
             direction,
+            pooling: config.prompts.pooling,
         }
     }
 
@@ -190,7 +195,7 @@ impl PromptSeg {
             .scales
             .iter()
             .zip(&self.head.masks)
-            .map(|(map, head)| channels_first(head.forward(map.clone(), state.clone())));
+            .map(|(map, head)| head.forward(map.clone(), state.clone(), None));
         PromptOutput {
             logits: logits.next().expect("the finest scale has a head"),
             aux_logits: logits.collect(),
@@ -206,16 +211,9 @@ impl PromptSeg {
     pub fn segment(&self, image: Tensor<5>, prompts: &EncodedPrompts) -> (Tensor<5>, Option<Tensor<2>>) {
         let Features { scales, states, .. } = self.forward_features(image, prompts, 1, None);
         let state = self.head.state(&states);
-        let logits = channels_first(self.head.masks[0].forward(scales[0].clone(), state.clone()));
-        let presence = self.head.presence(state);
-        let logits = match &presence {
-            Some(presence) => {
-                let lowered = burn::tensor::activation::log_sigmoid(presence.clone());
-                let [batch, prompts] = lowered.dims();
-                logits + lowered.reshape([batch, prompts, 1, 1, 1])
-            }
-            None => logits,
-        };
+        let presence = self.head.presence(state.clone());
+        let lowered = presence.clone().map(log_sigmoid);
+        let logits = self.head.masks[0].forward(scales[0].clone(), state, lowered);
         (logits, presence)
     }
 
@@ -242,7 +240,8 @@ impl PromptSeg {
     }
 
     fn embed_sentences(&self, input: &SentenceInput, rng: Option<&mut DropoutRng>) -> SentenceOutput {
-        let encoded = self.text_encoder.cls_embeddings(&input.tokens, rng);
+        let encoded = self.text_encoder.encode(&input.tokens, rng);
+        let encoded = self.pooling.pool(encoded, &input.tokens.attention_mask);
         let embedded = self.head.alignment_text.forward(encoded);
         let [prompts, sentences] = input.mask.dims();
         let [_, shared] = embedded.dims();
@@ -294,7 +293,7 @@ impl PromptSeg {
                 features = fused.vision;
                 tokens = fused.text.unwrap_or(tokens);
             }
-            states.push(tokens.clone().slice_dim(1, 0..1).reshape([batch, num_prompts, hidden]));
+            states.push(self.pooling.pool(tokens.clone(), &mask).reshape([batch, num_prompts, hidden]));
         }
         skips.truncate(self.backbone.num_stages());
         let input = DecoderInput { image, skips, bottleneck: normalize(features) };

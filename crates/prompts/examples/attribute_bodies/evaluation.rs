@@ -3,14 +3,13 @@
 use std::{ops::ControlFlow, path::Path};
 
 use bipvl_data::build_cache;
-use bipvl_imaging::phantom::attributes::Kind;
 use bipvl_prompts::{
     PromptPredictor, Vocabulary,
     probe::{Mean, Measures, ProbeCase, ProbeConfig, ProbeKind, ProbeResult, probe},
     validate::ValidationCase,
 };
 
-use crate::{Result, held_out, is_unseen, preprocess};
+use crate::{Result, kinds::Kinds, preprocess};
 
 /// A measure and its name.
 type Named = (&'static str, fn(&Measures<Mean>) -> Option<Mean>);
@@ -25,14 +24,19 @@ const MEASURES: [Named; 6] = [
     ("silent", |measures| measures.silent),
 ];
 
-pub(crate) fn evaluate(dir: &Path, vocabulary: &Vocabulary, predictor: &PromptPredictor) -> Result<()> {
+pub(crate) fn evaluate(
+    dir: &Path,
+    kinds: Kinds,
+    vocabulary: &Vocabulary,
+    predictor: &PromptPredictor,
+) -> Result<()> {
     let dataset = bipvl_data::Dataset::open(&dir.join("new"))?;
     let cases = build_cache(&dir.join("cache-new"), &preprocess(), &dataset, &dataset.cases, &|_| {
         ControlFlow::Continue(())
     })?;
     let unseen: Vec<String> =
-        Kind::all().filter(|kind| is_unseen(*kind)).map(|kind| kind.to_string()).collect();
-    let config = ProbeConfig { seed: 1, held_out: held_out(), unseen, ..ProbeConfig::default() };
+        kinds.all().filter(|kind| kinds.is_unseen(*kind)).map(|kind| kinds.phrase(kind)).collect();
+    let config = ProbeConfig { seed: 1, held_out: kinds.held_out(), unseen, ..ProbeConfig::default() };
     let cases = cases.into_iter().map(|case| {
         let knowledge = vocabulary.knowledge(0, None);
         ProbeCase::from(&ValidationCase { set: vocabulary.sets[0].clone(), case, knowledge })

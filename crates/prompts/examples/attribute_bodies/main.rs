@@ -1,15 +1,16 @@
 //! Trains the prompted network on bodies of many small organs and asks for phrases that training never used.
 //!
 //! ```sh
-//! cargo run --release -p bipvl-prompts --example attribute_bodies -- DIR STEPS SEED
+//! cargo run --release -p bipvl-prompts --example attribute_bodies -- DIR KINDS STEPS SEED
 //! ```
 //!
-//! writes a data set into DIR, trains STEPS steps, probes new bodies, and prints one line per kind of prompt: trained
+//! writes a data set of 48 or, without sizes, 24 KINDS into DIR, trains STEPS steps, probes new bodies, and prints one line per kind of prompt: trained
 //! phrases, held-out phrases, kinds never shown, exchanged sides, absent kinds, nonsense, unions.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example prints")]
 
 mod evaluation;
+mod kinds;
 
 use std::{
     env,
@@ -24,7 +25,7 @@ use bipvl_data::{AugmentConfig, CachedCase, Intensity, PreprocessConfig, SplitCo
 use bipvl_imaging::{
     IGNORE_INDEX,
     formats::write,
-    phantom::attributes::{Attributes, Kind, draw_attributes},
+    phantom::attributes::{Kind, draw_attributes},
 };
 use bipvl_infer::BlendMode;
 use bipvl_nn::{BackboneConfig, BiPvlSegConfig, ModelSize};
@@ -44,6 +45,8 @@ use bipvl_train::{
 };
 use burn::{module::Module, tensor::Device};
 
+use kinds::Kinds;
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const SHAPE: [usize; 3] = [32; 3];
@@ -54,36 +57,18 @@ const NEW_BODIES: u64 = 40;
 /// Seeds of new bodies begin here.
 const NEW: u64 = 10_000;
 
-/// Six kinds that no training body shows; every pair of attributes still occurs.
-fn is_unseen(kind: Kind) -> bool {
-    let Kind { side, form, density, size } = kind;
-    [(0, 0, 0, 0), (0, 2, 1, 1), (1, 1, 0, 1), (1, 3, 1, 0), (2, 0, 1, 1), (2, 2, 0, 0)]
-        .contains(&(side, form, density, size))
-}
-
-/// Six kinds whose full phrase no training prompt uses; bodies show them, and shorter phrases name them.
-fn is_held_out(kind: Kind) -> bool {
-    let Kind { side, form, density, size } = kind;
-    [(0, 1, 1, 0), (0, 3, 0, 1), (1, 0, 1, 1), (1, 2, 0, 0), (2, 1, 1, 1), (2, 3, 0, 0)]
-        .contains(&(side, form, density, size))
-}
-
-/// A third of the shorter phrases is held out as well.
-fn is_held_out_union(place: usize) -> bool {
-    place.is_multiple_of(3)
-}
-
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().collect();
-    let [_, dir, steps, seed] = &arguments[..] else {
-        return Err("usage: attribute_bodies DIR STEPS SEED".into());
+    let [_, dir, kinds, steps, seed] = &arguments[..] else {
+        return Err("usage: attribute_bodies DIR KINDS STEPS SEED".into());
     };
     let dir = PathBuf::from(dir);
+    let kinds: Kinds = kinds.parse()?;
     let (steps, seed): (usize, u64) = (steps.parse()?, seed.parse()?);
-    write_data_set(&dir.join("train"), 0..TRAIN_BODIES + VAL_BODIES, |kind| !is_unseen(kind))?;
-    write_data_set(&dir.join("new"), NEW..NEW + NEW_BODIES, |_| true)?;
+    write_data_set(&dir.join("train"), kinds, 0..TRAIN_BODIES + VAL_BODIES, |kind| !kinds.is_unseen(kind))?;
+    write_data_set(&dir.join("new"), kinds, NEW..NEW + NEW_BODIES, |_| true)?;
     let device = Device::flex();
-    let (setup, predictor_of) = set_up(&dir, steps, seed, &device)?;
+    let (setup, predictor_of) = set_up(&dir, kinds, steps, seed, &device)?;
     let mut log = |event: PromptEvent| {
         match event {
             PromptEvent::Step { step, loss, seconds, .. } if step % 50 == 0 => eprintln!(
@@ -100,11 +85,12 @@ fn main() -> Result<()> {
     let start = if setup.last.exists() { Start::Resume } else { Start::Fresh };
     let state = train(&setup, start, &mut log)?;
     let predictor = predictor_of(state.module.model);
-    evaluation::evaluate(&dir, setup.source.sampler.vocabulary(), &predictor)
+    evaluation::evaluate(&dir, kinds, setup.source.sampler.vocabulary(), &predictor)
 }
 
 fn write_data_set(
     dir: &Path,
+    kinds: Kinds,
     seeds: std::ops::Range<u64>,
     is_allowed: impl Fn(Kind) -> bool + Copy,
 ) -> Result<()> {
@@ -116,24 +102,23 @@ fn write_data_set(
     }
     let mut training = Vec::new();
     for seed in seeds {
-        let phantom = draw_attributes(seed, is_allowed, SHAPE, SPACING);
+        let phantom = draw_attributes(seed, |kind| kinds.contains(kind) && is_allowed(kind), SHAPE, SPACING);
         let [image, label] = ["imagesTr", "labelsTr"].map(|folder| format!("{folder}/body_{seed}.nii"));
         write(&dir.join(&image), &phantom.image)?;
         write(&dir.join(&label), &phantom.labels)?;
         training.push(serde_json::json!({ "image": image, "label": label }));
     }
     let mut labels = serde_json::Map::from_iter([("0".to_owned(), "background".into())]);
-    for kind in Kind::all() {
-        labels.insert(kind.label().to_string(), kind.to_string().into());
+    for kind in kinds.all() {
+        labels.insert(kind.label().to_string(), kinds.phrase(kind).into());
     }
     let about = serde_json::json!({
         "name": "attribute bodies", "modality": { "0": "CT" }, "labels": labels,
         "numTraining": training.len(), "training": training,
     });
-    let kinds: Vec<Kind> = Kind::all().collect();
     let mut wholes = Vec::new();
-    for union in Attributes::unions() {
-        let of_union = kinds.iter().filter(|kind| union.matches(**kind)).map(|kind| kind.to_string().into());
+    for union in kinds.unions() {
+        let of_union = kinds.all().filter(|kind| union.matches(*kind)).map(|kind| kinds.phrase(kind).into());
         let parts = of_union.collect::<Vec<toml::Value>>();
         let whole = [("name".to_owned(), union.to_string().into()), ("parts".to_owned(), parts.into())];
         wholes.push(toml::Value::Table(whole.into_iter().collect()));
@@ -142,16 +127,6 @@ fn write_data_set(
     fs::write(dir.join("parts.toml"), parts.to_string())?;
     fs::write(dir.join("dataset.json"), serde_json::to_string_pretty(&about)?)?;
     Ok(())
-}
-
-fn held_out() -> Vec<String> {
-    let kinds =
-        Kind::all().filter(|kind| is_held_out(*kind) || is_unseen(*kind)).map(|kind| kind.to_string());
-    let unions = Attributes::unions()
-        .enumerate()
-        .filter(|(place, _)| is_held_out_union(*place))
-        .map(|(_, union)| union.to_string());
-    kinds.chain(unions).collect()
 }
 
 /// A vocabulary of the words of all phrases.
@@ -221,7 +196,13 @@ fn train_config(steps: usize, seed: u64) -> TrainConfig {
 
 type MakePredictor = Box<dyn Fn(bipvl_nn::prompts::PromptSeg) -> PromptPredictor>;
 
-fn set_up(dir: &Path, steps: usize, seed: u64, device: &Device) -> Result<(PromptSetup, MakePredictor)> {
+fn set_up(
+    dir: &Path,
+    kinds: Kinds,
+    steps: usize,
+    seed: u64,
+    device: &Device,
+) -> Result<(PromptSetup, MakePredictor)> {
     let set = set_config(dir);
     let sets = SetsConfig {
         fold: "0/5".to_owned(),
@@ -238,7 +219,7 @@ fn set_up(dir: &Path, steps: usize, seed: u64, device: &Device) -> Result<(Promp
     let knowledge = vocabulary.knowledge(0, None);
     let (training, validation) = split(cases, &knowledge, &set.name)?;
     let sampling = PromptSampling {
-        held_out: held_out(),
+        held_out: kinds.held_out(),
         text: PromptConfig { typo: 0.0, word_dropout: 0.0, ..PromptConfig::default() },
         ..PromptSampling::default()
     };

@@ -29,6 +29,7 @@ pub fn code_texts(texts: &PromptTexts, seed: u64) -> PromptTexts {
     let in_code = |text: &String| code_book(text, seed);
     PromptTexts {
         names: texts.names.iter().map(in_code).collect(),
+        wordings: texts.wordings.iter().map(in_code).collect(),
         sentences: texts.sentences.iter().map(in_code).collect(),
         full: texts.full.as_ref().map(in_code),
     }

@@ -51,7 +51,7 @@ impl TrainedTexts {
     pub(super) fn new(vocabulary: &Vocabulary, is_trained: impl Fn(usize) -> bool) -> Self {
         let concepts = vocabulary.concepts.iter().enumerate().filter(|(place, _)| is_trained(*place));
         let texts = concepts.flat_map(|(place, concept)| {
-            let texts = concept.texts.names.iter().chain(&concept.texts.full);
+            let texts = concept.texts.names.iter().chain(&concept.texts.wordings).chain(&concept.texts.full);
             texts.map(move |text| (place, text.clone(), Bag::new(text)))
         });
         Self { texts: texts.collect() }

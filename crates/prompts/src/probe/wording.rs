@@ -1,8 +1,8 @@
 //! Other words for a concept: those that training uses, and those that it does not.
 
-use bipvl_text::{ClassName, Synonyms, perturbations, prompts::is_held_out};
+use bipvl_text::{Synonyms, perturbations, prompts::is_held_out};
 
-use crate::Concept;
+use crate::{Concept, texts};
 
 /// Wordings of a concept beside its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,15 +13,13 @@ pub(super) struct Wordings {
     pub(super) held_out: Vec<String>,
 }
 
-/// The wordings of a concept: its other names and its description; synonyms that it was not given, the side after the
-/// name, the description in other words; and `paraphrases`, whose held-out share is that of the training.
+/// The wordings of a concept: its other names and its description; the wordings that training held out, the description
+/// in other words; and `paraphrases`, whose held-out share is that of the training.
 pub(super) fn wordings(concept: &Concept, paraphrases: &[String], synonyms: &Synonyms) -> Wordings {
     let texts = &concept.texts;
-    let mut trained: Vec<String> =
-        texts.names.iter().filter(|name| **name != concept.name).chain(&texts.full).cloned().collect();
-    let mut held_out = vec![format!("the {}", concept.name)];
-    held_out.extend(side_last(&concept.name));
-    held_out.extend(synonyms.names(&concept.name));
+    let other_names = texts.names.iter().filter(|name| **name != concept.name);
+    let mut trained: Vec<String> = other_names.chain(&texts.wordings).chain(&texts.full).cloned().collect();
+    let mut held_out = texts::wordings(&concept.name, synonyms);
     held_out.extend(texts.full.as_deref().map(perturbations::paraphrase));
     for paraphrase in paraphrases {
         if is_held_out(paraphrase) { &mut held_out } else { &mut trained }.push(paraphrase.clone());
@@ -30,13 +28,6 @@ pub(super) fn wordings(concept: &Concept, paraphrases: &[String], synonyms: &Syn
     held_out.retain(|text| is_new(text));
     held_out.dedup();
     Wordings { trained, held_out }
-}
-
-/// `kidney on the left` of `left kidney`; chambers of the heart keep their names.
-fn side_last(name: &str) -> Option<String> {
-    let side = ClassName::parse(name).body_side()?;
-    let organ = name.strip_prefix(side.as_str())?.trim();
-    Some(format!("{organ} on the {}", side.as_str()))
 }
 
 #[cfg(test)]
@@ -74,12 +65,5 @@ mod tests {
             let share = if is_held_out(text) { &wordings.held_out } else { &wordings.trained };
             assert!(share.contains(text), "{text}");
         }
-    }
-
-    #[test]
-    fn the_side_of_a_chamber_stays() {
-        assert_eq!(side_last("left ventricle"), None);
-        assert_eq!(side_last("small ball on the right"), None);
-        assert_eq!(side_last("right lung").as_deref(), Some("lung on the right"));
     }
 }

@@ -162,9 +162,6 @@ fn all_texts(vocabulary: &Vocabulary) -> Descriptions {
         title: text.clone(),
         concepts: vec![Sentence { name: "text".to_owned(), sentence: text.clone() }],
     };
-    let texts = vocabulary.concepts.iter().flat_map(|concept| {
-        let texts = &concept.texts;
-        texts.names.iter().chain(&texts.sentences).chain(&texts.full)
-    });
+    let texts = vocabulary.concepts.iter().flat_map(|concept| concept.texts.all());
     Descriptions { classes: texts.map(of_text).collect() }
 }
