@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind, value_parser};
 use clap_complete::Shell;
 
+use crate::commands::demo::Kinds;
+
 pub(crate) use predict::*;
 pub(crate) use prompts::*;
 pub(crate) use train::*;
@@ -17,7 +19,7 @@ pub(crate) use weights::*;
 
 /// Text-guided 3-D medical image segmentation: training, inference, evaluation.
 ///
-/// Start with `bipvl demo`: it trains a small model on synthetic phantoms, predicts, and writes a report in a
+/// Start with `bipvl demo`: it trains a small model on synthetic bodies, asks it in words, and writes a report in a
 /// few minutes, without any data. Then run `bipvl data check` and `bipvl train` on a folder of labeled scans,
 /// and `bipvl predict` on new ones.
 ///
@@ -83,12 +85,21 @@ pub(crate) struct DemoArgs {
     /// Output folder for the phantoms, the run and the report.
     #[arg(long, value_name = "DIR", default_value = "bipvl-demo")]
     pub(crate) out: PathBuf,
-    /// Use phantoms with two identical organs that only the per-case text distinguishes.
+    /// Kinds of organs to ask for in words: 12 (side, form, density), 24 (more forms) or 48 (sizes, too).
+    #[arg(long, value_name = "N", default_value = "12", conflicts_with_all = ["channels", "ambiguous"])]
+    pub(crate) kinds: Kinds,
+    /// Train the form of the paper, with a channel per class.
     #[arg(long)]
+    pub(crate) channels: bool,
+    /// The form of the paper on two identical organs that only the per-case text distinguishes.
+    #[arg(long, conflicts_with = "channels")]
     pub(crate) ambiguous: bool,
-    /// Optimizer steps; fewer are faster and less accurate [default: 150, or 300 with --ambiguous].
+    /// Optimizer steps; fewer are faster and less accurate [default: 600, 150 with --channels, 300 with --ambiguous].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) steps: Option<usize>,
+    /// Random seed of the prompted training [default: 0].
+    #[arg(long, value_name = "N", conflicts_with_all = ["channels", "ambiguous"])]
+    pub(crate) seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]

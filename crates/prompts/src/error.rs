@@ -84,7 +84,7 @@ pub enum Error {
     },
     /// A file of a run cannot be parsed.
     #[error("{}: invalid: {reason}", path.display())]
-    InvalidVocabulary {
+    InvalidRunFile {
         /// The file.
         path: PathBuf,
         /// What is wrong.

@@ -6,6 +6,7 @@
 pub mod alignment;
 pub mod batch;
 pub mod case_labels;
+pub mod code_book;
 pub mod config;
 mod error;
 pub mod event;

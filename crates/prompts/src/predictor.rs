@@ -15,13 +15,14 @@ use bipvl_text::Tokenizer;
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array1, ArrayView4, Axis, s};
 
-use crate::{PromptSegmentation, Result};
+use crate::{PromptSegmentation, Result, code_book::code_book};
 
 /// A prompted network with its tokenizer, ready for preprocessed volumes; clones share the weights.
 #[derive(Clone, Debug)]
 pub struct PromptPredictor {
     model: PromptSeg,
     tokenizer: Tokenizer,
+    code_book: Option<u64>,
     window: SlidingWindow,
     device: Device,
 }
@@ -54,12 +55,22 @@ impl PromptPredictor {
         device: &Device,
     ) -> Self {
         let window = SlidingWindow::new(patch_size, overlap, blend_mode);
-        Self { model, tokenizer, window, device: device.clone() }
+        Self { model, tokenizer, code_book: None, window, device: device.clone() }
+    }
+
+    /// For a network that was trained in code: replaces the texts of all prompts by those of the code book of a seed.
+    #[must_use]
+    pub fn with_code_book(self, seed: u64) -> Self {
+        Self { code_book: Some(seed), ..self }
     }
 
     /// The first text stage of these prompts: once per run, not per window.
     pub fn encode(&self, prompts: &[String]) -> EncodedTexts {
-        let tokens = TokenBatch::new(&self.tokenizer.encode(prompts), &self.device);
+        let texts = match self.code_book {
+            Some(seed) => prompts.iter().map(|prompt| code_book(prompt, seed)).collect(),
+            None => prompts.to_vec(),
+        };
+        let tokens = TokenBatch::new(&self.tokenizer.encode(&texts), &self.device);
         let encoded = self.model.encode_prompts(&tokens, prompts.len(), None);
         EncodedTexts { texts: prompts.to_vec(), encoded }
     }

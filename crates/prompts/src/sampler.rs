@@ -31,6 +31,9 @@ pub struct PromptSampling {
     /// Concepts that are never prompted by their own name, only within unions: for a held-out test.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held_out: Vec<String>,
+    /// A control: every text is replaced by a random string of its own, so that names can be learned and words cannot.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub code_book: bool,
     /// In which words.
     pub text: PromptConfig,
 }
@@ -44,6 +47,7 @@ impl Default for PromptSampling {
             unions: 0.4,
             mirror: 0.0,
             held_out: Vec::new(),
+            code_book: false,
             text: PromptConfig::default(),
         }
     }

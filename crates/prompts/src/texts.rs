@@ -110,7 +110,7 @@ impl PromptTexts {
 }
 
 /// Other wordings of a name: with an article, with its side at the end, and its synonyms.
-pub fn wordings(name: &str, synonyms: &Synonyms) -> Vec<String> {
+pub(crate) fn wordings(name: &str, synonyms: &Synonyms) -> Vec<String> {
     let mut wordings = vec![format!("the {name}")];
     wordings.extend(side_last(name));
     wordings.extend(synonyms.names(name).into_iter().filter(|synonym| synonym != name));

@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 
 /// Words that do not identify a structure.
-const STOP_WORDS: [&str; 6] = ["a", "an", "and", "in", "of", "the"];
+const STOP_WORDS: [&str; 7] = ["a", "an", "and", "in", "of", "on", "the"];
 /// Spelling variants and the canonical spelling.
 const SPELLINGS: [(&str, &str); 4] =
     [("oesophagus", "esophagus"), ("oedema", "edema"), ("tumour", "tumor"), ("tumours", "tumors")];
@@ -97,7 +97,7 @@ impl ClassName {
         self.laterality().filter(|_| !is_chamber)
     }
 
-    /// The name as English words, a leading or trailing side first: `right kidney`.
+    /// The name as English words, a leading or trailing side first: `right kidney`. `ring on the right` stays.
     pub fn to_phrase(&self) -> String {
         let is_capitalized = |word: &str| {
             let rest = word.chars().skip(1);
@@ -110,7 +110,8 @@ impl ClassName {
             if is_capitalized(word) { word.to_lowercase() } else { word.clone() }
         };
         let last = self.words.len().saturating_sub(1);
-        let moved = self.laterality.filter(|(index, _)| *index == 0 || *index == last);
+        let is_after_article = self.words.len() > 1 && self.words[last - 1].eq_ignore_ascii_case("the");
+        let moved = self.laterality.filter(|(index, _)| *index == 0 || (*index == last && !is_after_article));
         let rest =
             (0..self.words.len()).filter(|index| moved.is_none_or(|(side, _)| side != *index)).map(word);
         moved.map(|(_, side)| side.as_str().to_owned()).into_iter().chain(rest).collect::<Vec<_>>().join(" ")
@@ -240,6 +241,7 @@ mod tests {
             ("vertebrae_L1", "vertebrae L1"),
             ("myocardium of the left ventricle", "myocardium of the left ventricle"),
             ("RK", "RK"),
+            ("ring on the right", "ring on the right"),
             ("prostate/uterus", "prostate/uterus"),
         ] {
             assert_eq!(ClassName::parse(name).to_phrase(), phrase);

@@ -194,6 +194,9 @@ pub(crate) struct ProbeArgs {
     /// They count as paraphrases, in addition to the generated ones.
     #[arg(long, value_name = "FILE")]
     pub(crate) paraphrases: Vec<PathBuf>,
+    /// For a prompted run: a held-out concept that no training image shows, reported apart; repeatable.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) unseen: Vec<String>,
     /// Additional class-name synonyms, as for `bipvl predict`.
     #[arg(long, value_name = "FILE")]
     pub(crate) synonyms: Option<PathBuf>,
@@ -208,7 +211,7 @@ pub(crate) struct ProbeArgs {
 /// Cases of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CasesArg {
-    /// The validation cases of the run; --data must be the data set of the run.
+    /// The validation cases of the run (of a prompted run, its test cases where it has any); --data must be the data set of the run.
     Val,
     /// All labeled cases. Another data set may be used if it has the classes of the run, also under other names
     /// or labels.

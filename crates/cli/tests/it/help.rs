@@ -10,7 +10,7 @@ fn empty() -> Scene {
 
 /// Each command with its flags.
 const FLAGS: &[(&str, &str)] = &[
-    ("demo", "--ambiguous --out --steps"),
+    ("demo", "--ambiguous --channels --kinds --out --seed --steps"),
     ("data", "check"),
     ("describe", "--data --out --source --cases --endpoint --model --key-env --timeout-s --tokenizer lint"),
     (

@@ -20,7 +20,7 @@ pub const MAX_ORGANS: usize = 8;
 const COLUMNS: [f64; 3] = [-0.27, 0.0, 0.27];
 const ROWS: [f64; 3] = [-0.31, 0.0, 0.31];
 /// Reach of an organ, small and large, as a share of the shape.
-const REACH: [f64; 2] = [0.08, 0.12];
+const REACH: [f64; 2] = [0.074, 0.105];
 /// Radius and half length of a rod, as shares of its reach.
 const ROD: [f64; 2] = [0.55, 1.15];
 /// Half a cube's edge, as a share of its reach.

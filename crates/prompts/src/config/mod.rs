@@ -41,6 +41,13 @@ pub struct PromptConfig {
     pub pretrained: PretrainedPaths,
 }
 
+impl PromptConfig {
+    /// The seed of the code book that replaces all texts, in a control.
+    pub fn code_book(&self) -> Option<u64> {
+        self.prompts.code_book.then_some(self.train.seed)
+    }
+}
+
 /// How the text encoder is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -163,6 +163,14 @@ impl PromptConfig {
                 return Err(Error::config_value(path, key, share, "from 0 to 1"));
             }
         }
+        if sampling.code_book && sampling.mirror > 0.0 {
+            let requirement = "0 with prompts.code_book, whose strings have no sides";
+            return Err(Error::config_value(path, "prompts.mirror", sampling.mirror, requirement));
+        }
+        if sampling.code_book && self.pretrained.text_encoder.is_some() {
+            let requirement = "absent with prompts.code_book, whose strings have no meaning";
+            return Err(Error::config_value(path, "pretrained.text_encoder", "set", requirement));
+        }
         let frequencies = [sampling.text.name, sampling.text.sentences, sampling.text.full];
         if frequencies.iter().any(|share| !(share.is_finite() && *share >= 0.0))
             || frequencies.iter().sum::<f64>() <= 0.0

@@ -3,17 +3,16 @@
 //! Good scores of trained names prove nothing: names are arbitrary for what was trained. [`probe`] asks every case for the
 //! other side, another part, other words, what is not there and what is nowhere, alone and in company, and measures the
 //! answers against the reference. Two controls stand beside them: the answer to the nearest trained text, and random
-//! strings ([`code_book()`]), so that nobody takes a lookup for reading.
+//! strings ([`code_book`](mod@crate::code_book)), so that nobody takes a lookup for reading.
 
 mod answers;
 mod calibration;
 mod case;
-mod code_book;
 mod company;
 mod example;
 mod mask;
 mod nearest;
-mod nonsense;
+pub(crate) mod nonsense;
 mod plan;
 mod question;
 mod reader;
@@ -30,7 +29,6 @@ use indexmap::IndexMap;
 
 pub use calibration::{Calibration, ReliabilityBin, auroc};
 pub use case::ProbeCase;
-pub use code_book::{CodeBookReader, code_book, code_texts, code_vocabulary};
 pub use company::{CompanyRecord, CompanySummary};
 pub use example::ProbeExample;
 pub use mask::Mask;
@@ -130,7 +128,7 @@ pub fn probe(
     let mut count = 0;
     for case in cases {
         let id = [case.set.as_str(), case.id.as_str()];
-        let mut rng = code_book::generator(config.seed, &id.join("/"));
+        let mut rng = crate::code_book::generator(config.seed, &id.join("/"));
         let questions = plan.questions(&case, &mut rng);
         let asker = Asker::new(reader, &case, config.ignore);
         let prompts = questions.iter().flat_map(question::Question::prompts);

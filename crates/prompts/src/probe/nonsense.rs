@@ -55,7 +55,7 @@ pub fn nonsense(vocabulary: &Vocabulary, rng: &mut ChaCha8Rng) -> String {
 }
 
 /// A word of so many syllables.
-pub(super) fn pronounceable(syllables: usize, rng: &mut ChaCha8Rng) -> String {
+pub(crate) fn pronounceable(syllables: usize, rng: &mut ChaCha8Rng) -> String {
     let mut word = String::with_capacity(2 * syllables);
     for _ in 0..syllables {
         word.extend(CONSONANTS.choose(rng));

@@ -7,14 +7,13 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     ProbeConfig,
     case::{ProbeCase, Truth, of_other_sets, truths},
-    code_book::code_book,
     mask::Mask,
     nearest::TrainedTexts,
     nonsense::nonsense,
     question::{ProbeKind, Question},
     wording::wordings,
 };
-use crate::Vocabulary;
+use crate::{Vocabulary, code_book::code_book};
 
 /// What all cases of a probe share.
 #[derive(Debug)]

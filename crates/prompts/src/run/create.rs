@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::{CONFIG, NO_LOGITS, PromptRun, SPLIT, Transfer, VOCABULARY};
 use crate::{
     Concept, Error, Knowledge, Result, Vocabulary,
+    code_book::code_vocabulary,
     config::{PartialLabels, PromptConfig},
     sets::{OpenSet, vocabulary},
 };
@@ -151,7 +152,8 @@ fn tokenizer(
     if let Some(tokenizer) = apply_pretrained(&mut config.model, &config.pretrained.load(NO_LOGITS)?)? {
         return Ok(tokenizer);
     }
-    let tokenizer = Tokenizer::from_descriptions(&all_texts(vocabulary));
+    let in_code = config.code_book().map(|seed| code_vocabulary(vocabulary, seed));
+    let tokenizer = Tokenizer::from_descriptions(&all_texts(in_code.as_ref().unwrap_or(vocabulary)));
     config.model.text.vocab_size = tokenizer.vocab_size();
     Ok(tokenizer)
 }

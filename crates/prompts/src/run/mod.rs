@@ -62,7 +62,7 @@ impl PromptRun {
         let path = dir.join(VOCABULARY);
         let text = fs::read_to_string(&path).map_err(|reason| Error::io(&path, reason))?;
         let vocabulary = serde_json::from_str(&text)
-            .map_err(|error| Error::InvalidVocabulary { path, reason: error.to_string() })?;
+            .map_err(|error| Error::InvalidRunFile { path, reason: error.to_string() })?;
         let tokenizer = Tokenizer::from_folder(dir)?;
         Ok(Self::from_parts(dir, config, vocabulary, tokenizer))
     }
@@ -107,7 +107,12 @@ impl PromptRun {
         let infer = &self.config.infer;
         let patch = self.config.patch_size();
         let tokenizer = self.tokenizer.clone();
-        Ok(PromptPredictor::new(model, tokenizer, patch, infer.overlap, infer.blend_mode, device))
+        let predictor =
+            PromptPredictor::new(model, tokenizer, patch, infer.overlap, infer.blend_mode, device);
+        Ok(match self.config.code_book() {
+            Some(seed) => predictor.with_code_book(seed),
+            None => predictor,
+        })
     }
 }
 

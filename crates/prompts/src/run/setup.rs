@@ -8,6 +8,7 @@ use bipvl_train::{Error as TrainError, Start, run::TrainOptions};
 use super::{NO_LOGITS, PromptRun, SPLIT};
 use crate::{
     Error, Knowledge, PromptSampler, Result,
+    code_book::{code_book, code_vocabulary},
     config::PartialLabels,
     loader::{PromptSource, TrainingCase},
     sets::OpenSet,
@@ -65,7 +66,7 @@ impl PromptRun {
         };
         let source = PromptSource {
             sets: training,
-            sampler: PromptSampler::new(self.vocabulary.clone(), config.prompts.clone()),
+            sampler: self.sampler(),
             patch_size: config.patch_size(),
             batch_size: config.train.batch_size,
             oversample_foreground: config.train.oversample_foreground,
@@ -91,6 +92,15 @@ impl PromptRun {
         })
     }
 
+    fn sampler(&self) -> PromptSampler {
+        let mut prompts = self.config.prompts.clone();
+        let Some(seed) = self.config.code_book() else {
+            return PromptSampler::new(self.vocabulary.clone(), prompts);
+        };
+        prompts.held_out = prompts.held_out.iter().map(|name| code_book(name, seed)).collect();
+        PromptSampler::new(code_vocabulary(&self.vocabulary, seed), prompts)
+    }
+
     /// The cases of every data set by their purpose.
     ///
     /// # Errors
@@ -99,25 +109,33 @@ impl PromptRun {
     pub fn split_ids(&self) -> Result<BTreeMap<String, SplitIds>> {
         let path = self.path(SPLIT);
         let text = fs::read_to_string(&path).map_err(|reason| Error::io(&path, reason))?;
-        serde_json::from_str(&text)
-            .map_err(|error| Error::InvalidVocabulary { path, reason: error.to_string() })
+        serde_json::from_str(&text).map_err(|error| Error::InvalidRunFile { path, reason: error.to_string() })
     }
 
-    /// The validation cases of a data set, with what they say of every concept.
+    /// The test cases of a data set, or its validation cases where it has none, with what they say of every concept.
     ///
     /// # Errors
     ///
     /// As [`Self::train_setup`].
-    pub fn validation_cases(
+    pub fn evaluation_cases(
         &self,
         place: usize,
         set: &OpenSet,
         on_progress: OnProgress,
     ) -> Result<Vec<ValidationCase>> {
-        let ids = self.split_ids()?.remove(&set.config.name).unwrap_or_default();
-        let cases = self.cached(set, &self.cases(set, &ids.val)?, on_progress)?;
+        let cases = self.cached(set, &self.held_out_cases(set)?, on_progress)?;
         let of_case = |(case, knowledge)| ValidationCase { set: set.config.name.clone(), case, knowledge };
         Ok(self.with_knowledge(place, set, cases).into_iter().map(of_case).collect())
+    }
+
+    /// The test cases of a data set, or its validation cases where it has none.
+    ///
+    /// # Errors
+    ///
+    /// When the split cannot be read or a case of it is missing.
+    pub fn held_out_cases(&self, set: &OpenSet) -> Result<Vec<Case>> {
+        let ids = self.split_ids()?.remove(&set.config.name).unwrap_or_default();
+        self.cases(set, if ids.test.is_empty() { &ids.val } else { &ids.test })
     }
 
     fn cases(&self, set: &OpenSet, ids: &[String]) -> Result<Vec<Case>> {

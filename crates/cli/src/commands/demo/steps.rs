@@ -8,7 +8,7 @@ use clap::Parser;
 
 use crate::{
     args::{Cli, Command},
-    commands::{evaluate, predict, train},
+    commands::{evaluate, predict, probe as probe_command, train},
     interrupt,
 };
 
@@ -29,6 +29,33 @@ pub(super) fn train(
     let [data, descriptions, out] = ["data", "descriptions.toml", "run"].map(|name| display(&path(name)));
     let required = ["train", "--data", &data, "--descriptions", &descriptions, "--out", &out];
     run(required.into_iter().map(ToOwned::to_owned).chain(flags).collect())
+}
+
+/// Trains on the data sets of `config.toml` into `run`.
+pub(super) fn train_prompts(folder: &Path, steps: Option<usize>, seed: Option<u64>) -> Result<()> {
+    let [config, out] = ["config.toml", "run"].map(|name| display(&folder.join(name)));
+    let mut command = ["train", "--config", &config, "--out", &out].map(ToOwned::to_owned).to_vec();
+    command.extend(steps.into_iter().flat_map(|steps| ["--steps".to_owned(), steps.to_string()]));
+    command.extend(seed.into_iter().flat_map(|seed| ["--seed".to_owned(), seed.to_string()]));
+    run(command)
+}
+
+/// Segments a case of `data` by prompts into the folder `predictions`.
+pub(super) fn predict_prompts(folder: &Path, image: &str, prompts: &[&String]) -> Result<()> {
+    let [run_folder, out, image] = ["run".to_owned(), "predictions".to_owned(), format!("data/{image}")]
+        .map(|name| display(&folder.join(name)));
+    let mut command = ["predict", "--model", &run_folder, "--out", &out].map(ToOwned::to_owned).to_vec();
+    command.extend(prompts.iter().flat_map(|prompt| ["--prompt".to_owned(), (*prompt).clone()]));
+    command.push(image);
+    run(command)
+}
+
+/// Asks the run about its test cases and writes the report into the folder `probe`.
+pub(super) fn probe(folder: &Path, unseen: &[String]) -> Result<()> {
+    let [run_folder, out] = ["run", "probe"].map(|name| display(&folder.join(name)));
+    let mut command = ["probe", "--model", &run_folder, "--out", &out].map(ToOwned::to_owned).to_vec();
+    command.extend(unseen.iter().flat_map(|phrase| ["--unseen".to_owned(), phrase.clone()]));
+    run(command)
 }
 
 /// Segments the test cases into the folder `predictions`.
@@ -70,6 +97,7 @@ fn run(arguments: Vec<String>) -> Result<()> {
         Command::Train(args) => train::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Probe(args) => probe_command::run(&args),
         other => bail!("not a step of the demo: {other:?}"),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     interrupt, progress,
 };
 
-/// Asks the run about the validation cases of all its data sets, and writes the comparison.
+/// Asks the run about the test cases of all its data sets, or the validation cases of those without, and writes the comparison.
 #[expect(clippy::print_stdout, reason = "the table is the output of the command")]
 pub(super) fn run(args: &ProbeArgs) -> Result<()> {
     let given = [
@@ -33,11 +33,12 @@ pub(super) fn run(args: &ProbeArgs) -> Result<()> {
     let run = PromptRun::open(&args.model)?;
     let sets = open_sets(&run.config)?;
     let predictor = run.predictor(&args.device.open()?)?;
-    let mut cases = validation_cases(&run, &sets)?;
+    let mut cases = evaluation_cases(&run, &sets)?;
     cases.truncate(args.max_cases.map_or(usize::MAX, |cases| cases as usize));
     let config = ProbeConfig {
         seed: args.seed,
         held_out: run.config.prompts.held_out.clone(),
+        unseen: unseen(args, &run)?,
         synonyms: prompts::synonyms(args.synonyms.as_deref())?,
         ..ProbeConfig::default()
     };
@@ -64,10 +65,22 @@ pub(super) fn run(args: &ProbeArgs) -> Result<()> {
     Ok(())
 }
 
-fn validation_cases(run: &PromptRun, sets: &[OpenSet]) -> Result<Vec<ValidationCase>> {
+/// The concepts of `--unseen`, all of them held out.
+fn unseen(args: &ProbeArgs, run: &PromptRun) -> Result<Vec<String>> {
+    let held_out = &run.config.prompts.held_out;
+    let name = |text: &String| {
+        let concept = run.vocabulary.find(text).map(|place| run.vocabulary.concepts[place].name.clone());
+        concept.filter(|name| held_out.contains(name)).with_context(|| {
+            format!("--unseen {text}: not one of prompts.held_out ({})", held_out.join(", "))
+        })
+    };
+    args.unseen.iter().map(name).collect()
+}
+
+fn evaluation_cases(run: &PromptRun, sets: &[OpenSet]) -> Result<Vec<ValidationCase>> {
     let mut all = Vec::new();
     for (place, set) in sets.iter().enumerate() {
-        all.extend(run.validation_cases(place, set, &|_| interrupt::poll())?);
+        all.extend(run.evaluation_cases(place, set, &|_| interrupt::poll())?);
     }
     Ok(all)
 }

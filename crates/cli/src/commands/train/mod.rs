@@ -7,6 +7,7 @@ mod prompted;
 mod prompted_config;
 mod prompted_create;
 mod prompted_log;
+mod prompted_report;
 mod run_training;
 mod setup;
 mod spec;

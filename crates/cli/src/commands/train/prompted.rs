@@ -9,8 +9,8 @@ use bipvl::{
 };
 
 use super::{
-    open_device, prompted_config::refuse_other_flags, prompted_create::create, prompted_log, time_budget,
-    train_options,
+    open_device, prompted_config::refuse_other_flags, prompted_create::create, prompted_log, prompted_report,
+    time_budget, train_options,
 };
 use crate::{
     args::TrainArgs,
@@ -53,6 +53,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
     if interrupt::is_requested() {
         bail!("interrupted at step {}; continue with --resume", state.progress.step);
     }
+    prompted_report::evaluate(&run, &sets, &device)?;
     let out = run.dir.display();
     tracing::info!("run in {out}; ask it with `bipvl predict --model {out} --out MASKS --prompt TEXT SCAN`");
     Ok(())

@@ -9,7 +9,7 @@ use bipvl_imaging::{Grid, phantom::attributes::Kind};
 use ndarray::{Array3, ArrayView4, Axis};
 
 use super::*;
-use crate::{Concept, Knowledge, PromptTexts};
+use crate::{Concept, Knowledge, PromptTexts, code_book::code_book};
 use bodies::{cases, config, run, vocabulary};
 use readers::{Deaf, LookingUp, Reading, answer};
 
@@ -168,14 +168,15 @@ fn a_code_book_reader_answers_trained_names_and_nothing_else() {
     struct Book(HashMap<String, u8>);
     impl PromptReader for Book {
         fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<Answer> {
-            prompts.iter().map(|prompt| answer(image, |label| self.0.get(prompt) == Some(&label))).collect()
+            let in_code = prompts.iter().map(|prompt| code_book(prompt, 9));
+            in_code.map(|code| answer(image, |label| self.0.get(&code) == Some(&label))).collect()
         }
     }
     let vocabulary = vocabulary();
     let config = config(&vocabulary);
     let trained = Kind::all().filter(|kind| config.is_trained(&kind.to_string()));
     let book = trained.map(|kind| (code_book(&kind.to_string(), 9), kind.label() as u8)).collect();
-    let probe = run(&CodeBookReader { reader: Book(book), seed: 9 });
+    let probe = run(&Book(book));
     assert_eq!(mean(&probe, ProbeKind::Trained, |measures| measures.dice), 1.0);
     assert_eq!(mean(&probe, ProbeKind::HeldOut, |measures| measures.dice), 0.0);
     assert_eq!(mean(&probe, ProbeKind::Nonsense, |measures| measures.silent), 1.0);

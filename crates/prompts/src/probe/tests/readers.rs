@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use super::bodies::{config, vocabulary};
 use crate::{
     Knowledge,
-    probe::{Answer, Mask, PromptReader, code_book::generator, nearest::TrainedTexts},
+    code_book::generator,
+    probe::{Answer, Mask, PromptReader, nearest::TrainedTexts},
 };
 
 /// The voxels whose label fits, and presence accordingly.

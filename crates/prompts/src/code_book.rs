@@ -1,18 +1,13 @@
 //! The code-book control: every text replaced by a random string of its own.
 //!
 //! A network that looks its prompts up learns names and strings equally well, and neither helps it with a text it has not
-//! seen. A training on [`code_vocabulary`], probed through a [`CodeBookReader`], shows what looking up alone achieves.
+//! seen. A training on [`code_vocabulary`], asked in the same code (`prompts.code_book = true`), shows what looking up alone achieves.
 
 use bipvl_text::normalized_words;
-use ndarray::ArrayView4;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{
-    nonsense::pronounceable,
-    reader::{Answer, PromptReader},
-};
-use crate::{Concept, PromptTexts, Vocabulary};
+use crate::{Concept, PromptTexts, Vocabulary, probe::nonsense::pronounceable};
 
 /// Syllables of each word: 80⁶ strings, so that no two texts get the same.
 const SYLLABLES: usize = 3;
@@ -36,7 +31,7 @@ pub fn code_texts(texts: &PromptTexts, seed: u64) -> PromptTexts {
 }
 
 /// A vocabulary in code, for the control training: names and texts are replaced, what the sets know is not. Names to hold
-/// out become those that [`code_book`] gives, and patches must not be mirrored, since strings have no sides.
+/// out become those that [`code_book()`] gives, and patches must not be mirrored, since strings have no sides.
 pub fn code_vocabulary(vocabulary: &Vocabulary, seed: u64) -> Vocabulary {
     let in_code = |concept: &Concept| Concept {
         name: code_book(&concept.name, seed),
@@ -46,24 +41,8 @@ pub fn code_vocabulary(vocabulary: &Vocabulary, seed: u64) -> Vocabulary {
     Vocabulary { sets: vocabulary.sets.clone(), concepts: vocabulary.concepts.iter().map(in_code).collect() }
 }
 
-/// Asks a network that was trained on [`code_vocabulary`] every prompt in code.
-#[derive(Clone, Debug)]
-pub struct CodeBookReader<R> {
-    /// The network.
-    pub reader: R,
-    /// Seed of the code book.
-    pub seed: u64,
-}
-
-impl<R: PromptReader> PromptReader for CodeBookReader<R> {
-    fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<Answer> {
-        let in_code: Vec<String> = prompts.iter().map(|prompt| code_book(prompt, self.seed)).collect();
-        self.reader.read(image, &in_code)
-    }
-}
-
 /// A stream of its own for a text or a case.
-pub(super) fn generator(seed: u64, text: &str) -> ChaCha8Rng {
+pub(crate) fn generator(seed: u64, text: &str) -> ChaCha8Rng {
     // FNV-1a, which does not change with the release as the hash of the standard library may.
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
