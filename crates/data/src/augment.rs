@@ -8,7 +8,7 @@ use ndarray::{Array3, Array4, ArrayView3};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{CachedCase, Sample};
+use super::{CachedCase, Sample, coordinates::coordinates};
 use crate::{Error, Result};
 
 /// Data augmentation; the defaults are the paper's.
@@ -139,6 +139,17 @@ impl Augmentation {
         };
         sample.image.mapv_inplace(|intensity| intensity * self.gain + self.shift);
         sample
+    }
+
+    /// The coordinates in a scan of the voxels that [`Self::crop`] takes, `[3, x, y, z]`; see [`patch_coordinates`].
+    ///
+    /// [`patch_coordinates`]: crate::patch_coordinates
+    pub fn coordinates(&self, start: [usize; 3], shape: [usize; 3], scan: [usize; 3]) -> Array4<f32> {
+        let half = shape.map(|size| (size as f64 - 1.0) / 2.0);
+        coordinates(shape, scan, |voxel| {
+            let offset = self.linear * Vector3::from_fn(|axis, _| voxel[axis] as f64 - half[axis]);
+            std::array::from_fn(|axis| start[axis] as f64 + half[axis] + offset[axis])
+        })
     }
 
     fn resample(&self, case: &CachedCase, start: [usize; 3], shape: [usize; 3]) -> Sample {

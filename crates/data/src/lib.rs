@@ -10,6 +10,7 @@ mod batch;
 mod cache;
 mod case_descriptions;
 mod case_files;
+mod coordinates;
 mod dataset;
 mod dataset_report;
 mod label_schema_file;
@@ -28,6 +29,7 @@ pub use bipvl_imaging::{
 pub use cache::{CachedCase, build_cache, classes_without_voxels, file_fingerprint};
 pub use case_descriptions::case_descriptions_path;
 pub use case_files::{CaseFiles, FolderImages, group_by_case, list_images};
+pub use coordinates::{COORDINATE_CHANNELS, patch_coordinates};
 pub use dataset::{Case, Dataset, DatasetOverrides, Modality, read_reference};
 pub use dataset_report::{ClassCount, DatasetReport, LabelCount, verify_cases};
 pub use error::{Error, Result};

@@ -224,7 +224,7 @@ impl Predictor {
             self.keep_probabilities.then(|| ProbabilityResampler::new(grid, target_grid, &self.label_schema));
         let mut cache = ConstantPatchCache::new(|patch| self.patch_logits(prompts, patch));
         let mut progress = InferenceProgress { total: plan.patches(), ..InferenceProgress::default() };
-        let predict = |patch: ArrayView4<f32>| {
+        let predict = |_, patch: ArrayView4<f32>| {
             let logits = if self.skip_constant_patches {
                 cache.logits(patch)
             } else {

@@ -83,7 +83,7 @@ impl TilingPlan<'_> {
         self.columns.iter().map(|column| self.starts(column).len()).sum()
     }
 
-    /// Calls `predict` for every patch of `volume` `[channels, x, y, z]`, blends the logits, and passes them to
+    /// Calls `predict` for every patch of `volume` `[channels, x, y, z]` with its first voxel, blends the logits, and passes them to
     /// `on_slab` row by row along x, column by column. A break of `predict` ends it.
     ///
     /// Patches are in the order of x, y, z of their first voxels, so that the sum of every voxel has the same order
@@ -91,7 +91,7 @@ impl TilingPlan<'_> {
     pub fn run(
         &self,
         volume: ArrayView4<f32>,
-        mut predict: impl FnMut(ArrayView4<f32>) -> ControlFlow<(), Logits>,
+        mut predict: impl FnMut([usize; 3], ArrayView4<f32>) -> ControlFlow<(), Logits>,
         mut on_slab: impl FnMut(&LogitSlab),
     ) -> ControlFlow<()> {
         let [x, y, z] = &self.axes;
@@ -100,10 +100,11 @@ impl TilingPlan<'_> {
             let mut buffer = RollingBuffer::new(column, extent, self.num_logits, x.patch);
             for start in self.starts(column) {
                 buffer.finish_before(start[0], &mut on_slab);
-                let logits = predict(volume.slice_each_axis(|axis| match axis.axis.index() {
+                let patch = volume.slice_each_axis(|axis| match axis.axis.index() {
                     0 => Slice::from(..),
                     axis => Slice::from(self.range(start, axis - 1)),
-                }))?;
+                });
+                let logits = predict(start, patch)?;
                 buffer.add(start, logits.view(), self.window.importance.view());
             }
             buffer.finish_before(x.length, &mut on_slab);

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bipvl_data::{AugmentConfig, Augmentation, CachedCase, Prefetch, Sample};
+use bipvl_data::{AugmentConfig, Augmentation, COORDINATE_CHANNELS, CachedCase, Prefetch, Sample};
 use bipvl_text::prompts::mirror_text;
 use ndarray::{Axis, Slice};
 use rand::{SeedableRng, seq::IndexedRandom};
@@ -44,6 +44,8 @@ pub struct PromptSource {
     pub oversample_foreground: f64,
     /// How patches are varied.
     pub augment: AugmentConfig,
+    /// Whether images get the channels of their coordinates.
+    pub coordinates: bool,
     /// Random seed.
     pub seed: u64,
 }
@@ -69,10 +71,15 @@ impl PromptSource {
         let TrainingCase { case, knowledge } = self.draw_case(&mut rng);
         let locations = case.class_locations();
         let origin = locations.sample_patch_origin(self.patch_size, self.oversample_foreground, &mut rng);
-        let mut sample = Augmentation::sample(&self.augment, &mut rng).crop(case, origin, self.patch_size);
+        let augmentation = Augmentation::sample(&self.augment, &mut rng);
+        let mut sample = augmentation.crop(case, origin, self.patch_size);
+        if self.coordinates {
+            let coordinates = augmentation.coordinates(origin, self.patch_size, case.grid().shape());
+            sample.image.append(Axis(0), coordinates.view()).expect("the shapes of the patch are equal");
+        }
         let is_mirrored = self.sampler.is_mirrored(&mut rng);
         if is_mirrored {
-            mirror(&mut sample);
+            mirror(&mut sample, self.coordinates);
         }
         let mut voxels = [0; 256];
         sample.labels.iter().for_each(|label| voxels[usize::from(*label)] += 1);
@@ -109,8 +116,12 @@ impl PromptSource {
     }
 }
 
-/// Exchanges left and right.
-fn mirror(sample: &mut Sample) {
+/// Exchanges left and right, in the first of three coordinates too.
+fn mirror(sample: &mut Sample, with_coordinates: bool) {
+    if with_coordinates {
+        let first = sample.image.dim().0 - COORDINATE_CHANNELS;
+        sample.image.index_axis_mut(Axis(0), first).mapv_inplace(|coordinate| -coordinate);
+    }
     sample.image.slice_axis_inplace(Axis(1), Slice::new(0, None, -1));
     sample.labels.slice_axis_inplace(Axis(0), Slice::new(0, None, -1));
 }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use bipvl_data::{PreprocessConfig, PreprocessedCase};
+use bipvl_data::{COORDINATE_CHANNELS, PreprocessConfig, PreprocessedCase, patch_coordinates};
 use bipvl_imaging::{Grid, Header, Volume};
 use bipvl_infer::{
     BlendMode, InferenceProgress, LabelResampler, LogitSlab, Logits, MAX_OVERLAPPING_CLASSES, SlidingWindow,
@@ -134,8 +134,8 @@ impl PromptPredictor {
         let mut highest = Array1::from_elem(count, f32::NEG_INFINITY);
         let plan = self.window.plan([x, y, z], count);
         let mut progress = InferenceProgress { total: plan.patches(), ..InferenceProgress::default() };
-        let segment = |patch: ArrayView4<f32>| {
-            let (logits, presence) = self.segment_patch(prompts, patch);
+        let segment = |start, patch: ArrayView4<f32>| {
+            let (logits, presence) = self.segment_patch(prompts, patch, start, [x, y, z]);
             highest.zip_mut_with(&presence, |highest, presence| *highest = highest.max(*presence));
             progress.done += 1;
             on_progress(progress)?;
@@ -144,10 +144,21 @@ impl PromptPredictor {
         plan.run(image, segment, on_slab).is_continue().then_some(highest)
     }
 
-    /// Logits of one patch, lowered by presence, `[K, x, y, z]`, and the presence logits, `[K]` (+∞ without a presence head).
-    pub fn segment_patch(&self, prompts: &EncodedTexts, patch: ArrayView4<f32>) -> (Logits, Array1<f32>) {
-        let (channels, x, y, z) = patch.dim();
-        let values: Vec<f32> = patch.iter().copied().collect();
+    /// Logits of one patch at `start` of a scan of this shape, lowered by presence, `[K, x, y, z]`, and the presence logits,
+    /// `[K]` (+∞ without a presence head).
+    fn segment_patch(
+        &self,
+        prompts: &EncodedTexts,
+        patch: ArrayView4<f32>,
+        start: [usize; 3],
+        scan: [usize; 3],
+    ) -> (Logits, Array1<f32>) {
+        let (mut channels, x, y, z) = patch.dim();
+        let mut values: Vec<f32> = patch.iter().copied().collect();
+        if self.model.reads_coordinates() {
+            channels += COORDINATE_CHANNELS;
+            values.extend(patch_coordinates(start, [x, y, z], scan));
+        }
         let image = Tensor::from_data(TensorData::new(values, [1, channels, x, y, z]), &self.device);
         let (logits, presence) = self.model.segment(image, &prompts.encoded);
         let [_, count, ..] = logits.dims();

@@ -145,7 +145,7 @@ proptest! {
         let mut likely = ProbabilityResampler::new(&grid, &onto, &label_schema);
         let plan = window.plan(grid.shape(), outputs);
         let mut patches = 0;
-        let predict = |patch: ArrayView4<f32>| {
+        let predict = |_, patch: ArrayView4<f32>| {
             patches += 1;
             ControlFlow::Continue(network(outputs)(patch))
         };
@@ -191,7 +191,7 @@ fn a_break_ends_the_sliding_window_before_the_next_patch() {
     let volume = Array4::<f32>::zeros((1, 9, 7, 5));
     let window = SlidingWindow::new([4, 4, 4], 0.5, BlendMode::Constant);
     let mut patches = 0;
-    let predict = |patch: ArrayView4<f32>| {
+    let predict = |_, patch: ArrayView4<f32>| {
         patches += 1;
         if patches == 3 {
             return ControlFlow::Break(());

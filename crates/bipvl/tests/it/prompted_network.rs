@@ -30,8 +30,9 @@ fn network(config: &BiPvlSegConfig, device: &Device) -> PromptSeg {
 }
 
 fn image(batch: usize, device: &Device) -> Tensor<5> {
-    let values: Vec<f32> = (0..batch * SIDE.pow(3)).map(|i| (i as f32 * 0.37).sin()).collect();
-    Tensor::from_data(TensorData::new(values, [batch, 1, SIDE, SIDE, SIDE]), device)
+    // Intensities and coordinates.
+    let values: Vec<f32> = (0..4 * batch * SIDE.pow(3)).map(|i| (i as f32 * 0.37).sin()).collect();
+    Tensor::from_data(TensorData::new(values, [batch, 4, SIDE, SIDE, SIDE]), device)
 }
 
 /// Texts of these ids, padded to `length`.

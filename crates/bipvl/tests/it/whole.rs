@@ -20,7 +20,7 @@ pub(crate) fn gather(
 ) -> Array4<f32> {
     let (_, x, y, z) = volume.dim();
     let mut logits = Array4::from_elem((outputs, x, y, z), f32::NAN);
-    let predict = |patch: ArrayView4<f32>| ControlFlow::Continue(segment(patch));
+    let predict = |_, patch: ArrayView4<f32>| ControlFlow::Continue(segment(patch));
     let flow = window.plan([x, y, z], outputs).run(volume, predict, |slab| {
         let column = slab.column;
         let own = s![.., ..column.y.len(), ..column.z.len()];

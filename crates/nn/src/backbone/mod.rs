@@ -32,6 +32,15 @@ impl BackboneConfig {
         }
     }
 
+    /// The same for images with more channels.
+    #[must_use]
+    pub fn with_more_channels(mut self, more: usize) -> Self {
+        match &mut self {
+            Self::SwinUnetr(config) => config.in_channels += more,
+        }
+        self
+    }
+
     /// Stages of the encoder; the text encoder has as many.
     pub fn num_stages(&self) -> usize {
         match self {

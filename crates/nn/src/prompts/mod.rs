@@ -38,11 +38,14 @@ pub struct PromptHeadConfig {
     pub pooling: TextPooling,
     /// Whether a presence logit may lower all logits of a prompt.
     pub presence: bool,
+    /// Whether the image has three more channels, the coordinates in the scan: a patch alone does not say on which side
+    /// of the body it lies.
+    pub coordinates: bool,
 }
 
 impl Default for PromptHeadConfig {
     fn default() -> Self {
-        Self { state: PromptState::Stages, pooling: TextPooling::Mean, presence: true }
+        Self { state: PromptState::Stages, pooling: TextPooling::Mean, presence: true, coordinates: true }
     }
 }
 
@@ -124,6 +127,8 @@ struct Features {
 
 /// Scales of the decoder at which masks are supervised: 1, ½, ¼, ⅛.
 const SCALES: usize = 4;
+/// Channels of the coordinates.
+const COORDINATES: usize = 3;
 /// The scale at which an image is aligned with a prompt, ¼.
 const ALIGNED_SCALE: usize = 2;
 
@@ -142,12 +147,16 @@ pub struct PromptSeg {
     direction: FusionDirection,
     #[module(skip)]
     pooling: TextPooling,
+    #[module(skip)]
+    coordinates: bool,
 }
 
 impl PromptSeg {
     /// Randomly initialized weights.
     pub fn new(init: &mut Initializer, config: &BiPvlSegConfig) -> Self {
         let hidden = config.text.hidden_size;
+        let more = if config.prompts.coordinates { COORDINATES } else { 0 };
+        let vision = config.vision.clone().with_more_channels(more);
         let num_stages = config.vision.num_stages();
         let direction = config.fusion.direction;
         let stages = match direction {
@@ -162,15 +171,13 @@ impl PromptSeg {
             })
             .collect();
         Self {
-            backbone: Backbone {
-                encoder: config.vision.init_encoder(init),
-                decoder: config.vision.init_decoder(init),
-            },
+            backbone: Backbone { encoder: vision.init_encoder(init), decoder: vision.init_decoder(init) },
             text_encoder: TextEncoder::new(init, &config.text),
             fusions,
             head: PromptHead::new(init, config),
             direction,
             pooling: config.prompts.pooling,
+            coordinates: config.prompts.coordinates,
         }
     }
 
@@ -178,7 +185,8 @@ impl PromptSeg {
     ///
     /// # Shapes
     ///
-    /// - `image`: `[B, channels, x, y, z]`, sides multiples of 32
+    /// - `image`: `[B, channels, x, y, z]`, sides multiples of 32; the last three channels are
+    ///   [coordinates](PromptHeadConfig::coordinates) where the network reads them
     /// - `prompts`: of `[B · K]` texts
     /// - `masks`: the reference at a quarter of the resolution, `[B, K, x/4, y/4, z/4]`
     pub fn forward(
@@ -204,6 +212,11 @@ impl PromptSeg {
             vision_embedding: self.head.vision_embedding(features.scales[ALIGNED_SCALE].clone(), masks),
             sentences: sentences.map(|sentences| self.embed_sentences(sentences, rng)),
         }
+    }
+
+    /// Whether the image has the channels of the coordinates.
+    pub fn reads_coordinates(&self) -> bool {
+        self.coordinates
     }
 
     /// Logits of one window for prompts that all samples share, lowered by presence, `[B, K, x, y, z]`, and the presence

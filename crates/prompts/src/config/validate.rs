@@ -134,6 +134,10 @@ impl PromptConfig {
                 return Err(Error::config_value(path, key, "set", requirement));
             }
         }
+        if self.model.prompts.coordinates && self.pretrained.backbone.is_some() {
+            let requirement = "false with pretrained.backbone, which reads one channel";
+            return Err(Error::config_value(path, "model.prompts.coordinates", true, requirement));
+        }
         if self.model.fusion.text_self_attention != TextSelfAttention::PerClass {
             let requirement = "\"per_class\": prompts that attend to each other all become one";
             return Err(Error::config_value(

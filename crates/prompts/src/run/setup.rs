@@ -71,6 +71,7 @@ impl PromptRun {
             batch_size: config.train.batch_size,
             oversample_foreground: config.train.oversample_foreground,
             augment: config.train.augment.clone(),
+            coordinates: config.model.prompts.coordinates,
             seed: config.train.seed,
         };
         Ok(PromptSetup {

@@ -37,7 +37,8 @@ impl Forward {
         let tokens = tokens([prompts, TOKENS], config.text.vocab_size, &device);
         let prompts = network.encode_prompts(&tokens, prompts, None);
         let [x, y, z] = size.patch();
-        let image = inputs.image([1, 1, x, y, z], &device)?;
+        // Intensities and coordinates.
+        let image = inputs.image([1, 4, x, y, z], &device)?;
         Ok(Self { network, prompts, image, logits: None })
     }
 }
