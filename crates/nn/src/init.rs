@@ -50,11 +50,6 @@ impl Initializer {
         self.param(vec![value; shape.iter().product()], shape)
     }
 
-    /// These values.
-    pub fn vector(&self, values: &[f32]) -> Param<Tensor<1>> {
-        self.param(values.to_vec(), [values.len()])
-    }
-
     /// A linear layer with bias.
     pub fn linear(&mut self, in_features: usize, out_features: usize) -> Linear {
         let weight = self.uniform([in_features, out_features], in_features);

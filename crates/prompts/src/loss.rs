@@ -22,9 +22,6 @@ const EMPTY_SMOOTHING: f64 = 64.0;
 /// From so many voxels on a concept is present in a patch; between 1 and this it is neither present nor absent.
 pub const MIN_PRESENT_VOXELS: u32 = 8;
 
-/// `log_sigma` at first of the losses that only help: ½ ln 10, a weight of a tenth.
-const INITIAL_LOG_SIGMA: f32 = 1.151_292_5;
-
 /// What the prompts of a batch should find.
 #[derive(Clone, Debug)]
 pub struct PromptTarget {
@@ -153,15 +150,14 @@ fn presence(logits: Tensor<2>, voxels: &[Vec<u32>]) -> Tensor<1> {
 /// One learned `log_sigma` per loss of the prompted form.
 #[derive(Module, Debug)]
 pub struct PromptLossWeights {
-    /// `[4]`: segmentation, class embedding, alignment, presence.
+    /// `[4]`: segmentation, class embedding, alignment, presence; each starts at 0.
     pub log_sigma: Param<Tensor<1>>,
 }
 
 impl PromptLossWeights {
-    /// Alignment and presence begin with a tenth of the weight of the masks: from the start, their gradient would be
-    /// most of what the decoder learns from.
+    /// Equal weights.
     pub fn new(init: &Initializer) -> Self {
-        Self { log_sigma: init.vector(&[0.0, 0.0, INITIAL_LOG_SIGMA, INITIAL_LOG_SIGMA]) }
+        Self { log_sigma: init.constant([4], 0.0) }
     }
 
     /// The sum of the weighted losses. A loss that is not there has no weight to learn either.

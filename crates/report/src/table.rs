@@ -25,6 +25,16 @@ pub(crate) fn aligned_table(table: &[Vec<String>]) -> String {
     lines.join("\n") + "\n"
 }
 
+/// Rows of words with left-aligned columns, without a last newline.
+pub fn left_aligned(rows: &[Vec<String>]) -> String {
+    let widths = widths(rows);
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// A Markdown table; the first row is the header. Ends in a newline.
 pub(crate) fn markdown_table(table: &[Vec<String>]) -> String {
     let escaped = |row: &Vec<String>| row.iter().map(|cell| cell.replace('|', "\\|")).collect();

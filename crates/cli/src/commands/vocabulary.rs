@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use bipvl::prompts::{Knowledge, PromptRun, Vocabulary};
+use bipvl_report::table::left_aligned;
 
 use crate::args::VocabularyArgs;
 
@@ -34,14 +35,7 @@ pub(crate) fn table(vocabulary: &Vocabulary) -> String {
         row.push(if parts.is_empty() { others.join(", ") } else { parts.join(" + ") });
         rows.push(row);
     }
-    let columns = rows[0].len();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    left_aligned(&rows)
 }
 
 fn header(vocabulary: &Vocabulary) -> Vec<String> {

@@ -5,6 +5,7 @@ mod inputs;
 mod options;
 mod outputs;
 mod prompt_options;
+mod protection;
 mod prompted;
 mod prompts;
 

@@ -1,19 +1,22 @@
-//! Output files of a prediction: their names, and the protection of files that exist.
+//! Output files of a prediction.
 
 use std::{
     collections::HashSet,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bipvl_imaging::{
     SegmentationFiles,
     formats::{output_ending, strip_ending},
 };
 
-use super::inputs::Scan;
-use crate::{args::PredictArgs, paths::canonical};
+use super::{
+    inputs::Scan,
+    protection::{refuse_existing, refuse_incomplete, refuse_inputs, refuse_repetition},
+};
+use crate::args::PredictArgs;
 
 /// Letters of a class or prompt in the name of a file, of which systems allow some 250 bytes.
 const MAX_NAME: usize = 60;
@@ -43,17 +46,7 @@ pub(super) fn plan(args: &PredictArgs, scans: Vec<Scan>, classes: &[&str]) -> Re
         jobs.retain(|job| !job.files.label_map.exists());
         tracing::info!("{} of {count} scans have been segmented already", count - jobs.len());
     } else if !args.overwrite {
-        let existing: Vec<&PathBuf> =
-            jobs.iter().flat_map(|job| job.files.paths()).filter(|path| path.exists()).collect();
-        if let [first, others @ ..] = &existing[..] {
-            let others =
-                if others.is_empty() { String::new() } else { format!(", as do {} others", others.len()) };
-            bail!(
-                "{}: the output exists already{others}; use --overwrite to replace it or --skip-existing to segment the \
-                 remaining scans",
-                first.display()
-            );
-        }
+        refuse_existing(&jobs)?;
     }
     Ok(jobs)
 }
@@ -93,40 +86,6 @@ fn file_name(class: &str) -> String {
         .collect()
 }
 
-fn refuse_inputs(jobs: &[Job]) -> Result<()> {
-    let inputs: HashSet<PathBuf> =
-        jobs.iter().flat_map(|job| &job.scan.images).map(|path| canonical(path)).collect();
-    let mut outputs = jobs.iter().flat_map(|job| job.files.paths());
-    match outputs.find(|path| inputs.contains(&canonical(path))) {
-        Some(path) => {
-            bail!("{}: the output would replace an input; choose another --out folder", path.display())
-        }
-        None => Ok(()),
-    }
-}
-
-fn refuse_repetition(jobs: &[Job]) -> Result<()> {
-    let mut names = HashSet::new();
-    match jobs.iter().flat_map(|job| job.files.paths()).find(|path| !names.insert(*path)) {
-        Some(path) => bail!("{}: two classes or scans have this output", path.display()),
-        None => Ok(()),
-    }
-}
-
-/// A scan with a label map is finished; it would stay without the other files.
-fn refuse_incomplete(jobs: &[Job]) -> Result<()> {
-    let mut finished = jobs.iter().filter(|job| job.files.label_map.exists());
-    let missing = finished.find_map(|job| Some((job, job.files.paths().find(|path| !path.exists())?)));
-    match missing {
-        Some((job, path)) => bail!(
-            "{}: does not exist, but {} does; use --overwrite or another --out",
-            path.display(),
-            job.files.label_map.display()
-        ),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,20 +95,5 @@ mod tests {
         assert_eq!(file_name("left kidney"), "left_kidney");
         assert_eq!(file_name("a/b\\c:d"), "a_b_c_d");
         assert_eq!(file_name("Milz-1.5 größe"), "Milz-1.5_größe");
-    }
-
-    #[test]
-    fn two_classes_or_scans_with_one_file_are_refused() {
-        let job = |id: &str, mask: &str| Job {
-            scan: Scan { id: id.to_owned(), images: Vec::new() },
-            files: SegmentationFiles {
-                label_map: PathBuf::from(format!("{id}.nii")),
-                masks: vec![PathBuf::from(mask)],
-                probabilities: Vec::new(),
-            },
-        };
-        refuse_repetition(&[job("a", "masks/a_b.nii"), job("b", "masks/b_b.nii")]).unwrap();
-        let error = refuse_repetition(&[job("a", "masks/a_b_c.nii"), job("a_b", "masks/a_b_c.nii")]);
-        assert!(error.unwrap_err().to_string().contains("masks/a_b_c.nii"));
     }
 }

@@ -1,0 +1,77 @@
+//! Protection of files: no output replaces an input, an existing file without a flag, or another output.
+
+use std::{collections::HashSet, path::PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::outputs::Job;
+use crate::paths::canonical;
+
+pub(super) fn refuse_existing(jobs: &[Job]) -> Result<()> {
+    let existing: Vec<&PathBuf> =
+        jobs.iter().flat_map(|job| job.files.paths()).filter(|path| path.exists()).collect();
+    let [first, others @ ..] = &existing[..] else { return Ok(()) };
+    let others = if others.is_empty() { String::new() } else { format!(", as do {} others", others.len()) };
+    bail!(
+        "{}: the output exists already{others}; use --overwrite to replace it or --skip-existing to segment the \
+         remaining scans",
+        first.display()
+    );
+}
+
+pub(super) fn refuse_inputs(jobs: &[Job]) -> Result<()> {
+    let inputs: HashSet<PathBuf> =
+        jobs.iter().flat_map(|job| &job.scan.images).map(|path| canonical(path)).collect();
+    let mut outputs = jobs.iter().flat_map(|job| job.files.paths());
+    match outputs.find(|path| inputs.contains(&canonical(path))) {
+        Some(path) => {
+            bail!("{}: the output would replace an input; choose another --out folder", path.display())
+        }
+        None => Ok(()),
+    }
+}
+
+pub(super) fn refuse_repetition(jobs: &[Job]) -> Result<()> {
+    let mut names = HashSet::new();
+    match jobs.iter().flat_map(|job| job.files.paths()).find(|path| !names.insert(*path)) {
+        Some(path) => bail!("{}: two classes or scans have this output", path.display()),
+        None => Ok(()),
+    }
+}
+
+/// A scan with a label map is finished; it would stay without the other files.
+pub(super) fn refuse_incomplete(jobs: &[Job]) -> Result<()> {
+    let mut finished = jobs.iter().filter(|job| job.files.label_map.exists());
+    let missing = finished.find_map(|job| Some((job, job.files.paths().find(|path| !path.exists())?)));
+    match missing {
+        Some((job, path)) => bail!(
+            "{}: does not exist, but {} does; use --overwrite or another --out",
+            path.display(),
+            job.files.label_map.display()
+        ),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bipvl_imaging::SegmentationFiles;
+
+    use super::*;
+    use crate::commands::predict::inputs::Scan;
+
+    #[test]
+    fn two_classes_or_scans_with_one_file_are_refused() {
+        let job = |id: &str, mask: &str| Job {
+            scan: Scan { id: id.to_owned(), images: Vec::new() },
+            files: SegmentationFiles {
+                label_map: PathBuf::from(format!("{id}.nii")),
+                masks: vec![PathBuf::from(mask)],
+                probabilities: Vec::new(),
+            },
+        };
+        refuse_repetition(&[job("a", "masks/a_b.nii"), job("b", "masks/b_b.nii")]).unwrap();
+        let error = refuse_repetition(&[job("a", "masks/a_b_c.nii"), job("a_b", "masks/a_b_c.nii")]);
+        assert!(error.unwrap_err().to_string().contains("masks/a_b_c.nii"));
+    }
+}
