@@ -19,6 +19,8 @@ use crate::alignment::{Comparable, alignment};
 const DICE_EPSILON: f64 = 1e-5;
 /// Voxels of false alarm at which the loss of an empty mask is ½: plain Dice has no gradient there.
 const EMPTY_SMOOTHING: f64 = 64.0;
+/// The weight of empty masks in the first step. With all of it, a network that finds nothing yet learns to find nothing.
+const INITIAL_EMPTY_WEIGHT: f64 = 0.1;
 /// From so many voxels on a concept is present in a patch; between 1 and this it is neither present nor absent.
 pub const MIN_PRESENT_VOXELS: u32 = 8;
 
@@ -49,15 +51,16 @@ pub struct PromptLosses {
 }
 
 impl PromptLosses {
-    /// All losses of one batch.
+    /// All losses of one batch. `progress` is the share of the training that is done.
     pub fn compute(
         output: &PromptOutput,
         target: &PromptTarget,
         config: &LossConfig,
+        progress: f64,
         rng: Option<&mut DropoutRng>,
     ) -> Self {
         Self {
-            segmentation: over_scales(output, target),
+            segmentation: over_scales(output, target, empty_weight(progress)),
             class_embedding: binary_class_embedding_loss(
                 output.class_embedding.clone(),
                 output.logits.clone(),
@@ -69,30 +72,35 @@ impl PromptLosses {
     }
 }
 
+/// The weight of the false alarms of empty masks beside Dice: from a tenth, linearly to 1 at the end.
+fn empty_weight(progress: f64) -> f64 {
+    INITIAL_EMPTY_WEIGHT + (1.0 - INITIAL_EMPTY_WEIGHT) * progress
+}
+
 /// `BCE + Dice` of every scale, weighted 1, ½, ¼ and so on, the weights then divided by their sum (nnU-Net's deep
 /// supervision). The masks of a coarser scale are means over its cubes.
-fn over_scales(output: &PromptOutput, target: &PromptTarget) -> Tensor<1> {
+fn over_scales(output: &PromptOutput, target: &PromptTarget, empty_weight: f64) -> Tensor<1> {
     let (mut masks, mut valid) = (target.masks.clone(), target.valid.clone());
-    let mut sum = mask_loss(output.logits.clone(), masks.clone(), valid.clone());
+    let mut sum = mask_loss(output.logits.clone(), masks.clone(), valid.clone(), empty_weight);
     let (mut weight, mut weights) = (1.0, 1.0);
     for logits in &output.aux_logits {
         masks = halved(masks);
         valid = valid.map(halved);
         weight /= 2.0;
         weights += weight;
-        sum = sum + mask_loss(logits.clone(), masks.clone(), valid.clone()) * weight;
+        sum = sum + mask_loss(logits.clone(), masks.clone(), valid.clone(), empty_weight) * weight;
     }
     sum / weights
 }
 
 /// The mean over prompts of their binary cross-entropy, plus the mean of their Dice, or of the share of their false
-/// alarm where the mask is empty: `Σp / (Σp + 64)`.
+/// alarm where the mask is empty: `Σp / (Σp + 64)` times `empty_weight`.
 ///
 /// # Shapes
 ///
 /// - `logits`, `masks`: `[B, K, x, y, z]`
 /// - `valid`: `[B, 1, x, y, z]`
-fn mask_loss(logits: Tensor<5>, masks: Tensor<5>, valid: Option<Tensor<5>>) -> Tensor<1> {
+fn mask_loss(logits: Tensor<5>, masks: Tensor<5>, valid: Option<Tensor<5>>, empty_weight: f64) -> Tensor<1> {
     let [batch, prompts, x, y, z] = logits.dims();
     let voxels = x * y * z;
     let flat = |map: Tensor<5>| map.reshape([batch, prompts, voxels]);
@@ -117,7 +125,7 @@ fn mask_loss(logits: Tensor<5>, masks: Tensor<5>, valid: Option<Tensor<5>>) -> T
     let found = p.sum_dim(2);
     let empty = found.clone() / (found + EMPTY_SMOOTHING);
     let is_present = masks.sum_dim(2).greater_scalar(0.0).float().detach();
-    let overlap = is_present.clone() * dice + (is_present.neg() + 1.0) * empty;
+    let overlap = is_present.clone() * dice + (is_present.neg() + 1.0) * empty * empty_weight;
     overlap.mean() + cross_entropy
 }
 
@@ -200,13 +208,13 @@ mod tests {
     fn undecided_masks_cost_the_closed_form() {
         // p = ½: Dice of the first is 2·16 / (16 + 32), the false alarm of the second 32 / (32 + 64).
         let overlap = f32::midpoint(1.0 - 32.0 / 48.0, 32.0 / 96.0);
-        let loss = mask_loss(Tensor::zeros([1, 2, 4, 4, 4], &Device::flex()), masks(), None);
+        let loss = mask_loss(Tensor::zeros([1, 2, 4, 4, 4], &Device::flex()), masks(), None, 1.0);
         assert_near(loss, 2f32.ln() + overlap);
     }
 
     #[test]
     fn certain_and_right_masks_cost_nothing() {
-        assert_near(mask_loss((masks() * 2.0 - 1.0) * 50.0, masks(), None), 0.0);
+        assert_near(mask_loss((masks() * 2.0 - 1.0) * 50.0, masks(), None, 1.0), 0.0);
     }
 
     #[test]
@@ -219,7 +227,7 @@ mod tests {
         .reshape([1, 1, 4, 4, 4]);
         let right = (masks() * 2.0 - 1.0) * 50.0;
         let wrong_where_ignored = right.clone() * (valid.clone() * 2.0 - 1.0);
-        assert_near(mask_loss(wrong_where_ignored, masks(), Some(valid)), 0.0);
+        assert_near(mask_loss(wrong_where_ignored, masks(), Some(valid), 1.0), 0.0);
     }
 
     #[test]

@@ -154,7 +154,8 @@ fn step(
     let quarter = halved(halved(batch.target.masks.clone()));
     let output =
         module.model.forward(batch.image, &prompts, quarter, batch.sentences.as_ref(), Some(&mut rng));
-    let losses = PromptLosses::compute(&output, &batch.target, loss_config, Some(&mut rng));
+    let share = step as f64 / setup.config.max_steps as f64;
+    let losses = PromptLosses::compute(&output, &batch.target, loss_config, share, Some(&mut rng));
     let total = module.loss_weights.total(&losses, loss_config.weighting);
     let loss = values(&losses, &total);
     drop((output, losses));

@@ -1,10 +1,6 @@
 //! Output files of a prediction.
 
-use std::{
-    collections::HashSet,
-    fs,
-    path::Path,
-};
+use std::{collections::HashSet, fs, path::Path};
 
 use anyhow::{Context, Result};
 use bipvl_imaging::{
