@@ -3,6 +3,7 @@
 //! [`Vocabulary`] says what the sets and their cases label, [`PromptSampler`] draws prompts for a patch, [`train`](train::train)
 //! changes the weights of a [`PromptSeg`](bipvl_nn::prompts::PromptSeg), and a [`PromptPredictor`] segments volumes.
 
+pub mod ablation;
 pub mod alignment;
 pub mod batch;
 pub mod case_labels;

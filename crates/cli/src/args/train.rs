@@ -100,14 +100,14 @@ impl TrainArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AblateArgs {
-    /// Data set folder, as for `bipvl train`.
+    /// Data set folder, as for `bipvl train`. A configuration with `model.head = "prompts"` names its own.
     #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    pub(crate) data: Option<PathBuf>,
     /// Built-in configuration and descriptions of a published data set.
     #[arg(long, value_name = "NAME", value_parser = Recipe::find, conflicts_with_all = ["model_size", "config"])]
     pub(crate) recipe: Option<&'static Recipe>,
     /// Class descriptions: TOML, or a CSV table. The text ablations are derived from them.
-    #[arg(long, value_name = "FILE", required_unless_present = "recipe")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) descriptions: Option<PathBuf>,
     /// Output folder for the runs, DIR/ROW/seed-N, and the table: ablation.html, ablation.md, ablation.json.
     /// Finished runs are kept, interrupted ones are resumed.
@@ -147,4 +147,14 @@ pub(crate) struct AblateArgs {
     /// Train the one run ROW/seed-N in this process, without the table.
     #[arg(long, value_name = "ROW/seed-N", hide = true)]
     pub(crate) only: Option<String>,
+}
+
+impl AblateArgs {
+    /// The data set of a study with fixed classes; a usage error without one.
+    pub(crate) fn data_set(&self) -> &Path {
+        match &self.data {
+            Some(data) => data,
+            None => missing_argument("--data <DIR>"),
+        }
+    }
 }

@@ -8,6 +8,7 @@
 //! B is the batch, K the prompts of a sample, L the tokens of a prompt, H the width of the text, `C_s` and `V_s` channels
 //! and voxels of the decoder at scale s.
 
+mod cost;
 mod head;
 
 use burn::{

@@ -92,18 +92,27 @@ impl PromptRun {
         if self.last_checkpoint().exists() { Start::Resume } else { Start::Fresh }
     }
 
+    /// The network with the best weights.
+    ///
+    /// # Errors
+    ///
+    /// When there are no best weights yet, or they cannot be read.
+    pub fn network(&self, device: &Device) -> Result<PromptSeg> {
+        let path = self.best_checkpoint();
+        if !path.exists() {
+            return Err(bipvl_infer::Error::NoBestWeights { path }.into());
+        }
+        let model = PromptSeg::new(&mut Initializer::zeros(device), &self.config.model);
+        Ok(load_state_dict(model, network_weights(&path)?, &path)?)
+    }
+
     /// A predictor with the best weights.
     ///
     /// # Errors
     ///
     /// When there are no best weights yet, or they cannot be read.
     pub fn predictor(&self, device: &Device) -> Result<PromptPredictor> {
-        let path = self.best_checkpoint();
-        if !path.exists() {
-            return Err(bipvl_infer::Error::NoBestWeights { path }.into());
-        }
-        let model = PromptSeg::new(&mut Initializer::zeros(device), &self.config.model);
-        let model = load_state_dict(model, network_weights(&path)?, &path)?;
+        let model = self.network(device)?;
         let infer = &self.config.infer;
         let patch = self.config.patch_size();
         let tokenizer = self.tokenizer.clone();

@@ -6,7 +6,7 @@ use bipvl_data::{Case, read_channels, read_reference};
 use bipvl_imaging::{LabelClass, LabelMap, Volume};
 use bipvl_infer::InferenceProgress;
 use bipvl_metrics::{CaseScores, ClassScores, MaskPresence, MetricConfig, score_case};
-use bipvl_prompts::{Knowledge, Overlap, PromptPredictor, PromptRun, sets::OpenSet};
+use bipvl_prompts::{Concept, Knowledge, Overlap, PromptPredictor, PromptRun, Vocabulary, sets::OpenSet};
 use indexmap::IndexMap;
 
 use crate::Result;
@@ -45,11 +45,12 @@ struct Asked {
 impl<'a> PromptedEvaluation<'a> {
     /// For all concepts that some data set labels.
     pub fn new(run: &'a PromptRun, predictor: &'a PromptPredictor) -> Self {
-        let is_labeled =
-            |knowledge: &Vec<Knowledge>| knowledge.iter().any(|set| matches!(set, Knowledge::Labeled(_)));
-        let concepts = run.vocabulary.concepts.iter().enumerate();
-        let concepts = concepts.filter(|(_, concept)| concept.parts.is_empty() && is_labeled(&concept.sets));
-        Self { run, predictor, concepts: concepts.map(|(place, _)| place).collect() }
+        Self { run, predictor, concepts: labeled(&run.vocabulary).collect() }
+    }
+
+    /// The names of the concepts that some data set labels, without wholes.
+    pub fn class_names(vocabulary: &Vocabulary) -> Vec<String> {
+        labeled(vocabulary).map(|place| vocabulary.concepts[place].name.clone()).collect()
     }
 
     /// The concepts as classes of both label maps.
@@ -144,6 +145,14 @@ impl<'a> PromptedEvaluation<'a> {
         };
         self.concepts.iter().enumerate().filter_map(asked).collect()
     }
+}
+
+fn labeled(vocabulary: &Vocabulary) -> impl Iterator<Item = usize> {
+    let is_labeled = |concept: &Concept| concept.sets.iter().any(|set| matches!(set, Knowledge::Labeled(_)));
+    let concepts = vocabulary.concepts.iter().enumerate();
+    concepts
+        .filter(move |(_, concept)| concept.parts.is_empty() && is_labeled(concept))
+        .map(|(place, _)| place)
 }
 
 /// Of a concept of which a case says nothing.

@@ -7,33 +7,50 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use bipvl::{config::Config, run::RunDir, train::ablation::Ablation};
-use bipvl_report::ablation::{FinishedRun, RunCost};
+use bipvl::{config::Config, prompts::ablation::PromptAblation, run::RunDir, train::ablation::Ablation};
+use bipvl_report::ablation::{FinishedRun, RowLabel, RunCost};
 
 /// Written after training.
 pub(super) const COST: &str = "cost.json";
 /// Written last, after evaluation.
 pub(super) const REPORT: &str = "report.html";
 
+/// A row of either form of the network.
+pub(super) trait Row: Clone {
+    fn label(&self) -> RowLabel<'_>;
+}
+
+impl Row for Ablation {
+    fn label(&self) -> RowLabel<'_> {
+        RowLabel { name: &self.name, factor: self.factor, setting: &self.setting }
+    }
+}
+
+impl Row for PromptAblation {
+    fn label(&self) -> RowLabel<'_> {
+        RowLabel { name: &self.name, factor: self.factor, setting: &self.setting }
+    }
+}
+
 /// One row with one seed.
 #[derive(Clone, Debug)]
-pub(super) struct Job {
-    pub(super) row: Ablation,
+pub(super) struct Job<R> {
+    pub(super) row: R,
     pub(super) seed: u64,
 }
 
-impl Job {
+impl<R: Row> Job<R> {
     /// Parses `ROW/seed-N`.
-    pub(super) fn parse(name: &str, rows: &[Ablation]) -> Result<Self> {
+    pub(super) fn parse(name: &str, rows: &[R]) -> Result<Self> {
         let parsed = name.split_once("/seed-").and_then(|(row, seed)| {
-            let row = rows.iter().find(|other| other.name == row)?.clone();
+            let row = rows.iter().find(|other| other.label().name == row)?.clone();
             Some(Self { row, seed: seed.parse().ok()? })
         });
         parsed.with_context(|| format!("--only: `{name}` is not ROW/seed-N with a known row"))
     }
 
     fn name(&self) -> String {
-        format!("{}/seed-{}", self.row.name, self.seed)
+        format!("{}/seed-{}", self.row.label().name, self.seed)
     }
 
     /// The run folder.
@@ -54,12 +71,32 @@ impl Job {
         Ok(())
     }
 
+    /// The text of the report: which component differs, and how.
+    pub(super) fn description(&self) -> String {
+        let RowLabel { factor, setting, .. } = self.row.label();
+        format!("{factor}: {setting}")
+    }
+
+    /// Whether the run has been trained and evaluated.
+    pub(super) fn is_finished(&self, out: &Path) -> bool {
+        [COST, REPORT].iter().all(|name| self.folder(out).join(name).exists())
+    }
+
+    /// The result of a finished run with these classes.
+    pub(super) fn read(&self, out: &Path, classes: &[String]) -> Result<FinishedRun> {
+        let [cost, scores] = [COST, "scores.json"].map(|name| self.folder(out).join(name));
+        let text = fs::read_to_string(&scores).with_context(|| scores.display().to_string())?;
+        let scores = serde_json::from_str(&text).with_context(|| scores.display().to_string())?;
+        Ok(FinishedRun::new(&scores, classes, RunCost::read(&cost)?))
+    }
+}
+
+impl Job<Ablation> {
     /// The result; `None` if the run is unfinished, or has another configuration than that of the study, of which
     /// `full` is that of the full method.
     pub(super) fn finished_run(&self, out: &Path, full: &Config) -> Result<Option<FinishedRun>> {
         let folder = self.folder(out);
-        let [cost, report, scores] = [COST, REPORT, "scores.json"].map(|name| folder.join(name));
-        if !cost.exists() || !report.exists() {
+        if !self.is_finished(out) {
             return Ok(None);
         }
         let config = RunDir::open(&folder)?.config;
@@ -70,9 +107,6 @@ impl Job {
         {
             return Ok(None);
         }
-        let text = fs::read_to_string(&scores).with_context(|| scores.display().to_string())?;
-        let scores = serde_json::from_str(&text).with_context(|| scores.display().to_string())?;
-        let classes = config.data.label_schema.names();
-        Ok(Some(FinishedRun::new(&scores, &classes, RunCost::read(&cost)?)))
+        Ok(Some(self.read(out, &config.data.label_schema.names())?))
     }
 }

@@ -5,25 +5,32 @@
 
 mod job;
 mod named_encoder;
+mod prompted;
 mod rows;
 mod study;
 mod train;
 
 use anyhow::{Result, bail};
-use bipvl::{data::Dataset, train::ablation::Ablation};
+use bipvl::data::Dataset;
+use bipvl_report::ablation::AblationTable;
 
 use super::{
     memory,
-    train::{config_and_descriptions, dataset_overrides, time_budget},
+    train::{config_and_descriptions, dataset_overrides, is_prompted, time_budget},
 };
-use crate::args::{AblateArgs, usage_error};
-use job::Job;
+use crate::args::{AblateArgs, missing_argument, usage_error};
+use job::{Job, Row};
 pub(crate) use named_encoder::NamedEncoder;
 use study::Study;
 
 /// Trains and evaluates all unfinished runs, then writes the table.
-#[expect(clippy::print_stdout, reason = "the table is the output of the command")]
 pub(crate) fn run(args: &AblateArgs) -> Result<()> {
+    if is_prompted(args.config.as_deref())? {
+        return prompted::run(args);
+    }
+    if args.descriptions.is_none() && args.recipe.is_none() {
+        missing_argument("--descriptions <FILE>");
+    }
     let rows = rows::all(args).unwrap_or_else(|message| usage_error(&message));
     if let Some(name) = &args.only {
         return train::run(args, &Job::parse(name, &rows)?);
@@ -32,12 +39,21 @@ pub(crate) fn run(args: &AblateArgs) -> Result<()> {
     memory::check(args.memory_budget, args.device)?;
     args.device.open()?;
     time_budget(args.max_minutes)?;
-    let full = train::train_args(&Job { row: Ablation::full(), seed: 0 }, args, None);
-    let dataset = Dataset::read(&args.data, &dataset_overrides(&full)?)?;
+    let full = train::train_args(&args.out, None, args, None);
+    let dataset = Dataset::read(args.data_set(), &dataset_overrides(&full)?)?;
     let (config, _) = config_and_descriptions(&full, &dataset)?;
     let seeds = (0..args.seeds).map(|index| config.train.seed.wrapping_add(index)).collect();
     let study = Study { args, dataset: &dataset, rows, seeds, config };
-    let jobs = study.jobs();
+    run_jobs(args, &study.jobs(), &|| study.table())
+}
+
+/// Trains the runs one after the other, each in a process of its own, and writes the table after each.
+#[expect(clippy::print_stdout, reason = "the table is the output of the command")]
+fn run_jobs<R: Row>(
+    args: &AblateArgs,
+    jobs: &[Job<R>],
+    table: &dyn Fn() -> Result<AblationTable>,
+) -> Result<()> {
     let mut failed = 0;
     for (index, job) in jobs.iter().enumerate() {
         tracing::info!("{} of {}: {}", index + 1, jobs.len(), job.folder(&args.out).display());
@@ -45,9 +61,9 @@ pub(crate) fn run(args: &AblateArgs) -> Result<()> {
             failed += 1;
             tracing::error!("{error:#}");
         }
-        study.table()?.write(&args.out)?;
+        table()?.write(&args.out)?;
     }
-    let table = study.table()?;
+    let table = table()?;
     table.write(&args.out)?;
     print!("{}", table.page().markdown());
     tracing::info!("table in {}", args.out.join("ablation.html").display());

@@ -2,9 +2,12 @@
 
 use anyhow::Result;
 use bipvl::{config::Config, data::Dataset, train::ablation::Ablation};
-use bipvl_report::ablation::{AblationRow, AblationTable, RowLabel};
+use bipvl_report::ablation::{AblationRow, AblationTable};
 
-use super::{job::Job, rows::missing_requirement};
+use super::{
+    job::{Job, Row},
+    rows::missing_requirement,
+};
 use crate::args::AblateArgs;
 
 /// The rows and seeds of a study, and the configuration of the full method.
@@ -18,7 +21,7 @@ pub(super) struct Study<'a> {
 
 impl Study<'_> {
     /// Runs of the selected rows; a row with a missing requirement is skipped with a warning.
-    pub(super) fn jobs(&self) -> Vec<Job> {
+    pub(super) fn jobs(&self) -> Vec<Job<Ablation>> {
         let mut jobs = Vec::new();
         for row in self.rows.iter().filter(|row| self.selects(row)) {
             match missing_requirement(row, self.dataset) {
@@ -42,8 +45,7 @@ impl Study<'_> {
                     Some(requirement) => format!("not run: requires {requirement}"),
                     None => "no finished run".to_owned(),
                 };
-                let label = RowLabel { name: &row.name, factor: row.factor, setting: &row.setting };
-                rows.push(AblationRow::new(label, &finished, note));
+                rows.push(AblationRow::new(row.label(), &finished, note));
             }
         }
         let name = self.config.data.name.clone();
@@ -55,7 +57,7 @@ impl Study<'_> {
         self.args.rows.is_empty() || self.args.rows.iter().any(|name| *name == row.name)
     }
 
-    fn jobs_of<'a>(&'a self, row: &'a Ablation) -> impl Iterator<Item = Job> + 'a {
+    fn jobs_of<'a>(&'a self, row: &'a Ablation) -> impl Iterator<Item = Job<Ablation>> + 'a {
         self.seeds.iter().map(|seed| Job { row: row.clone(), seed: *seed })
     }
 

@@ -1,7 +1,9 @@
 //! Trains and evaluates one run of a study in this process.
 
+use std::path::Path;
+
 use anyhow::Result;
-use bipvl::{data::Dataset, device::Precision, infer::PatchCost, run::RunDir};
+use bipvl::{data::Dataset, device::Precision, infer::PatchCost, run::RunDir, train::ablation::Ablation};
 use bipvl_metrics::median;
 use bipvl_report::{ablation::RunCost, history::History};
 use burn::tensor::Device;
@@ -20,12 +22,12 @@ use crate::{
 };
 
 /// Starts, resumes or skips the run.
-pub(super) fn run(args: &AblateArgs, job: &Job) -> Result<()> {
+pub(super) fn run(args: &AblateArgs, job: &Job<Ablation>) -> Result<()> {
     interrupt::install();
     let device = args.device.open()?;
     let budget = time_budget(args.max_minutes)?;
-    let flags = train_args(job, args, Some(job.seed));
-    let dataset = Dataset::read(&args.data, &dataset_overrides(&flags)?)?;
+    let flags = train_args(&job.folder(&args.out), job.row.text_encoder(), args, Some(job.seed));
+    let dataset = Dataset::read(args.data_set(), &dataset_overrides(&flags)?)?;
     // The memory budget is fitted to the full method, so that rows differ in one component only.
     let full = run_spec(&TrainArgs { pretrained_text_encoder: None, ..flags.clone() }, &dataset)?;
     let own_descriptions = full.case_descriptions.clone();
@@ -43,24 +45,29 @@ pub(super) fn run(args: &AblateArgs, job: &Job) -> Result<()> {
         measure(&run, &device)?.write(&run.path(COST))?;
     }
     if !run.path(REPORT).exists() {
-        let row = format!("{}: {}", job.row.factor, job.row.setting);
-        evaluate_run(&run, split.evaluation_cases(), &device, &[("command", command_line()), ("row", row)])?;
+        let settings = [("command", command_line()), ("row", job.description())];
+        evaluate_run(&run, split.evaluation_cases(), &device, &settings)?;
     }
     Ok(())
 }
 
 /// The equivalent arguments of `bipvl train`; without `seed`, that of the configuration applies.
-pub(super) fn train_args(job: &Job, args: &AblateArgs, seed: Option<u64>) -> TrainArgs {
+pub(super) fn train_args(
+    out: &Path,
+    text_encoder: Option<&Path>,
+    args: &AblateArgs,
+    seed: Option<u64>,
+) -> TrainArgs {
     TrainArgs {
-        data: Some(args.data.clone()),
+        data: args.data.clone(),
         head: None,
         from: None,
         recipe: args.recipe,
         descriptions: args.descriptions.clone(),
-        out: job.folder(&args.out),
+        out: out.to_owned(),
         model_size: args.model_size,
         config: args.config.clone(),
-        pretrained_text_encoder: job.row.text_encoder().map(ToOwned::to_owned),
+        pretrained_text_encoder: text_encoder.map(ToOwned::to_owned),
         pretrained_backbone: None,
         val_fold: args.val_fold.clone(),
         folds: None,

@@ -12,7 +12,9 @@ mod run_training;
 mod setup;
 mod spec;
 
-pub(crate) use prompted::open_sets;
+pub(crate) use prompted::{open_sets, train_prompted};
+pub(crate) use prompted_config::{config_file, is_prompted};
+pub(crate) use prompted_report::evaluate_prompted;
 pub(crate) use run_training::run_training;
 pub(crate) use setup::{command_line, open_device, time_budget, train_options, workers};
 pub(crate) use spec::{config_and_descriptions, dataset_overrides, run_spec};

@@ -5,12 +5,16 @@ use std::ops::ControlFlow;
 use anyhow::{Context, Result, bail};
 use bipvl::{
     prompts::{PromptRun, config::PromptConfig, sets::OpenSet, train::train},
-    train::{Start, checkpoint::read_progress, run::RunLock},
+    train::{
+        Start,
+        checkpoint::read_progress,
+        run::{RunLock, TrainOptions},
+    },
 };
 
 use super::{
-    open_device, prompted_config::refuse_other_flags, prompted_create::create, prompted_log, prompted_report,
-    time_budget, train_options,
+    command_line, open_device, prompted_config::refuse_other_flags, prompted_create::create, prompted_log,
+    prompted_report::evaluate_prompted, time_budget, train_options,
 };
 use crate::{
     args::TrainArgs,
@@ -25,12 +29,21 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
     let time_budget = time_budget(args.max_minutes)?;
     let (run, sets) = if args.resume { resume(args)? } else { create(args)? };
     let _lock = RunLock::acquire(&run.dir)?;
+    train_prompted(&run, &sets, train_options(time_budget, &device))?;
+    evaluate_prompted(&run, &sets, &device, &[("command", command_line())])?;
+    let out = run.dir.display();
+    tracing::info!("run in {out}; ask it with `bipvl predict --model {out} --out MASKS --prompt TEXT SCAN`");
+    Ok(())
+}
+
+/// Trains from the last checkpoint or from the start, with a progress bar and a log.
+pub(crate) fn train_prompted(run: &PromptRun, sets: &[OpenSet], options: TrainOptions) -> Result<()> {
     tracing::info!("concepts and data sets\n{}", table(&run.vocabulary));
     for (set, ids) in run.split_ids()? {
         tracing::info!("{set}: {} training and {} validation cases", ids.train.len(), ids.val.len());
     }
     let bar = progress::bar("preprocessing", run.num_cases()?);
-    let setup = run.train_setup(&sets, train_options(time_budget, &device), &|done| {
+    let setup = run.train_setup(sets, options, &|done| {
         bar.set_position(done as u64);
         interrupt::poll()
     })?;
@@ -53,9 +66,6 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
     if interrupt::is_requested() {
         bail!("interrupted at step {}; continue with --resume", state.progress.step);
     }
-    prompted_report::evaluate(&run, &sets, &device)?;
-    let out = run.dir.display();
-    tracing::info!("run in {out}; ask it with `bipvl predict --model {out} --out MASKS --prompt TEXT SCAN`");
     Ok(())
 }
 

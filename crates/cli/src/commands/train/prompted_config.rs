@@ -1,6 +1,9 @@
 //! From flags to the configuration of a prompted run.
 
-use std::{fs, path::absolute};
+use std::{
+    fs,
+    path::{Path, absolute},
+};
 
 use anyhow::{Context, Result, bail};
 use bipvl::{
@@ -14,17 +17,18 @@ use toml::Table;
 
 use crate::args::{HeadArg, TrainArgs};
 
+/// Whether a configuration is one of the prompted form.
+pub(crate) fn is_prompted(config: Option<&Path>) -> Result<bool> {
+    let Some(file) = config else { return Ok(false) };
+    Ok(has_prompts_head(&fs::read_to_string(file).with_context(|| file.display().to_string())?))
+}
+
 /// Whether flags, configuration or run ask for the prompted form.
 pub(super) fn is_requested(args: &TrainArgs) -> Result<bool> {
     if args.resume {
         return Ok(PromptRun::exists_in(&args.out));
     }
-    let of_file = match &args.config {
-        Some(file) => {
-            has_prompts_head(&fs::read_to_string(file).with_context(|| file.display().to_string())?)
-        }
-        None => false,
-    };
+    let of_file = is_prompted(args.config.as_deref())?;
     if of_file && args.head == Some(HeadArg::Channels) {
         bail!("--head channels: the configuration has model.head = \"prompts\"");
     }
@@ -49,14 +53,14 @@ pub(super) fn refuse_other_flags(args: &TrainArgs) -> Result<()> {
 }
 
 /// The configuration of the file, with the values of flags.
-pub(super) fn config_file(args: &TrainArgs) -> Result<ConfigFile> {
+pub(crate) fn config_file(args: &TrainArgs) -> Result<ConfigFile> {
     let mut file = match &args.config {
         Some(path) => ConfigFile::read(path)?,
         None => ConfigFile::default(),
     };
     file.set("model.head", "prompts");
     if let Some(data) = &args.data {
-        let absolute = |path: &std::path::Path| absolute(path).with_context(|| path.display().to_string());
+        let absolute = |path: &Path| absolute(path).with_context(|| path.display().to_string());
         let mut set = Table::new();
         set.insert("path".to_owned(), absolute(data)?.display().to_string().into());
         if let Some(descriptions) = &args.descriptions {

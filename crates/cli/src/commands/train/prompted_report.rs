@@ -15,15 +15,19 @@ use bipvl_report::{
 };
 use burn::tensor::Device;
 
-use super::command_line;
 use crate::{commands::evaluate::print_table, interrupt, progress};
 
 /// Cases with a picture in the report.
 const MAX_PICTURES: usize = 8;
 
-/// Asks for every concept of every held-out case by its name. A case that cannot be scored does not stop the others; the
+/// Asks for every concept of every held-out case by its name; `more_settings` are rows of the report. A case that cannot be scored does not stop the others; the
 /// command fails at the end.
-pub(super) fn evaluate(run: &PromptRun, sets: &[OpenSet], device: &Device) -> Result<()> {
+pub(crate) fn evaluate_prompted(
+    run: &PromptRun,
+    sets: &[OpenSet],
+    device: &Device,
+    more_settings: &[(&str, String)],
+) -> Result<()> {
     let predictor = run.predictor(device)?;
     let evaluation = PromptedEvaluation::new(run, &predictor);
     let cases = held_out_cases(run, sets)?;
@@ -35,7 +39,7 @@ pub(super) fn evaluate(run: &PromptRun, sets: &[OpenSet], device: &Device) -> Re
     let names: Vec<String> = sets.iter().map(|set| set.config.name.clone()).collect();
     let report = Report {
         title: format!("{}: {} held-out cases", names.join(", "), scored.len()),
-        settings: settings(run),
+        settings: settings(run, more_settings),
         overlays: draw_worst(&evaluation, &scored, &scores)?,
         concepts: None,
         histories: vec![History::read(&run.path("log.jsonl"))?],
@@ -51,21 +55,18 @@ pub(super) fn evaluate(run: &PromptRun, sets: &[OpenSet], device: &Device) -> Re
     }
 }
 
-fn settings(run: &PromptRun) -> Vec<(String, String)> {
+fn settings(run: &PromptRun, more: &[(&str, String)]) -> Vec<(String, String)> {
     let config = &run.config;
-    let mut settings = vec![
-        ("command".to_owned(), command_line()),
-        ("model size".to_owned(), config.model_size.clone()),
-        ("seed".to_owned(), config.train.seed.to_string()),
-        (
-            "concepts".to_owned(),
-            "each asked by its name; undefined where a case says nothing of it".to_owned(),
-        ),
-    ];
+    let mut settings = more.to_vec();
+    settings.extend([
+        ("model size", config.model_size.clone()),
+        ("seed", config.train.seed.to_string()),
+        ("concepts", "each asked by its name; undefined where a case says nothing of it".to_owned()),
+    ]);
     if !config.prompts.held_out.is_empty() {
-        settings.push(("never prompted in training".to_owned(), config.prompts.held_out.join(", ")));
+        settings.push(("never prompted in training", config.prompts.held_out.join(", ")));
     }
-    settings
+    settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The test cases of every data set, or its validation cases where it has none, with the place of their set.
