@@ -52,6 +52,10 @@ impl Contiguous {
         self.0.as_slice().expect("a contiguous tensor is one slice")
     }
 
+    pub(crate) fn tensor(&self) -> &CpuTensor {
+        &self.0
+    }
+
     pub(crate) fn into_tensor(self) -> CpuTensor {
         self.0
     }

@@ -26,6 +26,9 @@ pub enum Error {
     /// From `bipvl-nn`.
     #[error(transparent)]
     Nn(#[from] bipvl_nn::Error),
+    /// From `bipvl-metrics`.
+    #[error(transparent)]
+    Metrics(#[from] bipvl_metrics::Error),
     /// From `bipvl-infer`.
     #[error(transparent)]
     Infer(#[from] bipvl_infer::Error),

@@ -10,6 +10,7 @@ pub mod case_labels;
 pub mod code_book;
 pub mod config;
 mod error;
+pub mod evaluation;
 pub mod event;
 pub mod loader;
 pub mod loss;

@@ -3,6 +3,7 @@
 //! B is the batch, K the prompts of a sample. Every prompt of a batch is labeled for its sample; what a data set
 //! says nothing of is never drawn, so no voxel of it needs masking.
 
+use bipvl_kernels::{MaskSums, mask_sums};
 use bipvl_nn::{
     init::{DropoutRng, Initializer},
     prompts::PromptOutput,
@@ -10,7 +11,7 @@ use bipvl_nn::{
 use bipvl_train::loss::{LossConfig, LossWeighting, class_embedding::binary_class_embedding_loss};
 use burn::{
     module::{Module, Param},
-    tensor::{Tensor, activation::log_sigmoid, activation::sigmoid},
+    tensor::{Tensor, activation::log_sigmoid},
 };
 
 use crate::alignment::{Comparable, alignment};
@@ -102,31 +103,20 @@ fn over_scales(output: &PromptOutput, target: &PromptTarget, empty_weight: f64) 
 /// - `valid`: `[B, 1, x, y, z]`
 fn mask_loss(logits: Tensor<5>, masks: Tensor<5>, valid: Option<Tensor<5>>, empty_weight: f64) -> Tensor<1> {
     let [batch, prompts, x, y, z] = logits.dims();
-    let voxels = x * y * z;
-    let flat = |map: Tensor<5>| map.reshape([batch, prompts, voxels]);
-    let (logits, masks) = (flat(logits), flat(masks));
-    let p = sigmoid(logits.clone());
-    // −log σ(z) where the mask is 1, −log σ(−z) where it is 0, and the mean of both by a soft mask.
-    let positive = log_sigmoid(logits.clone()) * masks.clone();
-    let negative = log_sigmoid(logits.neg()) * (masks.clone().neg() + 1.0);
-    let log_likelihood = positive + negative;
-    let (p, log_likelihood, masks, counted) = if let Some(valid) = valid {
-        let valid = valid.reshape([batch, 1, voxels]);
-        let counted = valid.clone().sum_dim(2).clamp_min(1.0);
-        (p * valid.clone(), log_likelihood * valid.clone(), masks * valid, counted)
-    } else {
-        let counted = Tensor::full([batch, 1, 1], voxels as f32, &masks.device());
-        (p, log_likelihood, masks, counted)
+    let (count, voxels) = (batch * prompts, x * y * z);
+    let flat = |map: Tensor<5>| map.reshape([count, voxels]);
+    let valid = valid.map(|valid| valid.reshape([batch, voxels]));
+    let counted = match &valid {
+        Some(valid) => valid.clone().sum_dim(1).clamp_min(1.0).repeat_dim(1, prompts).reshape([count]),
+        None => Tensor::full([count], voxels as f32, &masks.device()),
     };
-    let cross_entropy = (log_likelihood.sum_dim(2) / counted).mean().neg();
-    let shared = (p.clone() * masks.clone()).sum_dim(2);
-    let total = p.clone().square().sum_dim(2) + masks.clone().square().sum_dim(2);
-    let dice = (shared * 2.0 / (total + DICE_EPSILON)).neg() + 1.0;
-    let found = p.sum_dim(2);
-    let empty = found.clone() / (found + EMPTY_SMOOTHING);
-    let is_present = masks.sum_dim(2).greater_scalar(0.0).float().detach();
+    let MaskSums { overlap, squares, prediction, reference, cross_entropy } =
+        mask_sums(flat(logits), flat(masks), valid);
+    let is_present = reference.clone().greater_scalar(0.0).float().detach();
+    let dice = (overlap * 2.0 / (squares + reference + DICE_EPSILON)).neg() + 1.0;
+    let empty = prediction.clone() / (prediction + EMPTY_SMOOTHING);
     let overlap = is_present.clone() * dice + (is_present.neg() + 1.0) * empty * empty_weight;
-    overlap.mean() + cross_entropy
+    overlap.mean() + (cross_entropy / counted).mean()
 }
 
 /// Means over cubes of 2³ voxels. `[B, K, x, y, z]` → `[B, K, x/2, y/2, z/2]`

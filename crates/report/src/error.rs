@@ -18,12 +18,6 @@ pub enum Error {
     /// A label map cannot be read.
     #[error(transparent)]
     Imaging(#[from] bipvl_imaging::Error),
-    /// A case cannot be read.
-    #[error(transparent)]
-    Data(#[from] bipvl_data::Error),
-    /// A case cannot be segmented.
-    #[error(transparent)]
-    Prompts(#[from] bipvl_prompts::Error),
     /// A case cannot be scored.
     #[error(transparent)]
     Metrics(#[from] bipvl_metrics::Error),

@@ -1,6 +1,8 @@
 //! Augmentation: exact flips, places that hold for image and labels alike, and its range.
 
-use bipvl::data::{AugmentConfig, Augmentation, CachedCase, Intensity, PreprocessConfig, build_cache};
+use bipvl::data::{
+    AugmentConfig, Augmentation, CachedCase, Intensity, PreprocessConfig, build_cache, patch_coordinates,
+};
 use ndarray::{Array3, ArrayView1, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -191,4 +193,37 @@ fn a_config_is_read_back_and_unknown_keys_are_refused() {
     assert_eq!(toml::from_str::<AugmentConfig>(&text).unwrap(), AugmentConfig::default());
     assert_eq!(toml::from_str::<AugmentConfig>("").unwrap(), AugmentConfig::default());
     assert!(toml::from_str::<AugmentConfig>("gamma = 1.0").is_err());
+}
+
+/// The channels of the case are the places themselves, so a crop says which were taken.
+#[test]
+fn coordinates_are_those_of_the_places_that_a_crop_takes() {
+    let (_folder, case) = case_of_places();
+    let config = AugmentConfig {
+        affine_probability: 1.0,
+        rotation_range_rad: [0.4; 3],
+        scale_range: 0.2,
+        flip_probability: [0.5; 3],
+        ..AugmentConfig::none()
+    };
+    let (start, shape) = ([2, 2, 1], [8, 7, 5]);
+    let mut compared = 0;
+    for seed in 0..20 {
+        let augmentation = draw(&config, seed);
+        let sample = augmentation.crop(&case, start, shape);
+        let coordinates = augmentation.coordinates(start, shape, drawn::SHAPE);
+        for ((axis, x, y, z), coordinate) in coordinates.indexed_iter() {
+            let size = drawn::SHAPE[axis] as f32;
+            let place = (coordinate + 1.0) / 2.0 * size - 0.5;
+            // Beyond the centers of the outermost voxels the case is mirrored, coordinates go on.
+            if (0.0..=size - 1.0).contains(&place) {
+                // Places of up to 12 in float16.
+                assert!((place - sample.image[[axis, x, y, z]] * PLACES).abs() < 0.02, "{place}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 10_000, "{compared}");
+    let plain = draw(&AugmentConfig::none(), 1).coordinates(start, shape, drawn::SHAPE);
+    assert_eq!(plain, patch_coordinates(start, shape, drawn::SHAPE));
 }

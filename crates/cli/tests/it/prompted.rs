@@ -22,7 +22,14 @@ fn train<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn a_run_is_trained_and_asked_in_words() {
     let scene = scene();
-    scene.bipvl(&train("run", &[])).succeeds();
+    let outcome = scene.bipvl(&train("run", &[])).succeeds();
+    assert!(outcome.stdout.contains("Kidney") || outcome.stdout.contains("ball"), "{}", outcome.stdout);
+    // Every held-out case has a score of every concept.
+    let scores = scene.json("run/scores.json");
+    let cases = scores["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 2);
+    assert!(cases.iter().all(|case| case["classes"].as_object().unwrap().len() == phantom::CLASSES.len()));
+    assert!(scene.text("run/report.html").contains("held-out cases"));
     scene.write("scans/s.nii.gz", &new_phantom().image);
     let arguments =
         ["predict", "--model", "run", "--out", "masks", "--prompt", "Kidney", "--prompt", "the moon"];
@@ -152,8 +159,78 @@ fn a_training_starts_from_another_run() {
     scene.bipvl(&train("run", &["--steps", "1"])).succeeds();
     let outcome = scene.bipvl(&train("next", &["--steps", "1", "--from", "run"])).succeeds();
     assert!(outcome.stderr.contains("run: weights of backbone.decoder"), "{}", outcome.stderr);
-    scene.bipvl(&["info", "run"]).fails_saying(&["run", "model.head is \"prompts\""]);
+    let info = scene.bipvl(&["info", "run"]).succeeds().stdout;
+    assert!(info.contains("concepts, patches of 32 × 32 × 32 voxels") && info.contains("fusions"), "{info}");
+    assert!(info.contains("labelled"), "{info}");
     let missing = train("other", &["--from", "nowhere"]);
     scene.bipvl(&missing).fails_saying(&["nowhere"]);
     assert!(!scene.path("other").exists());
+}
+
+/// Trained on strings instead of words, a network still takes words: they are replaced as in the training.
+#[test]
+fn a_code_book_replaces_words_in_training_and_prediction() {
+    let scene = scene();
+    let config = scene.text("config.toml");
+    scene.write_text("code.toml", &format!("{config}\n[prompts]\ncode_book = true\n"));
+    let train = ["train", "--config", "code.toml", "--data", "data", "--out", "code", "--steps", "1"];
+    scene.bipvl(&train).succeeds();
+    let outcome = scene.bipvl(&["vocabulary", "code"]).succeeds();
+    assert!(phantom::CLASSES.iter().all(|(name, _)| outcome.stdout.contains(name)), "{}", outcome.stdout);
+    // No word of a class is in the vocabulary of the tokenizer.
+    let tokens = scene.text("code/vocab.txt");
+    assert!(!tokens.lines().any(|token| ["ball", "rod", "twin"].contains(&token)), "{tokens}");
+    scene.write("scans/s.nii.gz", &new_phantom().image);
+    scene.bipvl(&["predict", "--model", "code", "--out", "masks", "--prompt", "ball", "scans"]).succeeds();
+
+    scene.write_text("bad.toml", &format!("{config}\n[prompts]\ncode_book = true\nmirror = 0.5\n"));
+    let train = ["train", "--config", "bad.toml", "--data", "data", "--out", "bad"];
+    scene.bipvl(&train).fails_saying(&["bad.toml", "`prompts.mirror` is 0.5", "have no sides"]);
+}
+
+#[test]
+fn a_study_compares_rows_of_the_prompted_form() {
+    let scene = scene();
+    let ablate = |rows| {
+        [
+            "ablate",
+            "--config",
+            "config.toml",
+            "--data",
+            "data",
+            "--out",
+            "study",
+            "--steps",
+            "1",
+            "--seeds",
+            "1",
+        ]
+        .into_iter()
+        .chain(["--rows", rows])
+        .collect::<Vec<_>>()
+    };
+    let outcome = scene.bipvl(&ablate("full,first-token,code-book")).succeeds();
+    for row in ["| full", "| first-token", "| code-book"] {
+        assert!(outcome.stdout.contains(row), "{row}: {}", outcome.stdout);
+    }
+    assert!(scene.text("study/first-token/seed-42/config.toml").contains("pooling = \"first\""));
+    // Finished runs are kept.
+    let before = scene.bytes("study/full/seed-42/best.safetensors");
+    scene.bipvl(&ablate("full")).succeeds();
+    assert!(scene.bytes("study/full/seed-42/best.safetensors") == before);
+    scene.bipvl(&ablate("none")).fails_saying(&["--rows: unknown row `none`", "first-token"]);
+}
+
+#[test]
+fn the_demo_asks_for_phrases_that_it_never_trained() {
+    let scene = scene();
+    let outcome = scene.bipvl(&["demo", "--out", "demo", "--steps", "1"]).succeeds();
+    assert!(outcome.stderr.contains("but never with"), "{}", outcome.stderr);
+    for row in
+        ["held-out phrase", "concept never shown", "fewer words, held out", "side exchanged", "nonsense"]
+    {
+        assert!(outcome.stdout.contains(row), "{row}: {}", outcome.stdout);
+    }
+    assert!(scene.path("demo/probe/probe.html").is_file() && scene.path("demo/run/report.html").is_file());
+    scene.bipvl(&["probe", "--model", "demo/run", "--unseen", "liver"]).fails_saying(&["--unseen liver"]);
 }

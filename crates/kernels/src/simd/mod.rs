@@ -5,6 +5,7 @@
 mod adamw;
 mod exp;
 mod gelu;
+mod mask;
 mod norm;
 mod softmax;
 
@@ -12,6 +13,7 @@ use multiversion::multiversion;
 
 pub(crate) use adamw::adamw;
 pub(crate) use gelu::{gelu, gelu_gradient};
+pub(crate) use mask::{SUMS, mask_sums, mask_sums_gradient};
 pub(crate) use norm::{
     ChannelStats, accumulate_gradient_sums, accumulate_moments, instance_norm_gradient, layer_norm_gradient,
     leaky_gradient, normalize, normalize_add, scale_and_shift,

@@ -9,6 +9,7 @@ mod gelu;
 mod gradient_check;
 mod in_place;
 mod linear;
+mod mask_sums;
 mod norm;
 mod op;
 mod random;

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use serde::{Serialize, Serializer};
 
 use super::BiPvlSegConfig;
-use crate::{HeadConfig, init::Initializer};
+use crate::{HeadConfig, init::Initializer, prompts::PromptSeg};
 
 /// Bytes of a weight.
 const WEIGHT_BYTES: usize = 4;
@@ -14,7 +14,7 @@ const TRAINING_BYTES: usize = 16;
 /// Parameters and memory of a network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ModelSummary {
-    /// Number of classes.
+    /// Number of classes; 0 for a prompted network, which has none.
     pub classes: usize,
     /// Voxels of a patch.
     pub patch: [usize; 3],
@@ -33,11 +33,20 @@ impl ModelSummary {
     /// Counts the parameters of a network.
     pub fn new(config: &BiPvlSegConfig, head: HeadConfig, patch: [usize; 3]) -> Self {
         let network = config.init(head, patch, &mut Initializer::zeros(&Device::flex()));
-        let parameters: Vec<_> =
-            network.parameters().into_iter().filter(|(_, parameters)| *parameters > 0).collect();
+        Self::from_parameters(head.num_classes, patch, network.parameters())
+    }
+
+    /// Counts the parameters of a prompted network.
+    pub fn of_prompts(config: &BiPvlSegConfig, patch: [usize; 3]) -> Self {
+        let network = PromptSeg::new(&mut Initializer::zeros(&Device::flex()), config);
+        Self::from_parameters(0, patch, network.parameters())
+    }
+
+    fn from_parameters(classes: usize, patch: [usize; 3], parameters: Vec<(&'static str, usize)>) -> Self {
+        let parameters: Vec<_> = parameters.into_iter().filter(|(_, parameters)| *parameters > 0).collect();
         let total: usize = parameters.iter().map(|(_, parameters)| parameters).sum();
         Self {
-            classes: head.num_classes,
+            classes,
             patch,
             parameters,
             total_parameters: total,

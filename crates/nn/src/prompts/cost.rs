@@ -19,6 +19,17 @@ impl PromptSeg {
         (image + text + fusions + masks).without_parameters() + Cost::new(self.num_params(), 0, 0)
     }
 
+    /// Learned parameters by block.
+    pub fn parameters(&self) -> Vec<(&'static str, usize)> {
+        vec![
+            ("encoder", self.backbone.encoder.num_params()),
+            ("decoder", self.backbone.decoder.num_params()),
+            ("text_encoder", self.text_encoder.num_params()),
+            ("fusions", self.fusions.num_params()),
+            ("head", self.head.num_params()),
+        ]
+    }
+
     /// The image alone through the same backbone, with one channel of logits: what the prompts add is beside it.
     pub fn without_text(&self, init: &mut Initializer) -> VisionSeg {
         let channels = self.head.masks[0].weight.weight.dims()[1];

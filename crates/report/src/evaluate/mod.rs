@@ -6,11 +6,9 @@
 //! A case that cannot be read or scored does not stop the others: it is a [`CaseFailure`] of the [`Evaluation`].
 
 mod pairing;
-mod prompted;
 mod unknown_labels;
 
 pub use pairing::Pairing;
-pub use prompted::{PromptedCase, PromptedEvaluation};
 pub use unknown_labels::{UnknownLabel, UnknownLabelSummary};
 
 use std::collections::BTreeSet;

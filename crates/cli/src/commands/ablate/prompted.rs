@@ -6,14 +6,16 @@ use anyhow::{Context, Result, bail};
 use bipvl::{
     infer::PatchCost,
     nn::TokenBatch,
-    prompts::{PromptRun, PromptRunSpec, ablation::PromptAblation, config::PromptConfig},
+    prompts::{
+        PromptRun, PromptRunSpec, ablation::PromptAblation, config::PromptConfig,
+        evaluation::PromptedEvaluation,
+    },
     text::Synonyms,
     train::run::RunLock,
 };
 use bipvl_metrics::median;
 use bipvl_report::{
-    ablation::{AblationRow, AblationTable, RunCost},
-    evaluate::PromptedEvaluation,
+    ablation::{AblationRow, AblationTable, FinishedRun, RunCost},
     history::History,
 };
 use burn::tensor::Device;
@@ -93,7 +95,7 @@ fn finished_run(
     args: &AblateArgs,
     job: &Job<PromptAblation>,
     full: &PromptConfig,
-) -> Result<Option<bipvl_report::ablation::FinishedRun>> {
+) -> Result<Option<FinishedRun>> {
     let run = PromptRun::open(&job.folder(&args.out))?;
     let mut requested = job.row.config(full.clone());
     requested.train.seed = job.seed;

@@ -13,17 +13,22 @@ use crate::{args::PredictArgs, commands::prompts};
 /// The label of voxels of no class.
 const BACKGROUND: u16 = 0;
 
-/// Inference settings of the first run, overridden by flags.
-pub(super) fn infer_config(args: &PredictArgs, runs: &[TrainedModel]) -> Result<InferConfig> {
-    let mut config = runs[0].config.infer;
+/// The sliding window of the flags, else of the run.
+pub(super) fn with_window(args: &PredictArgs, mut config: InferConfig) -> Result<InferConfig> {
     config.overlap = args.overlap.unwrap_or(config.overlap);
     config.blend_mode = args.blend_mode.map_or(config.blend_mode, Into::into);
-    config.tta_mirror_axes = args.tta_mirror_axes.unwrap_or(config.tta_mirror_axes);
-    config.keep_largest_component = args.keep_largest_component.unwrap_or(config.keep_largest_component);
-    config.skip_constant_patches = !args.no_skip_constant_patches;
     if !(0.0..1.0).contains(&config.overlap) {
         bail!("--overlap must be at least 0 and below 1, not {}", config.overlap);
     }
+    Ok(config)
+}
+
+/// Inference settings of the first run, overridden by flags.
+pub(super) fn infer_config(args: &PredictArgs, runs: &[TrainedModel]) -> Result<InferConfig> {
+    let mut config = with_window(args, runs[0].config.infer)?;
+    config.tta_mirror_axes = args.tta_mirror_axes.unwrap_or(config.tta_mirror_axes);
+    config.keep_largest_component = args.keep_largest_component.unwrap_or(config.keep_largest_component);
+    config.skip_constant_patches = !args.no_skip_constant_patches;
     for run in runs {
         run.config.validate_mirroring(config.tta_mirror_axes).context("--tta-mirror-axes")?;
         run.config

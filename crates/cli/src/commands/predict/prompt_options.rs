@@ -21,8 +21,6 @@ pub(super) fn refuse_other_flags(args: &PredictArgs) -> Result<()> {
         ("--tta-mirror-axes", args.tta_mirror_axes.is_some()),
         ("--keep-largest-component", args.keep_largest_component.is_some()),
         ("--probabilities", args.more.probabilities),
-        ("--overlap", args.overlap.is_some()),
-        ("--blend-mode", args.blend_mode.is_some()),
         ("--synonyms", args.synonyms.is_some()),
         ("--no-skip-constant-patches", args.no_skip_constant_patches),
         ("--precision", args.precision != Precision::Float32),

@@ -11,7 +11,7 @@ use bipvl::{
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{batch::segment_all, outputs::Job};
+use super::{batch::segment_all, options::with_window, outputs::Job};
 use super::{inputs, outputs, prompt_options as options};
 use crate::{args::PredictArgs, progress};
 
@@ -37,7 +37,8 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         bail!("--model: prompted runs are not averaged; give one");
     };
     options::refuse_other_flags(args)?;
-    let run = PromptRun::open(folder)?;
+    let mut run = PromptRun::open(folder)?;
+    run.config.infer = with_window(args, run.config.infer)?;
     let texts = options::texts(args, &run)?;
     let preprocess = options::preprocess(args, &run)?;
     let scans = inputs::find(&args.inputs, 1)?;

@@ -3,12 +3,15 @@
 use anyhow::{Context, Result, bail};
 use bipvl::{
     data::Case,
-    prompts::{PromptRun, sets::OpenSet},
+    prompts::{
+        PromptRun,
+        evaluation::{PromptedCase, PromptedEvaluation},
+        sets::OpenSet,
+    },
 };
 use bipvl_metrics::{MetricConfig, Scores};
 use bipvl_report::{
     Report,
-    evaluate::{PromptedCase, PromptedEvaluation},
     history::History,
     overlay::{Overlay, OverlayCase},
     score_files,

@@ -6,10 +6,9 @@ use bipvl_data::{Case, read_channels, read_reference};
 use bipvl_imaging::{LabelClass, LabelMap, Volume};
 use bipvl_infer::InferenceProgress;
 use bipvl_metrics::{CaseScores, ClassScores, MaskPresence, MetricConfig, score_case};
-use bipvl_prompts::{Concept, Knowledge, Overlap, PromptPredictor, PromptRun, Vocabulary, sets::OpenSet};
 use indexmap::IndexMap;
 
-use crate::Result;
+use crate::{Concept, Knowledge, Overlap, PromptPredictor, PromptRun, Result, Vocabulary, sets::OpenSet};
 
 /// Values of a mask.
 const INSIDE: u16 = 1;
