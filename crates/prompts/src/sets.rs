@@ -114,6 +114,10 @@ pub fn vocabulary(sets: &[OpenSet], config: &SetsConfig, synonyms: &Synonyms) ->
     for (place, set) in sets.iter().enumerate() {
         declare(&mut vocabulary, place, set, &parts, synonyms)?;
     }
+    let names: Vec<String> = vocabulary.concepts.iter().map(|concept| concept.name.clone()).collect();
+    for (whole, reason) in parts.unresolved(&names, synonyms) {
+        tracing::warn!("the whole `{whole}` is left out: {reason}");
+    }
     add_unions(&mut vocabulary, &parts, sets.len(), synonyms);
     pair_sides(&mut vocabulary);
     Ok(vocabulary)
@@ -193,18 +197,14 @@ fn declare(
 fn add_unions(vocabulary: &mut Vocabulary, parts: &Parts, num_sets: usize, synonyms: &Synonyms) {
     let names: Vec<String> = vocabulary.concepts.iter().map(|concept| concept.name.clone()).collect();
     for whole in parts.unions(&names, synonyms) {
-        if vocabulary.find(&whole.name).is_some() {
+        let [name, ..] = &whole.names[..] else { continue };
+        if vocabulary.find(name).is_some() {
             continue;
         }
-        let texts = PromptTexts::from_names(vec![whole.name.clone()]).with_wordings(synonyms);
+        let name = name.clone();
+        let texts = PromptTexts::from_names(whole.names).with_wordings(synonyms);
         let sets = vec![Knowledge::Unknown; num_sets];
-        vocabulary.concepts.push(Concept {
-            name: whole.name,
-            parts: whole.classes,
-            contralateral: None,
-            texts,
-            sets,
-        });
+        vocabulary.concepts.push(Concept { name, parts: whole.classes, contralateral: None, texts, sets });
     }
 }
 

@@ -36,6 +36,8 @@ const MAX_DEPTH: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Parts {
     wholes: Vec<Whole>,
+    /// Those of a user's file, which come first.
+    given: usize,
 }
 
 /// One decomposition.
@@ -58,8 +60,8 @@ struct Table {
 /// A union of classes with a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Union {
-    /// The name of the whole, such as `kidney`.
-    pub name: String,
+    /// The names of the whole, such as `kidney`; the first is the usual one.
+    pub names: Vec<String>,
     /// Sorted indices of its classes, two or more.
     pub classes: Vec<usize>,
 }
@@ -68,7 +70,7 @@ impl Parts {
     /// The built-in table.
     pub fn builtin() -> Self {
         let table = read_toml::<Table>(Path::new("parts.toml"), BUILTIN, "parts");
-        Self { wholes: table.expect("a test reads the table").whole }
+        Self { wholes: table.expect("a test reads the table").whole, given: 0 }
     }
 
     /// The built-in table extended by a TOML file of the same form: `[[whole]]` tables with `name`, `synonyms` and
@@ -79,8 +81,9 @@ impl Parts {
     /// If the file cannot be read or parsed.
     pub fn with_file(path: &Path) -> Result<Self> {
         let mut wholes = read_toml::<Table>(path, &read_text(path)?, "parts")?.whole;
+        let given = wholes.len();
         wholes.extend(Self::builtin().wholes);
-        Ok(Self { wholes })
+        Ok(Self { wholes, given })
     }
 
     /// The sorted indices of the classes whose union a prompt denotes: a class or a synonym of one, a pair (`kidneys`),
@@ -107,20 +110,31 @@ impl Parts {
         Err(Error::IncompleteWhole { prompt, missing: missing.into_iter().collect() })
     }
 
-    /// All named unions of two or more classes, for training with prompts of wholes. Without duplicates, in the order of
-    /// the classes, then of the table.
+    /// The wholes of the user's file that are no union of these classes, with the reason.
+    pub fn unresolved(&self, classes: &[String], synonyms: &Synonyms) -> Vec<(&str, Error)> {
+        let given = self.wholes[..self.given].iter();
+        given
+            .filter_map(|whole| Some((&*whole.name, self.resolve(&whole.name, classes, synonyms).err()?)))
+            .collect()
+    }
+
+    /// All named unions of two or more classes, for training with prompts of wholes. Each once, with all its names, in the
+    /// order of the classes, then of the table.
     pub fn unions(&self, classes: &[String], synonyms: &Synonyms) -> Vec<Union> {
         let names = classes.iter().filter_map(|class| {
             let name = ClassName::parse(class);
             name.laterality().map(|_| name.without_laterality())
         });
-        let names = names.chain(self.wholes.iter().map(|whole| whole.name.clone()));
+        let of_whole = |whole: &Whole| [&[whole.name.clone()], &whole.synonyms[..]].concat();
+        let names = names.chain(self.wholes.iter().flat_map(of_whole));
         let mut unions: Vec<Union> = Vec::new();
         for name in names {
-            match self.resolve(&name, classes, synonyms) {
-                Ok(found) if found.len() > 1 && unions.iter().all(|union| union.classes != found) => {
-                    unions.push(Union { name, classes: found });
+            let Ok(found) = self.resolve(&name, classes, synonyms) else { continue };
+            match unions.iter_mut().find(|union| union.classes == found) {
+                Some(union) if !union.names.iter().any(|known| is_same(known, &name)) => {
+                    union.names.push(name)
                 }
+                None if found.len() > 1 => unions.push(Union { names: vec![name], classes: found }),
                 _ => {}
             }
         }

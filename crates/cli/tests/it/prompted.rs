@@ -158,7 +158,7 @@ fn a_training_starts_from_another_run() {
     let scene = scene();
     scene.bipvl(&train("run", &["--steps", "1"])).succeeds();
     let outcome = scene.bipvl(&train("next", &["--steps", "1", "--from", "run"])).succeeds();
-    assert!(outcome.stderr.contains("run: weights of backbone.decoder"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("and weights of backbone.decoder"), "{}", outcome.stderr);
     let info = scene.bipvl(&["info", "run"]).succeeds().stdout;
     assert!(info.contains("concepts, patches of 32 × 32 × 32 voxels") && info.contains("fusions"), "{info}");
     assert!(info.contains("labelled"), "{info}");

@@ -4,6 +4,8 @@ use std::{collections::HashSet, fs, path::Path};
 
 use bipvl_nn::{BottleneckInput, HeadKind, InvalidConfig, bifusion::TextSelfAttention};
 
+use bipvl_train::loss::LossConfig;
+
 use super::{PromptConfig, file::syntax_error};
 use crate::{Error, Result};
 
@@ -48,6 +50,15 @@ impl PromptConfig {
             if found != default {
                 let requirement = format!("{default} in a prompted training, which knows no other");
                 return Err(Error::config_value(path, key, found, requirement));
+            }
+        }
+        let (loss, defaults) = (self.train.loss, LossConfig::default());
+        for (key, is_other) in [
+            ("train.loss.concept_weights", loss.concept_weights != defaults.concept_weights),
+            ("train.loss.hard_negatives", loss.hard_negatives != defaults.hard_negatives),
+        ] {
+            if is_other {
+                return Err(Error::config_value(path, key, "set", "absent: prompts have the default alone"));
             }
         }
         let flip = self.train.augment.flip_probability;

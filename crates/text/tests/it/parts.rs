@@ -82,12 +82,12 @@ fn a_whole_without_all_parts_names_the_missing_ones() {
 #[test]
 fn unions_list_the_wholes_of_a_data_set() {
     let unions = |names: &[&str]| Parts::builtin().unions(&classes(names), &Synonyms::builtin());
-    assert_eq!(unions(&ABDOMEN), [Union { name: "kidney".to_owned(), classes: vec![1, 2] }]);
+    assert_eq!(unions(&ABDOMEN), [Union { names: vec!["kidney".to_owned()], classes: vec![1, 2] }]);
     let brats: Vec<Vec<usize>> = unions(&BRATS).into_iter().map(|union| union.classes).collect();
     assert_eq!(brats, [vec![0, 1, 2], vec![1, 2]]);
     assert!(unions(&["liver", "spleen"]).is_empty());
     // No table has it; both sides are one all the same.
-    let putamen = Union { name: "putamen".to_owned(), classes: vec![0, 1] };
+    let putamen = Union { names: vec!["putamen".to_owned()], classes: vec![0, 1] };
     assert_eq!(unions(&["right putamen", "putamen_left", "brain stem"]), [putamen]);
 }
 
@@ -104,4 +104,24 @@ fn a_user_file_adds_wholes_and_may_be_cyclic() {
     assert!(parts.resolve("bar", &classes, &Synonyms::builtin()).is_err());
     std::fs::write(&path, "[[whole]]\nnam = \"x\"\n").unwrap();
     assert!(matches!(Parts::with_file(&path), Err(Error::Toml { line: 2, .. })));
+}
+
+#[test]
+fn a_file_adds_names_to_a_union_and_its_other_wholes_are_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parts.toml");
+    let whole = |name: &str, synonyms: &str, parts: &str| {
+        format!("[[whole]]\nname = \"{name}\"\nsynonyms = [{synonyms}]\nparts = [{parts}]\n")
+    };
+    let both = "\"left kidney\", \"right kidney\"";
+    let text = whole("renal pair", "\"nephric pair\"", both) + &whole("shelf", "", "\"liver\", \"bookend\"");
+    std::fs::write(&path, text).unwrap();
+    let (parts, synonyms) = (Parts::with_file(&path).unwrap(), Synonyms::builtin());
+    let unions = parts.unions(&classes(&ABDOMEN), &synonyms);
+    let names = ["kidney", "renal pair", "nephric pair"].map(str::to_owned);
+    assert_eq!(unions, [Union { names: names.into(), classes: vec![1, 2] }]);
+    let unresolved = parts.unresolved(&classes(&ABDOMEN), &synonyms);
+    assert_eq!(unresolved.len(), 1);
+    assert_eq!(unresolved[0].0, "shelf");
+    assert!(unresolved[0].1.to_string().contains("bookend"), "{}", unresolved[0].1);
 }

@@ -38,7 +38,10 @@ fn with_hint(error: bipvl::prompts::Error) -> anyhow::Error {
 
 fn report_transfer(report: &TransferReport, from: &Transfer) {
     let from = from.dir.display();
-    tracing::info!("{from}: weights of {} were taken over", report.taken.join(", "));
+    tracing::info!(
+        "{from}: tokenizer, sizes of the text encoder and weights of {} were taken over",
+        report.taken.join(", ")
+    );
     for (block, count) in &report.random {
         tracing::info!(
             "{from}: {count} tensors of {block} have other names or sizes and start from random weights"
