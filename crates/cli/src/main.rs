@@ -20,6 +20,7 @@ const RUNTIME_ERROR: u8 = 1;
 
 fn main() -> ExitCode {
     bipvl_kernels::tune_malloc();
+    end_quietly_without_reader();
     let cli = Cli::parse();
     start_log(cli.log_format);
     limit_threads(cli.threads);
@@ -56,8 +57,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// `bipvl info RUN | head` closes the pipe: that is no fault of this program.
+fn end_quietly_without_reader() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        report(panic);
+    }));
+}
+
 fn start_log(format: LogFormat) {
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+    // A log that nobody reads any more must not end a prediction.
+    let log =
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).log_internal_errors(false);
     match format {
         LogFormat::Text => log.without_time().with_ansi(false).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

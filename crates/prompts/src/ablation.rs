@@ -67,7 +67,12 @@ impl PromptAblation {
             row("no-coordinates", "image", "no coordinates", Change::NoCoordinates),
             row("no-unions", "prompts", "no wholes", Change::NoUnions),
             row("no-nonsense", "prompts", "no nonsense", Change::NoNonsense),
-            row("code-book", "text", "random strings instead of words", Change::CodeBook),
+            row(
+                "code-book",
+                "text",
+                "random strings instead of words; no mirroring, no pretrained text encoder",
+                Change::CodeBook,
+            ),
         ]
     }
 

@@ -78,7 +78,7 @@ mod tests {
             texts: PromptTexts {
                 names: vec![name.to_owned()],
                 sentences: vec!["It is round.".to_owned()],
-                full: None,
+                ..PromptTexts::default()
             },
             sets: Vec::new(),
         };

@@ -8,7 +8,7 @@ use bipvl_infer::InferenceProgress;
 use bipvl_metrics::{CaseScores, ClassScores, MaskPresence, MetricConfig, score_case};
 use indexmap::IndexMap;
 
-use crate::{Concept, Knowledge, Overlap, PromptPredictor, PromptRun, Result, Vocabulary, sets::OpenSet};
+use crate::{Concept, Knowledge, Overlap, PromptPredictor, PromptRun, Result, sets::OpenSet};
 
 /// Values of a mask.
 const INSIDE: u16 = 1;
@@ -42,14 +42,14 @@ struct Asked {
 }
 
 impl<'a> PromptedEvaluation<'a> {
-    /// For all concepts that some data set labels.
+    /// For all concepts that some data set labels and training prompted by name: held-out phrases are for the probe.
     pub fn new(run: &'a PromptRun, predictor: &'a PromptPredictor) -> Self {
-        Self { run, predictor, concepts: labeled(&run.vocabulary).collect() }
+        Self { run, predictor, concepts: trained(run).collect() }
     }
 
-    /// The names of the concepts that some data set labels, without wholes.
-    pub fn class_names(vocabulary: &Vocabulary) -> Vec<String> {
-        labeled(vocabulary).map(|place| vocabulary.concepts[place].name.clone()).collect()
+    /// The names of the concepts that are scored.
+    pub fn class_names(run: &PromptRun) -> Vec<String> {
+        trained(run).map(|place| run.vocabulary.concepts[place].name.clone()).collect()
     }
 
     /// The concepts as classes of both label maps.
@@ -146,11 +146,14 @@ impl<'a> PromptedEvaluation<'a> {
     }
 }
 
-fn labeled(vocabulary: &Vocabulary) -> impl Iterator<Item = usize> {
+fn trained(run: &PromptRun) -> impl Iterator<Item = usize> {
+    let held_out = &run.config.prompts.held_out;
     let is_labeled = |concept: &Concept| concept.sets.iter().any(|set| matches!(set, Knowledge::Labeled(_)));
-    let concepts = vocabulary.concepts.iter().enumerate();
+    let concepts = run.vocabulary.concepts.iter().enumerate();
     concepts
-        .filter(move |(_, concept)| concept.parts.is_empty() && is_labeled(concept))
+        .filter(move |(_, concept)| {
+            concept.parts.is_empty() && is_labeled(concept) && !held_out.contains(&concept.name)
+        })
         .map(|(place, _)| place)
 }
 

@@ -59,6 +59,12 @@ impl Vocabulary {
         if parts.is_empty() { vec![concept] } else { parts.clone() }
     }
 
+    /// Whether a concept is a whole, or a part of one.
+    pub fn is_within_whole(&self, concept: usize) -> bool {
+        let is_whole = !self.concepts[concept].parts.is_empty();
+        is_whole || self.concepts.iter().any(|whole| whole.parts.contains(&concept))
+    }
+
     /// Whether two concepts share a part, so that their masks may overlap.
     pub fn overlap(&self, one: usize, other: usize) -> bool {
         let atoms = self.atoms(one);

@@ -39,7 +39,8 @@ pub fn left_aligned(rows: &[Vec<String>]) -> String {
 pub(crate) fn markdown_table(table: &[Vec<String>]) -> String {
     let escaped = |row: &Vec<String>| row.iter().map(|cell| cell.replace('|', "\\|")).collect();
     let table: Vec<Vec<String>> = table.iter().map(escaped).collect();
-    let widths = widths(&table);
+    // The rule of a column needs a hyphen and a colon.
+    let widths: Vec<usize> = widths(&table).into_iter().map(|width| width.max(2)).collect();
     let rule: Vec<String> = widths
         .iter()
         .enumerate()

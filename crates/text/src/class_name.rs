@@ -131,7 +131,9 @@ impl ClassName {
     pub(super) fn without_laterality(&self) -> String {
         let side = self.laterality.map(|(index, _)| index);
         let others = self.words.iter().enumerate().filter(|(index, _)| Some(*index) != side);
-        others.map(|(_, word)| word.as_str()).collect::<Vec<_>>().join(" ")
+        let others = others.map(|(_, word)| word.as_str()).collect::<Vec<_>>().join(" ");
+        // "ring on the right" leaves "ring".
+        others.strip_suffix(" on the").map_or(others.clone(), str::to_owned)
     }
 
     /// Whether both names are the same structure on opposite sides.

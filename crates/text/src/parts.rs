@@ -110,23 +110,32 @@ impl Parts {
         Err(Error::IncompleteWhole { prompt, missing: missing.into_iter().collect() })
     }
 
-    /// The wholes of the user's file that are no union of these classes, with the reason.
-    pub fn unresolved(&self, classes: &[String], synonyms: &Synonyms) -> Vec<(&str, Error)> {
+    /// The wholes of the user's file that are no union of two or more of these classes, with the reason.
+    pub fn unresolved(&self, classes: &[String], synonyms: &Synonyms) -> Vec<(&str, String)> {
+        let reason = |whole: &Whole| {
+            if classes.iter().any(|class| is_same(class, &whole.name)) {
+                return Some("a class has this name".to_owned());
+            }
+            match self.resolve(&whole.name, classes, synonyms) {
+                Ok(found) if found.len() < 2 => Some("its parts are fewer than two classes".to_owned()),
+                Ok(_) => None,
+                Err(error) => Some(error.to_string()),
+            }
+        };
         let given = self.wholes[..self.given].iter();
-        given
-            .filter_map(|whole| Some((&*whole.name, self.resolve(&whole.name, classes, synonyms).err()?)))
-            .collect()
+        given.filter_map(|whole| Some((&*whole.name, reason(whole)?))).collect()
     }
 
-    /// All named unions of two or more classes, for training with prompts of wholes. Each once, with all its names, in the
-    /// order of the classes, then of the table.
+    /// All named unions of two or more classes, for training with prompts of wholes. Each once, with all its names: those
+    /// of the user's file first, then those of the classes, then those of the built-in table.
     pub fn unions(&self, classes: &[String], synonyms: &Synonyms) -> Vec<Union> {
         let names = classes.iter().filter_map(|class| {
             let name = ClassName::parse(class);
             name.laterality().map(|_| name.without_laterality())
         });
         let of_whole = |whole: &Whole| [&[whole.name.clone()], &whole.synonyms[..]].concat();
-        let names = names.chain(self.wholes.iter().flat_map(of_whole));
+        let (given, builtin) = self.wholes.split_at(self.given);
+        let names = given.iter().flat_map(of_whole).chain(names).chain(builtin.iter().flat_map(of_whole));
         let mut unions: Vec<Union> = Vec::new();
         for name in names {
             let Ok(found) = self.resolve(&name, classes, synonyms) else { continue };

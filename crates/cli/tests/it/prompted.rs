@@ -218,6 +218,9 @@ fn a_study_compares_rows_of_the_prompted_form() {
     let before = scene.bytes("study/full/seed-42/best.safetensors");
     scene.bipvl(&ablate("full")).succeeds();
     assert!(scene.bytes("study/full/seed-42/best.safetensors") == before);
+    let longer: Vec<&str> =
+        ablate("full").into_iter().map(|flag| if flag == "1" { "2" } else { flag }).collect();
+    scene.bipvl(&longer).fails_saying(&["seed-42: trained with other values of train.max_steps"]);
     scene.bipvl(&ablate("none")).fails_saying(&["--rows: unknown row `none`", "first-token"]);
 }
 

@@ -11,6 +11,7 @@ use bipvl_nn::BiPvlSegConfig;
 use bipvl_train::{TrainConfig, config::PretrainedPaths};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
 use crate::sampler::PromptSampling;
 
@@ -42,10 +43,42 @@ pub struct PromptConfig {
 }
 
 impl PromptConfig {
+    /// The keys whose values differ, but for what the creation of a run fills in: sizes of a pretrained text encoder, and
+    /// names of held-out concepts.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let table = |config: &Self| {
+            let mut config = config.clone();
+            config.prompts.held_out.clear();
+            config.model.text.clone_from(&self.model.text);
+            Table::try_from(config).expect("every value has a TOML form")
+        };
+        let mut keys = Vec::new();
+        differences("", &table(self).into(), &table(other).into(), &mut keys);
+        keys
+    }
+
     /// The seed of the code book that replaces all texts, in a control.
     pub fn code_book(&self) -> Option<u64> {
         self.prompts.code_book.then_some(self.train.seed)
     }
+}
+
+/// Adds the dotted keys below `key` whose values differ.
+fn differences(key: &str, one: &Value, other: &Value, keys: &mut Vec<String>) {
+    let (Value::Table(first), Value::Table(second)) = (one, other) else {
+        if one != other {
+            keys.push(key.to_owned());
+        }
+        return;
+    };
+    let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+    for (name, value) in first {
+        match second.get(name) {
+            Some(other) => differences(&below(name), value, other, keys),
+            None => keys.push(below(name)),
+        }
+    }
+    keys.extend(second.keys().filter(|name| !first.contains_key(*name)).map(|name| below(name)));
 }
 
 /// How the text encoder is trained.
@@ -132,4 +165,21 @@ pub enum PartialLabels {
     Background,
     /// The case is left out of the training: a control.
     Exclude,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differing_keys_are_named_wherever_they_are() {
+        let [one, other] =
+            ["a = 1\nb = { c = 2, d = 3, e = 4 }", "a = 1\nb = { c = 5, d = 3, f = 6 }"].map(|text| {
+                let table: Table = toml::from_str(text).unwrap();
+                Value::Table(table)
+            });
+        let mut keys = Vec::new();
+        differences("", &one, &other, &mut keys);
+        assert_eq!(keys, ["b.c", "b.e", "b.f"]);
+    }
 }

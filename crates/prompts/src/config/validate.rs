@@ -9,6 +9,9 @@ use bipvl_train::loss::LossConfig;
 use super::{PromptConfig, file::syntax_error};
 use crate::{Error, Result};
 
+/// Prompts of a patch: each takes as much memory as ten channels of the image.
+const MAX_PER_STEP: usize = 256;
+
 impl PromptConfig {
     /// Reads the `config.toml` of a run.
     ///
@@ -100,6 +103,16 @@ impl PromptConfig {
                     requirement,
                 ));
             }
+            if set.name.trim().is_empty() {
+                return Err(Error::config_value(path, "data.set.name", "\"\"", "a name"));
+            }
+            if let Some((class, _)) = set.rename.iter().find(|(_, name)| name.trim().is_empty()) {
+                return Err(Error::config_value(path, &format!("data.set.rename.{class}"), "\"\"", "a name"));
+            }
+            if let Some(name) = set.absent.iter().find(|name| set.unknown.contains(name)) {
+                let requirement = format!("only one of absent and unknown in `{}`", set.name);
+                return Err(Error::config_value(path, "data.set.absent", format!("\"{name}\""), requirement));
+            }
             set.preprocess.check(path)?;
             if set.preprocess.patch_size != patch {
                 let requirement = format!("{patch:?}, as in the first data set; set it once in [preprocess]");
@@ -163,8 +176,9 @@ impl PromptConfig {
 
     fn validate_prompts(&self, path: &Path) -> Result<()> {
         let sampling = &self.prompts;
-        if sampling.per_step == 0 {
-            return Err(Error::config_value(path, "prompts.per_step", 0, "at least 1"));
+        if !(1..=MAX_PER_STEP).contains(&sampling.per_step) {
+            let requirement = format!("from 1 to {MAX_PER_STEP}");
+            return Err(Error::config_value(path, "prompts.per_step", sampling.per_step, requirement));
         }
         for (key, share) in [
             ("prompts.absent", sampling.absent),

@@ -82,6 +82,12 @@ fn held_out_names(config: &PromptConfig, vocabulary: &Vocabulary, path: &Path) -
         };
         places.push(place);
     }
+    for place in places.iter().filter(|place| !vocabulary.is_within_whole(**place)) {
+        let name = &vocabulary.concepts[*place].name;
+        tracing::warn!(
+            "{key}: no whole contains `{name}`, so it is never prompted and is learned as nothing"
+        );
+    }
     let name_of = |place: &usize| vocabulary.concepts[*place].name.clone();
     for place in &places {
         let twin = vocabulary.concepts[*place].contralateral.filter(|twin| !places.contains(twin));

@@ -19,6 +19,12 @@ use crate::{Result, rows::case_rows};
 
 /// The row that all others are compared with.
 pub const FULL: &str = "full";
+/// What is special about the rows of a network with fixed classes.
+const FIXED_CLASSES: [&str; 2] = [
+    "The row full is the given configuration: all concepts of the descriptions, and a text encoder trained from \
+     scratch. Vision only keeps the class-embedding supervision, which uses no text.",
+    "Vision to text: the logits do not depend on the text; the fused text enters the global alignment only.",
+];
 /// Random seed of the bootstrap, so that equal scores give equal intervals.
 const BOOTSTRAP_SEED: u64 = 0;
 
@@ -33,6 +39,9 @@ pub struct AblationTable {
     seeds: Vec<u64>,
     bootstrap: Bootstrap,
     rows: Vec<AblationRow>,
+    /// What is special about the rows.
+    #[serde(skip)]
+    notes: Vec<String>,
 }
 
 /// One row of the table.
@@ -86,7 +95,14 @@ impl AblationTable {
     pub fn new(data: String, evaluation: String, seeds: Vec<u64>, mut rows: Vec<AblationRow>) -> Self {
         let bootstrap = Bootstrap::with_seed(BOOTSTRAP_SEED);
         let cases = compare(&mut rows, bootstrap);
-        Self { data, evaluation, cases, seeds, bootstrap, rows }
+        let notes = FIXED_CLASSES.map(str::to_owned).to_vec();
+        Self { data, evaluation, cases, seeds, bootstrap, rows, notes }
+    }
+
+    /// The table of another form of the network than that of fixed classes.
+    #[must_use]
+    pub fn with_notes(self, notes: Vec<String>) -> Self {
+        Self { notes, ..self }
     }
 
     /// Writes `ablation.json`, `ablation.md` and `ablation.html` into a folder, which is created.

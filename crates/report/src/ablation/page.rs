@@ -39,7 +39,7 @@ impl AblationTable {
     /// What the columns mean.
     fn notes(&self) -> Vec<String> {
         let Self { evaluation, cases, bootstrap, .. } = self;
-        vec![
+        let mut notes = vec![
             format!(
                 "Dice: mean over classes, {cases} {evaluation} and seeds, at the original resolution; a missed class \
                  and a false alarm count as 0. ±: standard deviation over seeds."
@@ -58,12 +58,9 @@ impl AblationTable {
              vision network alone, minimum of five interleaved runs. Peak: resident memory of the training process, \
              data included."
                 .to_owned(),
-            "The row full is the given configuration: all concepts of the descriptions, and a text encoder trained from \
-             scratch. Vision only keeps the class-embedding supervision, which uses no text."
-                .to_owned(),
-            "Vision to text: the logits do not depend on the text; the fused text enters the global alignment only."
-                .to_owned(),
-        ]
+        ];
+        notes.extend_from_slice(&self.notes);
+        notes
     }
 }
 

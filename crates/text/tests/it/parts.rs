@@ -118,10 +118,10 @@ fn a_file_adds_names_to_a_union_and_its_other_wholes_are_reported() {
     std::fs::write(&path, text).unwrap();
     let (parts, synonyms) = (Parts::with_file(&path).unwrap(), Synonyms::builtin());
     let unions = parts.unions(&classes(&ABDOMEN), &synonyms);
-    let names = ["kidney", "renal pair", "nephric pair"].map(str::to_owned);
+    let names = ["renal pair", "nephric pair", "kidney"].map(str::to_owned);
     assert_eq!(unions, [Union { names: names.into(), classes: vec![1, 2] }]);
     let unresolved = parts.unresolved(&classes(&ABDOMEN), &synonyms);
     assert_eq!(unresolved.len(), 1);
     assert_eq!(unresolved[0].0, "shelf");
-    assert!(unresolved[0].1.to_string().contains("bookend"), "{}", unresolved[0].1);
+    assert!(unresolved[0].1.contains("bookend"), "{}", unresolved[0].1);
 }

@@ -38,6 +38,13 @@ use crate::{
 /// Channels of the image and of its coordinates.
 const CHANNELS: [usize; 2] = [1, 4];
 
+/// What the rows of the prompted form leave out.
+const NOTES: [&str; 2] = [
+    "Classes: the trained names of all concepts, which a network can learn as arbitrary codes. Held-out phrases, which \
+     only a network that reads can answer, are in `bipvl probe --model ROW/seed-N`.",
+    "Per patch: with all these names as prompts.",
+];
+
 /// Trains and evaluates all unfinished runs, then writes the table.
 pub(super) fn run(args: &AblateArgs) -> Result<()> {
     if args.memory_budget.is_some() {
@@ -57,6 +64,7 @@ pub(super) fn run(args: &AblateArgs) -> Result<()> {
         |row: &PromptAblation| seeds.iter().map(|seed| Job { row: row.clone(), seed: *seed }).collect();
     let jobs: Vec<Job<PromptAblation>> =
         rows.iter().filter(|row| is_selected(row)).flat_map(|row| -> Vec<_> { jobs_of(row) }).collect();
+    refuse_others(args, &jobs, &config)?;
     run_jobs(args, &jobs, &|| {
         let mut table = Vec::new();
         for row in &rows {
@@ -69,7 +77,8 @@ pub(super) fn run(args: &AblateArgs) -> Result<()> {
             }
         }
         let sets: Vec<String> = config.data.set.iter().map(|set| set.name.clone()).collect();
-        Ok(AblationTable::new(sets.join(", "), "held-out cases".to_owned(), seeds.clone(), table))
+        let table = AblationTable::new(sets.join(", "), "held-out cases".to_owned(), seeds.clone(), table);
+        Ok(table.with_notes(NOTES.map(str::to_owned).to_vec()))
     })
 }
 
@@ -90,6 +99,29 @@ fn full_config(args: &AblateArgs) -> Result<PromptConfig> {
     Ok(config_file(&train_args(&args.out, None, args, None))?.resolve()?)
 }
 
+/// Refuses an existing run that was trained with another configuration than that of the study.
+fn refuse_others(args: &AblateArgs, jobs: &[Job<PromptAblation>], full: &PromptConfig) -> Result<()> {
+    for job in jobs {
+        let folder = job.folder(&args.out);
+        if !PromptRun::exists_in(&folder) {
+            continue;
+        }
+        let keys = PromptRun::open(&folder)?.config.differences(&requested(job, full));
+        if !keys.is_empty() {
+            let folder = folder.display();
+            bail!("{folder}: trained with other values of {}; use another --out", keys.join(", "));
+        }
+    }
+    Ok(())
+}
+
+/// The configuration of a run.
+fn requested(job: &Job<PromptAblation>, full: &PromptConfig) -> PromptConfig {
+    let mut config = job.row.config(full.clone());
+    config.train.seed = job.seed;
+    config
+}
+
 /// The result of a run; `None` where it was trained with another configuration than that of the study.
 fn finished_run(
     args: &AblateArgs,
@@ -97,12 +129,10 @@ fn finished_run(
     full: &PromptConfig,
 ) -> Result<Option<FinishedRun>> {
     let run = PromptRun::open(&job.folder(&args.out))?;
-    let mut requested = job.row.config(full.clone());
-    requested.train.seed = job.seed;
-    if (&run.config.train, &run.config.data) != (&requested.train, &requested.data) {
+    if !run.config.differences(&requested(job, full)).is_empty() {
         return Ok(None);
     }
-    Ok(Some(job.read(&args.out, &PromptedEvaluation::class_names(&run.vocabulary))?))
+    Ok(Some(job.read(&args.out, &PromptedEvaluation::class_names(&run))?))
 }
 
 /// Starts, resumes or skips a run.
@@ -111,8 +141,7 @@ fn train(args: &AblateArgs, job: &Job<PromptAblation>) -> Result<()> {
     let device = args.device.open()?;
     let budget = time_budget(args.max_minutes)?;
     let folder = job.folder(&args.out);
-    let mut config = job.row.config(full_config(args)?);
-    config.train.seed = job.seed;
+    let config = requested(job, &full_config(args)?);
     let sets = open_sets(&config)?;
     let run = if PromptRun::exists_in(&folder) {
         PromptRun::open(&folder)?
@@ -139,7 +168,7 @@ fn cost(run: &PromptRun, device: &Device) -> Result<RunCost> {
     // Before anything else allocates.
     let peak_mib = peak_mib();
     let network = run.network(device)?;
-    let names = PromptedEvaluation::class_names(&run.vocabulary);
+    let names = PromptedEvaluation::class_names(run);
     let prompts = TokenBatch::new(&run.tokenizer.encode(&names), device);
     let channels = CHANNELS[usize::from(network.reads_coordinates())];
     let patch = run.config.patch_size();

@@ -1,12 +1,12 @@
 //! `bipvl data check` of several data sets: what each says of every concept.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bipvl::{
     prompts::{
         Vocabulary,
-        config::{ConfigFile, has_prompts_head},
+        config::ConfigFile,
         sets::{OpenSet, vocabulary},
     },
     text::Synonyms,
@@ -16,14 +16,16 @@ use serde_json::json;
 use super::source::quoted;
 use crate::{
     args::CheckArgs,
-    commands::{train::open_sets, vocabulary::table},
+    commands::{
+        train::{is_prompted, open_sets},
+        vocabulary::table,
+    },
 };
 
 /// The configuration of `--config` where it is one of prompts.
 pub(super) fn config(args: &CheckArgs) -> Result<Option<ConfigFile>> {
     let Some(path) = &args.config else { return Ok(None) };
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    Ok(if has_prompts_head(&text) { Some(ConfigFile::read(path)?) } else { None })
+    Ok(if is_prompted(Some(path))? { Some(ConfigFile::read(path)?) } else { None })
 }
 
 /// Prints sets × concepts; fails where they contradict each other.

@@ -28,12 +28,12 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     if args.model.iter().any(|folder| PromptRun::exists_in(folder)) {
         return prompted::run(args);
     }
+    let folders = args.model.iter().map(|folder| run_dirs(folder)).collect::<Result<Vec<_>, _>>()?;
     if args.prompts.is_used() {
         bail!(
             "the run has fixed classes; choose among them with --classes (prompts need model.head = \"prompts\")"
         );
     }
-    let folders = args.model.iter().map(|folder| run_dirs(folder)).collect::<Result<Vec<_>, _>>()?;
     let runs =
         folders.concat().iter().map(|folder| TrainedModel::open(folder)).collect::<Result<Vec<_>, _>>()?;
     let config = options::infer_config(args, &runs)?;

@@ -25,8 +25,8 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<()> {
     if PromptRun::exists_in(&args.model) {
         return prompted::run(args);
     }
-    let Some(data) = &args.data else { missing_argument("--data <DIR>") };
     let run = RunDir::open(&args.model)?;
+    let Some(data) = &args.data else { missing_argument("--data <DIR>") };
     let device = args.device.open()?;
     let synonyms = prompts::synonyms(args.synonyms.as_deref())?;
     let dataset = match args.cases {

@@ -20,7 +20,15 @@ use crate::args::{HeadArg, TrainArgs};
 /// Whether a configuration is one of the prompted form.
 pub(crate) fn is_prompted(config: Option<&Path>) -> Result<bool> {
     let Some(file) = config else { return Ok(false) };
-    Ok(has_prompts_head(&fs::read_to_string(file).with_context(|| file.display().to_string())?))
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    if has_prompts_head(&text) {
+        return Ok(true);
+    }
+    let ConfigFile { table, .. } = ConfigFile::read(file)?;
+    if table.get("data").is_some_and(|data| data.get("set").is_some()) {
+        bail!("{}: [[data.set]] needs `head = \"prompts\"` in [model]", file.display());
+    }
+    Ok(false)
 }
 
 /// Whether flags, configuration or run ask for the prompted form.
@@ -78,7 +86,7 @@ pub(crate) fn config_file(args: &TrainArgs) -> Result<ConfigFile> {
         file.set("train.max_steps", i64::try_from(steps)?);
     }
     if let Some(seed) = args.seed {
-        file.set("train.seed", i64::try_from(seed)?);
+        file.set("train.seed", i64::try_from(seed).with_context(|| format!("--seed: at most {}", i64::MAX))?);
     }
     for (key, path) in [
         ("pretrained.text_encoder", &args.pretrained_text_encoder),

@@ -67,7 +67,7 @@ fn settings(run: &PromptRun, more: &[(&str, String)]) -> Vec<(String, String)> {
         ("concepts", "each asked by its name; undefined where a case says nothing of it".to_owned()),
     ]);
     if !config.prompts.held_out.is_empty() {
-        settings.push(("never prompted in training", config.prompts.held_out.join(", ")));
+        settings.push(("held out, see `bipvl probe`", config.prompts.held_out.join(", ")));
     }
     settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
