@@ -82,7 +82,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Output folder for the phantoms, the run and the report.
+    /// Output folder for the phantoms, the run and the report; an earlier demo in it is replaced.
     #[arg(long, value_name = "DIR", default_value = "bipvl-demo")]
     pub(crate) out: PathBuf,
     /// Kinds of organs to ask for in words: 12 (side, form, density), 24 (more forms) or 48 (sizes, too).

@@ -14,7 +14,7 @@ use crate::{
 const PAGE: &str = "prompted-configuration.md";
 
 /// Keys that are absent without a value.
-const OPTIONAL: [&str; 13] = [
+const OPTIONAL: [&str; 16] = [
     "data.parts",
     "data.set.absent",
     "data.set.channel",
@@ -25,8 +25,11 @@ const OPTIONAL: [&str; 13] = [
     "data.set.split.test",
     "data.set.split.val",
     "data.set.unknown",
+    "model.prompts.coordinates",
+    "model.prompts.pooling",
     "model.prompts.presence",
     "model.prompts.state",
+    "prompts.code_book",
     "prompts.held_out",
 ];
 

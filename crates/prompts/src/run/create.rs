@@ -47,13 +47,8 @@ impl PromptRun {
         if path.exists() {
             return Err(bipvl_train::Error::RunExists { dir: dir.to_owned() }.into());
         }
-        let PromptRunSpec { mut config, sets, synonyms, source, from } = spec;
-        let source = source.as_ref().unwrap_or(&path);
-        config.validate(source)?;
-        let vocabulary = vocabulary(sets, &config.data, synonyms)?;
-        config.prompts.held_out = held_out_names(&config, &vocabulary, source)?;
-        let splits = draw_splits(&config, sets, source)?;
-        check_cases(&config, sets, &vocabulary, &splits)?;
+        let from = spec.from;
+        let Plan { mut config, vocabulary, splits } = Plan::new(spec, &path)?;
         let tokenizer = tokenizer(&mut config, &vocabulary, from)?;
         fs::create_dir_all(dir).map_err(|reason| Error::io(dir, reason))?;
         tokenizer.save(dir)?;
@@ -62,6 +57,38 @@ impl PromptRun {
         // Last, because it marks the directory as a run.
         atomic_write(&path, config.to_toml().as_bytes())?;
         Ok(Self::from_parts(dir, config, vocabulary, tokenizer))
+    }
+}
+
+/// What follows from a configuration and its data sets.
+struct Plan {
+    config: PromptConfig,
+    vocabulary: Vocabulary,
+    splits: BTreeMap<String, SplitIds>,
+}
+
+impl Plan {
+    /// `path` is named where the configuration was read from no file.
+    fn new(spec: PromptRunSpec, path: &Path) -> Result<Self> {
+        let PromptRunSpec { mut config, sets, synonyms, source, .. } = spec;
+        let source = source.as_deref().unwrap_or(path);
+        config.validate(source)?;
+        let vocabulary = vocabulary(sets, &config.data, synonyms)?;
+        config.prompts.held_out = held_out_names(&config, &vocabulary, source)?;
+        let splits = draw_splits(&config, sets, source)?;
+        check_cases(&config, sets, &vocabulary, &splits)?;
+        Ok(Self { config, vocabulary, splits })
+    }
+}
+
+impl PromptRunSpec<'_> {
+    /// Everything that [`PromptRun::create`] checks before it writes, and the vocabulary of the run.
+    ///
+    /// # Errors
+    ///
+    /// When the data sets contradict each other or the configuration.
+    pub fn check(self) -> Result<Vocabulary> {
+        Ok(Plan::new(self, Path::new(CONFIG))?.vocabulary)
     }
 }
 

@@ -4,11 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use anyhow::Result;
 use bipvl::{
-    prompts::{
-        Vocabulary,
-        config::ConfigFile,
-        sets::{OpenSet, vocabulary},
-    },
+    prompts::{PromptRunSpec, Vocabulary, config::ConfigFile, sets::OpenSet},
     text::Synonyms,
 };
 use serde_json::json;
@@ -33,7 +29,9 @@ pub(super) fn config(args: &CheckArgs) -> Result<Option<ConfigFile>> {
 pub(super) fn check(args: &CheckArgs, file: &ConfigFile) -> Result<()> {
     let config = file.clone().resolve()?;
     let sets = open_sets(&config)?;
-    let vocabulary = vocabulary(&sets, &config.data, &Synonyms::builtin())?;
+    let synonyms = &Synonyms::builtin();
+    let spec = PromptRunSpec { config, sets: &sets, synonyms, source: Some(file.path.clone()), from: None };
+    let vocabulary = spec.check()?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&as_json(&sets, &vocabulary))?);
         return Ok(());
