@@ -21,7 +21,7 @@ const VALIDATION: u64 = 10;
 const NEW: u64 = 40;
 /// Their seeds begin here.
 const FIRST_NEW: u64 = 10_000;
-const CONFIG: &str = include_str!("../../../../../configs/bodies.toml");
+const CONFIG: &str = include_str!("bodies.toml");
 
 /// Bodies of some kinds.
 pub(super) struct Bodies {
@@ -110,7 +110,7 @@ impl Bodies {
             Table::from_iter(data.map(|(key, value)| (key.to_owned(), value))).into(),
         );
         let prompts = config.entry("prompts").or_insert_with(|| Table::new().into());
-        let prompts = prompts.as_table_mut().context("configs/bodies.toml: `prompts` is no table")?;
+        let prompts = prompts.as_table_mut().context("bodies.toml: `prompts` is no table")?;
         prompts.insert("held_out".to_owned(), self.kinds.held_out().into());
         Ok(config)
     }

@@ -148,7 +148,7 @@ mod tests {
             words.dedup();
             for word in words.iter().map(|word| word.trim_end_matches('s')) {
                 let count = trained.iter().filter(|whole| whole.contains(word)).count();
-                assert!(count >= 3, "{kinds}: `{word}` is in {count} phrases");
+                assert!(count >= 2, "{kinds}: `{word}` is in {count} phrases");
             }
         }
     }
