@@ -276,6 +276,6 @@ Other prompts  n  Changed   Dice  Difference
         assert_eq!(html.matches("data:image/png;base64,").count(), 2);
         assert!(html.contains("nothing found") && html.contains("<circle"), "{html}");
         assert!(!html.contains("http://www.w3.org/1999") && !html.contains("src=\"http"), "{html}");
-        assert!(report().markdown().contains("| side exchanged | 4 | 0.900 (3) |"));
+        assert!(report().markdown().contains("| side exchanged |  4 | 0.900 (3) |"));
     }
 }

@@ -83,8 +83,8 @@ mod tests {
 
     #[test]
     fn cosines_by_hand() {
-        // Words small, bright, rod, on, right against bright, rod, on, right: 4 / (√5 · √4).
-        let expected = 4.0 / 20.0_f64.sqrt();
+        // Words small, bright, rod, right against bright, rod, right: 3 / (√4 · √3).
+        let expected = 3.0 / 12.0_f64.sqrt();
         assert!(
             (cosine("small bright rod on the right", "bright rods on the right") - expected).abs() < 1e-12
         );
@@ -108,8 +108,8 @@ mod tests {
         let nearest = |fits: fn(usize) -> bool| {
             trained.nearest(concepts[0], fits, &mut ChaCha8Rng::seed_from_u64(1)).unwrap()
         };
-        // Of four words, dark rod shares three of four, 0.75; bright rod two of two, 2 / √8 = 0.707.
-        assert_eq!(nearest(|_| true), concepts[2]);
-        assert_eq!(nearest(|place| place != 2), concepts[1]);
+        // Of three words, bright rod shares two of two, 2 / √6 = 0.816; dark rod two of three, 0.667.
+        assert_eq!(nearest(|_| true), concepts[1]);
+        assert_eq!(nearest(|place| place != 1), concepts[2]);
     }
 }
