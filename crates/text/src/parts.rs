@@ -133,7 +133,7 @@ impl Parts {
             let name = ClassName::parse(class);
             name.laterality().map(|_| name.without_laterality())
         });
-        let of_whole = |whole: &Whole| [&[whole.name.clone()], &whole.synonyms[..]].concat();
+        let of_whole = |whole: &Whole| [std::slice::from_ref(&whole.name), &whole.synonyms].concat();
         let (given, builtin) = self.wholes.split_at(self.given);
         let names = given.iter().flat_map(of_whole).chain(names).chain(builtin.iter().flat_map(of_whole));
         let mut unions: Vec<Union> = Vec::new();
@@ -141,7 +141,7 @@ impl Parts {
             let Ok(found) = self.resolve(&name, classes, synonyms) else { continue };
             match unions.iter_mut().find(|union| union.classes == found) {
                 Some(union) if !union.names.iter().any(|known| is_same(known, &name)) => {
-                    union.names.push(name)
+                    union.names.push(name);
                 }
                 None if found.len() > 1 => unions.push(Union { names: vec![name], classes: found }),
                 _ => {}
