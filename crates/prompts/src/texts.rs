@@ -49,7 +49,7 @@ impl PromptTexts {
         Self { names, ..Self::default() }
     }
 
-    /// The same with those [wordings] of its first name that are not held out.
+    /// The same with those wordings of its first name that are not held out.
     #[must_use]
     pub fn with_wordings(mut self, synonyms: &Synonyms) -> Self {
         self.wordings = wordings(&self.names[0], synonyms);
