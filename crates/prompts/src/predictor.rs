@@ -17,6 +17,11 @@ use ndarray::{Array1, ArrayView4, Axis, s};
 
 use crate::{PromptSegmentation, Result, code_book::code_book};
 
+const _: () = assert!(
+    bipvl_nn::prompts::COORDINATE_CHANNELS == COORDINATE_CHANNELS,
+    "the network reads the channels that the data have"
+);
+
 /// A prompted network with its tokenizer, ready for preprocessed volumes; clones share the weights.
 #[derive(Clone, Debug)]
 pub struct PromptPredictor {

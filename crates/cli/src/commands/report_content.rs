@@ -14,7 +14,7 @@ use bipvl_report::{
 };
 
 /// Cases with a picture in the report; more would make it larger than a few megabytes.
-const MAX_PICTURES: usize = 8;
+pub(super) const MAX_PICTURES: usize = 8;
 
 /// Rows of the report: the given ones, then size, seed, validation cases, and the labels of regions.
 pub(super) fn run_settings(config: &Config, given: &[(&str, String)]) -> Vec<(String, String)> {

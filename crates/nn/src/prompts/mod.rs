@@ -128,8 +128,8 @@ struct Features {
 
 /// Scales of the decoder at which masks are supervised: 1, ½, ¼, ⅛.
 const SCALES: usize = 4;
-/// Channels of the coordinates.
-const COORDINATES: usize = 3;
+/// Channels of the coordinates, one per axis.
+pub const COORDINATE_CHANNELS: usize = 3;
 /// The scale at which an image is aligned with a prompt, ¼.
 const ALIGNED_SCALE: usize = 2;
 
@@ -156,7 +156,7 @@ impl PromptSeg {
     /// Randomly initialized weights.
     pub fn new(init: &mut Initializer, config: &BiPvlSegConfig) -> Self {
         let hidden = config.text.hidden_size;
-        let more = if config.prompts.coordinates { COORDINATES } else { 0 };
+        let more = if config.prompts.coordinates { COORDINATE_CHANNELS } else { 0 };
         let vision = config.vision.clone().with_more_channels(more);
         let num_stages = config.vision.num_stages();
         let direction = config.fusion.direction;

@@ -5,7 +5,7 @@ use std::{fs, path::absolute};
 use anyhow::{Context, Result, bail};
 use bipvl::{
     infer::PatchCost,
-    nn::TokenBatch,
+    nn::{TokenBatch, prompts::COORDINATE_CHANNELS},
     prompts::{
         PromptRun, PromptRunSpec, ablation::PromptAblation, config::PromptConfig,
         evaluation::PromptedEvaluation,
@@ -34,9 +34,6 @@ use crate::{
     interrupt,
     process_memory::peak_mib,
 };
-
-/// Channels of the image and of its coordinates.
-const CHANNELS: [usize; 2] = [1, 4];
 
 /// What the rows of the prompted form leave out.
 const NOTES: [&str; 2] = [
@@ -170,7 +167,7 @@ fn cost(run: &PromptRun, device: &Device) -> Result<RunCost> {
     let network = run.network(device)?;
     let names = PromptedEvaluation::class_names(run);
     let prompts = TokenBatch::new(&run.tokenizer.encode(&names), device);
-    let channels = CHANNELS[usize::from(network.reads_coordinates())];
+    let channels = 1 + if network.reads_coordinates() { COORDINATE_CHANNELS } else { 0 };
     let patch = run.config.patch_size();
     let of_patch = PatchCost::measure_prompts(&network, &prompts, patch, channels, device);
     let steps = History::read(&run.path("log.jsonl"))?.steps;

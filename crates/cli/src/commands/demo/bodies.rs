@@ -18,9 +18,9 @@ const SPACING: [f64; 3] = [6.0; 3];
 /// Bodies that choose the weights.
 const VALIDATION: u64 = 10;
 /// Bodies to ask about, with kinds that training does not show.
-const NEW: u64 = 40;
+pub(super) const NEW: u64 = 40;
 /// Their seeds begin here.
-const FIRST_NEW: u64 = 10_000;
+pub(super) const FIRST_NEW: u64 = 10_000;
 const CONFIG: &str = include_str!("bodies.toml");
 
 /// Bodies of some kinds.
@@ -37,11 +37,6 @@ impl Bodies {
 
     fn new_bodies() -> Range<u64> {
         FIRST_NEW..FIRST_NEW + NEW
-    }
-
-    /// Ids of the bodies that are asked about.
-    pub(super) fn new_ids() -> Vec<String> {
-        Self::new_bodies().map(id).collect()
     }
 
     /// Writes images, labels, `dataset.json` into `data` and `parts.toml`, `config.toml` beside it.
@@ -100,7 +95,7 @@ impl Bodies {
     fn config(&self) -> Result<Table> {
         let mut config: Table = CONFIG.parse()?;
         let validation: Vec<String> = (self.training..self.training + VALIDATION).map(id).collect();
-        let split = [("val", validation), ("test", Self::new_ids())];
+        let split = [("val", validation), ("test", Self::new_bodies().map(id).collect())];
         let split = Table::from_iter(split.map(|(key, ids)| (key.to_owned(), ids.into())));
         let set = [("path", Value::from("data")), ("split", split.into())];
         let set = Table::from_iter(set.map(|(key, value)| (key.to_owned(), value)));
@@ -127,9 +122,4 @@ pub(super) fn image(seed: u64) -> String {
 
 fn label(seed: u64) -> String {
     format!("labelsTr/{}.nii.gz", id(seed))
-}
-
-/// The first of the new bodies.
-pub(super) fn first_new() -> u64 {
-    FIRST_NEW
 }

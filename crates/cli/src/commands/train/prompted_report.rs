@@ -18,10 +18,10 @@ use bipvl_report::{
 };
 use burn::tensor::Device;
 
-use crate::{commands::evaluate::print_table, interrupt, progress};
-
-/// Cases with a picture in the report.
-const MAX_PICTURES: usize = 8;
+use crate::{
+    commands::{evaluate::print_table, report_content::MAX_PICTURES},
+    interrupt, progress,
+};
 
 /// Asks for every concept of every held-out case by its name; `more_settings` are rows of the report. A case that cannot be scored does not stop the others; the
 /// command fails at the end.
