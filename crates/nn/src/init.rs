@@ -107,6 +107,14 @@ impl DropoutRng {
         Self { rng: ChaCha8Rng::seed_from_u64(self.rng.random()) }
     }
 
+    /// 0 with probability `p`, else 1.
+    pub fn keep<const D: usize>(&mut self, shape: [usize; D], p: f32, device: &Device) -> Tensor<D> {
+        let values: Vec<f32> = (0..shape.iter().product())
+            .map(|_| if self.rng.random::<f32>() < p { 0.0 } else { 1.0 })
+            .collect();
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+
     /// Sets values to zero with probability `p` and scales the others by 1/(1 − p).
     pub fn dropout<const D: usize>(&mut self, tensor: Tensor<D>, p: f32) -> Tensor<D> {
         if p == 0.0 {

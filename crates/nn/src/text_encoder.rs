@@ -248,6 +248,14 @@ impl TextEncoder {
 }
 
 impl TextEmbeddings {
+    /// The mean of the word embeddings of each text, without positions and context, `[texts, hidden]`.
+    pub fn mean_word(&self, tokens: &TokenBatch) -> Tensor<2> {
+        let [texts, length] = tokens.input_ids.dims();
+        let [_, hidden] = self.words.dims();
+        let words = self.words.val().select(0, tokens.input_ids.clone().flatten::<1>(0, 1));
+        TextPooling::Mean.pool(words.reshape([texts, length, hidden]), &tokens.attention_mask)
+    }
+
     /// # Shapes
     ///
     /// - `ids`: `[texts, tokens]`

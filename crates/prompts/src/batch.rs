@@ -174,7 +174,7 @@ fn comparable(
 /// First-stage encodings of texts under frozen weights, each kept by its string.
 #[derive(Debug, Default)]
 pub struct FrozenStageCache {
-    by_text: HashMap<String, Tensor<2>>,
+    by_text: HashMap<String, (Tensor<2>, Tensor<2>)>,
 }
 
 impl FrozenStageCache {
@@ -182,7 +182,7 @@ impl FrozenStageCache {
     pub fn encode(
         &mut self,
         batch: &PromptBatch,
-        encode: impl FnOnce(&[String]) -> Vec<Tensor<2>>,
+        encode: impl FnOnce(&[String]) -> Vec<(Tensor<2>, Tensor<2>)>,
     ) -> EncodedPrompts {
         let mut missing: Vec<String> =
             batch.texts.iter().filter(|text| !self.by_text.contains_key(*text)).cloned().collect();
@@ -194,7 +194,7 @@ impl FrozenStageCache {
         }
         let longest = batch.tokens.attention_mask.dims()[2];
         let padded = |text: &String| {
-            let tokens = self.by_text[text].clone();
+            let tokens = self.by_text[text].0.clone();
             let [length, hidden] = tokens.dims();
             let tokens =
                 if length < longest { tokens.pad([(0, longest - length), (0, 0)], 0.0) } else { tokens };
@@ -203,6 +203,10 @@ impl FrozenStageCache {
         EncodedPrompts {
             tokens: Tensor::from_inner(Tensor::cat(batch.texts.iter().map(padded).collect(), 0)),
             mask: batch.tokens.attention_mask.clone(),
+            words: Tensor::from_inner(Tensor::cat(
+                batch.texts.iter().map(|text| self.by_text[text].1.clone()).collect(),
+                0,
+            )),
             num_prompts: batch.num_prompts,
         }
     }

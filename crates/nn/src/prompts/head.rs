@@ -9,7 +9,7 @@ use burn::{
 use super::{ALIGNED_SCALE, PromptState, SCALES};
 use crate::{
     BiPvlSegConfig,
-    init::Initializer,
+    init::{DropoutRng, Initializer},
     layers::{EPSILON, LayerNorm, Linear},
 };
 
@@ -27,10 +27,12 @@ pub struct PromptHead {
     pub norm: LayerNorm,
     /// To one state of the text's width.
     pub mix: Linear,
+    /// From the mean word of a prompt to its state; `None` without a bag of words.
+    pub words: Option<BagOfWords>,
     /// Masks of each scale, finest first.
     pub masks: Vec<MaskHead>,
     /// Whether the patch shows what the prompt names.
-    pub presence: Option<Linear>,
+    pub presence: Option<PresenceHead>,
     /// Keeps the width of the bottleneck.
     pub class_hidden: Linear,
     /// From the state to the bottleneck's channels.
@@ -41,6 +43,8 @@ pub struct PromptHead {
     pub alignment_text: Linear,
     #[module(skip)]
     state: PromptState,
+    #[module(skip)]
+    context_dropout: f64,
 }
 
 /// A mask as the dot product of a prompt's state with the features of one scale.
@@ -52,6 +56,24 @@ pub struct MaskHead {
     pub bias: Linear,
     /// Factor of the dot product, `[1]`.
     pub gain: Param<Tensor<1>>,
+}
+
+/// The part of a state that is a sum over words, whatever their order and company.
+#[derive(Module, Debug)]
+pub struct BagOfWords {
+    /// Over the mean word.
+    pub norm: LayerNorm,
+    /// To the state.
+    pub linear: Linear,
+}
+
+/// Presence: what the words say, and the strongest evidence that the image has for them.
+#[derive(Module, Debug)]
+pub struct PresenceHead {
+    /// From the state.
+    pub words: Linear,
+    /// Factor of the highest coarse logit, `[1]`.
+    pub evidence: Param<Tensor<1>>,
 }
 
 impl PromptHead {
@@ -73,27 +95,48 @@ impl PromptHead {
                     MaskHead::new(init, hidden, channels(scale), bias)
                 })
                 .collect(),
-            presence: config.prompts.presence.then(|| init.linear(hidden, 1)),
+            presence: config
+                .prompts
+                .presence
+                .then(|| PresenceHead { words: init.linear(hidden, 1), evidence: init.constant([1], 1.0) }),
             class_hidden: init.linear(deepest, deepest),
             class_query: init.linear(hidden, deepest),
             alignment_vision: init.linear(channels(ALIGNED_SCALE), config.projection_dim),
             alignment_text: init.linear(hidden, config.projection_dim),
+            words: config.prompts.bag_of_words.then(|| BagOfWords {
+                norm: LayerNorm::new(init, hidden, EPSILON),
+                linear: init.linear(hidden, hidden),
+            }),
             state: config.prompts.state,
+            context_dropout: config.prompts.context_dropout,
         }
     }
 
-    /// One state per prompt, `[B, K, H]`, of the pooled tokens after each stage, each `[B, K, H]`.
-    pub fn state(&self, stages: &[Tensor<3>]) -> Tensor<3> {
+    /// One state per prompt, `[B, K, H]`, of the pooled tokens after each stage, and of the mean words, each `[B, K, H]`.
+    pub fn state(&self, stages: &[Tensor<3>], words: Tensor<3>, rng: Option<&mut DropoutRng>) -> Tensor<3> {
         let read = match self.state {
             PromptState::Stages => stages,
             PromptState::Last => &stages[stages.len() - 1..],
         };
-        gelu(self.mix.forward(self.norm.forward(Tensor::cat(read.to_vec(), 2))))
+        let context = gelu(self.mix.forward(self.norm.forward(Tensor::cat(read.to_vec(), 2))));
+        let Some(BagOfWords { norm, linear }) = &self.words else { return context };
+        let words = linear.forward(norm.forward(words));
+        let context = match rng {
+            Some(rng) => {
+                let [batch, prompts, _] = context.dims();
+                context * rng.keep([batch, prompts, 1], self.context_dropout as f32, &words.device())
+            }
+            None => context,
+        };
+        words + context
     }
 
-    /// The presence logit of each prompt, `[B, K, H]` → `[B, K]`.
-    pub fn presence(&self, state: Tensor<3>) -> Option<Tensor<2>> {
-        self.presence.as_ref().map(|presence| presence.forward(state).squeeze_dim(2))
+    /// The presence logit of each prompt, `[B, K, H]` and the masks of the [coarse scale](super::PRESENCE_SCALE), `[B, K, x, y, z]` → `[B, K]`.
+    pub fn presence(&self, state: Tensor<3>, coarse: Tensor<5>) -> Option<Tensor<2>> {
+        let PresenceHead { words, evidence } = self.presence.as_ref()?;
+        let [batch, prompts, x, y, z] = coarse.dims();
+        let highest = coarse.reshape([batch, prompts, x * y * z]).max_dim(2);
+        Some((words.forward(state) + highest * evidence.val().reshape([1, 1, 1])).squeeze_dim(2))
     }
 
     /// The class embedding of each prompt at the bottleneck.
