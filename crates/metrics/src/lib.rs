@@ -35,6 +35,7 @@ mod nearest;
 mod overlap;
 mod quartiles;
 mod score;
+mod statistics;
 mod surface;
 mod surfels;
 
@@ -48,3 +49,4 @@ pub use ignore::{exclude_ignored, labels_without_class};
 pub use overlap::{Overlap, overlaps};
 pub use quartiles::{Quartiles, median};
 pub use score::{CaseScores, ClassScores, MetricConfig, score_case};
+pub use statistics::{IntensityStatistics, PERCENTILES, StructureStatistics};
