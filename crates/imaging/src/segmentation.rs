@@ -23,8 +23,8 @@ pub struct Segmentation {
 /// The files of a [`Segmentation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentationFiles {
-    /// The label map.
-    pub label_map: PathBuf,
+    /// The label map, if wanted.
+    pub label_map: Option<PathBuf>,
     /// One file per segment, 1 inside and 0 outside; empty for none.
     pub masks: Vec<PathBuf>,
     /// One file per segment with its probabilities; empty for none.
@@ -34,7 +34,7 @@ pub struct SegmentationFiles {
 impl SegmentationFiles {
     /// All files; the label map is last, so that a segmentation with a label map is complete.
     pub fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        self.masks.iter().chain(&self.probabilities).chain([&self.label_map])
+        self.masks.iter().chain(&self.probabilities).chain(&self.label_map)
     }
 }
 
@@ -180,11 +180,10 @@ impl Segmentation {
     /// As [`crate::write`].
     pub fn write(&self, path: &Path) -> Result<()> {
         let (masks, probabilities) = (Vec::new(), Vec::new());
-        self.write_files(&SegmentationFiles { label_map: path.to_owned(), masks, probabilities })
+        self.write_files(&SegmentationFiles { label_map: Some(path.to_owned()), masks, probabilities })
     }
 
-    /// Writes the label map and, where there are paths for them, a mask and the probabilities of each segment: all
-    /// files or none.
+    /// Writes what there are paths for: the label map, a mask and the probabilities of each segment; all files or none.
     ///
     /// # Errors
     ///
@@ -194,28 +193,42 @@ impl Segmentation {
     ///
     /// When the numbers of paths and segments differ, or there are paths for probabilities that were not kept.
     pub fn write_files(&self, files: &SegmentationFiles) -> Result<()> {
+        let mut staged = FileTransaction::default();
+        self.stage(files, &mut staged)?;
+        Ok(staged.commit()?)
+    }
+
+    /// [`Self::write_files`] into a transaction.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::write`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::write_files`].
+    pub fn stage(&self, files: &SegmentationFiles, staged: &mut FileTransaction) -> Result<()> {
         let count = self.segments.len();
         for paths in [&files.masks, &files.probabilities] {
             assert!(paths.is_empty() || paths.len() == count, "one path per segment");
         }
         let options = WriteOptions { nifti_forms: self.nifti_forms.as_ref(), ..WriteOptions::default() };
-        let mut staged = FileTransaction::default();
         for (index, path) in files.masks.iter().enumerate() {
-            formats::stage(&mut staged, path, &self.mask(index), &options)?;
+            formats::stage(staged, path, &self.mask(index), &options)?;
         }
         for (index, path) in files.probabilities.iter().enumerate() {
             let probabilities = self.probabilities.as_ref().expect("the probabilities were kept");
-            formats::stage(&mut staged, path, &probabilities[index], &options)?;
+            formats::stage(staged, path, &probabilities[index], &options)?;
         }
-        match &self.voxels {
-            SegmentationVoxels::Labels(labels) => {
-                formats::stage(&mut staged, &files.label_map, labels, &options)?;
+        match (&files.label_map, &self.voxels) {
+            (Some(path), SegmentationVoxels::Labels(labels)) => {
+                formats::stage(staged, path, labels, &options)
             }
-            SegmentationVoxels::Masks(masks) => {
-                formats::stage(&mut staged, &files.label_map, &self.flatten(masks), &options)?;
+            (Some(path), SegmentationVoxels::Masks(masks)) => {
+                formats::stage(staged, path, &self.flatten(masks), &options)
             }
+            (None, _) => Ok(()),
         }
-        Ok(staged.commit()?)
     }
 
     fn flatten(&self, masks: &[Volume<bool>]) -> LabelMap {
@@ -271,7 +284,7 @@ mod tests {
         )
         .with_probabilities(probabilities.clone());
         let mut files = SegmentationFiles {
-            label_map: path("a.nii.gz"),
+            label_map: Some(path("a.nii.gz")),
             masks: vec![path("whole.nrrd"), path("core.mha")],
             probabilities: vec![path("p_whole.nii"), path("missing/p_core.nii")],
         };
@@ -280,7 +293,7 @@ mod tests {
 
         files.probabilities[1] = path("p_core.nii");
         segmentation.write_files(&files).unwrap();
-        assert_eq!(crate::read_labels(&files.label_map).unwrap(), row(&[5, 2, 2]));
+        assert_eq!(crate::read_labels(&path("a.nii.gz")).unwrap(), row(&[5, 2, 2]));
         for (index, mask) in masks.iter().enumerate() {
             assert_eq!(
                 crate::read_labels(&files.masks[index]).unwrap(),

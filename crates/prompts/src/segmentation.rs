@@ -1,10 +1,7 @@
 //! What prompts found in a scan.
 
-use std::path::{Path, PathBuf};
-
 use bipvl_imaging::{
-    Grid, Header, LabelMap, NiftiForms, SegmentationFiles, Volume, WriteOptions,
-    formats::{stage, strip_ending},
+    Grid, Header, LabelMap, NiftiForms, SegmentationFiles, Volume, WriteOptions, formats::stage,
 };
 use bipvl_infer::{MAX_OVERLAPPING_CLASSES, MaskVoxels};
 use bipvl_io::FileTransaction;
@@ -145,8 +142,7 @@ impl PromptSegmentation {
 }
 
 impl PromptSegmentation {
-    /// Writes the label map, `labels` as `SCAN.labels.json` beside it, and where there are paths for them a mask of each
-    /// prompt: all files or none.
+    /// Stages what there are paths for: the label map, and a mask of each prompt.
     ///
     /// # Errors
     ///
@@ -155,17 +151,17 @@ impl PromptSegmentation {
     /// # Panics
     ///
     /// When the numbers of paths and prompts differ.
-    pub fn write_files(&self, files: &SegmentationFiles, labels: &str) -> Result<()> {
+    pub fn stage(&self, files: &SegmentationFiles, staged: &mut FileTransaction) -> Result<()> {
         let count = self.prompts.len();
         assert!(files.masks.is_empty() || files.masks.len() == count, "one path per prompt");
         let options = WriteOptions { nifti_forms: self.nifti_forms.as_ref(), ..WriteOptions::default() };
-        let mut staged = FileTransaction::default();
         for (prompt, path) in files.masks.iter().enumerate() {
-            stage(&mut staged, path, &self.mask(prompt), &options)?;
+            stage(staged, path, &self.mask(prompt), &options)?;
         }
-        staged.stage(&labels_path(&files.label_map), labels.as_bytes())?;
-        stage(&mut staged, &files.label_map, &self.to_label_map(), &options)?;
-        Ok(staged.commit()?)
+        if let Some(path) = &files.label_map {
+            stage(staged, path, &self.to_label_map(), &options)?;
+        }
+        Ok(())
     }
 }
 
@@ -190,12 +186,6 @@ fn counts(groups: &[MaskVoxels], prompts: usize) -> Vec<usize> {
         }
     }
     counts
-}
-
-/// `SCAN.labels.json` beside the label map `SCAN.nii.gz`.
-fn labels_path(label_map: &Path) -> PathBuf {
-    let stem = strip_ending(label_map).map_or_else(|| label_map.display().to_string(), |(stem, _)| stem);
-    label_map.with_file_name(format!("{stem}.labels.json"))
 }
 
 fn probability(logit: f32) -> f32 {
