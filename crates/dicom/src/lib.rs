@@ -1,0 +1,31 @@
+//! DICOM: series into volumes, segmentations into SEG, RTSTRUCT and SR, and back.
+//!
+//! A [`Study`] lists the volumes below a path and reads one. Coordinates are converted from LPS to RAS+ mm where a
+//! volume is made, nowhere else.
+
+mod attributes;
+mod codes;
+mod derived;
+mod error;
+mod instance;
+mod object;
+mod pixels;
+mod rtstruct;
+mod seg;
+mod source;
+mod sr;
+mod stack;
+mod study;
+mod uid;
+
+pub use codes::{PRIVATE_SCHEME, SegmentCodes};
+pub use derived::{Algorithm, Source};
+pub use error::{Error, Result};
+pub use instance::ObjectKind;
+pub use rtstruct::write_structure_set;
+pub use seg::{SegmentVoxels, SegmentationKind, write_segmentation};
+pub use sr::{Measurement, write_report};
+pub use study::{SeriesVolume, Skipped, Study};
+
+/// A DICOM object with its file meta information, as it is written to a file.
+pub type Object = dicom_object::FileDicomObject<dicom_object::InMemDicomObject>;

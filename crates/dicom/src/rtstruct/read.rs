@@ -1,0 +1,110 @@
+//! Reads the structures of a structure set onto the grid of its series.
+
+use std::collections::BTreeMap;
+
+use bipvl_imaging::{Grid, Segment, Segmentation, Volume};
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
+use nalgebra::Vector4;
+use ndarray::Array3;
+
+use super::raster::fill;
+use crate::{Error, Result, attributes::Attributes, source::ObjectFile};
+
+/// A contour may lie this far from its slice, as a part of the step between slices.
+const MAX_DISTANCE: f64 = 0.3;
+
+/// A structure set: names, and contours in mm, LPS.
+pub(crate) struct StructureSet {
+    label: String,
+    object: InMemDicomObject,
+}
+
+/// Opens a structure set.
+pub(crate) fn read_structure_set(file: &ObjectFile) -> Result<StructureSet> {
+    Ok(StructureSet { label: file.label.clone(), object: file.object()?.into_inner() })
+}
+
+impl StructureSet {
+    /// The UIDs of the series that contours were drawn on.
+    pub(crate) fn series_uids(&self) -> Vec<String> {
+        let frames = self.object.items(tags::REFERENCED_FRAME_OF_REFERENCE_SEQUENCE).iter();
+        let studies = frames.flat_map(|item| item.items(tags::RT_REFERENCED_STUDY_SEQUENCE));
+        let series = studies.flat_map(|item| item.items(tags::RT_REFERENCED_SERIES_SEQUENCE));
+        series.filter_map(|item| item.text(tags::SERIES_INSTANCE_UID)).collect()
+    }
+
+    /// Masks of all structures with closed contours, on the grid of their series; labels are ROI numbers.
+    pub(crate) fn rasterize(&self, grid: &Grid) -> Result<Segmentation> {
+        let mut names: BTreeMap<i64, String> = BTreeMap::new();
+        for item in self.object.items(tags::STRUCTURE_SET_ROI_SEQUENCE) {
+            let number = self.number(item, tags::ROI_NUMBER, "ROINumber")?;
+            names.insert(number, item.text(tags::ROI_NAME).unwrap_or_else(|| format!("structure {number}")));
+        }
+        let (mut masks, mut segments) = (Vec::new(), Vec::new());
+        for item in self.object.items(tags::ROI_CONTOUR_SEQUENCE) {
+            let number = self.number(item, tags::REFERENCED_ROI_NUMBER, "ReferencedROINumber")?;
+            let contours = item.items(tags::CONTOUR_SEQUENCE);
+            let is_closed = |contour: &&InMemDicomObject| {
+                let kind = contour.text(tags::CONTOUR_GEOMETRIC_TYPE).unwrap_or_default();
+                matches!(kind.as_str(), "CLOSED_PLANAR" | "CLOSEDPLANAR_XOR")
+            };
+            let closed: Vec<&InMemDicomObject> = contours.iter().filter(is_closed).collect();
+            if closed.is_empty() && !contours.is_empty() {
+                continue; // points and open lines, such as an isocenter
+            }
+            let name = names.get(&number).cloned().unwrap_or_else(|| format!("structure {number}"));
+            masks.push(self.mask(&name, &closed, grid)?);
+            segments.push(Segment { name, label: number as u16, code: None });
+        }
+        Ok(Segmentation::from_masks(grid.clone(), masks, segments))
+    }
+
+    fn number(&self, item: &InMemDicomObject, tag: Tag, name: &'static str) -> Result<i64> {
+        match item.integer(tag) {
+            Some(number @ 0..=65_535) => Ok(number),
+            found => Err(Error::attribute(&self.label, name, format!("{found:?}"), "0 to 65535")),
+        }
+    }
+
+    fn mask(&self, name: &str, contours: &[&InMemDicomObject], grid: &Grid) -> Result<Volume<bool>> {
+        let [columns, rows, slices] = grid.shape();
+        let to_voxel = grid.affine().try_inverse().expect("the grid of a series can be inverted");
+        let mut polygons: BTreeMap<usize, Vec<Vec<[f64; 2]>>> = BTreeMap::new();
+        for contour in contours {
+            let data = contour.numbers(tags::CONTOUR_DATA).unwrap_or_default();
+            if data.len() % 3 != 0 || data.is_empty() {
+                let found = format!("{} numbers", data.len());
+                return Err(Error::attribute(&self.label, "ContourData", found, "three numbers per point"));
+            }
+            let points: Vec<[f64; 3]> = data
+                .chunks_exact(3)
+                .map(|point| {
+                    let voxel = to_voxel * Vector4::new(-point[0], -point[1], point[2], 1.0);
+                    [voxel.x, voxel.y, voxel.z]
+                })
+                .collect();
+            let slice = points[0][2].round();
+            let is_planar = points.iter().all(|point| (point[2] - slice).abs() <= MAX_DISTANCE);
+            if !is_planar {
+                return Err(Error::Unsuitable(format!(
+                    "{}: a contour of `{name}` does not lie on a slice of the series; it was drawn on another",
+                    self.label
+                )));
+            }
+            if slice >= 0.0 && slice < slices as f64 {
+                let flat = points.iter().map(|[x, y, _]| [*x, *y]).collect();
+                polygons.entry(slice as usize).or_default().push(flat);
+            }
+        }
+        let mut mask = Array3::from_elem(grid.shape(), false);
+        for (slice, polygons) in polygons {
+            let filled = fill(&polygons, [columns, rows]);
+            for (pixel, _) in filled.iter().enumerate().filter(|(_, is_inside)| **is_inside) {
+                mask[[pixel % columns, pixel / columns, slice]] = true;
+            }
+        }
+        Ok(Volume::new(mask, grid.clone()))
+    }
+}

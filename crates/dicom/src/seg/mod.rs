@@ -1,0 +1,9 @@
+//! DICOM segmentations: binary, fractional, label map.
+
+mod bits;
+mod read;
+mod write;
+
+pub(crate) use read::read_segmentation;
+pub(crate) use write::BINARY_ROLE;
+pub use write::{SegmentVoxels, SegmentationKind, write_segmentation};

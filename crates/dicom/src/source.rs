@@ -1,0 +1,243 @@
+//! Where DICOM objects come from: a file, a folder of any depth, the folder of a DICOMDIR, a zip archive.
+
+use std::{
+    fs::{self, File},
+    io::{BufReader, Read, Seek, SeekFrom},
+    path::{Component, Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use bipvl_io::FileError;
+use dicom_object::{DefaultDicomObject, OpenFileOptions};
+use zip::ZipArchive;
+
+use crate::{Error, Result};
+
+/// Files of a folder or archive at most: ten times the largest studies.
+const MAX_FILES: usize = 200_000;
+/// Entries of an archive at most; one more needs the zip64 format.
+const MAX_ENTRIES: usize = 65_534;
+/// Folders within folders at most; links may make circles.
+const MAX_DEPTH: usize = 32;
+/// The largest file of an archive, unpacked: 8 GiB.
+const MAX_UNPACKED_BYTES: u64 = 8 << 30;
+/// Where the magic bytes of a DICOM file are.
+const PREAMBLE_BYTES: usize = 128;
+/// The first element of a file without preamble: (0002,0000).
+const FIRST_GROUP: [u8; 4] = [2, 0, 0, 0];
+
+/// The files below one path.
+#[derive(Debug)]
+pub(crate) struct Files {
+    /// In order of their names.
+    pub(crate) files: Vec<ObjectFile>,
+    /// How many are not DICOM.
+    pub(crate) others: usize,
+}
+
+/// One file that begins as DICOM.
+#[derive(Clone, Debug)]
+pub(crate) struct ObjectFile {
+    place: Place,
+    /// For messages: its path below the given one, parts that are UIDs hidden.
+    pub(crate) label: String,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    File(PathBuf),
+    Zipped(Arc<Archive>, usize),
+}
+
+#[derive(Debug)]
+struct Archive {
+    path: PathBuf,
+    zip: Mutex<ZipArchive<BufReader<File>>>,
+}
+
+impl Files {
+    /// All DICOM files of a file, folder, DICOMDIR or zip archive.
+    pub(crate) fn find(path: &Path) -> Result<Self> {
+        let is_dicomdir = path.file_name().is_some_and(|name| name.eq_ignore_ascii_case("DICOMDIR"));
+        if path.is_dir() || is_dicomdir {
+            // A DICOMDIR lists what lies beside it; the files themselves say more and are read anyway.
+            let root = if is_dicomdir { path.parent().unwrap_or(path) } else { path };
+            return Self::in_folder(if root.as_os_str().is_empty() { Path::new(".") } else { root });
+        }
+        let mut head = [0; 4];
+        let mut file = File::open(path).map_err(|error| FileError::new(path, error))?;
+        let read = file.read(&mut head).map_err(|error| FileError::new(path, error))?;
+        if read == head.len() && head == *b"PK\x03\x04" {
+            return Self::in_archive(path, file);
+        }
+        let name = Path::new(path.file_name().unwrap_or(path.as_os_str()));
+        let one = ObjectFile { place: Place::File(path.to_owned()), label: hide_uids(name) };
+        let is_dicom = one.is_dicom()?;
+        Ok(Self { files: is_dicom.then_some(one).into_iter().collect(), others: usize::from(!is_dicom) })
+    }
+
+    fn in_folder(root: &Path) -> Result<Self> {
+        let mut paths = Vec::new();
+        collect(root, root, 0, &mut paths)?;
+        paths.sort();
+        let mut found = Self { files: Vec::new(), others: 0 };
+        for path in paths {
+            let label = hide_uids(path.strip_prefix(root).unwrap_or(&path));
+            found.keep_dicom(ObjectFile { place: Place::File(path), label })?;
+        }
+        Ok(found)
+    }
+
+    fn in_archive(path: &Path, file: File) -> Result<Self> {
+        let damaged = |reason: String| Error::Archive { path: path.to_owned(), reason };
+        let mut reader = BufReader::new(file);
+        let count = entry_count(&mut reader)
+            .ok_or_else(|| damaged("it has no end of the central directory; it is truncated".to_owned()))?;
+        if count > MAX_ENTRIES {
+            return Err(Error::TooManyFiles { path: path.to_owned(), limit: MAX_ENTRIES });
+        }
+        let zip = ZipArchive::new(reader).map_err(|error| damaged(error.to_string()))?;
+        let mut names: Vec<(String, usize)> = (0..zip.len())
+            .filter_map(|index| Some((zip.name_for_index(index)?.ok()?.into_owned(), index)))
+            .filter(|(name, _)| !name.ends_with('/'))
+            .collect();
+        names.sort();
+        let archive = Arc::new(Archive { path: path.to_owned(), zip: Mutex::new(zip) });
+        let mut found = Self { files: Vec::new(), others: 0 };
+        for (name, index) in names {
+            let label = hide_uids(Path::new(&name));
+            found.keep_dicom(ObjectFile { place: Place::Zipped(Arc::clone(&archive), index), label })?;
+        }
+        Ok(found)
+    }
+
+    fn keep_dicom(&mut self, file: ObjectFile) -> Result<()> {
+        if file.is_dicom()? {
+            self.files.push(file);
+        } else {
+            self.others += 1;
+        }
+        Ok(())
+    }
+}
+
+impl ObjectFile {
+    /// Everything before the pixel data.
+    pub(crate) fn header(&self) -> Result<DefaultDicomObject> {
+        self.parse(OpenFileOptions::new().read_until(dicom_dictionary_std::tags::PIXEL_DATA))
+    }
+
+    /// All of it.
+    pub(crate) fn object(&self) -> Result<DefaultDicomObject> {
+        self.parse(OpenFileOptions::new())
+    }
+
+    fn parse(&self, options: OpenFileOptions) -> Result<DefaultDicomObject> {
+        let read = match &self.place {
+            Place::File(path) => options.open_file(path),
+            Place::Zipped(..) => options.from_reader(self.bytes(MAX_UNPACKED_BYTES)?.as_slice()),
+        };
+        read.map_err(|error| Error::damaged(&self.label, innermost(&error)))
+    }
+
+    fn is_dicom(&self) -> Result<bool> {
+        let head = self.bytes(PREAMBLE_BYTES as u64 + 4)?;
+        Ok(head.get(PREAMBLE_BYTES..).is_some_and(|magic| magic == b"DICM")
+            || head.starts_with(b"DICM")
+            || head.starts_with(&FIRST_GROUP))
+    }
+
+    fn bytes(&self, limit: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match &self.place {
+            Place::File(path) => File::open(path)
+                .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+                .map_err(|error| FileError::new(path, error))?,
+            Place::Zipped(archive, index) => {
+                let damaged = |reason: String| Error::Archive { path: archive.path.clone(), reason };
+                let mut zip = archive.zip.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let entry = zip.by_index(*index).map_err(|error| damaged(error.to_string()))?;
+                entry.take(limit).read_to_end(&mut bytes).map_err(|error| damaged(error.to_string()))?
+            }
+        };
+        Ok(bytes)
+    }
+}
+
+/// The files below a folder; broken links and circles are left out.
+fn collect(root: &Path, folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> Result<()> {
+    let about = |error| FileError::new(folder, error);
+    for entry in fs::read_dir(folder).map_err(about)? {
+        let path = entry.map_err(about)?.path();
+        if path.is_dir() {
+            if depth < MAX_DEPTH {
+                collect(root, &path, depth + 1, paths)?;
+            }
+        } else if path.is_file() {
+            paths.push(path);
+        }
+        if paths.len() > MAX_FILES {
+            return Err(Error::TooManyFiles { path: root.to_owned(), limit: MAX_FILES });
+        }
+    }
+    Ok(())
+}
+
+/// The number of entries that the end of a zip archive states, before anything is allocated for them; 65 535 for more.
+fn entry_count(reader: &mut (impl Read + Seek)) -> Option<usize> {
+    const SIGNATURE: [u8; 4] = *b"PK\x05\x06";
+    /// The record with its longest comment.
+    const LONGEST: u64 = 22 + 65_535;
+    let length = reader.seek(SeekFrom::End(0)).ok()?;
+    reader.seek(SeekFrom::Start(length.saturating_sub(LONGEST))).ok()?;
+    let mut end = Vec::new();
+    reader.read_to_end(&mut end).ok()?;
+    reader.rewind().ok()?;
+    let start = end.windows(4).rposition(|window| window == SIGNATURE)?;
+    let count = end.get(start + 10..start + 12)?;
+    Some(usize::from(u16::from_le_bytes([count[0], count[1]])))
+}
+
+/// A path for messages, in which file and folder names that are UIDs are hidden.
+fn hide_uids(path: &Path) -> String {
+    let shown = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(hide_uid(&name.to_string_lossy())),
+        _ => None,
+    });
+    shown.collect::<Vec<_>>().join("/")
+}
+
+/// `…345.dcm` for `1.2.840.113.345.dcm`.
+fn hide_uid(name: &str) -> String {
+    /// Fewer numbers may be a version.
+    const NUMBERS: usize = 4;
+    /// Enough to find the file in its folder.
+    const KEPT: usize = 4;
+    let digits_end = name.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(name.len());
+    let uid = name[..digits_end].trim_end_matches('.');
+    if uid.split('.').count() < NUMBERS {
+        return name.to_owned();
+    }
+    format!("…{}", &name[uid.len().saturating_sub(KEPT)..])
+}
+
+/// The cause of an error, which says more than "could not read data set".
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uids_in_names_are_hidden() {
+        assert_eq!(hide_uids(Path::new("study/1.2.840.113.4519/IM.0001")), "study/…4519/IM.0001");
+        assert_eq!(hide_uid("1.3.6.1.4.1.9590.100.dcm"), "….100.dcm");
+        assert_eq!(hide_uid("1.2.3.dcm"), "1.2.3.dcm");
+    }
+}
