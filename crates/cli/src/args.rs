@@ -112,6 +112,18 @@ pub(crate) struct DataArgs {
 pub(crate) enum DataCommand {
     /// Report contents, errors and warnings of a data set, and the command to train on it.
     Check(CheckArgs),
+    /// List the DICOM series below a folder, DICOMDIR or zip archive, and what is odd about them.
+    Series(SeriesArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SeriesArgs {
+    /// Folder of any depth, DICOM file, DICOMDIR or zip archive.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// Print JSON, with the UIDs.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

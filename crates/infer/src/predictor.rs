@@ -1,6 +1,9 @@
 //! Segments volumes with one network or an ensemble.
 
-use std::{ops::ControlFlow, path::PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use bipvl_data::{LabelSchema, PreprocessConfig, PreprocessedCase, read_channels};
 use bipvl_imaging::{
@@ -179,12 +182,21 @@ impl Predictor {
 
     fn read(&self, images: &[PathBuf]) -> Result<Vec<Volume<f32>>> {
         let channels = read_channels(images)?;
+        self.ensure_readable(&images[0], &channels)?;
+        Ok(channels)
+    }
+
+    /// Checks that a case can be segmented; `path` is for the message.
+    ///
+    /// # Errors
+    ///
+    /// When the number of channels is not that of the training, or the case is too large after resampling.
+    pub fn ensure_readable(&self, path: &Path, channels: &[Volume<f32>]) -> Result<()> {
         if channels.len() != self.num_channels {
-            let (path, found, expected) = (images[0].clone(), channels.len(), self.num_channels);
+            let (path, found, expected) = (path.to_owned(), channels.len(), self.num_channels);
             return Err(Error::ChannelCount { path, found, expected });
         }
-        self.preprocess.ensure_size(&images[0], channels[0].grid())?;
-        Ok(channels)
+        Ok(self.preprocess.ensure_size(path, channels[0].grid())?)
     }
 
     /// Segments a preprocessed image `[channels, x, y, z]` on `grid`; the result is on `target_grid`.

@@ -21,9 +21,17 @@ pub(crate) struct PredictArgs {
     /// Output folder for the label maps, named after their scans.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Format of the label maps, as a file ending such as nii.gz [default: that of each scan].
-    #[arg(long, value_name = "ENDING")]
-    pub(crate) format: Option<FormatArg>,
+    /// Format of the results; repeat for several: nifti, nrrd, mha or another file ending for a label map; dicom-seg,
+    /// dicom-labelmap, rtstruct or sr for a DICOM series [default: that of each scan, dicom-seg for DICOM].
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Vec<FormatArg>,
+    /// Of several DICOM series below an INPUT, the one to segment: its number in `bipvl data series`, its UID, a part of
+    /// its description, or `largest`.
+    #[arg(long, value_name = "SERIES")]
+    pub(crate) series: Option<String>,
+    /// Write DICOM objects without patient, dates and UIDs of the series (basic profile of PS3.15).
+    #[arg(long)]
+    pub(crate) deidentify: bool,
     /// Replace files that exist.
     #[arg(long, conflicts_with = "skip_existing")]
     pub(crate) overwrite: bool,
@@ -35,7 +43,7 @@ pub(crate) struct PredictArgs {
     #[command(flatten)]
     pub(crate) prompts: PromptArgs,
     /// Scans or folders of scans. A multi-channel case is one 4-D file, or one file per channel with the
-    /// suffixes _0000, _0001, …
+    /// suffixes _0000, _0001, … A folder without such files, a DICOMDIR and a zip archive are a DICOM study.
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
     /// Classes to write, comma-separated, names with a comma in double quotes: names of the run or synonyms
@@ -84,6 +92,10 @@ pub(crate) struct PredictArgs {
 /// Files of a prediction beside its label map.
 #[derive(Debug, Args)]
 pub(crate) struct MoreOutputs {
+    /// Also write volume, intensities, extent and number of pieces of each class or prompt: `SCAN.statistics.json` and
+    /// `.csv`.
+    #[arg(long)]
+    pub(crate) statistics: bool,
     /// Also write one mask per class or prompt, `masks/SCAN_CLASS` in the output folder. Masks that overlap, of which
     /// a label map holds the last, stay whole.
     #[arg(long)]
@@ -107,22 +119,69 @@ impl FromStr for ClassList {
     }
 }
 
-/// An image format by its file ending.
+/// The format of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FormatArg(pub(crate) &'static str);
+pub(crate) enum FormatArg {
+    /// A label map, by its file ending.
+    Volume(&'static str),
+    /// A DICOM object over its series.
+    Object(ObjectFormat),
+}
+
+/// A DICOM object of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ObjectFormat {
+    /// Binary segmentation.
+    Seg,
+    /// Label map segmentation.
+    LabelMap,
+    /// Contours.
+    RtStruct,
+    /// Measurements.
+    Sr,
+}
+
+impl ObjectFormat {
+    const ALL: [(&'static str, Self); 4] = [
+        ("dicom-seg", Self::Seg),
+        ("dicom-labelmap", Self::LabelMap),
+        ("rtstruct", Self::RtStruct),
+        ("sr", Self::Sr),
+    ];
+
+    /// The end of the names of its files.
+    pub(crate) fn ending(self) -> &'static str {
+        match self {
+            Self::Seg => ".seg.dcm",
+            Self::LabelMap => ".labelmap.dcm",
+            Self::RtStruct => ".rtstruct.dcm",
+            Self::Sr => ".sr.dcm",
+        }
+    }
+}
 
 impl FromStr for FormatArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let name = text.trim_start_matches('.');
+        let name = match text.trim_start_matches('.').to_lowercase().as_str() {
+            "nifti" => "nii.gz".to_owned(),
+            name => name.to_owned(),
+        };
+        if let Some((_, object)) = ObjectFormat::ALL.iter().find(|(object, _)| *object == name) {
+            return Ok(Self::Object(*object));
+        }
         // Only endings of single files: a pair of files is written as one.
-        let mut endings =
-            ENDINGS.iter().map(|(ending, _)| *ending).filter(|ending| output_ending(ending) == *ending);
-        let is_match = |ending: &&str| ending.trim_start_matches('.').eq_ignore_ascii_case(name);
-        endings.clone().find(is_match).map(Self).ok_or_else(|| {
-            let names: Vec<&str> = endings.by_ref().map(|ending| ending.trim_start_matches('.')).collect();
-            format!("expected one of {}", names.join(", "))
+        let endings: Vec<&str> = ENDINGS
+            .iter()
+            .map(|(ending, _)| *ending)
+            .filter(|ending| output_ending(ending) == *ending)
+            .collect();
+        let found = endings.iter().find(|ending| ending.trim_start_matches('.') == name);
+        found.map(|ending| Self::Volume(ending)).ok_or_else(|| {
+            let endings = endings.iter().map(|ending| ending.trim_start_matches('.'));
+            let objects = ObjectFormat::ALL.iter().map(|(name, _)| *name);
+            format!("expected one of nifti, {}", endings.chain(objects).collect::<Vec<_>>().join(", "))
         })
     }
 }

@@ -1,6 +1,7 @@
 //! `bipvl data check`: reports the content of a data set and its errors, and how to start a training.
 
 mod prompted;
+mod series;
 mod source;
 
 use std::{fmt::Write as _, path::Path};
@@ -31,6 +32,7 @@ struct Output {
 pub(crate) fn run(args: &DataArgs) -> Result<()> {
     match &args.command {
         DataCommand::Check(args) => check(args),
+        DataCommand::Series(args) => series::list(args),
     }
 }
 

@@ -1,37 +1,65 @@
 //! The scans that the arguments of `bipvl predict` name.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Component, Path, PathBuf},
+};
 
 use anyhow::{Result, bail};
 use bipvl::data::{group_by_case, list_images};
-use bipvl_imaging::formats::{ENDINGS, strip_ending};
+use bipvl_imaging::formats::strip_ending;
 
-/// The files of one scan.
+/// One scan to segment.
 #[derive(Debug)]
 pub(super) struct Scan {
-    /// File name without ending and channel number.
+    /// File name without ending and channel number, or the name of a DICOM study.
     pub(super) id: String,
+    /// Where its voxels are.
+    pub(super) source: ScanSource,
+}
+
+/// Where the voxels of a scan are.
+#[derive(Debug)]
+pub(super) enum ScanSource {
     /// One file with all channels, or one file per channel.
-    pub(super) images: Vec<PathBuf>,
+    Images(Vec<PathBuf>),
+    /// A folder, file, DICOMDIR or archive; what it holds is read when it is segmented.
+    Dicom(PathBuf),
+}
+
+impl Scan {
+    /// Its files; for a DICOM study the path that was given.
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        match &self.source {
+            ScanSource::Images(images) => images,
+            ScanSource::Dicom(path) => std::slice::from_ref(path),
+        }
+    }
+
+    /// Whether DICOM objects can be made of its results.
+    pub(super) fn is_dicom(&self) -> bool {
+        matches!(self.source, ScanSource::Dicom(_))
+    }
 }
 
 /// Finds the scans in files and folders; warns of files that are skipped, or look like channels but are not.
 pub(super) fn find(inputs: &[PathBuf], num_channels: usize) -> Result<Vec<Scan>> {
-    let mut images = Vec::new();
+    let (mut images, mut studies) = (Vec::new(), Vec::new());
     for input in inputs {
         if input.is_dir() {
             let listing = list_images(input)?;
             if listing.images.is_empty() {
-                bail!("{}: no images; known endings are {}", input.display(), known_endings());
+                studies.push(input.clone());
+            } else {
+                warn_of_skipped(input, &listing.skipped);
+                images.extend(listing.images);
             }
-            warn_of_skipped(input, &listing.skipped);
-            images.extend(listing.images);
         } else if !input.exists() {
             bail!("{}: no such file or folder", input.display());
-        } else if strip_ending(input).is_none() {
-            bail!("{}: not an image; known endings are {}", input.display(), known_endings());
-        } else {
+        } else if strip_ending(input).is_some() {
             images.push(input.clone());
+        } else {
+            studies.push(input.clone());
         }
     }
     images.sort();
@@ -44,11 +72,48 @@ pub(super) fn find(inputs: &[PathBuf], num_channels: usize) -> Result<Vec<Scan>>
             names.len()
         );
     }
-    Ok(grouped.cases.into_iter().map(|(id, images)| Scan { id, images }).collect())
+    let mut scans: Vec<Scan> = grouped
+        .cases
+        .into_iter()
+        .map(|(id, images)| Scan { id, source: ScanSource::Images(images) })
+        .collect();
+    if !studies.is_empty() && num_channels > 1 {
+        let study = studies[0].display();
+        bail!(
+            "{study}: a DICOM series has one channel, the model reads {num_channels}; convert the series to files"
+        );
+    }
+    scans.extend(named(studies).into_iter().map(|(id, path)| Scan { id, source: ScanSource::Dicom(path) }));
+    Ok(scans)
 }
 
-fn known_endings() -> String {
-    ENDINGS.iter().map(|(ending, _)| *ending).collect::<Vec<_>>().join(", ")
+/// Each study by the name of its folder or file, with as many folders above it as tell all apart.
+fn named(mut studies: Vec<PathBuf>) -> Vec<(String, PathBuf)> {
+    studies.sort();
+    studies.dedup();
+    let parts = |path: &PathBuf| -> Vec<String> {
+        let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let names = path.components().filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+            _ => None,
+        });
+        names.collect()
+    };
+    let name = |path: &PathBuf, depth: usize| {
+        let parts = parts(path);
+        let name = parts[parts.len().saturating_sub(depth)..].join("_");
+        match name.to_lowercase() {
+            lower if lower.ends_with(".zip") || lower.ends_with(".dcm") => name[..name.len() - 4].to_owned(),
+            _ => name,
+        }
+    };
+    let most = studies.iter().map(|path| parts(path).len()).max().unwrap_or(1);
+    let are_different = |depth: &usize| {
+        let names: HashSet<String> = studies.iter().map(|path| name(path, *depth)).collect();
+        names.len() == studies.len()
+    };
+    let depth = (1..=most).find(are_different).unwrap_or(most);
+    studies.iter().map(|path| (name(path, depth), path.clone())).collect()
 }
 
 fn warn_of_skipped(folder: &Path, skipped: &[PathBuf]) {

@@ -8,18 +8,24 @@ mod prompt_options;
 mod protection;
 mod prompted;
 mod prompts;
+mod results;
+mod scan;
 
 use anyhow::{Result, bail};
 use bipvl::{
     infer::{InferenceProgress, Predictor, TrainedModel, run_dirs},
     prompts::PromptRun,
+    text::Synonyms,
 };
+use bipvl_dicom::Algorithm;
+use bipvl_io::FileTransaction;
 use indicatif::ProgressBar;
 
 use crate::{args::PredictArgs, commands::prompts as user_prompts, interrupt, progress};
 use batch::segment_all;
 use outputs::Job;
 use prompts::CasePrompts;
+use results::Found;
 
 /// Segments every scan; one that fails is reported, and the others go on.
 pub(crate) fn run(args: &PredictArgs) -> Result<()> {
@@ -41,7 +47,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     let labels = options::output_labels(args, &runs[0], &synonyms)?;
     let scans = inputs::find(&args.inputs, runs[0].config.data.channels.len())?;
     let classes = options::output_classes(&runs[0], labels.as_deref());
-    let jobs = outputs::plan(args, scans, &classes)?;
+    let jobs = outputs::plan(args, scans, &classes, false)?;
     let case_prompts = CasePrompts::find(args, &jobs)?;
 
     let mut predictor = TrainedModel::ensemble(&runs, config, &args.device.open()?)?;
@@ -56,10 +62,13 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     }
     outputs::create_folders(args, &jobs)?;
 
+    let algorithm = scan::algorithm(args)?;
     segment_all(&jobs, |job, bar| {
         let own = case_prompts.apply(&predictor, &runs, &job.scan)?;
-        let InferenceProgress { reused, total, .. } = segment(own.as_ref().unwrap_or(&predictor), job, bar)?;
-        let path = job.files.label_map.display();
+        let predictor = own.as_ref().unwrap_or(&predictor);
+        let InferenceProgress { reused, total, .. } =
+            segment(predictor, &algorithm, &synonyms, args, job, bar)?;
+        let path = job.main_output().display();
         if reused == 0 {
             tracing::info!("{path}");
         } else {
@@ -70,13 +79,32 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
 }
 
 /// Segments one scan and writes its files, all or none.
-fn segment(predictor: &Predictor, job: &Job, bar: &ProgressBar) -> Result<InferenceProgress> {
+fn segment(
+    predictor: &Predictor,
+    algorithm: &Algorithm,
+    synonyms: &Synonyms,
+    args: &PredictArgs,
+    job: &Job,
+    bar: &ProgressBar,
+) -> Result<InferenceProgress> {
     let mut show = progress::patches(bar, &job.scan.id);
     let mut last = InferenceProgress::default();
-    let segmentation = predictor.predict_files(&job.scan.images, &mut |progress| {
+    let mut scan = scan::load(&job.scan, args)?;
+    let image = job.measures().then(|| scan.channels[0].clone());
+    let channels = std::mem::take(&mut scan.channels);
+    predictor.ensure_readable(&job.scan.paths()[0], &channels)?;
+    let mut segmentation = predictor.predict(channels, &mut |progress| {
         last = progress;
         show(progress)
     })?;
-    segmentation.write_files(&job.files)?;
+    if let Some(header) = &scan.header {
+        segmentation = segmentation.with_reference(header);
+    }
+    let mut staged = FileTransaction::default();
+    segmentation.stage(&job.files, &mut staged)?;
+    let found = Found::Classes(&segmentation);
+    let source = scan.source(algorithm.clone(), args)?;
+    results::stage(job, source.as_ref(), &found, image.as_ref(), synonyms, &mut staged)?;
+    staged.commit()?;
     Ok(last)
 }

@@ -1,8 +1,12 @@
 //! Output files of a prediction.
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bipvl_imaging::{
     SegmentationFiles,
     formats::{output_ending, strip_ending},
@@ -12,10 +16,11 @@ use super::{
     inputs::Scan,
     protection::{refuse_existing, refuse_incomplete, refuse_inputs, refuse_repetition},
 };
-use crate::args::PredictArgs;
+use crate::args::{FormatArg, ObjectFormat, PredictArgs};
 
 /// Letters of a class or prompt in the name of a file, of which systems allow some 250 bytes.
 const MAX_NAME: usize = 60;
+/// Of label maps and masks without a format of their own.
 const DEFAULT_ENDING: &str = ".nii.gz";
 
 /// One scan and the files to write for it.
@@ -24,6 +29,39 @@ pub(super) struct Job {
     pub(super) scan: Scan,
     /// `OUT/CASE.nii.gz`, and `OUT/masks/CASE_CLASS.nii.gz`, `OUT/probabilities/CASE_CLASS.nii.gz` if requested.
     pub(super) files: SegmentationFiles,
+    /// DICOM objects: `OUT/CASE.seg.dcm` and so on.
+    pub(super) objects: Vec<(ObjectFormat, PathBuf)>,
+    /// A fractional segmentation: `OUT/CASE.probabilities.dcm`.
+    pub(super) fractional: Option<PathBuf>,
+    /// `OUT/CASE.statistics.json` and `.csv`.
+    pub(super) statistics: Option<[PathBuf; 2]>,
+    /// What the values mean and what was found, of a prompted run: `OUT/CASE.labels.json`.
+    pub(super) labels: Option<PathBuf>,
+}
+
+impl Job {
+    /// All outputs.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        let objects = self.objects.iter().map(|(_, path)| path);
+        let statistics = self.statistics.iter().flatten();
+        self.files.paths().chain(objects).chain(&self.fractional).chain(statistics).chain(&self.labels)
+    }
+
+    /// The output that a person looks at first.
+    pub(super) fn main_output(&self) -> &PathBuf {
+        let object = self.objects.first().map(|(_, path)| path);
+        self.files.label_map.as_ref().or(object).expect("every job has a label map or an object")
+    }
+
+    /// Whether intensities are measured.
+    pub(super) fn measures(&self) -> bool {
+        self.statistics.is_some() || self.objects.iter().any(|(object, _)| *object == ObjectFormat::Sr)
+    }
+
+    /// Whether all outputs exist.
+    fn is_finished(&self) -> bool {
+        self.paths().all(|path| path.exists())
+    }
 }
 
 /// Names the outputs of all cases, given the classes that are written. With `--skip-existing`, finished cases are left
@@ -32,14 +70,20 @@ pub(super) struct Job {
 /// # Errors
 ///
 /// When an output is an input, exists and may not be replaced, or is one of two classes or cases.
-pub(super) fn plan(args: &PredictArgs, scans: Vec<Scan>, classes: &[&str]) -> Result<Vec<Job>> {
-    let mut jobs: Vec<Job> = scans.into_iter().map(|scan| job(args, scan, classes)).collect();
+pub(super) fn plan(
+    args: &PredictArgs,
+    scans: Vec<Scan>,
+    classes: &[&str],
+    is_prompted: bool,
+) -> Result<Vec<Job>> {
+    let mut jobs =
+        scans.into_iter().map(|scan| job(args, scan, classes, is_prompted)).collect::<Result<Vec<Job>>>()?;
     refuse_inputs(&jobs)?;
     refuse_repetition(&jobs)?;
     if args.skip_existing {
         let count = jobs.len();
         refuse_incomplete(&jobs)?;
-        jobs.retain(|job| !job.files.label_map.exists());
+        jobs.retain(|job| !job.is_finished());
         tracing::info!("{} of {count} scans have been segmented already", count - jobs.len());
     } else if !args.overwrite {
         refuse_existing(&jobs)?;
@@ -49,28 +93,65 @@ pub(super) fn plan(args: &PredictArgs, scans: Vec<Scan>, classes: &[&str]) -> Re
 
 /// Creates the folders of all outputs.
 pub(super) fn create_folders(args: &PredictArgs, jobs: &[Job]) -> Result<()> {
-    let folders = jobs.iter().flat_map(|job| job.files.paths()).filter_map(|path| path.parent());
+    let folders = jobs.iter().flat_map(|job| job.paths()).filter_map(|path| path.parent());
     let folders: HashSet<&Path> = folders.chain([args.out.as_path()]).collect();
     folders
         .into_iter()
         .try_for_each(|path| fs::create_dir_all(path).with_context(|| path.display().to_string()))
 }
 
-fn job(args: &PredictArgs, scan: Scan, classes: &[&str]) -> Job {
-    let of_input = strip_ending(&scan.images[0]).map_or(DEFAULT_ENDING, |(_, ending)| output_ending(ending));
-    let ending = args.format.map_or(of_input, |format| format.0);
+fn job(args: &PredictArgs, scan: Scan, classes: &[&str], is_prompted: bool) -> Result<Job> {
+    let (mut endings, mut objects): (Vec<&'static str>, Vec<ObjectFormat>) = (Vec::new(), Vec::new());
+    for format in &args.format {
+        match format {
+            FormatArg::Volume(ending) if !endings.contains(ending) => endings.push(ending),
+            FormatArg::Object(object) if !objects.contains(object) => objects.push(*object),
+            _ => {}
+        }
+    }
+    if let ([first, second, ..], _) = (&endings[..], &objects) {
+        bail!("--format: one format for label maps, not {first} and {second}");
+    }
+    if !objects.is_empty() && !scan.is_dicom() {
+        bail!(
+            "{}: DICOM results need a DICOM series; leave --format out or name a file format",
+            scan.paths()[0].display()
+        );
+    }
+    if args.format.is_empty() {
+        if scan.is_dicom() {
+            objects.push(ObjectFormat::Seg);
+        } else {
+            let own = strip_ending(&scan.paths()[0]).map(|(_, ending)| output_ending(ending));
+            endings.push(own.unwrap_or(DEFAULT_ENDING));
+        }
+    }
+    if objects.contains(&ObjectFormat::Sr) && !objects.contains(&ObjectFormat::Seg) {
+        bail!("--format sr: the report refers to the segments of dicom-seg; give both");
+    }
+    let ending = endings.first().copied();
+    let of_case = |ending: &str| args.out.join(format!("{}{ending}", scan.id));
     let for_each = |folder: &str, is_requested: bool| {
-        let classes = if is_requested { classes } else { &[] };
+        let (classes, ending) = (if is_requested { classes } else { &[] }, ending.unwrap_or(DEFAULT_ENDING));
         let path =
             |class: &&str| args.out.join(folder).join(format!("{}_{}{ending}", scan.id, file_name(class)));
         classes.iter().map(path).collect()
     };
+    // Without a file format, the probabilities of a series are a DICOM object, too.
+    let is_fractional = args.more.probabilities && ending.is_none();
     let files = SegmentationFiles {
-        label_map: args.out.join(format!("{}{ending}", scan.id)),
+        label_map: ending.map(of_case),
         masks: for_each("masks", args.more.each),
-        probabilities: for_each("probabilities", args.more.probabilities),
+        probabilities: for_each("probabilities", args.more.probabilities && !is_fractional),
     };
-    Job { scan, files }
+    Ok(Job {
+        files,
+        objects: objects.into_iter().map(|object| (object, of_case(object.ending()))).collect(),
+        fractional: is_fractional.then(|| of_case(".probabilities.dcm")),
+        statistics: args.more.statistics.then(|| [".statistics.json", ".statistics.csv"].map(of_case)),
+        labels: is_prompted.then(|| of_case(".labels.json")),
+        scan,
+    })
 }
 
 /// The name of a class as a part of a file name: what is neither a letter, a digit, `-` nor `.` becomes `_`.

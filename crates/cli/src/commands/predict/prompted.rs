@@ -4,19 +4,29 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use bipvl::{
-    data::{PreprocessConfig, read_channels},
-    imaging::probe,
+    data::PreprocessConfig,
     prompts::{Finding, Overlap, PromptPredictor, PromptRun, predictor::EncodedTexts},
+    text::Synonyms,
 };
+use bipvl_dicom::Algorithm;
+use bipvl_imaging::Segment;
+use bipvl_io::FileTransaction;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{batch::segment_all, options::with_window, outputs::Job};
+use super::{
+    batch::segment_all,
+    options::with_window,
+    outputs::Job,
+    results::{self, Found},
+    scan::{self, load},
+};
 use super::{inputs, outputs, prompt_options as options};
 use crate::{args::PredictArgs, progress};
 
 /// The loaded run with its prompts.
 struct Prompted {
+    algorithm: Algorithm,
     predictor: PromptPredictor,
     prompts: EncodedTexts,
     preprocess: PreprocessConfig,
@@ -43,42 +53,51 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     let preprocess = options::preprocess(args, &run)?;
     let scans = inputs::find(&args.inputs, 1)?;
     let names: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let jobs = outputs::plan(args, scans, &names)?;
+    let jobs = outputs::plan(args, scans, &names, true)?;
     let predictor = run.predictor(&args.device.open()?)?;
     options::warn_of_texts(&run, &predictor, &texts);
     let overlap = if args.prompts.exclusive { Overlap::Exclusive } else { Overlap::Allowed };
     let prompts = predictor.encode(&texts);
-    let prompted = Prompted { predictor, prompts, preprocess, overlap };
+    let prompted = Prompted { algorithm: scan::algorithm(args)?, predictor, prompts, preprocess, overlap };
     outputs::create_folders(args, &jobs)?;
     segment_all(&jobs, |job, bar| {
-        let findings = segment(&prompted, job, folder, bar)?;
+        let findings = segment(&prompted, args, job, bar)?;
         bar.suspend(|| report(job, &findings));
         Ok(())
     })
 }
 
 /// Segments one scan and writes its files, all or none.
-fn segment(prompted: &Prompted, job: &Job, model: &Path, bar: &ProgressBar) -> Result<Vec<Finding>> {
-    let Prompted { predictor, prompts, preprocess, overlap } = prompted;
-    let images = &job.scan.images;
-    let header = probe(&images[0])?;
-    let mut channels = read_channels(images)?;
-    if channels.len() != 1 {
-        bail!("{}: {} channels, but the network reads one", images[0].display(), channels.len());
+fn segment(prompted: &Prompted, args: &PredictArgs, job: &Job, bar: &ProgressBar) -> Result<Vec<Finding>> {
+    let Prompted { algorithm, predictor, prompts, preprocess, overlap } = prompted;
+    let path = &job.scan.paths()[0];
+    let mut scan = load(&job.scan, args)?;
+    if scan.channels.len() != 1 {
+        bail!("{}: {} channels, but the network reads one", path.display(), scan.channels.len());
     }
-    preprocess.ensure_size(&images[0], channels[0].grid())?;
-    let scan = channels.remove(0);
+    preprocess.ensure_size(path, scan.channels[0].grid())?;
+    let volume = scan.channels.remove(0);
+    let image = job.measures().then(|| volume.clone());
     let mut show = progress::patches(bar, &job.scan.id);
-    let found = predictor.segment(prompts, scan, Some(&header), preprocess, *overlap, &mut show)?;
+    let found = predictor.segment(prompts, volume, scan.header.as_ref(), preprocess, *overlap, &mut show)?;
     let findings = found.findings();
-    let labels = LabelsFile { scan: &images[0], model, labels: findings.clone() };
-    let json = serde_json::to_string_pretty(&labels)?;
-    found.write_files(&job.files, &json)?;
+    let mut staged = FileTransaction::default();
+    found.stage(&job.files, &mut staged)?;
+    let segment =
+        |finding: &Finding| Segment { name: finding.prompt.clone(), label: finding.value, code: None };
+    let segments = Found::Prompts(&found, findings.iter().map(segment).collect());
+    let source = scan.source(algorithm.clone(), args)?;
+    results::stage(job, source.as_ref(), &segments, image.as_ref(), &Synonyms::builtin(), &mut staged)?;
+    if let Some(file) = &job.labels {
+        let labels = LabelsFile { scan: path, model: &args.model[0], labels: findings.clone() };
+        staged.stage(file, serde_json::to_string_pretty(&labels)?.as_bytes())?;
+    }
+    staged.commit()?;
     Ok(findings)
 }
 
 fn report(job: &Job, findings: &[Finding]) {
-    let path = job.files.label_map.display();
+    let path = job.main_output().display();
     tracing::info!("{path}");
     for Finding { prompt, volume_ml, found, presence, .. } in findings {
         let presence = presence.map_or(String::new(), |presence| format!(", presence {presence:.2}"));

@@ -23,7 +23,7 @@ impl CasePrompts {
     pub(super) fn find(args: &PredictArgs, jobs: &[Job]) -> Result<Self> {
         let path_of = |scan: &Scan| match &args.case_descriptions {
             Some(folder) => Some(folder.join(format!("{}.toml", scan.id))).filter(|file| file.is_file()),
-            None => case_descriptions_path(&scan.images[0], &scan.id),
+            None => case_descriptions_path(&scan.paths()[0], &scan.id),
         };
         let entry = |job: &Job| Some((job.scan.id.clone(), path_of(&job.scan)?));
         let mut files: HashMap<String, PathBuf> = jobs.iter().filter_map(entry).collect();

@@ -9,7 +9,7 @@ use crate::paths::canonical;
 
 pub(super) fn refuse_existing(jobs: &[Job]) -> Result<()> {
     let existing: Vec<&PathBuf> =
-        jobs.iter().flat_map(|job| job.files.paths()).filter(|path| path.exists()).collect();
+        jobs.iter().flat_map(|job| job.paths()).filter(|path| path.exists()).collect();
     let [first, others @ ..] = &existing[..] else { return Ok(()) };
     let others = if others.is_empty() { String::new() } else { format!(", as do {} others", others.len()) };
     bail!(
@@ -21,8 +21,8 @@ pub(super) fn refuse_existing(jobs: &[Job]) -> Result<()> {
 
 pub(super) fn refuse_inputs(jobs: &[Job]) -> Result<()> {
     let inputs: HashSet<PathBuf> =
-        jobs.iter().flat_map(|job| &job.scan.images).map(|path| canonical(path)).collect();
-    let mut outputs = jobs.iter().flat_map(|job| job.files.paths());
+        jobs.iter().flat_map(|job| job.scan.paths()).map(|path| canonical(path)).collect();
+    let mut outputs = jobs.iter().flat_map(|job| job.paths());
     match outputs.find(|path| inputs.contains(&canonical(path))) {
         Some(path) => {
             bail!("{}: the output would replace an input; choose another --out folder", path.display())
@@ -33,21 +33,23 @@ pub(super) fn refuse_inputs(jobs: &[Job]) -> Result<()> {
 
 pub(super) fn refuse_repetition(jobs: &[Job]) -> Result<()> {
     let mut names = HashSet::new();
-    match jobs.iter().flat_map(|job| job.files.paths()).find(|path| !names.insert(*path)) {
+    match jobs.iter().flat_map(|job| job.paths()).find(|path| !names.insert(*path)) {
         Some(path) => bail!("{}: two classes or scans have this output", path.display()),
         None => Ok(()),
     }
 }
 
-/// A scan with a label map is finished; it would stay without the other files.
+/// A scan with some of its outputs would stay without the others.
 pub(super) fn refuse_incomplete(jobs: &[Job]) -> Result<()> {
-    let mut finished = jobs.iter().filter(|job| job.files.label_map.exists());
-    let missing = finished.find_map(|job| Some((job, job.files.paths().find(|path| !path.exists())?)));
-    match missing {
-        Some((job, path)) => bail!(
+    let both = |job: &Job| {
+        let there = job.paths().find(|path| path.exists())?.clone();
+        Some((job.paths().find(|path| !path.exists())?.clone(), there))
+    };
+    match jobs.iter().find_map(both) {
+        Some((missing, there)) => bail!(
             "{}: does not exist, but {} does; use --overwrite or another --out",
-            path.display(),
-            job.files.label_map.display()
+            missing.display(),
+            there.display()
         ),
         None => Ok(()),
     }
@@ -58,17 +60,21 @@ mod tests {
     use bipvl_imaging::SegmentationFiles;
 
     use super::*;
-    use crate::commands::predict::inputs::Scan;
+    use crate::commands::predict::inputs::{Scan, ScanSource};
 
     #[test]
     fn two_classes_or_scans_with_one_file_are_refused() {
         let job = |id: &str, mask: &str| Job {
-            scan: Scan { id: id.to_owned(), images: Vec::new() },
+            scan: Scan { id: id.to_owned(), source: ScanSource::Images(Vec::new()) },
             files: SegmentationFiles {
-                label_map: PathBuf::from(format!("{id}.nii")),
+                label_map: Some(PathBuf::from(format!("{id}.nii"))),
                 masks: vec![PathBuf::from(mask)],
                 probabilities: Vec::new(),
             },
+            objects: Vec::new(),
+            fractional: None,
+            statistics: None,
+            labels: None,
         };
         refuse_repetition(&[job("a", "masks/a_b.nii"), job("b", "masks/b_b.nii")]).unwrap();
         let error = refuse_repetition(&[job("a", "masks/a_b_c.nii"), job("a_b", "masks/a_b_c.nii")]);
