@@ -114,6 +114,47 @@ pub(crate) enum DataCommand {
     Check(CheckArgs),
     /// List the DICOM series below a folder, DICOMDIR or zip archive, and what is odd about them.
     Series(SeriesArgs),
+    /// Make a data set of DICOM studies with segmentations (SEG) or structure sets (RTSTRUCT).
+    Import(DicomImportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DicomImportArgs {
+    /// Folder of studies, of any depth, or a zip archive: series, and the segmentations that were made for them.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// New folder for the data set, in nnU-Net's layout.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Import only series of this modality, such as CT.
+    #[arg(long, value_name = "MODALITY")]
+    pub(crate) modality: Option<String>,
+    /// Structures to import, comma-separated, by the names they have after --rename [default: all].
+    #[arg(long, value_name = "A,B")]
+    pub(crate) classes: Vec<ClassList>,
+    /// Another name for a structure, OLD=NEW; repeatable. Structures of one name become one class.
+    #[arg(long, value_name = "OLD=NEW")]
+    pub(crate) rename: Vec<Rename>,
+}
+
+/// Another name for a structure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rename {
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
+impl std::str::FromStr for Rename {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((from, to)) if !from.is_empty() && !to.is_empty() => {
+                Ok(Self { from: from.to_owned(), to: to.to_owned() })
+            }
+            _ => Err("expected OLD=NEW".to_owned()),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

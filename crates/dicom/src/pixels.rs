@@ -118,6 +118,8 @@ struct PixelFormat {
     bits_stored: u32,
     high_bit: u32,
     is_signed: bool,
+    /// MONOCHROME1: low values are bright.
+    is_inverted: bool,
 }
 
 impl PixelFormat {
@@ -140,7 +142,8 @@ impl PixelFormat {
         }
         let is_signed = integer(tags::PIXEL_REPRESENTATION) == Some(1);
         let (bits_stored, high_bit) = (stored as u32, high as u32);
-        Ok(Self { bytes: bits as usize / 8, bits_stored, high_bit, is_signed })
+        let is_inverted = object.text(tags::PHOTOMETRIC_INTERPRETATION).as_deref() == Some("MONOCHROME1");
+        Ok(Self { bytes: bits as usize / 8, bits_stored, high_bit, is_signed, is_inverted })
     }
 
     fn intensities(self, bytes: &[u8], [slope, intercept]: [f64; 2]) -> Vec<f32> {
@@ -158,8 +161,9 @@ impl PixelFormat {
         }
     }
 
-    /// The stored bits, with their sign; bits outside of them may be overlays.
+    /// The stored bits, with their sign; bits outside of them may be overlays. Inverted ones are complemented, as in ITK.
     fn value(self, raw: u32) -> f64 {
+        let raw = if self.is_inverted { !raw } else { raw };
         let shifted = raw << (31 - self.high_bit);
         let unused = 32 - self.bits_stored;
         if self.is_signed { f64::from(shifted as i32 >> unused) } else { f64::from(shifted >> unused) }
@@ -172,11 +176,18 @@ mod tests {
 
     #[test]
     fn stored_bits_are_cut_out_and_signed() {
-        let format =
-            |bits_stored, high_bit, is_signed| PixelFormat { bytes: 2, bits_stored, high_bit, is_signed };
+        let format = |bits_stored, high_bit, is_signed| PixelFormat {
+            bytes: 2,
+            bits_stored,
+            high_bit,
+            is_signed,
+            is_inverted: false,
+        };
         // 12 bits below an overlay bit: 0x8FFF is -1 or 4095.
         assert_eq!(format(12, 11, true).value(0x8FFF), -1.0);
         assert_eq!(format(12, 11, false).value(0x8FFF), 4095.0);
+        // MONOCHROME1: 0 is the brightest of 12 bits.
+        assert_eq!(PixelFormat { is_inverted: true, ..format(12, 11, false) }.value(0x8000), 4095.0);
         // Left aligned.
         assert_eq!(format(12, 15, false).value(0xABC5), f64::from(0xABC));
         assert_eq!(format(16, 15, true).value(0x8000), -32768.0);

@@ -131,8 +131,9 @@ impl Study {
         &self.segmentations
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// How many segmentations and structure sets there are.
+    pub fn num_segmentations(&self) -> usize {
+        self.segmentations.len()
     }
 
     /// The chosen volume: by its number, SeriesInstanceUID, `largest`, or a part of its description; without a choice
@@ -225,6 +226,11 @@ impl SeriesVolume {
         self.series_uid == wanted || self.description.to_lowercase().contains(&wanted.to_lowercase())
     }
 
+    /// Modality and number, for messages.
+    pub fn label(&self) -> String {
+        format!("{} series {}", self.modality, self.number)
+    }
+
     fn num_voxels(&self) -> usize {
         self.grid().and_then(|grid| grid.num_voxels()).unwrap_or(0)
     }
@@ -254,16 +260,13 @@ impl SeriesVolume {
     /// When slices cannot be placed or do not make one volume; the message names them.
     pub fn ensure_readable(&self) -> Result<()> {
         match self.unplaced.iter().chain(&self.stack.problem).next() {
-            Some(problem) => {
-                let series = format!("{} series {}", self.modality, self.number);
-                Err(Error::Slices { series, problem: problem.clone() })
-            }
+            Some(problem) => Err(Error::Slices { series: self.label(), problem: problem.clone() }),
             None => Ok(()),
         }
     }
 
     /// Intensities in the units of the modality: rescale slope and intercept of each slice are applied. Voxels are
-    /// `[column, row, slice]`; MONOCHROME1, a matter of display, changes nothing.
+    /// `[column, row, slice]`. Stored values of MONOCHROME1 are complemented first, as ITK does.
     ///
     /// # Errors
     ///

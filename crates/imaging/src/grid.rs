@@ -123,6 +123,19 @@ impl Grid {
         Ok(grid)
     }
 
+    /// This grid, with as many more slices along its last axis as the other reaches beyond it.
+    #[must_use]
+    pub fn union_along_slices(&self, other: &Self) -> Self {
+        let to_own = other.voxel_to_voxel(self);
+        let last = other.shape[2].saturating_sub(1) as f64;
+        let slice = |z: f64| (to_own * Vector4::new(0.0, 0.0, z, 1.0)).z.round();
+        let (first, end) = (slice(0.0).min(slice(last)).min(0.0), slice(0.0).max(slice(last)) + 1.0);
+        let mut affine = self.affine;
+        affine.set_column(3, &(self.affine * Vector4::new(0.0, 0.0, first, 1.0)));
+        let slices = end.max(self.shape[2] as f64) - first;
+        Self::new([self.shape[0], self.shape[1], slices as usize], affine)
+    }
+
     /// The number of voxels; `None` if it overflows.
     pub fn num_voxels(&self) -> Option<usize> {
         self.shape.into_iter().try_fold(1, usize::checked_mul)

@@ -18,6 +18,9 @@ pub enum Error {
     /// A label map cannot be read.
     #[error(transparent)]
     Imaging(#[from] bipvl_imaging::Error),
+    /// A DICOM segmentation cannot be read.
+    #[error(transparent)]
+    Dicom(#[from] bipvl_dicom::Error),
     /// A case cannot be scored.
     #[error(transparent)]
     Metrics(#[from] bipvl_metrics::Error),

@@ -110,3 +110,16 @@ proptest! {
         prop_assert_eq!(resample_labels(&labels, target.grid(), PaddingMode::Constant(9999)), target);
     }
 }
+
+#[test]
+fn a_union_along_slices_has_all_slices_of_both() {
+    let grid = Grid::with_spacing([4, 5, 6], [1.0, 1.0, 2.0]);
+    // Slices 3 to 9 of the same stack, and one below.
+    let mut affine = *grid.affine();
+    affine[(2, 3)] = 6.0;
+    let above = grid.union_along_slices(&Grid::new([4, 5, 7], affine));
+    assert_eq!((above.shape(), above.voxel_to_world([0.0; 3])), ([4, 5, 10], [0.0; 3]));
+    affine[(2, 3)] = -4.0;
+    let below = grid.union_along_slices(&Grid::new([4, 5, 1], affine));
+    assert_eq!((below.shape(), below.voxel_to_world([0.0; 3])), ([4, 5, 8], [0.0, 0.0, -4.0]));
+}

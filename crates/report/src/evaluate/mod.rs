@@ -5,6 +5,7 @@
 //!
 //! A case that cannot be read or scored does not stop the others: it is a [`CaseFailure`] of the [`Evaluation`].
 
+mod labels;
 mod pairing;
 mod unknown_labels;
 
@@ -16,7 +17,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use bipvl_imaging::{LabelClass, LabelMap, LabelSchema, apply_remap, read_labels, reoriented_like};
+use bipvl_imaging::{LabelClass, LabelMap, LabelSchema, apply_remap};
 use bipvl_metrics::{CaseScores, Convention, MetricConfig, Scores, labels_without_class, score_case};
 
 use crate::{Error, Result};
@@ -181,8 +182,7 @@ fn evaluate_case(
     config: &EvaluationConfig,
     unknown_labels: &mut Vec<UnknownLabel>,
 ) -> Result<CaseScores> {
-    let mut reference = read_labels(&files.reference)?;
-    let prediction = reoriented_like(read_labels(&files.prediction)?, reference.grid());
+    let (prediction, mut reference) = labels::read_pair(files, classes)?;
     if let Some(schema) = &config.schema {
         apply_remap(schema.remap(), &mut reference);
     }
@@ -202,20 +202,20 @@ fn evaluate_case(
 
 /// A class for each label of the readable files, except background.
 fn occurring_labels(cases: &[CaseFiles]) -> Vec<LabelClass> {
-    let mut labels = BTreeSet::new();
+    let mut occurring = BTreeSet::new();
     for path in cases.iter().flat_map(|files| [&files.prediction, &files.reference]) {
         // A damaged file is reported when its case is scored.
-        labels.extend(read_labels(path).iter().flat_map(LabelMap::voxels).copied());
+        occurring.extend(labels::read(path, &[]).iter().flat_map(LabelMap::voxels).copied());
     }
-    labels.remove(&0);
-    labels.into_iter().map(|label| LabelClass::new(label.to_string(), vec![label])).collect()
+    occurring.remove(&0);
+    occurring.into_iter().map(|label| LabelClass::new(label.to_string(), vec![label])).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use bipvl_imaging::{Grid, LabelRemap, Volume, write};
+    use bipvl_imaging::{Grid, LabelRemap, Volume, read_labels, write};
     use ndarray::Array3;
     use tempfile::TempDir;
 

@@ -6,10 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bipvl_imaging::formats::strip_ending;
 use bipvl_io::FileError;
 
-use super::{CaseFailure, CaseFiles};
+use super::{CaseFailure, CaseFiles, labels::case_name};
 use crate::{Error, Result};
 
 /// Maximum number of file names in an error message.
@@ -66,8 +65,8 @@ fn label_maps(folder: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
         if file_name.starts_with('.') {
             continue;
         }
-        match strip_ending(&path) {
-            Some((name, _)) => files.entry(name).or_default().push(path),
+        match case_name(&path) {
+            Some(name) => files.entry(name).or_default().push(path),
             None => others.push(file_name),
         }
     }

@@ -1,5 +1,6 @@
 //! `bipvl data check`: reports the content of a data set and its errors, and how to start a training.
 
+mod import;
 mod prompted;
 mod series;
 mod source;
@@ -33,6 +34,7 @@ pub(crate) fn run(args: &DataArgs) -> Result<()> {
     match &args.command {
         DataCommand::Check(args) => check(args),
         DataCommand::Series(args) => series::list(args),
+        DataCommand::Import(args) => import::run(args),
     }
 }
 

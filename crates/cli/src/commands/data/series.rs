@@ -23,6 +23,10 @@ pub(super) fn list(args: &SeriesArgs) -> Result<()> {
         for volume in study.volumes() {
             println!("{volume}");
         }
+        match study.num_segmentations() {
+            0 => {}
+            count => println!("{count} segmentations or structure sets"),
+        }
         println!("{}", study.skipped());
     }
     if study.volumes().is_empty() {

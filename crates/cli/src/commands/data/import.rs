@@ -1,0 +1,169 @@
+//! `bipvl data import`: a data set from DICOM studies with segmentations or structure sets.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::{Context, Result, bail};
+use bipvl_dicom::{LabeledSeries, LeftOut, Study};
+use bipvl_imaging::{LabelMap, Volume, write};
+use bipvl_io::atomic_write;
+use ndarray::Array3;
+use serde_json::json;
+
+use crate::{args::DicomImportArgs, progress};
+
+/// Structures of a case by name.
+type Structures = Vec<(String, Volume<bool>)>;
+
+/// Writes images, label maps, `dataset.json` and `labelled.json` in nnU-Net's layout.
+pub(super) fn run(args: &DicomImportArgs) -> Result<()> {
+    let study = Study::open(&args.path)?;
+    let (mut labeled, mut left_out) = study.labeled_series();
+    if let Some(modality) = &args.modality {
+        labeled.retain(|series| series.volume.modality.eq_ignore_ascii_case(modality));
+    }
+    let modality = one_modality(&labeled, &args.path)?;
+    if args.out.exists() && fs::read_dir(&args.out)?.next().is_some() {
+        bail!("{}: the folder is not empty; name a new one with --out", args.out.display());
+    }
+    let mut labels: BTreeMap<String, u16> = BTreeMap::new();
+    let mut labeled_names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let bar = progress::bar("importing", labeled.len());
+    for series in &labeled {
+        let id = unused_id(series, &labeled_names);
+        match structures(series, args) {
+            Ok(structures) if structures.is_empty() => {
+                let reason = "none of its structures is wanted".to_owned();
+                left_out.push(LeftOut { name: id, reason });
+            }
+            Ok(structures) => {
+                for (name, _) in &structures {
+                    let next = labels.len() as u16 + 1;
+                    labels.entry(name.clone()).or_insert(next);
+                }
+                write_case(&args.out, &id, series, &structures, &labels)?;
+                labeled_names.insert(id, structures.into_iter().map(|(name, _)| name).collect());
+            }
+            Err(error) => left_out.push(LeftOut { name: id, reason: format!("{error:#}") }),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if labeled_names.is_empty() {
+        bail!("{}: no case could be imported: {}", args.path.display(), reasons(&left_out));
+    }
+    write_listing(&args.out, &modality, &labels, &labeled_names, &left_out)?;
+    tracing::info!("{}: {} cases, {} classes", args.out.display(), labeled_names.len(), labels.len());
+    for LeftOut { name, reason } in &left_out {
+        tracing::warn!("left out: {name}: {reason}");
+    }
+    tracing::info!("$ bipvl data check {}", args.out.display());
+    Ok(())
+}
+
+fn reasons(left_out: &[LeftOut]) -> String {
+    let reasons = left_out.iter().map(|LeftOut { name, reason }| format!("{name}: {reason}"));
+    reasons.collect::<Vec<_>>().join("; ")
+}
+
+/// A data set has one channel of one modality.
+fn one_modality(labeled: &[LabeledSeries<'_>], path: &Path) -> Result<String> {
+    let mut modalities: Vec<&str> = labeled.iter().map(|series| series.volume.modality.as_str()).collect();
+    modalities.sort_unstable();
+    modalities.dedup();
+    match modalities[..] {
+        [modality] => Ok(modality.to_owned()),
+        [] => bail!("{}: no series with a segmentation or structure set", path.display()),
+        _ => bail!("{}: series of {}; choose one with --modality", path.display(), modalities.join(" and ")),
+    }
+}
+
+/// The folders of the segmentation below the path, joined; with a number where that is taken.
+fn unused_id(series: &LabeledSeries<'_>, taken: &BTreeMap<String, Vec<String>>) -> String {
+    let folders = Path::new(series.file_label()).parent().unwrap_or(Path::new(""));
+    let folders: Vec<String> =
+        folders.iter().map(|part| part.to_string_lossy().replace(['…', ' '], "_")).collect();
+    let name = if folders.is_empty() { "case".to_owned() } else { folders.join("_") };
+    let numbered = (2..).map(|number| format!("{name}_{number}"));
+    let mut names = std::iter::once(name.clone()).chain(numbered);
+    names.find(|name| !taken.contains_key(name)).expect("numbers do not end")
+}
+
+/// The wanted structures under the names that they get.
+fn structures(series: &LabeledSeries<'_>, args: &DicomImportArgs) -> Result<Structures> {
+    let is_wanted =
+        |name: &String| args.classes.is_empty() || args.classes.iter().any(|list| list.0.contains(name));
+    let renamed = |name: String| {
+        let rule = args.rename.iter().find(|rule| rule.from == name);
+        rule.map_or(name, |rule| rule.to.clone())
+    };
+    let mut structures: Structures = Vec::new();
+    for (segment, mask) in series.read_masks()? {
+        let name = renamed(segment.name.trim().to_owned());
+        if !is_wanted(&name) {
+            continue;
+        }
+        match structures.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, whole)) => whole.voxels_mut().zip_mut_with(mask.voxels(), |all, one| *all |= *one),
+            None => structures.push((name, mask)),
+        }
+    }
+    Ok(structures)
+}
+
+fn write_case(
+    out: &Path,
+    id: &str,
+    series: &LabeledSeries<'_>,
+    structures: &Structures,
+    labels: &BTreeMap<String, u16>,
+) -> Result<()> {
+    let image = series.volume.read()?;
+    let mut map = LabelMap::new(Array3::zeros(image.grid().shape()), image.grid().clone());
+    let mut overlapping = 0;
+    for (name, mask) in structures {
+        let label = labels[name];
+        map.voxels_mut().zip_mut_with(mask.voxels(), |voxel, is_inside| {
+            if *is_inside {
+                overlapping += usize::from(*voxel != 0);
+                *voxel = label;
+            }
+        });
+    }
+    if overlapping > 0 {
+        tracing::warn!("{id}: {overlapping} voxels belong to several structures; the later one has them");
+    }
+    for (folder, ending) in [("imagesTr", "_0000.nii.gz"), ("labelsTr", ".nii.gz")] {
+        let folder = out.join(folder);
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let path = folder.join(format!("{id}{ending}"));
+        if ending == ".nii.gz" { write(&path, &map)? } else { write(&path, &image)? }
+    }
+    Ok(())
+}
+
+fn write_listing(
+    out: &Path,
+    modality: &str,
+    labels: &BTreeMap<String, u16>,
+    labeled: &BTreeMap<String, Vec<String>>,
+    left_out: &[LeftOut],
+) -> Result<()> {
+    let mut by_number: Vec<(&String, &u16)> = labels.iter().collect();
+    by_number.sort_by_key(|(_, number)| **number);
+    let mut named = serde_json::Map::from_iter([("background".to_owned(), json!(0))]);
+    named.extend(by_number.into_iter().map(|(name, number)| (name.clone(), json!(number))));
+    let dataset = json!({
+        "channel_names": { "0": modality },
+        "labels": named,
+        "numTraining": labeled.len(),
+        "file_ending": ".nii.gz",
+    });
+    let left_out: Vec<_> =
+        left_out.iter().map(|LeftOut { name, reason }| json!({ "name": name, "reason": reason })).collect();
+    let files =
+        [("dataset.json", dataset), ("labelled.json", json!(labeled)), ("left_out.json", json!(left_out))];
+    for (name, content) in files {
+        atomic_write(&out.join(name), serde_json::to_string_pretty(&content)?.as_bytes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! Segmentations and structure sets as labels of the series that they were made for.
+
+use std::{borrow::Cow, collections::BTreeSet};
+
+use bipvl_imaging::{Grid, LabelMap, PaddingMode, Segment, SegmentationVoxels, Volume, resample_labels};
+use dicom_dictionary_std::tags;
+
+use crate::{
+    Result, SeriesVolume, Study,
+    attributes::Attributes,
+    instance::{Instance, ObjectKind},
+    rtstruct::read_structure_set,
+    seg::read_segmentation,
+};
+
+/// A volume and the objects that label it.
+#[derive(Debug)]
+pub struct LabeledSeries<'a> {
+    /// The volume.
+    pub volume: &'a SeriesVolume,
+    objects: Vec<&'a Instance>,
+}
+
+/// Something of a study that no labeled series was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// A series, or the file of a segmentation.
+    pub name: String,
+    /// Why, and what would help.
+    pub reason: String,
+}
+
+impl Study {
+    /// The volumes that segmentations or structure sets below the path refer to, and what is left out.
+    pub fn labeled_series(&self) -> (Vec<LabeledSeries<'_>>, Vec<LeftOut>) {
+        let mut labeled: Vec<LabeledSeries<'_>> = Vec::new();
+        let mut left_out = Vec::new();
+        let mut used = BTreeSet::new();
+        for object in self.segmentations() {
+            match self.series_of(object) {
+                Ok(volume) => {
+                    used.insert(volume.number);
+                    match labeled.iter_mut().find(|series| series.volume.number == volume.number) {
+                        Some(series) => series.objects.push(object),
+                        None => labeled.push(LabeledSeries { volume, objects: vec![object] }),
+                    }
+                }
+                Err(reason) => left_out.push(LeftOut { name: object.file.label.clone(), reason }),
+            }
+        }
+        for volume in self.volumes().iter().filter(|volume| !used.contains(&volume.number)) {
+            let reason = "no segmentation or structure set refers to it".to_owned();
+            left_out.push(LeftOut { name: volume.label(), reason });
+        }
+        labeled.sort_by_key(|series| series.volume.number);
+        (labeled, left_out)
+    }
+
+    fn series_of(&self, object: &Instance) -> std::result::Result<&SeriesVolume, String> {
+        let referenced = referenced_series(object).map_err(|error| error.to_string())?;
+        let volumes: Vec<&SeriesVolume> =
+            self.volumes().iter().filter(|volume| referenced.contains(&volume.series_uid)).collect();
+        match volumes.as_slice() {
+            [volume] => volume.ensure_readable().map(|()| *volume).map_err(|error| error.to_string()),
+            [] => Err("the series that it was made for is not here; add it".to_owned()),
+            several => Err(format!("it was made for a series of {} volumes; keep one", several.len())),
+        }
+    }
+}
+
+fn referenced_series(object: &Instance) -> Result<Vec<String>> {
+    if object.kind == ObjectKind::StructureSet {
+        return Ok(read_structure_set(&object.file)?.series_uids());
+    }
+    let header = object.file.header()?;
+    let series = header.items(tags::REFERENCED_SERIES_SEQUENCE).iter();
+    Ok(series.filter_map(|item| item.text(tags::SERIES_INSTANCE_UID)).collect())
+}
+
+impl LabeledSeries<'_> {
+    /// The file of the first object that labels the series, for a name.
+    pub fn file_label(&self) -> &str {
+        &self.objects[0].file.label
+    }
+
+    /// The structures of all objects on the grid of the series, in the order of the objects.
+    ///
+    /// # Errors
+    ///
+    /// When an object cannot be read or its contours do not lie on the slices of the series.
+    pub fn read_masks(&self) -> Result<Vec<(Segment, Volume<bool>)>> {
+        let grid = self.volume.grid().expect("a labeled series is readable");
+        let mut masks = Vec::new();
+        for object in &self.objects {
+            let found = match object.kind {
+                ObjectKind::StructureSet => read_structure_set(&object.file)?.rasterize(&grid)?,
+                _ => read_segmentation(&object.file)?,
+            };
+            for (index, segment) in found.segments().iter().enumerate() {
+                let mask = match found.voxels() {
+                    SegmentationVoxels::Masks(masks) => Cow::Borrowed(&masks[index]),
+                    SegmentationVoxels::Labels(_) => Cow::Owned(found.mask(index)),
+                };
+                masks.push((segment.clone(), placed(&mask, &grid)));
+            }
+        }
+        Ok(masks)
+    }
+}
+
+/// A mask on another grid; outside of its own it is empty.
+fn placed(mask: &Volume<bool>, grid: &Grid) -> Volume<bool> {
+    if mask.grid().approx_eq(grid) {
+        return Volume::new(mask.voxels().clone(), grid.clone());
+    }
+    placed_labels(&mask.map(|is_inside| u16::from(*is_inside)), grid).map(|label| *label > 0)
+}
+
+/// Labels on another grid: the nearest voxel, 0 outside of their own.
+pub fn placed_labels(labels: &LabelMap, grid: &Grid) -> LabelMap {
+    resample_labels(labels, grid, PaddingMode::Constant(0))
+}
