@@ -10,6 +10,7 @@ mod error;
 mod instance;
 mod labels;
 mod object;
+pub mod phantom;
 mod pixels;
 mod rtstruct;
 mod seg;

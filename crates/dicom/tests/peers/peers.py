@@ -29,7 +29,7 @@ import SimpleITK as sitk
 import series
 
 PROGRAM = Path(sys.argv[1]).resolve()
-DATA = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+DATA = Path(sys.argv[2]) if len(sys.argv) > 2 and sys.argv[2] else None
 # Affines go through float32 in no place; decimal strings have ten digits.
 TOLERANCE_MM = 1e-6
 # float32 holds products of a 16-bit integer and a slope to this relative error.

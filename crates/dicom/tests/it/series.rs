@@ -1,0 +1,144 @@
+//! Series are read to the right volume, or refused with the slices that are wrong.
+
+use std::fs;
+
+use bipvl_dicom::Study;
+use dicom_core::VR;
+use dicom_dictionary_std::tags;
+use dicom_object::{InMemDicomObject, open_file};
+
+use crate::scene::{Scene, grid, put_text, volume};
+
+/// Decimal strings hold ten digits of a position of 100 mm.
+const TOLERANCE_MM: f64 = 1e-6;
+
+fn position(object: &InMemDicomObject) -> Vec<f64> {
+    object.element(tags::IMAGE_POSITION_PATIENT).unwrap().to_multi_float64().unwrap()
+}
+
+fn set_position(object: &mut InMemDicomObject, position: &[f64]) {
+    let text: Vec<String> = position.iter().map(|value| format!("{value:.8}")).collect();
+    put_text(object, tags::IMAGE_POSITION_PATIENT, VR::DS, &text.join("\\"));
+}
+
+#[test]
+fn a_series_is_the_volume_it_was_written_from_whatever_its_file_names() {
+    let scene = Scene::new();
+    // Names say nothing: the first slice gets the last name.
+    fs::rename(scene.slice(0), scene.series().join("z")).unwrap();
+    fs::write(scene.series().join("notes.txt"), "not DICOM").unwrap();
+    let study = scene.study();
+    assert_eq!(study.skipped().not_dicom, 1);
+    let read = study.choose(None).unwrap().read().unwrap();
+    assert_eq!(read.voxels(), volume().voxels());
+    let difference = (read.grid().affine() - grid().affine()).abs().max();
+    assert!(difference < TOLERANCE_MM, "{difference}");
+}
+
+#[test]
+fn missing_slices_are_named() {
+    let scene = Scene::new();
+    fs::remove_file(scene.slice(2)).unwrap();
+    let problem = scene.problem();
+    assert!(
+        problem.contains("1 slices are missing")
+            && problem.contains("instance 2")
+            && problem.contains("instance 4"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn copies_of_a_file_are_left_out_and_other_slices_at_the_same_place_are_refused() {
+    let scene = Scene::new();
+    fs::copy(scene.slice(3), scene.series().join("copy.dcm")).unwrap();
+    let study = scene.study();
+    let series = study.choose(None).unwrap();
+    assert_eq!(series.read().unwrap().voxels(), volume().voxels());
+    assert!(series.remarks()[0].contains("1 files repeat others"), "{:?}", series.remarks());
+
+    let mut other = open_file(scene.slice(3)).unwrap();
+    put_text(&mut other, tags::SOP_INSTANCE_UID, VR::UI, "1.2.3.4");
+    other.write_to_file(scene.series().join("copy.dcm")).unwrap();
+    let problem = scene.problem();
+    assert!(problem.contains("at the place of another") && problem.contains("instance 4"), "{problem}");
+}
+
+#[test]
+fn unequal_steps_and_sideways_shifts_are_refused() {
+    let normal: Vec<f64> = {
+        let axis = grid().affine().column(2).xyz().normalize();
+        vec![-axis.x, -axis.y, axis.z]
+    };
+    let sideways: Vec<f64> = {
+        let axis = grid().affine().column(0).xyz().normalize();
+        vec![-axis.x, -axis.y, axis.z]
+    };
+    for (direction, expected) in [(normal, "not evenly spaced"), (sideways, "shifted sideways")] {
+        let scene = Scene::new();
+        scene.change(3, |object| {
+            let moved: Vec<f64> =
+                position(object).iter().zip(&direction).map(|(at, step)| at + 0.6 * step).collect();
+            set_position(object, &moved);
+        });
+        let problem = scene.problem();
+        assert!(problem.contains(expected) && problem.contains("instance 4"), "{problem}");
+    }
+}
+
+#[test]
+fn a_tilted_gantry_is_a_shear() {
+    let scene = Scene::new();
+    for slice in 0..6 {
+        scene.change(slice, |object| {
+            let mut moved = position(object);
+            moved[1] += 0.4 * slice as f64;
+            set_position(object, &moved);
+        });
+    }
+    let study = scene.study();
+    let series = study.choose(None).unwrap();
+    assert!(series.remarks()[0].contains("gantry tilt"), "{:?}", series.remarks());
+    let (first, second) = (grid().affine().column(2).xyz(), series.grid().unwrap().affine().column(2).xyz());
+    // LPS to RAS changes the sign.
+    assert!((second - first - nalgebra::Vector3::new(0.0, -0.4, 0.0)).norm() < TOLERANCE_MM);
+}
+
+#[test]
+fn echoes_of_one_series_are_volumes_of_their_own() {
+    let scene = Scene::new();
+    for slice in 0..6 {
+        scene.change(slice, |object| put_text(object, tags::ECHO_TIME, VR::DS, "10"));
+        let mut other = open_file(scene.slice(slice)).unwrap();
+        put_text(&mut other, tags::SOP_INSTANCE_UID, VR::UI, &format!("1.2.3.4.{slice}"));
+        put_text(&mut other, tags::ECHO_TIME, VR::DS, "30");
+        other.write_to_file(scene.series().join(format!("echo{slice}.dcm"))).unwrap();
+    }
+    let study = scene.study();
+    let error = study.choose(None).unwrap_err().to_string();
+    assert!(
+        error.contains("2 image series") && error.contains("EchoTime 10") && error.contains("EchoTime 30"),
+        "{error}"
+    );
+    assert!(!error.contains("2.25."), "a UID in a message: {error}");
+    assert_eq!(study.choose(Some("2")).unwrap().read().unwrap().voxels(), volume().voxels());
+    assert!(study.choose(Some("echotime 30")).unwrap().description.contains("30"));
+    assert!(study.choose(Some("no such")).unwrap_err().to_string().contains("0 image series match"));
+}
+
+#[test]
+fn a_study_in_a_zip_archive_is_the_same() {
+    use std::io::Write as _;
+    let scene = Scene::new();
+    let path = scene.path("study.zip");
+    let mut zip = zip::ZipWriter::new(fs::File::create(&path).unwrap());
+    let options = zip::write::SimpleFileOptions::default();
+    for slice in 0..6 {
+        // Names lead nowhere: nothing is unpacked to the disk.
+        zip.start_file(format!("../../{slice}"), options).unwrap();
+        zip.write_all(&fs::read(scene.slice(slice)).unwrap()).unwrap();
+    }
+    zip.finish().unwrap();
+    let study = Study::open(&path).unwrap();
+    assert_eq!(study.choose(None).unwrap().read().unwrap().voxels(), volume().voxels());
+}
