@@ -12,6 +12,12 @@ mod shell;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use args::{Cli, Command, LogFormat};
 
@@ -70,12 +76,20 @@ fn end_quietly_without_reader() {
 }
 
 fn start_log(format: LogFormat) {
+    // What the DICOM libraries say of single elements and images; what matters of it is an error of ours.
+    let quiet = ["dicom_object", "dicom_parser", "dicom_encoding", "dicom_core", "dicom_pixeldata", "jpeg2k"];
+    let levels = Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_targets(quiet.map(|target| (target, LevelFilter::OFF)));
     // A log that nobody reads any more must not end a prediction.
-    let log =
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).log_internal_errors(false);
+    let log = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .log_internal_errors(false);
+    let registry = tracing_subscriber::registry();
     match format {
-        LogFormat::Text => log.without_time().with_ansi(false).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Text => registry.with(log.without_time().with_ansi(false).with_filter(levels)).init(),
+        LogFormat::Json => registry.with(log.json().flatten_event(true).with_filter(levels)).init(),
     }
 }
 

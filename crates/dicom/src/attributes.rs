@@ -57,3 +57,8 @@ pub(crate) fn required<const N: usize>(
     let found = || format!("{values:?}");
     values.as_slice().try_into().map_err(|_| Error::attribute(object, attribute, found(), expected))
 }
+
+/// A number for a message.
+pub(crate) fn shown(number: Option<i64>) -> String {
+    number.map_or_else(|| "missing".to_owned(), |number| number.to_string())
+}

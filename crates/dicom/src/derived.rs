@@ -5,7 +5,7 @@ use dicom_core::{Tag, VR, header::HasLength};
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
-use crate::{Result, SeriesVolume, attributes::Attributes, instance::Frame, object::Build, uid};
+use crate::{Error, Result, SeriesVolume, attributes::Attributes, instance::Frame, object::Build, uid};
 
 /// Patient and study modules (PS3.3, C.7.1.1, C.7.2.1, C.7.2.2), copied from the source; those in the first list must be
 /// there, and are empty where the source has none.
@@ -31,8 +31,6 @@ const OPTIONAL: [Tag; 9] = [
     tags::DEIDENTIFICATION_METHOD,
     tags::CLINICAL_TRIAL_SUBJECT_ID,
 ];
-/// What a de-identified object may keep of them: it does not identify.
-const KEPT_WITHOUT_IDENTITY: [Tag; 1] = [tags::PATIENT_SEX];
 /// A date or time that must be there and is not to be known.
 const NO_DATE: &str = "19000101";
 const NO_TIME: &str = "000000";
@@ -60,6 +58,8 @@ pub struct Source {
     pub(crate) slices: Vec<OwnedSlice>,
     /// Size, directions and spacing of all slices.
     pub(crate) first: Frame,
+    /// What tells it from all other sources, whatever its headers lack.
+    identity: String,
     pub(crate) algorithm: Algorithm,
     is_deidentified: bool,
 }
@@ -85,7 +85,8 @@ pub(crate) struct Kind {
 
 impl Source {
     /// The series of a volume, for results of an algorithm. Without identity, derived objects have no patient, dates or
-    /// UIDs of the source (basic profile of PS3.15, annex E): UIDs are replaced, the same by the same.
+    /// UIDs of the source (basic profile of PS3.15, annex E). UIDs are replaced, the same by the same, so that objects of
+    /// several runs belong together; who has the source's can compute them.
     ///
     /// # Errors
     ///
@@ -96,7 +97,18 @@ impl Source {
         header.convert_to_utf8();
         let grid = volume.grid().expect("a readable series has slices");
         let first = volume.first_frame().clone();
-        let mut source = Self { header, grid, slices: Vec::new(), first, algorithm, is_deidentified };
+        let slices: Vec<String> =
+            volume.sources().map(|slice| format!("{} {:?}", slice.sop_instance, slice.position)).collect();
+        let identity = slices.join(" ");
+        let mut source =
+            Self { header, grid, slices: Vec::new(), first, identity, algorithm, is_deidentified };
+        if let Some(missing) = volume.sources().position(|slice| !uid::is_valid(slice.sop_instance)) {
+            return Err(Error::Unsuitable(format!(
+                "{}: slice {} has no valid SOPInstanceUID, which DICOM results would refer to; write files instead",
+                volume.label(),
+                missing + 1
+            )));
+        }
         source.slices = volume
             .sources()
             .map(|slice| OwnedSlice {
@@ -119,18 +131,17 @@ impl Source {
         if self.is_deidentified { uid::derived(&["de-identified", uid]) } else { uid.to_owned() }
     }
 
+    /// A UID of the source as derived objects show it; where the source has none, one that follows from its slices.
     pub(crate) fn uid_of(&self, tag: Tag) -> String {
-        let uid = self.header.text(tag).unwrap_or_else(|| uid::derived(&["missing", &tag.to_string()]));
-        self.shown(&uid)
+        let own = self.header.text(tag).filter(|uid| uid::is_valid(uid));
+        self.shown(&own.unwrap_or_else(|| uid::derived(&["missing", &tag.to_string(), &self.identity])))
     }
 
     /// A UID that follows from source, algorithm and role.
     pub(crate) fn derived_uid(&self, role: &str) -> String {
-        let series = self.header.text(tags::SERIES_INSTANCE_UID).unwrap_or_default();
-        let first = self.slices.first().map_or("", |slice| slice.sop_instance.as_str());
         let Algorithm { name, version, key } = &self.algorithm;
         let deidentified = if self.is_deidentified { "de-identified" } else { "" };
-        uid::derived(&[role, &series, first, name, version, key, deidentified])
+        uid::derived(&[role, &self.identity, name, version, key, deidentified])
     }
 
     /// Date and time of the content: those of the source, because the same source gives the same object.
@@ -148,9 +159,8 @@ impl Source {
     /// A data set with patient, study, series and equipment.
     pub(crate) fn data_set(&self, kind: Kind) -> InMemDicomObject {
         let mut object = InMemDicomObject::new_empty();
-        let is_kept = |tag: Tag| !self.is_deidentified || KEPT_WITHOUT_IDENTITY.contains(&tag);
         for (tag, vr) in REQUIRED {
-            match self.header.text(tag).filter(|_| is_kept(tag)) {
+            match self.header.text(tag).filter(|_| !self.is_deidentified).and_then(readable) {
                 // Some archives send longer ones than the standard allows.
                 Some(text) if vr == VR::SH => {
                     object.string(tag, vr, text.chars().take(MAX_SHORT).collect::<String>())
@@ -159,7 +169,7 @@ impl Source {
                 None => object.empty(tag, vr),
             };
         }
-        for tag in OPTIONAL.into_iter().filter(|tag| is_kept(*tag)) {
+        for tag in OPTIONAL.into_iter().filter(|_| !self.is_deidentified) {
             if let Some(element) = self.header.get(tag).filter(|element| !element.is_empty()) {
                 object.put(element.clone());
             }
@@ -219,5 +229,26 @@ impl Source {
             .string(tags::SERIES_INSTANCE_UID, VR::UI, self.uid_of(tags::SERIES_INSTANCE_UID))
             .sequence(tags::REFERENCED_INSTANCE_SEQUENCE, self.instance_items());
         object.sequence(tags::REFERENCED_SERIES_SEQUENCE, vec![series]);
+    }
+}
+
+/// Text in letters that could be decoded: of a name in several scripts, the first that is (PS3.5, 6.2.1).
+fn readable(text: String) -> Option<String> {
+    if !text.contains(char::is_control) {
+        return Some(text);
+    }
+    text.split('=').find(|group| !group.is_empty() && !group.contains(char::is_control)).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_the_script_that_could_be_decoded() {
+        let readable = |text: &str| readable(text.to_owned());
+        assert_eq!(readable("Yamada^Tarou=\u{1b}$B;3ED\u{1b}(B^").as_deref(), Some("Yamada^Tarou"));
+        assert_eq!(readable("Müller^Änne").as_deref(), Some("Müller^Änne"));
+        assert_eq!(readable("\u{1b}$B;3ED\u{1b}(B"), None);
     }
 }

@@ -43,6 +43,16 @@ pub enum Error {
         /// What is there instead.
         found: String,
     },
+    /// Files that cannot be parsed, and so may be slices of any series.
+    #[error("{}: {count} damaged files may be slices of the series; repair or remove them: {damaged}", path.display())]
+    DamagedFiles {
+        /// The folder or archive.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+        /// Each with the reason.
+        damaged: String,
+    },
     /// Several series, and none was chosen.
     #[error("{}: {} image series; choose one by its number, UID or a part of its description:\n{series}", path.display(), .count)]
     SeveralSeries {

@@ -6,12 +6,15 @@ use nalgebra::Vector3;
 
 use crate::{
     Error, Result,
-    attributes::{Attributes, required},
+    attributes::{Attributes, required, shown},
     source::ObjectFile,
 };
 
 /// Frames of an object at most; a claim beyond is damage.
 const MAX_FRAMES: i64 = 1 << 20;
+/// Spacings between pixels.
+const MIN_SPACING_MM: f64 = 1e-3;
+const MAX_SPACING_MM: f64 = 1e3;
 /// Row and column directions must be perpendicular and of length 1 within this.
 const DIRECTION_TOLERANCE: f64 = 1e-3;
 
@@ -36,6 +39,8 @@ pub(crate) struct Instance {
     pub(crate) sop_class: String,
     pub(crate) sop_instance: String,
     pub(crate) series_uid: String,
+    /// Patient's id and name, study, frame of reference: slices of one volume have the same.
+    pub(crate) owner: [String; 4],
     pub(crate) modality: String,
     pub(crate) description: String,
     pub(crate) instance_number: Option<i64>,
@@ -62,6 +67,8 @@ pub(crate) struct Frame {
     pub(crate) thickness: Option<f64>,
     /// Intensity = stored value × slope + intercept.
     pub(crate) rescale: [f64; 2],
+    /// Whether the header has a slope.
+    pub(crate) is_rescaled: bool,
     /// What tells frames at the same place apart, by attribute.
     pub(crate) dimensions: Vec<(&'static str, String)>,
 }
@@ -77,11 +84,17 @@ impl Instance {
     /// Of a header.
     pub(crate) fn new(file: ObjectFile, header: &DefaultDicomObject) -> Self {
         let text = |tag| header.text(tag).unwrap_or_default();
-        let (sop_class, modality) = (text(tags::SOP_CLASS_UID), text(tags::MODALITY));
+        let meta = header.meta();
+        let or_of_meta = |own: String, meta: &str| {
+            if own.is_empty() { meta.trim_end_matches(['\0', ' ']).to_owned() } else { own }
+        };
+        let sop_class = or_of_meta(text(tags::SOP_CLASS_UID), meta.media_storage_sop_class_uid());
+        let modality = text(tags::MODALITY);
         let kind = match (sop_class.as_str(), modality.as_str()) {
             (SEGMENTATION | LABEL_MAP, _) => ObjectKind::Segmentation,
             (STRUCTURE_SET, _) => ObjectKind::StructureSet,
             (SECONDARY_CAPTURE, _) => ObjectKind::Other,
+            (class, _) if IMAGES.contains(&class) => ObjectKind::Image,
             (_, "CT" | "MR" | "PT") if header.get(tags::ROWS).is_some() => ObjectKind::Image,
             _ => ObjectKind::Other,
         };
@@ -89,7 +102,14 @@ impl Instance {
         let image_type = text(tags::IMAGE_TYPE);
         Self {
             kind,
-            sop_instance: text(tags::SOP_INSTANCE_UID),
+            sop_instance: or_of_meta(text(tags::SOP_INSTANCE_UID), meta.media_storage_sop_instance_uid()),
+            owner: [
+                tags::PATIENT_ID,
+                tags::PATIENT_NAME,
+                tags::STUDY_INSTANCE_UID,
+                tags::FRAME_OF_REFERENCE_UID,
+            ]
+            .map(text),
             series_uid: text(tags::SERIES_INSTANCE_UID),
             description: text(tags::SERIES_DESCRIPTION),
             instance_number: header.integer(tags::INSTANCE_NUMBER),
@@ -115,6 +135,16 @@ impl Instance {
 pub(crate) const SEGMENTATION: &str = dicom_dictionary_std::uids::SEGMENTATION_STORAGE;
 /// Label map segmentation.
 pub(crate) const LABEL_MAP: &str = dicom_dictionary_std::uids::LABEL_MAP_SEGMENTATION_STORAGE;
+/// Slices, whatever else their headers lack.
+const IMAGES: [&str; 7] = [
+    dicom_dictionary_std::uids::CT_IMAGE_STORAGE,
+    dicom_dictionary_std::uids::MR_IMAGE_STORAGE,
+    dicom_dictionary_std::uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE,
+    dicom_dictionary_std::uids::ENHANCED_CT_IMAGE_STORAGE,
+    dicom_dictionary_std::uids::ENHANCED_MR_IMAGE_STORAGE,
+    dicom_dictionary_std::uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE,
+    dicom_dictionary_std::uids::LEGACY_CONVERTED_ENHANCED_MR_IMAGE_STORAGE,
+];
 /// Pictures of a screen, which have no place in the patient.
 const SECONDARY_CAPTURE: &str = dicom_dictionary_std::uids::SECONDARY_CAPTURE_IMAGE_STORAGE;
 /// RTSTRUCT.
@@ -124,7 +154,7 @@ pub(crate) const STRUCTURE_SET: &str = dicom_dictionary_std::uids::RT_STRUCTURE_
 pub(crate) fn frames(header: &InMemDicomObject, label: &str) -> Result<Vec<Frame>> {
     let size = |tag, attribute| match header.integer(tag) {
         Some(size @ 1..=65_535) => Ok(size as u32),
-        found => Err(Error::attribute(label, attribute, format!("{found:?}"), "a positive number")),
+        found => Err(Error::attribute(label, attribute, shown(found), "1 to 65535")),
     };
     let (rows, columns) = (size(tags::ROWS, "Rows")?, size(tags::COLUMNS, "Columns")?);
     let count = header.integer(tags::NUMBER_OF_FRAMES).unwrap_or(1);
@@ -169,12 +199,16 @@ impl Groups<'_> {
         let directions = directions(orientation, label)?;
         let [between_rows, between_columns] =
             required::<2>(spacing, label, "PixelSpacing", "two positive numbers")?;
-        if between_rows <= 0.0 || between_columns <= 0.0 {
+        if ![between_rows, between_columns].iter().all(|mm| (MIN_SPACING_MM..MAX_SPACING_MM).contains(mm)) {
             let found = format!("{between_rows}\\{between_columns}");
-            return Err(Error::attribute(label, "PixelSpacing", found, "two positive numbers"));
+            return Err(Error::attribute(label, "PixelSpacing", found, "two numbers from 0.001 to 1000 mm"));
         }
         let rescale = self.group(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE);
-        let number = |tag, default| rescale.number(tag).unwrap_or(default);
+        let slope = rescale_number(rescale, tags::RESCALE_SLOPE, 1.0, "RescaleSlope", label)?;
+        let intercept = rescale_number(rescale, tags::RESCALE_INTERCEPT, 0.0, "RescaleIntercept", label)?;
+        if slope == 0.0 {
+            return Err(Error::attribute(label, "RescaleSlope", "0", "another number"));
+        }
         let thickness = [tags::SPACING_BETWEEN_SLICES, tags::SLICE_THICKNESS]
             .into_iter()
             .find_map(|tag| measures.number(tag).filter(|mm| *mm > 0.0));
@@ -186,7 +220,8 @@ impl Groups<'_> {
             directions,
             spacing: [between_columns, between_rows],
             thickness,
-            rescale: [number(tags::RESCALE_SLOPE, 1.0), number(tags::RESCALE_INTERCEPT, 0.0)],
+            rescale: [slope, intercept],
+            is_rescaled: rescale.get(tags::RESCALE_SLOPE).is_some(),
             dimensions: self.dimensions(),
         })
     }
@@ -210,6 +245,27 @@ impl Groups<'_> {
             ("ImageType", image_type.or_else(|| self.header.text(tags::IMAGE_TYPE))),
         ];
         found.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+/// Slope or intercept: absent, or a number that float32 holds.
+fn rescale_number(
+    group: &InMemDicomObject,
+    tag: dicom_core::Tag,
+    default: f64,
+    attribute: &'static str,
+    label: &str,
+) -> Result<f64> {
+    const MAX: f64 = 1e12;
+    if group.text(tag).is_none() {
+        return Ok(default);
+    }
+    match group.number(tag) {
+        Some(number) if number.abs() <= MAX => Ok(number),
+        found => {
+            let found = found.map_or_else(|| "not a number".to_owned(), |number| number.to_string());
+            Err(Error::attribute(label, attribute, found, "a number of at most 10¹²"))
+        }
     }
 }
 

@@ -5,8 +5,10 @@
 
 mod attributes;
 mod codes;
+mod codestream;
 mod derived;
 mod error;
+mod guard;
 mod instance;
 mod labels;
 mod object;

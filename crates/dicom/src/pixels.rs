@@ -1,6 +1,9 @@
 //! Pixel data into intensities.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use bipvl_imaging::{MAX_VOXELS, Volume};
 use dicom_core::value::Value;
@@ -14,7 +17,8 @@ use rayon::prelude::*;
 
 use crate::{
     Error, Result,
-    attributes::Attributes,
+    attributes::{Attributes, shown},
+    codestream::ensure_size,
     instance::{Frame, Instance},
     source::innermost,
     stack::Stack,
@@ -102,7 +106,12 @@ fn decode(object: &DefaultDicomObject, instance: &Instance, frame: &Frame) -> Re
         native = element.to_bytes().map_err(|error| failed(innermost(&error)))?;
         native.get(frame.index as usize * size..).unwrap_or_default()
     } else {
-        decoded = object.decode_pixel_data_frame(frame.index).map_err(|error| failed(innermost(&error)))?;
+        let fragments = element.value().fragments().unwrap_or_default();
+        ensure_size(object, fragments, frame, format.bytes).map_err(failed)?;
+        // Decoders of other people panic on some damage.
+        let decoding = AssertUnwindSafe(|| object.decode_pixel_data_frame(frame.index));
+        let result = catch_unwind(decoding).map_err(|_| failed("damaged: the decoder gave up".to_owned()))?;
+        decoded = result.map_err(|error| failed(innermost(&error)))?;
         decoded.data()
     };
     let Some(bytes) = bytes.get(..size) else {
@@ -125,14 +134,29 @@ struct PixelFormat {
 impl PixelFormat {
     fn of(object: &DefaultDicomObject, label: &str) -> Result<Self> {
         let integer = |tag| object.integer(tag);
-        if let Some(samples @ 2..) = integer(tags::SAMPLES_PER_PIXEL) {
-            return Err(Error::attribute(label, "SamplesPerPixel", samples.to_string(), "1, intensities"));
+        if object.get(tags::MODALITY_LUT_SEQUENCE).is_some() {
+            let found = "a table".to_owned();
+            return Err(Error::attribute(
+                label,
+                "ModalityLUTSequence",
+                found,
+                "absent: only slope and intercept are read",
+            ));
+        }
+        let photometric = object.text(tags::PHOTOMETRIC_INTERPRETATION).unwrap_or_default();
+        if integer(tags::SAMPLES_PER_PIXEL) != Some(1) || !photometric.starts_with("MONOCHROME") {
+            let found =
+                format!("{photometric} of {} values per pixel", shown(integer(tags::SAMPLES_PER_PIXEL)));
+            return Err(Error::attribute(
+                label,
+                "PhotometricInterpretation",
+                found,
+                "MONOCHROME1 or MONOCHROME2 of 1",
+            ));
         }
         let bits = match integer(tags::BITS_ALLOCATED) {
             Some(bits @ (8 | 16 | 32)) => bits,
-            found => {
-                return Err(Error::attribute(label, "BitsAllocated", format!("{found:?}"), "8, 16 or 32"));
-            }
+            found => return Err(Error::attribute(label, "BitsAllocated", shown(found), "8, 16 or 32")),
         };
         let stored = integer(tags::BITS_STORED).unwrap_or(bits);
         let high = integer(tags::HIGH_BIT).unwrap_or(stored - 1);
@@ -140,9 +164,13 @@ impl PixelFormat {
             let found = format!("{stored}, high bit {high}");
             return Err(Error::attribute(label, "BitsStored", found, "within the allocated bits"));
         }
-        let is_signed = integer(tags::PIXEL_REPRESENTATION) == Some(1);
+        let is_signed = match integer(tags::PIXEL_REPRESENTATION) {
+            Some(0) => false,
+            Some(1) => true,
+            found => return Err(Error::attribute(label, "PixelRepresentation", shown(found), "0 or 1")),
+        };
         let (bits_stored, high_bit) = (stored as u32, high as u32);
-        let is_inverted = object.text(tags::PHOTOMETRIC_INTERPRETATION).as_deref() == Some("MONOCHROME1");
+        let is_inverted = photometric == "MONOCHROME1";
         Ok(Self { bytes: bits as usize / 8, bits_stored, high_bit, is_signed, is_inverted })
     }
 

@@ -1,8 +1,9 @@
 //! Where DICOM objects come from: a file, a folder of any depth, the folder of a DICOMDIR, a zip archive.
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
-    io::{BufReader, Read, Seek, SeekFrom},
+    io::{BufReader, Cursor, Read, Seek, SeekFrom},
     path::{Component, Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -11,16 +12,14 @@ use bipvl_io::FileError;
 use dicom_object::{DefaultDicomObject, OpenFileOptions};
 use zip::ZipArchive;
 
-use crate::{Error, Result};
+use crate::{Error, Result, guard};
 
 /// Files of a folder or archive at most: ten times the largest studies.
 const MAX_FILES: usize = 200_000;
 /// Entries of an archive at most; one more needs the zip64 format.
 const MAX_ENTRIES: usize = 65_534;
-/// Folders within folders at most; links may make circles.
-const MAX_DEPTH: usize = 32;
-/// The largest file of an archive, unpacked: 8 GiB.
-const MAX_UNPACKED_BYTES: u64 = 8 << 30;
+/// The largest file of an archive, unpacked: 1 GiB.
+const MAX_UNPACKED_BYTES: u64 = 1 << 30;
 /// Where the magic bytes of a DICOM file are.
 const PREAMBLE_BYTES: usize = 128;
 /// The first element of a file without preamble: (0002,0000).
@@ -78,7 +77,7 @@ impl Files {
 
     fn in_folder(root: &Path) -> Result<Self> {
         let mut paths = Vec::new();
-        collect(root, root, 0, &mut paths)?;
+        collect(root, root, &mut HashSet::new(), &mut paths)?;
         paths.sort();
         let mut found = Self { files: Vec::new(), others: 0 };
         for path in paths {
@@ -122,22 +121,50 @@ impl Files {
 }
 
 impl ObjectFile {
-    /// Everything before the pixel data.
+    /// Everything before the pixel data; the structure of the whole file is checked first.
     pub(crate) fn header(&self) -> Result<DefaultDicomObject> {
-        self.parse(OpenFileOptions::new().read_until(dicom_dictionary_std::tags::PIXEL_DATA))
+        let damaged = |reason: String| Error::damaged(&self.label, reason);
+        let options = || OpenFileOptions::new().read_until(dicom_dictionary_std::tags::PIXEL_DATA);
+        match &self.place {
+            Place::File(path) => {
+                let file = File::open(path).map_err(|error| FileError::new(path, error))?;
+                let length = file.metadata().map_err(|error| FileError::new(path, error))?.len();
+                guard::check(&mut BufReader::new(file), length).map_err(damaged)?;
+                self.parsed(options().open_file(path))
+            }
+            Place::Zipped(..) => {
+                let bytes = self.unpacked()?;
+                guard::check(&mut Cursor::new(&bytes), bytes.len() as u64).map_err(damaged)?;
+                self.parsed(options().from_reader(bytes.as_slice()))
+            }
+        }
     }
 
-    /// All of it.
+    /// All of it; its [header](Self::header) has been read.
     pub(crate) fn object(&self) -> Result<DefaultDicomObject> {
-        self.parse(OpenFileOptions::new())
+        match &self.place {
+            Place::File(path) => self.parsed(OpenFileOptions::new().open_file(path)),
+            Place::Zipped(..) => self.parsed(OpenFileOptions::new().from_reader(self.unpacked()?.as_slice())),
+        }
     }
 
-    fn parse(&self, options: OpenFileOptions) -> Result<DefaultDicomObject> {
-        let read = match &self.place {
-            Place::File(path) => options.open_file(path),
-            Place::Zipped(..) => options.from_reader(self.bytes(MAX_UNPACKED_BYTES)?.as_slice()),
-        };
+    fn parsed(
+        &self,
+        read: std::result::Result<DefaultDicomObject, dicom_object::ReadError>,
+    ) -> Result<DefaultDicomObject> {
         read.map_err(|error| Error::damaged(&self.label, innermost(&error)))
+    }
+
+    /// An entry of an archive.
+    fn unpacked(&self) -> Result<Vec<u8>> {
+        let bytes = self.bytes(MAX_UNPACKED_BYTES + 1)?;
+        if bytes.len() as u64 > MAX_UNPACKED_BYTES {
+            return Err(Error::damaged(
+                &self.label,
+                "it unpacks to more than 1 GiB; unpack the archive first",
+            ));
+        }
+        Ok(bytes)
     }
 
     fn is_dicom(&self) -> Result<bool> {
@@ -164,15 +191,27 @@ impl ObjectFile {
     }
 }
 
-/// The files below a folder; broken links and circles are left out.
-fn collect(root: &Path, folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> Result<()> {
+/// The files below a folder, each real folder once: links may make circles. Broken links are left out.
+fn collect(
+    root: &Path,
+    folder: &Path,
+    visited: &mut HashSet<PathBuf>,
+    paths: &mut Vec<PathBuf>,
+) -> Result<()> {
     let about = |error| FileError::new(folder, error);
-    for entry in fs::read_dir(folder).map_err(about)? {
-        let path = entry.map_err(about)?.path();
+    if !visited.insert(folder.canonicalize().map_err(about)?) {
+        return Ok(());
+    }
+    let mut entries =
+        fs::read_dir(folder).map_err(about)?.collect::<std::io::Result<Vec<_>>>().map_err(about)?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
         if path.is_dir() {
-            if depth < MAX_DEPTH {
-                collect(root, &path, depth + 1, paths)?;
+            if visited.len() > MAX_FILES {
+                return Err(Error::TooManyFiles { path: root.to_owned(), limit: MAX_FILES });
             }
+            collect(root, &path, visited, paths)?;
         } else if path.is_file() {
             paths.push(path);
         }
@@ -227,7 +266,10 @@ pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    match cause.to_string().as_str() {
+        "failed to fill whole buffer" => "truncated: the file ends early".to_owned(),
+        reason => reason.to_owned(),
+    }
 }
 
 #[cfg(test)]

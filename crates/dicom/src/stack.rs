@@ -12,8 +12,11 @@ use crate::instance::{Frame, Instance};
 
 /// Steps between slices may differ by this part of the step …
 const STEP_TOLERANCE: f64 = 0.01;
-/// … or by this, in mm, which scanners round to.
-const ROUNDING_MM: f64 = 0.01;
+/// … or by this, in mm, which scanners round to, but at most a fifth of the step.
+const ROUNDING_MM: f64 = 0.1;
+const MAX_ROUNDING: f64 = 0.2;
+/// Slices nearer than this, in mm, are at the same place.
+const SAME_PLACE_MM: f64 = 0.01;
 /// Directions and spacings that differ by less are the same.
 const SAME: f64 = 1e-3;
 /// A smaller angle between normal and stack is rounding, in degrees.
@@ -64,11 +67,24 @@ impl Stack {
         if let Some(largest) = stacks.iter().map(|stack| stack.slices.len()).max()
             && largest > MAX_LOCALIZER_SLICES
         {
-            let count = stacks.len();
-            stacks.retain(|stack| stack.slices.len() > MAX_LOCALIZER_SLICES);
-            if stacks.len() < count {
-                let remark = "slices of other orientations or sizes are left out".to_owned();
-                stacks.iter_mut().for_each(|stack| stack.remarks.push(remark.clone()));
+            let is_small = |stack: &Self| stack.slices.len() <= MAX_LOCALIZER_SLICES;
+            let left_out: Vec<String> = stacks
+                .iter()
+                .filter(|stack| is_small(stack))
+                .flat_map(|stack| (0..stack.slices.len()).map(|index| stack.name(index, instances)))
+                .collect();
+            stacks.retain(|stack| !is_small(stack));
+            if !left_out.is_empty() {
+                let remark = format!(
+                    "left out, of another orientation, size or spacing: {}",
+                    listed(&(0..left_out.len()).collect::<Vec<_>>(), |index| left_out[index].clone())
+                );
+                for stack in &mut stacks {
+                    if let Some(problem) = &mut stack.problem {
+                        *problem = format!("{problem}; {remark}");
+                    }
+                    stack.remarks.push(remark.clone());
+                }
             }
         }
         for stack in &mut stacks {
@@ -81,7 +97,7 @@ impl Stack {
 
     fn new(slices: Vec<Slice>, distinction: Option<String>, instances: &[Instance]) -> Self {
         let mut stack = Self { distinction, slices, remarks: Vec::new(), problem: None };
-        stack.problem = stack.irregularity(instances);
+        stack.problem = stack.unscaled(instances).or_else(|| stack.irregularity(instances));
         if stack.problem.is_none() {
             let tilt = stack.tilt_degrees();
             if tilt > MIN_TILT_DEGREES {
@@ -121,13 +137,23 @@ impl Stack {
         Grid::new(shape, lps_to_ras * affine)
     }
 
+    /// Slices without the rescale slope that others have.
+    fn unscaled(&self, instances: &[Instance]) -> Option<String> {
+        let without: Vec<usize> =
+            (0..self.slices.len()).filter(|index| !self.slices[*index].frame.is_rescaled).collect();
+        (!without.is_empty() && without.len() < self.slices.len()).then(|| {
+            let places = listed(&without, |index| self.name(index, instances));
+            format!("{} slices have no RescaleSlope and the others have: {places}", without.len())
+        })
+    }
+
     /// Gaps, unequal steps, slices that are shifted sideways.
     fn irregularity(&self, instances: &[Instance]) -> Option<String> {
         let normal = self.slices[0].frame.normal();
         let along: Vec<f64> = self.slices.iter().map(|slice| normal.dot(&slice.frame.position)).collect();
         let steps: Vec<f64> = along.windows(2).map(|pair| pair[1] - pair[0]).collect();
         let Some(usual) = median(&steps) else { return None };
-        let tolerance = (usual * STEP_TOLERANCE).max(ROUNDING_MM);
+        let tolerance = (usual * STEP_TOLERANCE).max(ROUNDING_MM.min(usual * MAX_ROUNDING));
         let place = |index: usize| {
             let name = |index: usize| self.name(index, instances);
             format!("{} and {} ({:.2} mm)", name(index), name(index + 1), steps[index])
@@ -135,7 +161,7 @@ impl Stack {
         let odd = |is_odd: &dyn Fn(f64) -> bool| -> Vec<usize> {
             (0..steps.len()).filter(|index| is_odd(steps[*index])).collect()
         };
-        let same_place = odd(&|step| step < tolerance);
+        let same_place = odd(&|step| step < SAME_PLACE_MM);
         if !same_place.is_empty() {
             return Some(format!(
                 "{} slices lie at the place of another, such as {}, and nothing in their headers tells them apart; remove one of each",
@@ -249,7 +275,7 @@ fn volumes(mut slices: Vec<Slice>, instances: &[Instance]) -> Vec<Stack> {
 }
 
 fn has_repeated_places(sorted: &[Slice]) -> bool {
-    sorted.windows(2).any(|pair| (pair[1].frame.position - pair[0].frame.position).norm() < ROUNDING_MM)
+    sorted.windows(2).any(|pair| (pair[1].frame.position - pair[0].frame.position).norm() < SAME_PLACE_MM)
 }
 
 fn by_attribute(slices: &[Slice], name: &str) -> Vec<(String, Vec<Slice>)> {

@@ -67,13 +67,14 @@ impl Study {
         let Files { files, others } = Files::find(path)?;
         let headers: Vec<Result<Instance>> = files.into_par_iter().map(instance).collect();
         let mut skipped = Skipped { not_dicom: others, ..Skipped::default() };
-        let mut images: IndexMap<String, Vec<Instance>> = IndexMap::new();
+        let mut images: IndexMap<(String, [String; 4]), Vec<Instance>> = IndexMap::new();
         let mut segmentations = Vec::new();
         for header in headers {
             match header {
                 Ok(instance) => match instance.kind {
                     ObjectKind::Image => {
-                        images.entry(instance.series_uid.clone()).or_default().push(instance);
+                        let key = (instance.series_uid.clone(), instance.owner.clone());
+                        images.entry(key).or_default().push(instance);
                     }
                     ObjectKind::Segmentation | ObjectKind::StructureSet => segmentations.push(instance),
                     ObjectKind::Other => skipped.other_objects += 1,
@@ -141,8 +142,12 @@ impl Study {
     ///
     /// # Errors
     ///
-    /// When none or several match; the message lists all.
+    /// When none or several match; the message lists all. When a file is damaged, because it may be a slice.
     pub fn choose(&self, choice: Option<&str>) -> Result<&SeriesVolume> {
+        if !self.skipped.damaged.is_empty() {
+            let (path, damaged) = (self.path.clone(), self.skipped.damaged.join("; "));
+            return Err(Error::DamagedFiles { path, count: self.skipped.damaged.len(), damaged });
+        }
         if self.volumes.is_empty() {
             let (wanted, found) = ("image series", self.skipped.to_string());
             return Err(Error::NothingFound { path: self.path.clone(), wanted, found });

@@ -17,6 +17,16 @@ pub(crate) fn derived(parts: &[&str]) -> String {
     format!("2.25.{uuid}")
 }
 
+/// Whether a text is a UID: numbers without leading zeros, separated by dots, at most 64 characters (PS3.5, 9.1).
+pub(crate) fn is_valid(uid: &str) -> bool {
+    let is_number = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_digit())
+            && (part == "0" || !part.starts_with('0'))
+    };
+    uid.len() <= 64 && uid.contains('.') && uid.split('.').all(is_number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -25,7 +35,8 @@ mod tests {
     fn uids_are_valid_repeatable_and_different() {
         let uid = derived(&["1.2.3", "model"]);
         assert_eq!(uid, derived(&["1.2.3", "model"]));
-        assert!(uid.len() <= 64 && uid.chars().all(|c| c.is_ascii_digit() || c == '.'));
+        assert!(is_valid(&uid));
+        assert!(["", "1", "1..2", "1.02", "1.a", "not-a-uid"].into_iter().all(|uid| !is_valid(uid)));
         // Where one part ends matters.
         assert_ne!(derived(&["1.2.3m", "odel"]), uid);
     }

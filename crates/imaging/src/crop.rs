@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use ndarray::{Array3, Slice};
+use rayon::prelude::*;
 
 use crate::{Grid, LabelMap, Volume};
 
@@ -23,18 +24,19 @@ impl BoundingBox {
 
     /// The smallest box around the `true` voxels; `None` for an empty mask.
     pub fn of_mask(mask: &Volume<bool>) -> Option<Self> {
-        let mut low = [usize::MAX; 3];
-        let mut high = [0; 3];
-        for ((x, y, z), _) in mask.voxels().indexed_iter().filter(|(_, is_inside)| **is_inside) {
-            for (axis, index) in [x, y, z].into_iter().enumerate() {
-                low[axis] = low[axis].min(index);
-                high[axis] = high[axis].max(index + 1);
-            }
-        }
-        (high != [0; 3]).then(|| Self {
-            start: low.map(|index| index as isize),
-            shape: std::array::from_fn(|axis| high[axis] - low[axis]),
-        })
+        let of_plane = |(x, plane): (usize, ndarray::ArrayView2<bool>)| {
+            let of_line = |(y, line): (usize, ndarray::ArrayView1<bool>)| {
+                let first = line.iter().position(|is_inside| *is_inside)?;
+                let last = line.iter().rposition(|is_inside| *is_inside)?;
+                Some(Self {
+                    start: [x, y, first].map(|index| index as isize),
+                    shape: [1, 1, last + 1 - first],
+                })
+            };
+            plane.outer_iter().enumerate().filter_map(of_line).reduce(Self::union)
+        };
+        let planes = mask.voxels().outer_iter().into_par_iter().enumerate();
+        planes.filter_map(of_plane).reduce_with(Self::union)
     }
 
     /// The smallest box around each label but the background.

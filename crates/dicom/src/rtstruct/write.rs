@@ -1,10 +1,11 @@
 //! Writes a structure set over its source series.
 
-use bipvl_imaging::{Segment, Volume};
+use bipvl_imaging::{BoundingBox, Segment, Volume};
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use nalgebra::Vector3;
+use ndarray::s;
 use rayon::prelude::*;
 
 use super::outline::outlines;
@@ -99,16 +100,18 @@ fn observation(index: usize) -> InMemDicomObject {
 }
 
 fn region_contours(source: &Source, index: usize, mask: &Volume<bool>) -> InMemDicomObject {
-    let [columns, rows, slices] = source.grid.shape();
-    let contours: Vec<Vec<InMemDicomObject>> = (0..slices)
-        .into_par_iter()
-        .map(|slice| {
-            let plane = mask.voxels().index_axis(ndarray::Axis(2), slice);
-            if !plane.iter().any(|is_inside| *is_inside) {
-                return Vec::new();
-            }
-            let pixels: Vec<bool> = plane.t().iter().copied().collect();
-            outlines(&pixels, [columns, rows]).iter().map(|points| contour(source, slice, points)).collect()
+    let planes = Planes::of(mask);
+    let contours: Vec<Vec<InMemDicomObject>> = planes
+        .pixels
+        .par_iter()
+        .enumerate()
+        .map(|(slice, pixels)| {
+            let moved =
+                |[column, row]: [f64; 2]| [column + planes.first[0] as f64, row + planes.first[1] as f64];
+            let outlines = outlines(pixels, planes.size);
+            let outlines =
+                outlines.iter().map(|points| points.iter().copied().map(moved).collect::<Vec<_>>());
+            outlines.map(|points| contour(source, planes.first[2] + slice, &points)).collect()
         })
         .collect();
     let color = display_rgb(index).map(|value| value.to_string()).join("\\");
@@ -119,6 +122,34 @@ fn region_contours(source: &Source, index: usize, mask: &Volume<bool>) -> InMemD
         item.sequence(tags::CONTOUR_SEQUENCE, contours);
     }
     item
+}
+
+/// The slices of a mask within its bounding box, rows after each other.
+struct Planes {
+    first: [usize; 3],
+    size: [usize; 2],
+    pixels: Vec<Vec<bool>>,
+}
+
+impl Planes {
+    /// Gathered in the order of the voxels, of which those of a column are adjacent.
+    fn of(mask: &Volume<bool>) -> Self {
+        let Some(BoundingBox { start, shape }) = BoundingBox::of_mask(mask) else {
+            return Self { first: [0; 3], size: [0; 2], pixels: Vec::new() };
+        };
+        let first = start.map(|index| index as usize);
+        let [columns, rows, slices] = shape;
+        let mut pixels = vec![vec![false; columns * rows]; slices];
+        for row in 0..rows {
+            for column in 0..columns {
+                let at = s![first[0] + column, first[1] + row, first[2]..first[2] + slices];
+                for (slice, is_inside) in mask.voxels().slice(at).iter().enumerate() {
+                    pixels[slice][row * columns + column] = *is_inside;
+                }
+            }
+        }
+        Self { first, size: [columns, rows], pixels }
+    }
 }
 
 fn contour(source: &Source, slice: usize, points: &[[f64; 2]]) -> InMemDicomObject {

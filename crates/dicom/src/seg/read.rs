@@ -200,6 +200,14 @@ impl Placement {
                 "at most 2³¹ voxels",
             ));
         }
+        let is_on_line = |frame: &Frame| {
+            let expected = lowest.position + through * place(frame).round();
+            (frame.position - expected).norm() < 0.01 * step + SAME_PLACE_MM
+        };
+        if !frames.iter().all(is_on_line) {
+            let found = "shifted sideways in some frames";
+            return Err(Error::attribute(label, "ImagePositionPatient", found, "one above the other"));
+        }
         let slices = frames.iter().map(|frame| place(frame).round() as usize).collect();
         Ok(Self { grid, slices })
     }

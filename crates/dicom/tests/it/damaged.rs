@@ -89,3 +89,109 @@ fn an_archive_that_is_cut_or_a_folder_without_dicom_is_an_error() {
     write_ct_series(folder.path(), &volume(), "later").unwrap();
     assert!(Study::open(folder.path()).unwrap().choose(None).is_ok());
 }
+
+/// The bytes of a slice with others before its first element after the meta group.
+fn with_elements(whole: &[u8], elements: &[u8]) -> Vec<u8> {
+    // The first element is (0008,0005), the character set.
+    let at = whole.windows(6).position(|window| window == [8, 0, 5, 0, b'C', b'S']).unwrap();
+    [&whole[..at], elements, &whole[at..]].concat()
+}
+
+#[test]
+fn nesting_and_claimed_lengths_are_limited() {
+    let scene = Scene::new();
+    let whole = fs::read(scene.slice(1)).unwrap();
+    let sequence =
+        [8, 0, 1, 0, b'S', b'Q', 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFE, 0xFF, 0, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF];
+    let claim = [8, 0, 1, 0, b'O', b'B', 0, 0, 0xF0, 0xFF, 0xFF, 0xFF];
+    for (elements, expected) in
+        [(sequence.repeat(100_000), "nested more than 64 deep"), (claim.to_vec(), "states 4294967280 bytes")]
+    {
+        fs::write(scene.slice(1), with_elements(&whole, &elements)).unwrap();
+        let problem = scene.problem();
+        assert!(
+            problem.contains("1 damaged files")
+                && problem.contains("CT00001.dcm")
+                && problem.contains(expected),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
+fn a_damaged_file_beside_a_series_is_never_a_shorter_volume() {
+    let scene = Scene::new();
+    let whole = fs::read(scene.slice(5)).unwrap();
+    for length in [600, 700, 900] {
+        fs::write(scene.slice(5), &whole[..length]).unwrap();
+        let problem = scene.problem();
+        assert!(problem.contains("CT00005.dcm"), "{length}: {problem}");
+    }
+}
+
+#[test]
+fn slices_of_two_patients_are_never_one_volume() {
+    for (tag, vr) in [
+        (tags::PATIENT_ID, VR::LO),
+        (tags::STUDY_INSTANCE_UID, VR::UI),
+        (tags::FRAME_OF_REFERENCE_UID, VR::UI),
+    ] {
+        let scene = Scene::new();
+        for slice in 3..6 {
+            scene.change(slice, |object| put_text(object, tag, vr, "1.2.3"));
+        }
+        assert!(scene.problem().contains("2 image series"), "{}", scene.problem());
+    }
+}
+
+#[test]
+fn pixels_that_would_mean_something_else_are_refused() {
+    let cases: [(_, _, &str, &str); 4] = [
+        (tags::RESCALE_SLOPE, VR::DS, "0", "RescaleSlope is 0"),
+        (tags::RESCALE_SLOPE, VR::DS, "", "have no RescaleSlope"),
+        (tags::RESCALE_INTERCEPT, VR::DS, "abc", "RescaleIntercept is not a number"),
+        (
+            tags::PHOTOMETRIC_INTERPRETATION,
+            VR::CS,
+            "PALETTE COLOR",
+            "PhotometricInterpretation is PALETTE COLOR",
+        ),
+    ];
+    for (tag, vr, value, expected) in cases {
+        let scene = Scene::new();
+        scene.change(2, |object| {
+            if value.is_empty() {
+                object.remove_element(tag);
+            } else {
+                put_text(object, tag, vr, value);
+            }
+        });
+        assert!(scene.problem().contains(expected), "{}", scene.problem());
+    }
+}
+
+#[test]
+fn compressed_images_of_another_size_are_refused_before_they_are_decoded() {
+    let scene = Scene::new();
+    let object = dicom_object::open_file(scene.slice(2)).unwrap();
+    // Run lengths of two segments whose head is damaged: the decoder would allocate 4 GB for the first.
+    let mut frame = vec![0_u8; 70];
+    frame[..4].copy_from_slice(&u32::MAX.to_le_bytes());
+    let mut inner = object.into_inner();
+    let fragments = dicom_core::value::PixelFragmentSequence::new(vec![], vec![frame]);
+    inner.put(dicom_core::DataElement::new(tags::PIXEL_DATA, VR::OB, fragments));
+    let meta = dicom_object::FileMetaTableBuilder::new().transfer_syntax("1.2.840.10008.1.2.5");
+    inner.with_meta(meta).unwrap().write_to_file(scene.slice(2)).unwrap();
+    let problem = scene.problem();
+    assert!(problem.contains("CT00002.dcm: pixel data: the head of the run lengths is damaged"), "{problem}");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_to_folders_above_are_followed_once() {
+    let scene = Scene::new();
+    for name in ["a", "b"] {
+        std::os::unix::fs::symlink("..", scene.series().join(name)).unwrap();
+    }
+    assert_eq!(scene.study().choose(None).unwrap().read().unwrap().voxels(), volume().voxels());
+}

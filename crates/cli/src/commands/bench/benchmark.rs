@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use super::dicom::DicomTask;
+
 /// One benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Benchmark {
@@ -23,6 +25,8 @@ pub(crate) enum Benchmark {
     File,
     /// Dice, HD95 and NSD of 15 classes.
     Score,
+    /// A DICOM series, segmentation or structure set.
+    Dicom(DicomTask),
 }
 
 /// Size of a Swin UNETR and its patch.
@@ -45,7 +49,7 @@ impl Size {
 
 impl Benchmark {
     /// All benchmarks, in default order.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Vision(Size::new(48, 96)),
         Self::Vision(Size::new(48, 64)),
         Self::Vision(Size::new(24, 96)),
@@ -65,6 +69,10 @@ impl Benchmark {
         Self::Prompts(100),
         Self::File,
         Self::Score,
+        Self::Dicom(DicomTask::ReadSeries),
+        Self::Dicom(DicomTask::WriteSeg),
+        Self::Dicom(DicomTask::ReadSeg),
+        Self::Dicom(DicomTask::WriteRtStruct),
     ];
 }
 
@@ -80,6 +88,10 @@ impl fmt::Display for Benchmark {
             Self::Prompts(count) => &format!("prompts-{count}"),
             Self::File => "file",
             Self::Score => "score",
+            Self::Dicom(DicomTask::ReadSeries) => "dicom-read",
+            Self::Dicom(DicomTask::WriteSeg) => "dicom-seg-write",
+            Self::Dicom(DicomTask::ReadSeg) => "dicom-seg-read",
+            Self::Dicom(DicomTask::WriteRtStruct) => "dicom-rtstruct",
         };
         f.pad(name)
     }

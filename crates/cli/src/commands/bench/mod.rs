@@ -2,6 +2,7 @@
 
 mod benchmark;
 mod child;
+mod dicom;
 mod file;
 mod fixture;
 mod inputs;

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{
     benchmark::{Benchmark, Size},
-    file,
+    dicom, file,
     fixture::Fixture,
     inputs::Inputs,
     prompts, score,
@@ -50,5 +50,6 @@ pub(super) fn prepare(benchmark: Benchmark, inputs: &Inputs, args: &BenchArgs) -
         Benchmark::Prompts(count) => Box::new(prompts::Forward::new(inputs, count, smoke_test)?),
         Benchmark::File => Box::new(file::SegmentFile::new(inputs, smoke_test)?),
         Benchmark::Score => Box::new(score::Scoring::new(inputs, smoke_test)?),
+        Benchmark::Dicom(task) => Box::new(dicom::DicomWorkload::new(task, smoke_test)?),
     })
 }

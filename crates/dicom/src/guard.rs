@@ -1,0 +1,246 @@
+//! Walks the structure of a file before it is parsed: every length must fit into the file, and sequences may be nested
+//! only so deep. The parser allocates what a file claims, and descends as deep as it is nested.
+
+use std::io::{Cursor, Read, Seek, SeekFrom};
+
+use dicom_core::{DataDictionary, Tag, VR, dictionary::DataDictionaryEntry};
+use dicom_dictionary_std::StandardDataDictionary;
+use flate2::read::DeflateDecoder;
+
+/// Sequences within sequences at most; structured reports have about ten.
+const MAX_NESTING: usize = 64;
+/// A deflated data set, unpacked: 1 GiB.
+const MAX_INFLATED: u64 = 1 << 30;
+const UNDEFINED: u32 = u32::MAX;
+const ITEM: Tag = Tag(0xFFFE, 0xE000);
+const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
+const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
+const TRANSFER_SYNTAX: Tag = Tag(0x0002, 0x0010);
+
+/// Why a file cannot be what it says.
+type Fault = String;
+
+/// Checks a file of `length` bytes.
+pub(crate) fn check(reader: &mut (impl Read + Seek), length: u64) -> Result<(), Fault> {
+    let mut head = Vec::new();
+    reader.take(132).read_to_end(&mut head).map_err(|error| error.to_string())?;
+    let start = match () {
+        () if head.get(128..132) == Some(b"DICM") => 132,
+        () if head.starts_with(b"DICM") => 4,
+        () => 0,
+    };
+    reader.seek(SeekFrom::Start(start)).map_err(|error| error.to_string())?;
+    let mut meta = Walk { reader, position: start, length, encoding: Encoding::EXPLICIT };
+    let syntax = meta.meta_group()?;
+    let position = meta.position;
+    match syntax.as_str() {
+        "1.2.840.10008.1.2.1.99" => {
+            let mut inflated = Vec::new();
+            let read = DeflateDecoder::new(reader).take(MAX_INFLATED).read_to_end(&mut inflated);
+            read.map_err(|error| format!("the deflated data set is damaged: {error}"))?;
+            let length = inflated.len() as u64;
+            if length == MAX_INFLATED {
+                return Err("the deflated data set unpacks to more than 1 GiB".to_owned());
+            }
+            Walk { reader: &mut Cursor::new(inflated), position: 0, length, encoding: Encoding::EXPLICIT }
+                .data_set()
+        }
+        "1.2.840.10008.1.2" => Walk { reader, position, length, encoding: Encoding::IMPLICIT }.data_set(),
+        "1.2.840.10008.1.2.2" => Walk { reader, position, length, encoding: Encoding::BIG_ENDIAN }.data_set(),
+        _ => Walk { reader, position, length, encoding: Encoding::EXPLICIT }.data_set(),
+    }
+}
+
+/// How elements are written.
+#[derive(Clone, Copy)]
+struct Encoding {
+    is_implicit: bool,
+    is_big_endian: bool,
+}
+
+impl Encoding {
+    const EXPLICIT: Self = Self { is_implicit: false, is_big_endian: false };
+    const IMPLICIT: Self = Self { is_implicit: true, is_big_endian: false };
+    const BIG_ENDIAN: Self = Self { is_implicit: false, is_big_endian: true };
+}
+
+/// A sequence or item that has begun: where it ends, and how elements outside of it are written.
+struct Level {
+    end: Option<u64>,
+    outer: Encoding,
+}
+
+struct Walk<'a, R> {
+    reader: &'a mut R,
+    position: u64,
+    length: u64,
+    encoding: Encoding,
+}
+
+impl<R: Read + Seek> Walk<'_, R> {
+    /// The elements of group 0002; gives the transfer syntax.
+    fn meta_group(&mut self) -> Result<String, Fault> {
+        let mut syntax = String::new();
+        while self.position < self.length {
+            let tag = self.tag()?;
+            if tag.group() != 2 {
+                self.skip(-4)?;
+                break;
+            }
+            let (_, length) = self.vr_and_length(tag)?;
+            self.ensure_fits(tag, length)?;
+            if tag == TRANSFER_SYNTAX && length <= 64 {
+                let mut value = vec![0; length as usize];
+                self.read(&mut value)?;
+                syntax = String::from_utf8_lossy(&value).trim_end_matches(['\0', ' ']).to_owned();
+            } else {
+                self.skip(i64::from(length))?;
+            }
+        }
+        Ok(syntax)
+    }
+
+    fn data_set(&mut self) -> Result<(), Fault> {
+        let mut levels: Vec<Level> = Vec::new();
+        loop {
+            while let Some(end) = levels.last().and_then(|level| level.end) {
+                if self.position < end {
+                    break;
+                }
+                self.encoding = levels.pop().expect("it is there").outer;
+            }
+            if self.position >= self.length {
+                return Ok(());
+            }
+            let tag = self.tag()?;
+            match tag {
+                ITEM_END | SEQUENCE_END => {
+                    self.u32()?;
+                    self.encoding = levels.pop().map_or(self.encoding, |level| level.outer);
+                }
+                ITEM => {
+                    let length = self.u32()?;
+                    self.enter(&mut levels, tag, length, self.encoding)?;
+                }
+                _ => self.element(&mut levels, tag)?,
+            }
+        }
+    }
+
+    fn element(&mut self, levels: &mut Vec<Level>, tag: Tag) -> Result<(), Fault> {
+        let (vr, length) = self.vr_and_length(tag)?;
+        match (vr, length) {
+            (VR::SQ, length) => self.enter(levels, tag, length, self.encoding),
+            // Pixel data in fragments, which are items without elements.
+            (VR::OB | VR::OW, UNDEFINED) => self.fragments(),
+            (_, UNDEFINED) => self.enter(levels, tag, length, Encoding::IMPLICIT),
+            (_, length) => {
+                self.ensure_fits(tag, length)?;
+                self.skip(i64::from(length))
+            }
+        }
+    }
+
+    fn fragments(&mut self) -> Result<(), Fault> {
+        while self.position < self.length {
+            let tag = self.tag()?;
+            let length = self.u32()?;
+            if tag == SEQUENCE_END {
+                return Ok(());
+            }
+            self.ensure_fits(tag, length)?;
+            self.skip(i64::from(length))?;
+        }
+        Err("the file ends within its pixel data".to_owned())
+    }
+
+    fn enter(
+        &mut self,
+        levels: &mut Vec<Level>,
+        tag: Tag,
+        length: u32,
+        inner: Encoding,
+    ) -> Result<(), Fault> {
+        if levels.len() >= 2 * MAX_NESTING {
+            return Err(format!("sequences are nested more than {MAX_NESTING} deep"));
+        }
+        let end = if length == UNDEFINED {
+            None
+        } else {
+            self.ensure_fits(tag, length)?;
+            Some(self.position + u64::from(length))
+        };
+        levels.push(Level { end, outer: self.encoding });
+        self.encoding = inner;
+        Ok(())
+    }
+
+    fn ensure_fits(&self, tag: Tag, length: u32) -> Result<(), Fault> {
+        let left = self.length.saturating_sub(self.position);
+        if u64::from(length) <= left {
+            return Ok(());
+        }
+        Err(format!("truncated: element {tag} states {length} bytes, and {left} are left"))
+    }
+
+    fn tag(&mut self) -> Result<Tag, Fault> {
+        let [group, element] = [self.u16()?, self.u16()?];
+        Ok(Tag(group, element))
+    }
+
+    fn vr_and_length(&mut self, tag: Tag) -> Result<(VR, u32), Fault> {
+        if self.encoding.is_implicit {
+            let entry = StandardDataDictionary.by_tag(tag);
+            let vr = entry.map_or(VR::UN, |entry| entry.vr().relaxed());
+            return Ok((vr, self.u32()?));
+        }
+        let mut code = [0; 2];
+        self.read(&mut code)?;
+        let vr = VR::from_binary(code).ok_or_else(|| format!("element {tag} has no value representation"))?;
+        let is_long = matches!(
+            vr,
+            VR::OB
+                | VR::OD
+                | VR::OF
+                | VR::OL
+                | VR::OV
+                | VR::OW
+                | VR::SQ
+                | VR::SV
+                | VR::UC
+                | VR::UN
+                | VR::UR
+                | VR::UT
+                | VR::UV
+        );
+        if is_long {
+            self.u16()?;
+            return Ok((vr, self.u32()?));
+        }
+        Ok((vr, u32::from(self.u16()?)))
+    }
+
+    fn u16(&mut self) -> Result<u16, Fault> {
+        let mut bytes = [0; 2];
+        self.read(&mut bytes)?;
+        Ok(if self.encoding.is_big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
+    }
+
+    fn u32(&mut self) -> Result<u32, Fault> {
+        let mut bytes = [0; 4];
+        self.read(&mut bytes)?;
+        Ok(if self.encoding.is_big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> Result<(), Fault> {
+        self.reader.read_exact(bytes).map_err(|_| "truncated: the file ends within an element".to_owned())?;
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn skip(&mut self, bytes: i64) -> Result<(), Fault> {
+        self.reader.seek_relative(bytes).map_err(|error| error.to_string())?;
+        self.position = self.position.wrapping_add_signed(bytes);
+        Ok(())
+    }
+}
