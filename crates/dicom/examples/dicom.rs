@@ -3,6 +3,7 @@
 //! - `dicom volume SERIES OUT.nii.gz [CHOICE]`
 //! - `dicom seg|label-map|rtstruct SERIES LABELS.nii.gz OUT.dcm NAME...`, names in the order of the labels from 1
 //! - `dicom overlapping SERIES OUT.dcm MASK.nii.gz...`
+//! - `dicom phantom COLUMNS SLICES OUT`, `dicom time SERIES RUNS`
 //! - `dicom sr SERIES OUT.dcm NAME...`
 //! - `dicom labels SEGMENTATION.dcm OUT.nii.gz`
 
@@ -39,6 +40,21 @@ fn main() -> Result<()> {
             let labels = bipvl_imaging::read_labels(Path::new(labels))?;
             let kind = if *kind == "seg" { SegmentationKind::Binary } else { SegmentationKind::LabelMap };
             write(series, out, kind, names, &SegmentVoxels::Labels(&labels))?;
+        }
+        ["phantom", columns, slices, out] => {
+            let shape = [columns.parse()?, columns.parse()?, slices.parse()?];
+            let body = bipvl_imaging::phantom::draw(1, shape, [0.8, 0.8, 1.0]);
+            bipvl_dicom::phantom::write_ct_series(Path::new(out), &body.image, "phantom")?;
+        }
+        ["time", series, runs] => {
+            let mut seconds = Vec::new();
+            for _ in 0..runs.parse()? {
+                let began = std::time::Instant::now();
+                Study::open(Path::new(series))?.choose(None)?.read()?;
+                seconds.push(began.elapsed().as_secs_f64());
+            }
+            seconds.sort_by(f64::total_cmp);
+            println!("{:.3} s", seconds[seconds.len() / 2]);
         }
         ["rtstruct", series, labels, out, names @ ..] => {
             let labels = bipvl_imaging::read_labels(Path::new(labels))?;

@@ -15,13 +15,24 @@ const UNDEFINED: u32 = u32::MAX;
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
 const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
 const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
+const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 const TRANSFER_SYNTAX: Tag = Tag(0x0002, 0x0010);
 
 /// Why a file cannot be what it says.
 type Fault = String;
 
+/// Where the pixel data of a file are, if they are not compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NativePixels {
+    /// Of the first byte in the file.
+    pub(crate) offset: u64,
+    /// Of all frames.
+    pub(crate) length: u64,
+    pub(crate) is_big_endian: bool,
+}
+
 /// Checks a file of `length` bytes.
-pub(crate) fn check(reader: &mut (impl Read + Seek), length: u64) -> Result<(), Fault> {
+pub(crate) fn check(reader: &mut (impl Read + Seek), length: u64) -> Result<Option<NativePixels>, Fault> {
     let mut head = Vec::new();
     reader.take(132).read_to_end(&mut head).map_err(|error| error.to_string())?;
     let start = match () {
@@ -30,7 +41,7 @@ pub(crate) fn check(reader: &mut (impl Read + Seek), length: u64) -> Result<(), 
         () => 0,
     };
     reader.seek(SeekFrom::Start(start)).map_err(|error| error.to_string())?;
-    let mut meta = Walk { reader, position: start, length, encoding: Encoding::EXPLICIT };
+    let mut meta = Walk::new(reader, start, length, Encoding::EXPLICIT);
     let syntax = meta.meta_group()?;
     let position = meta.position;
     match syntax.as_str() {
@@ -42,12 +53,12 @@ pub(crate) fn check(reader: &mut (impl Read + Seek), length: u64) -> Result<(), 
             if length == MAX_INFLATED {
                 return Err("the deflated data set unpacks to more than 1 GiB".to_owned());
             }
-            Walk { reader: &mut Cursor::new(inflated), position: 0, length, encoding: Encoding::EXPLICIT }
-                .data_set()
+            // Its pixel data lie elsewhere in the file.
+            Walk::new(&mut Cursor::new(inflated), 0, length, Encoding::EXPLICIT).data_set().map(|_| None)
         }
-        "1.2.840.10008.1.2" => Walk { reader, position, length, encoding: Encoding::IMPLICIT }.data_set(),
-        "1.2.840.10008.1.2.2" => Walk { reader, position, length, encoding: Encoding::BIG_ENDIAN }.data_set(),
-        _ => Walk { reader, position, length, encoding: Encoding::EXPLICIT }.data_set(),
+        "1.2.840.10008.1.2" => Walk::new(reader, position, length, Encoding::IMPLICIT).data_set(),
+        "1.2.840.10008.1.2.2" => Walk::new(reader, position, length, Encoding::BIG_ENDIAN).data_set(),
+        _ => Walk::new(reader, position, length, Encoding::EXPLICIT).data_set(),
     }
 }
 
@@ -75,9 +86,14 @@ struct Walk<'a, R> {
     position: u64,
     length: u64,
     encoding: Encoding,
+    pixels: Option<NativePixels>,
 }
 
-impl<R: Read + Seek> Walk<'_, R> {
+impl<'a, R: Read + Seek> Walk<'a, R> {
+    fn new(reader: &'a mut R, position: u64, length: u64, encoding: Encoding) -> Self {
+        Self { reader, position, length, encoding, pixels: None }
+    }
+
     /// The elements of group 0002; gives the transfer syntax.
     fn meta_group(&mut self) -> Result<String, Fault> {
         let mut syntax = String::new();
@@ -100,7 +116,8 @@ impl<R: Read + Seek> Walk<'_, R> {
         Ok(syntax)
     }
 
-    fn data_set(&mut self) -> Result<(), Fault> {
+    /// All elements; gives the native pixel data.
+    fn data_set(mut self) -> Result<Option<NativePixels>, Fault> {
         let mut levels: Vec<Level> = Vec::new();
         loop {
             while let Some(end) = levels.last().and_then(|level| level.end) {
@@ -110,7 +127,7 @@ impl<R: Read + Seek> Walk<'_, R> {
                 self.encoding = levels.pop().expect("it is there").outer;
             }
             if self.position >= self.length {
-                return Ok(());
+                return Ok(self.pixels);
             }
             let tag = self.tag()?;
             match tag {
@@ -136,6 +153,11 @@ impl<R: Read + Seek> Walk<'_, R> {
             (_, UNDEFINED) => self.enter(levels, tag, length, Encoding::IMPLICIT),
             (_, length) => {
                 self.ensure_fits(tag, length)?;
+                if tag == PIXEL_DATA && levels.is_empty() {
+                    let is_big_endian = self.encoding.is_big_endian;
+                    let (offset, length) = (self.position, u64::from(length));
+                    self.pixels = Some(NativePixels { offset, length, is_big_endian });
+                }
                 self.skip(i64::from(length))
             }
         }

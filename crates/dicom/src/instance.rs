@@ -7,6 +7,8 @@ use nalgebra::Vector3;
 use crate::{
     Error, Result,
     attributes::{Attributes, required, shown},
+    guard::NativePixels,
+    pixel_format::PixelFormat,
     source::ObjectFile,
 };
 
@@ -48,6 +50,10 @@ pub(crate) struct Instance {
     pub(crate) transfer_syntax: String,
     /// The frames of an image, or why they cannot be placed; those of others are not read here.
     pub(crate) frames: Result<Vec<Frame>>,
+    /// Where native pixel data are in the file.
+    pub(crate) pixels: Option<NativePixels>,
+    /// How they are stored.
+    pub(crate) format: Result<PixelFormat>,
 }
 
 /// One slice of one object.
@@ -82,7 +88,7 @@ impl Frame {
 
 impl Instance {
     /// Of a header.
-    pub(crate) fn new(file: ObjectFile, header: &DefaultDicomObject) -> Self {
+    pub(crate) fn new(file: ObjectFile, header: &DefaultDicomObject, pixels: Option<NativePixels>) -> Self {
         let text = |tag| header.text(tag).unwrap_or_default();
         let meta = header.meta();
         let or_of_meta = |own: String, meta: &str| {
@@ -118,6 +124,8 @@ impl Instance {
             sop_class,
             modality,
             frames,
+            pixels,
+            format: PixelFormat::of(header, &file.label),
             file,
         }
     }

@@ -72,7 +72,7 @@ fn referenced_series(object: &Instance) -> Result<Vec<String>> {
     if object.kind == ObjectKind::StructureSet {
         return Ok(read_structure_set(&object.file)?.series_uids());
     }
-    let header = object.file.header()?;
+    let (header, _) = object.file.header()?;
     let series = header.items(tags::REFERENCED_SERIES_SEQUENCE).iter();
     Ok(series.filter_map(|item| item.text(tags::SERIES_INSTANCE_UID)).collect())
 }

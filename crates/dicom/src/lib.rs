@@ -13,6 +13,7 @@ mod instance;
 mod labels;
 mod object;
 pub mod phantom;
+mod pixel_format;
 mod pixels;
 mod rtstruct;
 mod seg;

@@ -12,14 +12,15 @@ use dicom_encoding::TransferSyntaxIndex;
 use dicom_object::DefaultDicomObject;
 use dicom_pixeldata::PixelDecoder;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
-use ndarray::{Array3, Axis};
+use ndarray::{Array3, ArrayViewMut3, Axis};
 use rayon::prelude::*;
 
 use crate::{
     Error, Result,
-    attributes::{Attributes, shown},
     codestream::ensure_size,
+    guard::NativePixels,
     instance::{Frame, Instance},
+    pixel_format::PixelFormat,
     source::innermost,
     stack::Stack,
 };
@@ -45,28 +46,47 @@ pub(crate) fn read(stack: &Stack, instances: &[Instance]) -> Result<Volume<f32>>
             .par_iter()
             .map(|slice| {
                 let instance = &instances[slice.instance];
-                match shared.get(&slice.instance) {
-                    Some(object) => decode(object, instance, &slice.frame),
-                    None => decode(&object(instance)?, instance, &slice.frame),
+                match (instance.pixels, shared.get(&slice.instance)) {
+                    (Some(pixels), _) => read_native(pixels, instance, &slice.frame),
+                    (None, Some(object)) => decode(object, instance, &slice.frame),
+                    (None, None) => decode(&object(instance)?, instance, &slice.frame),
                 }
             })
             .collect::<Result<Vec<Vec<f32>>>>()?;
-        voxels.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(x, mut plane)| {
-            for (y, mut line) in plane.axis_iter_mut(Axis(0)).enumerate() {
-                for (z, slice) in decoded.iter().enumerate() {
-                    line[chunk * SLICES + z] = slice[y * columns + x];
-                }
-            }
+        let blocks = voxels.axis_chunks_iter_mut(Axis(0), SLICES).into_par_iter();
+        blocks.enumerate().for_each(|(block, voxels)| {
+            transpose(&decoded, voxels, [block * SLICES, chunk * SLICES], columns);
         });
     }
     Ok(Volume::new(voxels, grid))
 }
 
-/// Objects with several frames are read once.
+/// Moves columns of slices, from `first[0]` on, to slices of voxels, from `first[1]` on: a square of both at a time, so that
+/// each cache line is read and written once.
+fn transpose(slices: &[Vec<f32>], voxels: ArrayViewMut3<f32>, first: [usize; 2], columns: usize) {
+    let (width, rows, depth) = voxels.dim();
+    let voxels = voxels.into_slice().expect("planes of a volume are adjacent");
+    let mut square = [[0.0; SLICES]; SLICES];
+    for y in 0..rows {
+        let start = y * columns + first[0];
+        for (z, slice) in slices.iter().enumerate() {
+            for (line, value) in square.iter_mut().zip(&slice[start..start + width]) {
+                line[z] = *value;
+            }
+        }
+        for (x, line) in square[..width].iter().enumerate() {
+            let at = (x * rows + y) * depth + first[1];
+            voxels[at..at + slices.len()].copy_from_slice(&line[..slices.len()]);
+        }
+    }
+}
+
+/// Compressed objects with several frames are read once.
 fn multi_frame_objects(stack: &Stack, instances: &[Instance]) -> Result<HashMap<usize, DefaultDicomObject>> {
     let mut objects = HashMap::new();
     for slice in &stack.slices {
         let is_shared = instances[slice.instance].frames.as_ref().is_ok_and(|frames| frames.len() > 1);
+        let is_shared = is_shared && instances[slice.instance].pixels.is_none();
         if is_shared && !objects.contains_key(&slice.instance) {
             objects.insert(slice.instance, object(&instances[slice.instance])?);
         }
@@ -98,11 +118,9 @@ fn decode(object: &DefaultDicomObject, instance: &Instance, frame: &Frame) -> Re
     let Some(element) = object.get(tags::PIXEL_DATA) else {
         return Err(failed("missing; float and double float pixel data are not read".to_owned()));
     };
-    let count = frame.columns as usize * frame.rows as usize;
-    let size = count * format.bytes;
-    let is_native = matches!(element.value(), Value::Primitive(_));
+    let size = frame.columns as usize * frame.rows as usize * format.bytes;
     let (decoded, native);
-    let bytes: &[u8] = if is_native {
+    let bytes: &[u8] = if matches!(element.value(), Value::Primitive(_)) {
         native = element.to_bytes().map_err(|error| failed(innermost(&error)))?;
         native.get(frame.index as usize * size..).unwrap_or_default()
     } else {
@@ -120,106 +138,23 @@ fn decode(object: &DefaultDicomObject, instance: &Instance, frame: &Frame) -> Re
     Ok(format.intensities(bytes, frame.rescale))
 }
 
-/// How a stored value lies in its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct PixelFormat {
-    bytes: usize,
-    bits_stored: u32,
-    high_bit: u32,
-    is_signed: bool,
-    /// MONOCHROME1: low values are bright.
-    is_inverted: bool,
-}
-
-impl PixelFormat {
-    fn of(object: &DefaultDicomObject, label: &str) -> Result<Self> {
-        let integer = |tag| object.integer(tag);
-        if object.get(tags::MODALITY_LUT_SEQUENCE).is_some() {
-            let found = "a table".to_owned();
-            return Err(Error::attribute(
-                label,
-                "ModalityLUTSequence",
-                found,
-                "absent: only slope and intercept are read",
-            ));
-        }
-        let photometric = object.text(tags::PHOTOMETRIC_INTERPRETATION).unwrap_or_default();
-        if integer(tags::SAMPLES_PER_PIXEL) != Some(1) || !photometric.starts_with("MONOCHROME") {
-            let found =
-                format!("{photometric} of {} values per pixel", shown(integer(tags::SAMPLES_PER_PIXEL)));
-            return Err(Error::attribute(
-                label,
-                "PhotometricInterpretation",
-                found,
-                "MONOCHROME1 or MONOCHROME2 of 1",
-            ));
-        }
-        let bits = match integer(tags::BITS_ALLOCATED) {
-            Some(bits @ (8 | 16 | 32)) => bits,
-            found => return Err(Error::attribute(label, "BitsAllocated", shown(found), "8, 16 or 32")),
-        };
-        let stored = integer(tags::BITS_STORED).unwrap_or(bits);
-        let high = integer(tags::HIGH_BIT).unwrap_or(stored - 1);
-        if !(1..=bits).contains(&stored) || !(stored - 1..bits).contains(&high) {
-            let found = format!("{stored}, high bit {high}");
-            return Err(Error::attribute(label, "BitsStored", found, "within the allocated bits"));
-        }
-        let is_signed = match integer(tags::PIXEL_REPRESENTATION) {
-            Some(0) => false,
-            Some(1) => true,
-            found => return Err(Error::attribute(label, "PixelRepresentation", shown(found), "0 or 1")),
-        };
-        let (bits_stored, high_bit) = (stored as u32, high as u32);
-        let is_inverted = photometric == "MONOCHROME1";
-        Ok(Self { bytes: bits as usize / 8, bits_stored, high_bit, is_signed, is_inverted })
+/// [`decode`] without parsing the object again.
+fn read_native(pixels: NativePixels, instance: &Instance, frame: &Frame) -> Result<Vec<f32>> {
+    let label = &instance.file.label;
+    let format = match &instance.format {
+        Ok(format) => *format,
+        Err(_) => return decode(&instance.file.object()?, instance, frame),
+    };
+    let size = frame.columns as usize * frame.rows as usize * format.bytes;
+    let first = u64::from(frame.index) * size as u64;
+    let left = pixels.length.saturating_sub(first);
+    if left < size as u64 {
+        let reason = format!("truncated: {left} of {size} bytes");
+        return Err(Error::PixelData { object: label.clone(), reason });
     }
-
-    fn intensities(self, bytes: &[u8], [slope, intercept]: [f64; 2]) -> Vec<f32> {
-        let scaled = |value: f64| (value * slope + intercept) as f32;
-        match self.bytes {
-            1 => bytes.iter().map(|byte| scaled(self.value(u32::from(*byte)))).collect(),
-            2 => {
-                let (values, _) = bytes.as_chunks::<2>();
-                values.iter().map(|value| scaled(self.value(u32::from(u16::from_le_bytes(*value))))).collect()
-            }
-            _ => {
-                let (values, _) = bytes.as_chunks::<4>();
-                values.iter().map(|value| scaled(self.value(u32::from_le_bytes(*value)))).collect()
-            }
-        }
+    let mut bytes = instance.file.range(pixels.offset + first, size)?;
+    if pixels.is_big_endian && format.bytes > 1 {
+        bytes.chunks_exact_mut(format.bytes).for_each(<[u8]>::reverse);
     }
-
-    /// The stored bits, with their sign; bits outside of them may be overlays. Inverted ones are complemented, as in ITK.
-    fn value(self, raw: u32) -> f64 {
-        let raw = if self.is_inverted { !raw } else { raw };
-        let shifted = raw << (31 - self.high_bit);
-        let unused = 32 - self.bits_stored;
-        if self.is_signed { f64::from(shifted as i32 >> unused) } else { f64::from(shifted >> unused) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stored_bits_are_cut_out_and_signed() {
-        let format = |bits_stored, high_bit, is_signed| PixelFormat {
-            bytes: 2,
-            bits_stored,
-            high_bit,
-            is_signed,
-            is_inverted: false,
-        };
-        // 12 bits below an overlay bit: 0x8FFF is -1 or 4095.
-        assert_eq!(format(12, 11, true).value(0x8FFF), -1.0);
-        assert_eq!(format(12, 11, false).value(0x8FFF), 4095.0);
-        // MONOCHROME1: 0 is the brightest of 12 bits.
-        assert_eq!(PixelFormat { is_inverted: true, ..format(12, 11, false) }.value(0x8000), 4095.0);
-        // Left aligned.
-        assert_eq!(format(12, 15, false).value(0xABC5), f64::from(0xABC));
-        assert_eq!(format(16, 15, true).value(0x8000), -32768.0);
-        let ct = format(16, 15, true).intensities(&[0x00, 0x80, 0x01, 0x00], [2.0, -1024.0]);
-        assert_eq!(ct, [-66560.0, -1022.0]);
-    }
+    Ok(format.intensities(&bytes, frame.rescale))
 }

@@ -12,7 +12,10 @@ use bipvl_io::FileError;
 use dicom_object::{DefaultDicomObject, OpenFileOptions};
 use zip::ZipArchive;
 
-use crate::{Error, Result, guard};
+use crate::{
+    Error, Result,
+    guard::{self, NativePixels},
+};
 
 /// Files of a folder or archive at most: ten times the largest studies.
 const MAX_FILES: usize = 200_000;
@@ -121,23 +124,36 @@ impl Files {
 }
 
 impl ObjectFile {
-    /// Everything before the pixel data; the structure of the whole file is checked first.
-    pub(crate) fn header(&self) -> Result<DefaultDicomObject> {
+    /// Everything before the pixel data, and where native ones are; the structure of the whole file is checked first.
+    pub(crate) fn header(&self) -> Result<(DefaultDicomObject, Option<NativePixels>)> {
         let damaged = |reason: String| Error::damaged(&self.label, reason);
         let options = || OpenFileOptions::new().read_until(dicom_dictionary_std::tags::PIXEL_DATA);
         match &self.place {
             Place::File(path) => {
-                let file = File::open(path).map_err(|error| FileError::new(path, error))?;
+                let mut file = File::open(path).map_err(|error| FileError::new(path, error))?;
                 let length = file.metadata().map_err(|error| FileError::new(path, error))?.len();
-                guard::check(&mut BufReader::new(file), length).map_err(damaged)?;
-                self.parsed(options().open_file(path))
+                let pixels = guard::check(&mut BufReader::new(&mut file), length).map_err(damaged)?;
+                file.rewind().map_err(|error| FileError::new(path, error))?;
+                Ok((self.parsed(options().from_reader(BufReader::new(file)))?, pixels))
             }
             Place::Zipped(..) => {
                 let bytes = self.unpacked()?;
                 guard::check(&mut Cursor::new(&bytes), bytes.len() as u64).map_err(damaged)?;
-                self.parsed(options().from_reader(bytes.as_slice()))
+                Ok((self.parsed(options().from_reader(bytes.as_slice()))?, None))
             }
         }
+    }
+
+    /// Bytes of the file, if it is one of its own.
+    pub(crate) fn range(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let Place::File(path) = &self.place else { unreachable!("entries of archives are read whole") };
+        let mut bytes = vec![0; length];
+        let read = File::open(path).and_then(|mut file| {
+            file.seek(SeekFrom::Start(offset))?;
+            file.read_exact(&mut bytes)
+        });
+        read.map_err(|error| FileError::new(path, error))?;
+        Ok(bytes)
     }
 
     /// All of it; its [header](Self::header) has been read.

@@ -186,8 +186,8 @@ impl Study {
 }
 
 fn instance(file: ObjectFile) -> Result<Instance> {
-    let header = file.header()?;
-    Ok(Instance::new(file, &header))
+    let (header, pixels) = file.header()?;
+    Ok(Instance::new(file, &header, pixels))
 }
 
 fn lines(volumes: &[&SeriesVolume]) -> String {
@@ -284,7 +284,7 @@ impl SeriesVolume {
     /// The header of the first slice, without pixel data.
     pub(crate) fn header(&self) -> Result<InMemDicomObject> {
         let first = &self.instances[self.stack.slices.first().map_or(0, |slice| slice.instance)];
-        Ok(first.file.header()?.into_inner())
+        Ok(first.file.header()?.0.into_inner())
     }
 
     /// The lowest slice; a readable series has one.
