@@ -3,6 +3,7 @@
 //! - `dicom volume SERIES OUT.nii.gz [CHOICE]`
 //! - `dicom seg|label-map|rtstruct SERIES LABELS.nii.gz OUT.dcm NAME...`, names in the order of the labels from 1
 //! - `dicom overlapping SERIES OUT.dcm MASK.nii.gz...`
+//! - `dicom series IMAGE.nii.gz OUT`
 //! - `dicom phantom COLUMNS SLICES OUT`, `dicom time SERIES RUNS`
 //! - `dicom sr SERIES OUT.dcm NAME...`
 //! - `dicom labels SEGMENTATION.dcm OUT.nii.gz`
@@ -18,6 +19,7 @@ use bipvl_text::Synonyms;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+#[expect(clippy::print_stdout, reason = "the time is what is asked for")]
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -45,6 +47,10 @@ fn main() -> Result<()> {
             let shape = [columns.parse()?, columns.parse()?, slices.parse()?];
             let body = bipvl_imaging::phantom::draw(1, shape, [0.8, 0.8, 1.0]);
             bipvl_dicom::phantom::write_ct_series(Path::new(out), &body.image, "phantom")?;
+        }
+        ["series", image, out] => {
+            let image = bipvl_imaging::read(Path::new(image))?;
+            bipvl_dicom::phantom::write_ct_series(Path::new(out), &image.channels[0], "body")?;
         }
         ["time", series, runs] => {
             let mut seconds = Vec::new();

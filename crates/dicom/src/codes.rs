@@ -16,11 +16,11 @@ const MAX_MEANING: usize = 64;
 /// Category, type and side of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentCodes {
-    /// SegmentedPropertyCategoryCodeSequence.
+    /// `SegmentedPropertyCategoryCodeSequence`.
     pub category: Code,
-    /// SegmentedPropertyTypeCodeSequence.
+    /// `SegmentedPropertyTypeCodeSequence`.
     pub property_type: Code,
-    /// SegmentedPropertyTypeModifierCodeSequence.
+    /// `SegmentedPropertyTypeModifierCodeSequence`.
     pub laterality: Option<Code>,
 }
 
@@ -86,7 +86,7 @@ fn candidates(name: &str, side: Option<Laterality>, synonyms: &Synonyms) -> Vec<
 /// The same name gives the same code.
 fn private(name: &str) -> Code {
     let hash = Sha256::digest(name.to_lowercase().as_bytes());
-    let digits: String = hash.iter().take(MAX_VALUE / 2).map(|byte| format!("{byte:02X}")).collect();
+    let digits = format!("{hash:X}")[..MAX_VALUE].to_owned();
     let meaning: String = name.chars().take(MAX_MEANING).collect();
     Code { scheme: PRIVATE_SCHEME.to_owned(), value: digits, meaning }
 }
@@ -99,7 +99,7 @@ fn color(index: usize) -> [f64; 3] {
     [lightness, chroma * hue.cos(), chroma * hue.sin()]
 }
 
-/// The color of a segment as RecommendedDisplayCIELabValue stores it (PS3.3, C.10.7.1.1): L from 0 to 100, a and b from
+/// The color of a segment as `RecommendedDisplayCIELabValue` stores it (PS3.3, C.10.7.1.1): L from 0 to 100, a and b from
 /// −128 to 127, each onto 16 bits.
 pub(crate) fn cielab(index: usize) -> [u16; 3] {
     let [lightness, a, b] = color(index);
@@ -107,7 +107,7 @@ pub(crate) fn cielab(index: usize) -> [u16; 3] {
     [scaled(lightness, 0.0, 100.0), scaled(a, -128.0, 255.0), scaled(b, -128.0, 255.0)]
 }
 
-/// The same color in sRGB, as ROIDisplayColor has it: CIELab of illuminant D50 through CIE XYZ.
+/// The same color in sRGB, as `ROIDisplayColor` has it: `CIELab` of illuminant D50 through CIE XYZ.
 pub(crate) fn display_rgb(index: usize) -> [u8; 3] {
     const WHITE: [f64; 3] = [0.9642, 1.0, 0.8249];
     /// XYZ of D50 to linear sRGB, with Bradford's adaptation.

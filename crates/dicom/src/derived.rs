@@ -42,7 +42,7 @@ const FIRST_SERIES_NUMBER: i64 = 9000;
 /// What made an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Algorithm {
-    /// For SegmentAlgorithmName and the like.
+    /// For `SegmentAlgorithmName` and the like.
     pub name: String,
     /// Of the program.
     pub version: String,

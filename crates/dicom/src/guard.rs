@@ -108,7 +108,7 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
             if tag == TRANSFER_SYNTAX && length <= 64 {
                 let mut value = vec![0; length as usize];
                 self.read(&mut value)?;
-                syntax = String::from_utf8_lossy(&value).trim_end_matches(['\0', ' ']).to_owned();
+                String::from_utf8_lossy(&value).trim_end_matches(['\0', ' ']).clone_into(&mut syntax);
             } else {
                 self.skip(i64::from(length))?;
             }

@@ -35,6 +35,7 @@ pub enum ObjectKind {
 
 /// An object without its pixel data.
 #[derive(Debug)]
+#[allow(clippy::struct_field_names, reason = "DICOM's names")]
 pub(crate) struct Instance {
     pub(crate) file: ObjectFile,
     pub(crate) kind: ObjectKind,
@@ -193,8 +194,8 @@ struct Groups<'a> {
 impl Groups<'_> {
     /// The item of a functional group; a single-frame object is one.
     fn group(&self, sequence: dicom_core::Tag) -> &InMemDicomObject {
-        let groups = [self.own, self.shared].into_iter().flatten();
-        groups.filter_map(|groups| groups.first_item(sequence)).next().unwrap_or(self.header)
+        let mut groups = self.own.into_iter().chain(self.shared);
+        groups.find_map(|groups| groups.first_item(sequence)).unwrap_or(self.header)
     }
 
     fn frame(&self, index: u32, [columns, rows]: [u32; 2], label: &str) -> Result<Frame> {

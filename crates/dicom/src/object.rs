@@ -109,7 +109,7 @@ pub(crate) fn file(object: InMemDicomObject, sop_class: &str, sop_instance: &str
     with_syntax(object, sop_class, sop_instance, EXPLICIT_LITTLE_ENDIAN)
 }
 
-/// [`file`] without value representations, whose text values may be longer than 64 kB: contours are.
+/// [`file()`] without value representations, whose text values may be longer than 64 kB: contours are.
 pub(crate) fn implicit_file(
     object: InMemDicomObject,
     sop_class: &str,

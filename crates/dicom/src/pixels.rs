@@ -98,7 +98,7 @@ fn multi_frame_objects(stack: &Stack, instances: &[Instance]) -> Result<HashMap<
 fn object(instance: &Instance) -> Result<DefaultDicomObject> {
     let uid = instance.transfer_syntax.as_str();
     let syntax = TransferSyntaxRegistry.get(uid);
-    if !syntax.is_some_and(|syntax| syntax.can_decode_all()) {
+    if !syntax.is_some_and(dicom_encoding::TransferSyntax::can_decode_all) {
         let name = syntax.map_or(uid, |syntax| syntax.name()).to_owned();
         let advice = if name.contains("JPEG-LS") {
             "; the build feature jpeg-ls adds it"

@@ -152,7 +152,7 @@ impl Stack {
         let normal = self.slices[0].frame.normal();
         let along: Vec<f64> = self.slices.iter().map(|slice| normal.dot(&slice.frame.position)).collect();
         let steps: Vec<f64> = along.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        let Some(usual) = median(&steps) else { return None };
+        let usual = median(&steps)?;
         let tolerance = (usual * STEP_TOLERANCE).max(ROUNDING_MM.min(usual * MAX_ROUNDING));
         let place = |index: usize| {
             let name = |index: usize| self.name(index, instances);

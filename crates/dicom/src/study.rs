@@ -44,11 +44,11 @@ pub struct Skipped {
 pub struct SeriesVolume {
     /// From 1, as listed.
     pub number: usize,
-    /// SeriesInstanceUID.
+    /// `SeriesInstanceUID`.
     pub series_uid: String,
     /// Modality, such as `CT`.
     pub modality: String,
-    /// SeriesDescription, and what tells the volume from others of its series.
+    /// `SeriesDescription`, and what tells the volume from others of its series.
     pub description: String,
     instances: Arc<Vec<Instance>>,
     stack: Stack,
@@ -137,7 +137,7 @@ impl Study {
         self.segmentations.len()
     }
 
-    /// The chosen volume: by its number, SeriesInstanceUID, `largest`, or a part of its description; without a choice
+    /// The chosen volume: by its number, `SeriesInstanceUID`, `largest`, or a part of its description; without a choice
     /// the only one. Localizers are chosen by number alone.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::{
 const PAGE: &str = "prompted-configuration.md";
 
 /// Keys that are absent without a value.
-const OPTIONAL: [&str; 16] = [
+const OPTIONAL: [&str; 18] = [
     "data.parts",
     "data.set.absent",
     "data.set.channel",
@@ -25,6 +25,8 @@ const OPTIONAL: [&str; 16] = [
     "data.set.split.test",
     "data.set.split.val",
     "data.set.unknown",
+    "model.prompts.bag_of_words",
+    "model.prompts.context_dropout",
     "model.prompts.coordinates",
     "model.prompts.pooling",
     "model.prompts.presence",

@@ -25,13 +25,8 @@ pub(crate) struct PredictArgs {
     /// dicom-labelmap, rtstruct or sr for a DICOM series [default: that of each scan, dicom-seg for DICOM].
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Vec<FormatArg>,
-    /// Of several DICOM series below an INPUT, the one to segment: its number in `bipvl data series`, its UID, a part of
-    /// its description, or `largest`.
-    #[arg(long, value_name = "SERIES")]
-    pub(crate) series: Option<String>,
-    /// Write DICOM objects without patient, dates and UIDs of the series (basic profile of PS3.15).
-    #[arg(long)]
-    pub(crate) deidentify: bool,
+    #[command(flatten)]
+    pub(crate) dicom: DicomArgs,
     /// Replace files that exist.
     #[arg(long, conflicts_with = "skip_existing")]
     pub(crate) overwrite: bool,
@@ -87,6 +82,18 @@ pub(crate) struct PredictArgs {
     /// Floating-point precision: float32, or bf16 (mixed precision) where the device supports it.
     #[arg(long, value_name = "NAME", default_value_t = Precision::Float32)]
     pub(crate) precision: Precision,
+}
+
+/// What is read of a DICOM study, and what is told of it.
+#[derive(Debug, Args)]
+pub(crate) struct DicomArgs {
+    /// Of several DICOM series below an INPUT, the one to segment: its number in `bipvl data series`, its UID, a part of
+    /// its description, or `largest`.
+    #[arg(long, value_name = "SERIES")]
+    pub(crate) series: Option<String>,
+    /// Write DICOM objects without patient, dates and UIDs of the series (basic profile of PS3.15).
+    #[arg(long)]
+    pub(crate) deidentify: bool,
 }
 
 /// Files of a prediction beside its label map.

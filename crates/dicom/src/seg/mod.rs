@@ -1,6 +1,8 @@
 //! DICOM segmentations: binary, fractional, label map.
 
 mod bits;
+mod frames;
+mod placement;
 mod read;
 mod write;
 

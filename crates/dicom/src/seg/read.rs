@@ -1,14 +1,13 @@
 //! Reads segmentations of any writer: binary, fractional, label map; frames in any order, segments that overlap.
 
-use bipvl_imaging::{Affine, Code, Grid, LabelMap, MAX_VOXELS, Segment, Segmentation, Volume};
+use bipvl_imaging::{Code, LabelMap, Segment, Segmentation, Volume};
 use dicom_core::value::Value;
 use dicom_dictionary_std::tags;
 use dicom_object::{DefaultDicomObject, InMemDicomObject};
 use dicom_pixeldata::PixelDecoder;
-use nalgebra::{Matrix4, Vector4};
 use ndarray::Array3;
 
-use super::bits;
+use super::{bits, placement::Placement};
 use crate::{
     Error, Result,
     attributes::Attributes,
@@ -16,8 +15,6 @@ use crate::{
     source::{ObjectFile, innermost},
 };
 
-/// Positions that differ by less, in mm, are the same slice.
-const SAME_PLACE_MM: f64 = 0.01;
 /// Masks of overlapping segments in memory at most.
 const MAX_MASK_BYTES: usize = 8 << 30;
 
@@ -127,92 +124,6 @@ impl Reader<'_> {
     }
 }
 
-/// The grid of all frames, and the slice of each.
-struct Placement {
-    grid: Grid,
-    slices: Vec<usize>,
-}
-
-impl Placement {
-    fn of(frames: &[Frame], label: &str) -> Result<Self> {
-        let first = &frames[0];
-        let is_parallel = |frame: &Frame| {
-            (0..2).all(|axis| (frame.directions[axis] - first.directions[axis]).norm() < 1e-3)
-        };
-        if !frames.iter().all(is_parallel) {
-            return Err(Error::attribute(
-                label,
-                "ImageOrientationPatient",
-                "different among frames",
-                "the same for all",
-            ));
-        }
-        let normal = first.normal();
-        let along = |frame: &Frame| normal.dot(&frame.position);
-        let mut sorted: Vec<&Frame> = frames.iter().collect();
-        sorted.sort_by(|a, b| along(a).total_cmp(&along(b)));
-        let (lowest, highest) = (sorted[0], sorted[sorted.len() - 1]);
-        let steps = sorted
-            .windows(2)
-            .map(|pair| along(pair[1]) - along(pair[0]))
-            .filter(|step| *step > SAME_PLACE_MM);
-        let smallest = steps.fold(f64::INFINITY, f64::min);
-        let extent = along(highest) - along(lowest);
-        let step = if smallest.is_finite() { smallest } else { first.thickness.unwrap_or(1.0) };
-        // Empty slices have no frame: what lies between is a multiple of the step.
-        let gaps = (extent / step).round();
-        if !(gaps < MAX_VOXELS as f64) {
-            return Err(Error::attribute(
-                label,
-                "ImagePositionPatient",
-                format!("{extent} mm at steps of {step} mm"),
-                "evenly spaced",
-            ));
-        }
-        let step = if gaps > 0.0 { extent / gaps } else { step };
-        let place = |frame: &Frame| (along(frame) - along(lowest)) / step;
-        if frames
-            .iter()
-            .any(|frame| (place(frame) - place(frame).round()).abs() * step > step * 0.01 + SAME_PLACE_MM)
-        {
-            return Err(Error::attribute(
-                label,
-                "ImagePositionPatient",
-                format!("not at multiples of {step:.3} mm"),
-                "evenly spaced slices",
-            ));
-        }
-        let through = if gaps > 0.0 { (highest.position - lowest.position) / gaps } else { normal * step };
-        let mut affine = Affine::identity();
-        let columns =
-            [first.directions[0] * first.spacing[0], first.directions[1] * first.spacing[1], through];
-        for (axis, column) in columns.iter().chain([&lowest.position]).enumerate() {
-            affine.fixed_view_mut::<3, 1>(0, axis).copy_from(column);
-        }
-        let lps_to_ras = Matrix4::from_diagonal(&Vector4::new(-1.0, -1.0, 1.0, 1.0));
-        let shape = [first.columns as usize, first.rows as usize, gaps as usize + 1];
-        let grid = Grid::new(shape, lps_to_ras * affine);
-        if grid.num_voxels().is_none_or(|count| count > MAX_VOXELS) {
-            return Err(Error::attribute(
-                label,
-                "Columns, Rows",
-                format!("{shape:?} voxels"),
-                "at most 2³¹ voxels",
-            ));
-        }
-        let is_on_line = |frame: &Frame| {
-            let expected = lowest.position + through * place(frame).round();
-            (frame.position - expected).norm() < 0.01 * step + SAME_PLACE_MM
-        };
-        if !frames.iter().all(is_on_line) {
-            let found = "shifted sideways in some frames";
-            return Err(Error::attribute(label, "ImagePositionPatient", found, "one above the other"));
-        }
-        let slices = frames.iter().map(|frame| place(frame).round() as usize).collect();
-        Ok(Self { grid, slices })
-    }
-}
-
 /// Name, number and code of each segment.
 fn segments(object: &InMemDicomObject, label: &str) -> Result<Vec<Segment>> {
     let segment = |item: &InMemDicomObject| {
@@ -240,7 +151,7 @@ struct Pixels<'a> {
     object: &'a DefaultDicomObject,
     bytes: Option<std::borrow::Cow<'a, [u8]>>,
     bits: i64,
-    frame_pixels: usize,
+    frame_size: usize,
     /// Stored values from here on are inside: half of the maximum of a fractional segmentation.
     threshold: u32,
     is_label_map: bool,
@@ -270,8 +181,8 @@ impl<'a> Pixels<'a> {
             Value::Primitive(value) => Some(value.to_bytes()),
             _ => None,
         };
-        let frame_pixels = frames[0].columns as usize * frames[0].rows as usize;
-        Ok(Self { object, bytes, bits, frame_pixels, threshold, is_label_map: kind == "LABELMAP" })
+        let frame_size = frames[0].columns as usize * frames[0].rows as usize;
+        Ok(Self { object, bytes, bits, frame_size, threshold, is_label_map: kind == "LABELMAP" })
     }
 
     /// Calls `found` for every pixel that is inside, with its value.
@@ -284,21 +195,20 @@ impl<'a> Pixels<'a> {
                     "compressed binary segmentations are not read; decompress it first".to_owned(),
                 ));
             };
-            return bits::for_each_set(bytes, frame, self.frame_pixels, |pixel| found(pixel, 1))
+            return bits::for_each_set(bytes, frame, self.frame_size, |pixel| found(pixel, 1))
                 .ok_or_else(truncated);
         }
         let size = self.bits as usize / 8;
-        let length = self.frame_pixels * size;
+        let length = self.frame_size * size;
         let decoded;
-        let bytes = match &self.bytes {
-            Some(bytes) => bytes.get(frame * length..).unwrap_or_default(),
-            None => {
-                decoded = self
-                    .object
-                    .decode_pixel_data_frame(frame as u32)
-                    .map_err(|error| failed(innermost(&error)))?;
-                decoded.data()
-            }
+        let bytes = if let Some(bytes) = &self.bytes {
+            bytes.get(frame * length..).unwrap_or_default()
+        } else {
+            decoded = self
+                .object
+                .decode_pixel_data_frame(frame as u32)
+                .map_err(|error| failed(innermost(&error)))?;
+            decoded.data()
         };
         let bytes = bytes.get(..length).ok_or_else(truncated)?;
         for (pixel, value) in bytes.chunks_exact(size).enumerate() {

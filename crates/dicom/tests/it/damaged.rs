@@ -5,8 +5,10 @@ use std::fs;
 use bipvl_dicom::{Study, phantom::write_ct_series};
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
-use crate::scene::{Scene, put_text, volume};
+use crate::scene::{Scene, put_text, segment, volume};
 
 #[test]
 fn pixel_data_that_are_short_missing_or_of_unknown_encoding_are_errors() {
@@ -71,7 +73,7 @@ fn truncated_files_never_panic() {
         fs::write(scene.slice(0), &whole[..length]).unwrap();
         let study = scene.study();
         // Without its pixel data the slice is named; without its header it is missing or damaged.
-        let read = study.choose(None).and_then(|series| series.read());
+        let read = study.choose(None).and_then(bipvl_dicom::SeriesVolume::read);
         assert!(read.is_err() || study.volumes()[0].grid().unwrap().shape()[2] == 5, "{length} bytes");
     }
 }
@@ -184,6 +186,35 @@ fn compressed_images_of_another_size_are_refused_before_they_are_decoded() {
     inner.with_meta(meta).unwrap().write_to_file(scene.slice(2)).unwrap();
     let problem = scene.problem();
     assert!(problem.contains("CT00002.dcm: pixel data: the head of the run lengths is damaged"), "{problem}");
+}
+
+#[test]
+fn changed_bytes_never_panic() {
+    const RUNS: u64 = 1500;
+    let scene = Scene::new();
+    let object = bipvl_dicom::write_structure_set(&scene.source(false), &[segment("a", 1)], &|_| {
+        volume().map(|hu| *hu > 0.0)
+    });
+    object.unwrap().write_to_file(scene.path("contours.dcm")).unwrap();
+    let wholes = [fs::read(scene.slice(1)).unwrap(), fs::read(scene.path("contours.dcm")).unwrap()];
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for run in 0..RUNS {
+        let mut bytes = wholes[run as usize % 2].clone();
+        for _ in 0..rng.random_range(1..=8) {
+            // Headers are what is parsed: their bytes are changed more often.
+            let end = if rng.random_bool(0.8) { bytes.len().min(1500) } else { bytes.len() };
+            let at = rng.random_range(132..end);
+            bytes[at] = rng.random();
+        }
+        fs::write(scene.slice(1), bytes).unwrap();
+        let study = scene.study();
+        let _ = study.choose(None).and_then(bipvl_dicom::SeriesVolume::read);
+        let _ = study.read_segmentation();
+        let (labeled, _) = study.labeled_series();
+        for series in labeled {
+            drop(series.read_masks());
+        }
+    }
 }
 
 #[cfg(unix)]

@@ -17,9 +17,8 @@ use crate::scene::{SHAPE, Scene, algorithm, grid, put_text, segment, texts_of_fi
 /// Labels 3 and 7 in a pattern with an empty first and last slice, a hole and an island in it.
 fn labels() -> LabelMap {
     let voxels = Array3::from_shape_fn(SHAPE, |(x, y, z)| match (x, y, z) {
-        (_, _, 0 | 5) => 0,
         (4, 3, 2) => 7,
-        (3..=5, 2..=4, 2) => 0,
+        (_, _, 0 | 5) | (3..=5, 2..=4, 2) => 0,
         (1..=7, 1..=5, 2) => 3,
         _ => [0, 3, 7][(x * 5 + y * 3 + z) % 3],
     });
@@ -87,7 +86,7 @@ fn overlapping_masks_stay_whole() {
 }
 
 #[test]
-fn probabilities_are_stored_in_255ths() {
+fn probabilities_are_stored_in_steps_of_one_255th() {
     let scene = Scene::new();
     let path = scene.path("seg.dcm");
     let values = Array3::from_shape_fn(SHAPE, |(x, _, _)| x as f32 / 8.0);
@@ -149,7 +148,7 @@ fn objects_name_the_patient_and_the_study_or_without_identity_nothing_of_them() 
     let scene = Scene::new();
     for slice in 0..6 {
         scene.change(slice, |object| {
-            put_text(object, tags::STUDY_ID, dicom_core::VR::SH, "a study id of 22 letters")
+            put_text(object, tags::STUDY_ID, dicom_core::VR::SH, "a study id of 22 letters");
         });
     }
     let identity: Vec<String> = texts_of_file(&scene.slice(0))

@@ -42,9 +42,10 @@ pub struct PromptHeadConfig {
     /// Whether the image has three more channels, the coordinates in the scan: a patch alone does not say on which side
     /// of the body it lies.
     pub coordinates: bool,
-    /// Whether the mean of a prompt's word embeddings is added to its state: a sum of words, of which masks are linear.
+    /// Whether the mean of a prompt's word embeddings is added to its state. Masks are linear in the state, so a mask is a
+    /// sum over words, and words that were never combined in training can be.
     pub bag_of_words: bool,
-    /// How often, in training, a prompt has its words alone for a state.
+    /// How often a prompt in training has its words alone for a state, so that they suffice; from 0 to below 1.
     pub context_dropout: f64,
 }
 

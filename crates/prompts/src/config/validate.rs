@@ -134,6 +134,11 @@ impl PromptConfig {
     }
 
     fn validate_model(&self, path: &Path) -> Result<()> {
+        let context_dropout = self.model.prompts.context_dropout;
+        if !(0.0..1.0).contains(&context_dropout) {
+            let key = "model.prompts.context_dropout";
+            return Err(Error::config_value(path, key, context_dropout, "at least 0 and below 1"));
+        }
         if let Err(InvalidConfig { key, found, requirement }) = self.model.validate() {
             return Err(Error::config_value(path, &format!("model.{key}"), found, requirement));
         }

@@ -102,8 +102,12 @@ fn named(mut studies: Vec<PathBuf>) -> Vec<(String, PathBuf)> {
     let name = |path: &PathBuf, depth: usize| {
         let parts = parts(path);
         let name = parts[parts.len().saturating_sub(depth)..].join("_");
-        match name.to_lowercase() {
-            lower if lower.ends_with(".zip") || lower.ends_with(".dcm") => name[..name.len() - 4].to_owned(),
+        let path = Path::new(&name);
+        let is_known = |ending: &std::ffi::OsStr| {
+            ending.eq_ignore_ascii_case("zip") || ending.eq_ignore_ascii_case("dcm")
+        };
+        match (path.extension().is_some_and(is_known), path.file_stem()) {
+            (true, Some(stem)) => stem.to_string_lossy().into_owned(),
             _ => name,
         }
     };

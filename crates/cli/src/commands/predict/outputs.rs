@@ -93,7 +93,7 @@ pub(super) fn plan(
 
 /// Creates the folders of all outputs.
 pub(super) fn create_folders(args: &PredictArgs, jobs: &[Job]) -> Result<()> {
-    let folders = jobs.iter().flat_map(|job| job.paths()).filter_map(|path| path.parent());
+    let folders = jobs.iter().flat_map(Job::paths).filter_map(|path| path.parent());
     let folders: HashSet<&Path> = folders.chain([args.out.as_path()]).collect();
     folders
         .into_iter()

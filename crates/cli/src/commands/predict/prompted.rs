@@ -89,7 +89,8 @@ fn segment(prompted: &Prompted, args: &PredictArgs, job: &Job, bar: &ProgressBar
     let source = scan.source(algorithm.clone(), args)?;
     results::stage(job, source.as_ref(), &segments, image.as_ref(), &Synonyms::builtin(), &mut staged)?;
     if let Some(file) = &job.labels {
-        let labels = LabelsFile { scan: path, model: &args.model[0], labels: findings.clone() };
+        let shown = if args.dicom.deidentify { Path::new(&job.scan.id) } else { path.as_path() };
+        let labels = LabelsFile { scan: shown, model: &args.model[0], labels: findings.clone() };
         staged.stage(file, serde_json::to_string_pretty(&labels)?.as_bytes())?;
     }
     staged.commit()?;

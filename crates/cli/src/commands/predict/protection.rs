@@ -8,8 +8,7 @@ use super::outputs::Job;
 use crate::paths::canonical;
 
 pub(super) fn refuse_existing(jobs: &[Job]) -> Result<()> {
-    let existing: Vec<&PathBuf> =
-        jobs.iter().flat_map(|job| job.paths()).filter(|path| path.exists()).collect();
+    let existing: Vec<&PathBuf> = jobs.iter().flat_map(Job::paths).filter(|path| path.exists()).collect();
     let [first, others @ ..] = &existing[..] else { return Ok(()) };
     let others = if others.is_empty() { String::new() } else { format!(", as do {} others", others.len()) };
     bail!(
@@ -22,7 +21,7 @@ pub(super) fn refuse_existing(jobs: &[Job]) -> Result<()> {
 pub(super) fn refuse_inputs(jobs: &[Job]) -> Result<()> {
     let inputs: HashSet<PathBuf> =
         jobs.iter().flat_map(|job| job.scan.paths()).map(|path| canonical(path)).collect();
-    let mut outputs = jobs.iter().flat_map(|job| job.paths());
+    let mut outputs = jobs.iter().flat_map(Job::paths);
     match outputs.find(|path| inputs.contains(&canonical(path))) {
         Some(path) => {
             bail!("{}: the output would replace an input; choose another --out folder", path.display())
@@ -33,7 +32,7 @@ pub(super) fn refuse_inputs(jobs: &[Job]) -> Result<()> {
 
 pub(super) fn refuse_repetition(jobs: &[Job]) -> Result<()> {
     let mut names = HashSet::new();
-    match jobs.iter().flat_map(|job| job.paths()).find(|path| !names.insert(*path)) {
+    match jobs.iter().flat_map(Job::paths).find(|path| !names.insert(*path)) {
         Some(path) => bail!("{}: two classes or scans have this output", path.display()),
         None => Ok(()),
     }

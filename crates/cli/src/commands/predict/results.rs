@@ -161,7 +161,7 @@ fn table(statistics: &[StructureStatistics]) -> Result<String> {
         record.extend(cells(row.centroid_mm.map(Vec::from), centroid.len()));
         writer.write_record(record)?;
     }
-    Ok(String::from_utf8(writer.into_inner().map_err(|error| error.into_error())?)?)
+    Ok(String::from_utf8(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)?)
 }
 
 fn cells<T: ToString>(values: Option<Vec<T>>, count: usize) -> Vec<String> {

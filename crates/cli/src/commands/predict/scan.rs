@@ -29,7 +29,7 @@ pub(super) fn load(scan: &Scan, args: &PredictArgs) -> Result<LoadedScan> {
         }),
         ScanSource::Dicom(path) => {
             let study = Study::open(path)?;
-            let volume = study.choose(args.series.as_deref()).context("--series")?;
+            let volume = study.choose(args.dicom.series.as_deref()).context("--series")?;
             for remark in volume.remarks() {
                 tracing::warn!("{}: {remark}", scan.id);
             }
@@ -44,7 +44,7 @@ impl LoadedScan {
     pub(super) fn source(&self, algorithm: Algorithm, args: &PredictArgs) -> Result<Option<Source>> {
         let Some((study, index)) = &self.series else { return Ok(None) };
         let volume: &SeriesVolume = &study.volumes()[*index];
-        Ok(Some(Source::new(volume, algorithm, args.deidentify)?))
+        Ok(Some(Source::new(volume, algorithm, args.dicom.deidentify)?))
     }
 }
 
@@ -60,6 +60,6 @@ pub(super) fn algorithm(args: &PredictArgs) -> Result<Algorithm> {
     }
     let flags = (&args.prompts, &args.classes, args.overlap, args.blend_mode, args.keep_largest_component);
     hash.update(format!("{flags:?} {:?} {:?}", args.tta_mirror_axes, args.descriptions));
-    let key = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = format!("{:x}", hash.finalize());
     Ok(Algorithm { name: "bipvl".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), key })
 }
