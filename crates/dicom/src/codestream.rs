@@ -60,7 +60,7 @@ fn jpeg(bytes: &[u8]) -> Option<[u32; 3]> {
     }
 }
 
-/// Columns, rows and components of the SIZ marker of a JPEG 2000 codestream.
+/// Columns, rows and components of the size marker of a JPEG 2000 codestream.
 fn jpeg_2000(bytes: &[u8]) -> Option<[u32; 3]> {
     let start = bytes.windows(4).position(|window| window == [0xFF, 0x4F, 0xFF, 0x51])? + 4;
     let size = |offset: usize| {
@@ -85,12 +85,12 @@ mod tests {
         let lossless = [0xFF, 0xD8, 0xFF, 0xFE, 0, 4, 1, 2, 0xFF, 0xC3, 0, 11, 12, 0, 48, 0, 40, 1];
         assert_eq!(jpeg(&lossless), Some([40, 48, 1]));
         assert_eq!(jpeg(&lossless[..12]), None);
-        let mut siz = vec![0xFF, 0x4F, 0xFF, 0x51, 0, 41, 0, 0];
+        let mut size_marker = vec![0xFF, 0x4F, 0xFF, 0x51, 0, 41, 0, 0];
         for number in [42_u32, 50, 2, 2, 42, 50, 0, 0] {
-            siz.extend(number.to_be_bytes());
+            size_marker.extend(number.to_be_bytes());
         }
-        siz.extend([0, 1]);
-        assert_eq!(jpeg_2000(&siz), Some([40, 48, 1]));
+        size_marker.extend([0, 1]);
+        assert_eq!(jpeg_2000(&size_marker), Some([40, 48, 1]));
         let mut head = vec![0; 70];
         head[0] = 2;
         head[4] = 64;
