@@ -44,7 +44,7 @@ pub enum Error {
         found: String,
     },
     /// Files that cannot be parsed, and so may be slices of any series.
-    #[error("{}: {count} damaged files may be slices of the series; repair or remove them: {damaged}", path.display())]
+    #[error("{}: damaged files: {count}; they may be slices of the series; repair or remove them: {damaged}", path.display())]
     DamagedFiles {
         /// The folder or archive.
         path: PathBuf,
@@ -54,7 +54,7 @@ pub enum Error {
         damaged: String,
     },
     /// Several series, and none was chosen.
-    #[error("{}: {} image series; choose one by its number, UID or a part of its description:\n{series}", path.display(), .count)]
+    #[error("{}: {} image series; choose one by its number, its UID, a part of its description, or `largest`:\n{series}", path.display(), .count)]
     SeveralSeries {
         /// The folder.
         path: PathBuf,
@@ -64,7 +64,7 @@ pub enum Error {
         series: String,
     },
     /// The chosen series does not exist.
-    #[error("{}: {count} image series match `{wanted}`; the folder has:\n{series}", path.display())]
+    #[error("{}: `{wanted}` matches {count} image series, not one; there are:\n{series}", path.display())]
     UnknownSeries {
         /// The folder.
         path: PathBuf,

@@ -45,7 +45,13 @@ impl Study {
                         None => labeled.push(LabeledSeries { volume, objects: vec![object] }),
                     }
                 }
-                Err(reason) => left_out.push(LeftOut { name: object.file.label.clone(), reason }),
+                Err(reason) => {
+                    let referenced = referenced_series(object).unwrap_or_default();
+                    let volumes =
+                        self.volumes().iter().filter(|volume| referenced.contains(&volume.series_uid));
+                    used.extend(volumes.map(|volume| volume.number));
+                    left_out.push(LeftOut { name: object.file.label.clone(), reason });
+                }
             }
         }
         for volume in self.volumes().iter().filter(|volume| !used.contains(&volume.number)) {

@@ -89,7 +89,7 @@ impl Stack {
         }
         for stack in &mut stacks {
             if repeated > 0 {
-                stack.remarks.push(format!("{repeated} files repeat others"));
+                stack.remarks.push(format!("files that repeat others: {repeated}"));
             }
         }
         stacks
@@ -181,7 +181,7 @@ impl Stack {
         let places = listed(&uneven, place);
         Some(if uneven.iter().all(is_gap) {
             format!(
-                "{missing} slices are missing at a step of {usual:.2} mm: between {places}; send them again"
+                "missing slices: {missing}, at a step of {usual:.2} mm: between {places}; send the series again"
             )
         } else {
             format!(

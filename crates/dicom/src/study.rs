@@ -100,6 +100,15 @@ impl Study {
         &self.skipped
     }
 
+    fn unknown(&self, wanted: Option<&str>, count: usize) -> Error {
+        Error::UnknownSeries {
+            path: self.path.clone(),
+            wanted: wanted.unwrap_or_default().to_owned(),
+            count,
+            series: lines(&self.volumes.iter().collect::<Vec<_>>()),
+        }
+    }
+
     /// The segmentation or structure set, if it is the only one; a structure set is drawn on its series, which must be
     /// there, too.
     ///
@@ -153,8 +162,8 @@ impl Study {
             return Err(Error::NothingFound { path: self.path.clone(), wanted, found });
         }
         let number = choice.and_then(|choice| choice.parse::<usize>().ok());
-        if let Some(volume) = number.and_then(|number| self.volumes.get(number.wrapping_sub(1))) {
-            return Ok(volume);
+        if let Some(number) = number {
+            return self.volumes.get(number.wrapping_sub(1)).ok_or_else(|| self.unknown(choice, 0));
         }
         let mut usual: Vec<&SeriesVolume> =
             self.volumes.iter().filter(|volume| !volume.is_localizer()).collect();
@@ -175,12 +184,7 @@ impl Study {
                 count: several.len(),
                 series: lines(several),
             }),
-            (several, Some(wanted)) => Err(Error::UnknownSeries {
-                path: self.path.clone(),
-                wanted: wanted.to_owned(),
-                count: several.len(),
-                series: lines(&self.volumes.iter().collect::<Vec<_>>()),
-            }),
+            (several, Some(_)) => Err(self.unknown(choice, several.len())),
         }
     }
 }
@@ -338,7 +342,7 @@ impl Display for Skipped {
         let Self { not_dicom, other_objects, damaged } = self;
         write!(
             f,
-            "{not_dicom} files are not DICOM, {other_objects} are other DICOM objects, {} are damaged",
+            "files that are not DICOM: {not_dicom}; other DICOM objects: {other_objects}; damaged files: {}",
             damaged.len()
         )?;
         if let Some(first) = damaged.first() {

@@ -1,7 +1,7 @@
 //! What a structure measures: volume, intensities, extent, pieces.
 
 use bipvl_imaging::{BoundingBox, Connectivity, Volume, connected_components, crop_or_pad};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Percentiles that are reported.
 pub const PERCENTILES: [u32; 5] = [5, 25, 50, 75, 95];
@@ -36,7 +36,8 @@ pub struct IntensityStatistics {
     pub minimum: f64,
     /// Highest.
     pub maximum: f64,
-    /// The [`PERCENTILES`], linearly interpolated as `numpy.percentile`.
+    /// The [`PERCENTILES`], linearly interpolated as `numpy.percentile`; by their names in JSON, such as `p05`.
+    #[serde(serialize_with = "by_name")]
     pub percentiles: [f64; 5],
 }
 
@@ -81,6 +82,10 @@ fn components(mask: &Volume<bool>, bounds: [[usize; 2]; 3]) -> usize {
         (bounds.map(|[first, _]| first as isize), bounds.map(|[first, last]| last + 1 - first));
     let bounds = BoundingBox { start, shape };
     connected_components(&crop_or_pad(mask, &bounds, false), Connectivity::Face).voxel_counts.len()
+}
+
+fn by_name<S: Serializer>(percentiles: &[f64; 5], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(PERCENTILES.iter().map(|percent| format!("p{percent:02}")).zip(percentiles))
 }
 
 impl IntensityStatistics {

@@ -84,6 +84,14 @@ pub(crate) struct PredictArgs {
     pub(crate) precision: Precision,
 }
 
+impl PredictArgs {
+    /// Whether a flag is for DICOM alone.
+    pub(crate) fn wants_dicom(&self) -> bool {
+        let is_object = |format: &FormatArg| matches!(format, FormatArg::Object(_));
+        self.format.iter().any(is_object) || self.dicom.series.is_some() || self.dicom.deidentify
+    }
+}
+
 /// What is read of a DICOM study, and what is told of it.
 #[derive(Debug, Args)]
 pub(crate) struct DicomArgs {

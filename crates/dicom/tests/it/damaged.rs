@@ -87,7 +87,7 @@ fn an_archive_that_is_cut_or_a_folder_without_dicom_is_an_error() {
     fs::remove_file(&zip).unwrap();
     fs::write(folder.path().join("a.txt"), "text").unwrap();
     let error = Study::open(folder.path()).unwrap().choose(None).unwrap_err().to_string();
-    assert!(error.contains("no image series") && error.contains("1 files are not DICOM"), "{error}");
+    assert!(error.contains("no image series") && error.contains("files that are not DICOM: 1"), "{error}");
     write_ct_series(folder.path(), &volume(), "later").unwrap();
     assert!(Study::open(folder.path()).unwrap().choose(None).is_ok());
 }
@@ -112,7 +112,7 @@ fn nesting_and_claimed_lengths_are_limited() {
         fs::write(scene.slice(1), with_elements(&whole, &elements)).unwrap();
         let problem = scene.problem();
         assert!(
-            problem.contains("1 damaged files")
+            problem.contains("damaged files: 1")
                 && problem.contains("CT00001.dcm")
                 && problem.contains(expected),
             "{problem}"

@@ -21,7 +21,7 @@ pub(super) fn run(args: &DicomImportArgs) -> Result<()> {
     if let Some(modality) = &args.modality {
         labeled.retain(|series| series.volume.modality.eq_ignore_ascii_case(modality));
     }
-    let modality = one_modality(&labeled, &args.path)?;
+    let modality = one_modality(&labeled, &args.path, args.modality.as_ref())?;
     if args.out.exists() && fs::read_dir(&args.out)?.next().is_some() {
         bail!("{}: the folder is not empty; name a new one with --out", args.out.display());
     }
@@ -52,7 +52,10 @@ pub(super) fn run(args: &DicomImportArgs) -> Result<()> {
         bail!("{}: no case could be imported: {}", args.path.display(), reasons(&left_out));
     }
     write_listing(&args.out, &modality, &labels, &labeled_names, &left_out)?;
-    tracing::info!("{}: {} cases, {} classes", args.out.display(), labeled_names.len(), labels.len());
+    tracing::info!("{}: cases: {}, classes: {}", args.out.display(), labeled_names.len(), labels.len());
+    for rule in args.rename.iter().filter(|rule| !labels.contains_key(&rule.to)) {
+        tracing::warn!("--rename {}={}: no structure has this name", rule.from, rule.to);
+    }
     for LeftOut { name, reason } in &left_out {
         tracing::warn!("left out: {name}: {reason}");
     }
@@ -66,13 +69,17 @@ fn reasons(left_out: &[LeftOut]) -> String {
 }
 
 /// A data set has one channel of one modality.
-fn one_modality(labeled: &[LabeledSeries<'_>], path: &Path) -> Result<String> {
+fn one_modality(labeled: &[LabeledSeries<'_>], path: &Path, modality: Option<&String>) -> Result<String> {
     let mut modalities: Vec<&str> = labeled.iter().map(|series| series.volume.modality.as_str()).collect();
     modalities.sort_unstable();
     modalities.dedup();
     match modalities[..] {
         [modality] => Ok(modality.to_owned()),
-        [] => bail!("{}: no series with a segmentation or structure set", path.display()),
+        [] => {
+            let which =
+                modality.as_ref().map_or_else(String::new, |modality| format!(" of modality {modality}"));
+            bail!("{}: no series{which} with a segmentation or structure set", path.display())
+        }
         _ => bail!("{}: series of {}; choose one with --modality", path.display(), modalities.join(" and ")),
     }
 }

@@ -43,12 +43,13 @@ impl Scan {
 }
 
 /// Finds the scans in files and folders; warns of files that are skipped, or look like channels but are not.
-pub(super) fn find(inputs: &[PathBuf], num_channels: usize) -> Result<Vec<Scan>> {
+/// `wants_dicom` takes folders for studies, whatever else they hold.
+pub(super) fn find(inputs: &[PathBuf], num_channels: usize, wants_dicom: bool) -> Result<Vec<Scan>> {
     let (mut images, mut studies) = (Vec::new(), Vec::new());
     for input in inputs {
         if input.is_dir() {
             let listing = list_images(input)?;
-            if listing.images.is_empty() {
+            if wants_dicom || listing.images.is_empty() {
                 studies.push(input.clone());
             } else {
                 warn_of_skipped(input, &listing.skipped);

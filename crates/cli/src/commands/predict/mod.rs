@@ -45,7 +45,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     let config = options::infer_config(args, &runs)?;
     let synonyms = user_prompts::synonyms(args.synonyms.as_deref())?;
     let labels = options::output_labels(args, &runs[0], &synonyms)?;
-    let scans = inputs::find(&args.inputs, runs[0].config.data.channels.len())?;
+    let scans = inputs::find(&args.inputs, runs[0].config.data.channels.len(), args.wants_dicom())?;
     let classes = options::output_classes(&runs[0], labels.as_deref());
     let jobs = outputs::plan(args, scans, &classes, false)?;
     let case_prompts = CasePrompts::find(args, &jobs)?;

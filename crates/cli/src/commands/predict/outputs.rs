@@ -112,9 +112,9 @@ fn job(args: &PredictArgs, scan: Scan, classes: &[&str], is_prompted: bool) -> R
     if let ([first, second, ..], _) = (&endings[..], &objects) {
         bail!("--format: one format for label maps, not {first} and {second}");
     }
-    if !objects.is_empty() && !scan.is_dicom() {
+    if args.wants_dicom() && !scan.is_dicom() {
         bail!(
-            "{}: DICOM results need a DICOM series; leave --format out or name a file format",
+            "{}: not DICOM; --series, --deidentify and DICOM formats need a series",
             scan.paths()[0].display()
         );
     }

@@ -51,7 +51,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     run.config.infer = with_window(args, run.config.infer)?;
     let texts = options::texts(args, &run)?;
     let preprocess = options::preprocess(args, &run)?;
-    let scans = inputs::find(&args.inputs, 1)?;
+    let scans = inputs::find(&args.inputs, 1, args.wants_dicom())?;
     let names: Vec<&str> = texts.iter().map(String::as_str).collect();
     let jobs = outputs::plan(args, scans, &names, true)?;
     let predictor = run.predictor(&args.device.open()?)?;

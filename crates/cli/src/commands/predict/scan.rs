@@ -2,7 +2,7 @@
 
 use std::{fs::File, io};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bipvl::data::read_channels;
 use bipvl_dicom::{Algorithm, SeriesVolume, Source, Study};
 use bipvl_imaging::{Header, Volume, probe};
@@ -29,7 +29,8 @@ pub(super) fn load(scan: &Scan, args: &PredictArgs) -> Result<LoadedScan> {
         }),
         ScanSource::Dicom(path) => {
             let study = Study::open(path)?;
-            let volume = study.choose(args.dicom.series.as_deref()).context("--series")?;
+            let volume = study.choose(args.dicom.series.as_deref())?;
+            volume.ensure_readable()?;
             for remark in volume.remarks() {
                 tracing::warn!("{}: {remark}", scan.id);
             }
