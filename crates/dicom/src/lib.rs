@@ -30,6 +30,7 @@ pub use instance::ObjectKind;
 pub use labels::{LabeledSeries, LeftOut, placed_labels};
 pub use rtstruct::write_structure_set;
 pub use seg::{SegmentVoxels, SegmentationKind, write_segmentation};
+pub use source::is_dicom_file;
 pub use sr::{Measurement, write_report};
 pub use study::{SeriesVolume, Skipped, Study};
 

@@ -253,6 +253,16 @@ fn entry_count(reader: &mut (impl Read + Seek)) -> Option<usize> {
     Some(usize::from(u16::from_le_bytes([count[0], count[1]])))
 }
 
+/// Whether a file may be a DICOM object, a DICOMDIR or a zip archive.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub fn is_dicom_file(path: &Path) -> Result<bool> {
+    let file = ObjectFile { place: Place::File(path.to_owned()), label: String::new() };
+    Ok(file.is_dicom()? || file.bytes(4)? == b"PK\x03\x04")
+}
+
 /// A path for messages, in which file and folder names that are UIDs are hidden.
 fn hide_uids(path: &Path) -> String {
     let shown = path.components().filter_map(|component| match component {

@@ -213,7 +213,8 @@ impl Stack {
     /// A slice for a person: its instance number, and where it is.
     fn name(&self, index: usize, instances: &[Instance]) -> String {
         let Slice { instance, frame } = &self.slices[index];
-        let [x, y, z] = frame.position.into();
+        // Without the sign of a zero.
+        let [x, y, z]: [f64; 3] = frame.position.map(|mm| (mm * 10.0).round() / 10.0 + 0.0).into();
         let number = instances[*instance].instance_number.map_or("?".to_owned(), |number| number.to_string());
         let frame = if instances[*instance].frames.as_ref().is_ok_and(|frames| frames.len() > 1) {
             format!(" frame {}", frame.index + 1)

@@ -294,7 +294,7 @@ fn a_scan_that_is_missing_or_damaged_is_named() {
     let scene = Scene::trained();
     scene.predict("nowhere.nii").fails_saying(&["nowhere.nii: no such file or folder"]);
     scene.predict("config.toml").fails_saying(&["config.toml: not an image; known endings are .nii.gz"]);
-    scene.predict("run").fails_saying(&["run: no images; known endings are .nii.gz"]);
+    scene.predict("run").fails_saying(&["run: no image series in DICOM"]);
     scene.write_text("short.nii", "too short");
     scene.predict("short.nii").fails_saying(&["short.nii: unknown image format"]);
 }

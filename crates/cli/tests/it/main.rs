@@ -6,6 +6,7 @@ mod ablate;
 mod bad_input;
 mod bench;
 mod describe;
+mod dicom;
 mod evaluate;
 mod recipes;
 mod folds;

@@ -7,7 +7,8 @@ use std::{
 
 use anyhow::{Result, bail};
 use bipvl::data::{group_by_case, list_images};
-use bipvl_imaging::formats::strip_ending;
+use bipvl_dicom::is_dicom_file;
+use bipvl_imaging::formats::{ENDINGS, strip_ending};
 
 /// One scan to segment.
 #[derive(Debug)]
@@ -59,8 +60,10 @@ pub(super) fn find(inputs: &[PathBuf], num_channels: usize, wants_dicom: bool) -
             bail!("{}: no such file or folder", input.display());
         } else if strip_ending(input).is_some() {
             images.push(input.clone());
-        } else {
+        } else if is_dicom_file(input)? {
             studies.push(input.clone());
+        } else {
+            bail!("{}: not an image; known endings are {}, or DICOM", input.display(), known_endings());
         }
     }
     images.sort();
@@ -119,6 +122,10 @@ fn named(mut studies: Vec<PathBuf>) -> Vec<(String, PathBuf)> {
     };
     let depth = (1..=most).find(are_different).unwrap_or(most);
     studies.iter().map(|path| (name(path, depth), path.clone())).collect()
+}
+
+fn known_endings() -> String {
+    ENDINGS.iter().map(|(ending, _)| *ending).collect::<Vec<_>>().join(", ")
 }
 
 fn warn_of_skipped(folder: &Path, skipped: &[PathBuf]) {
