@@ -131,7 +131,8 @@ impl PromptHead {
         words + context
     }
 
-    /// The presence logit of each prompt, `[B, K, H]` and the masks of the [coarse scale](super::PRESENCE_SCALE), `[B, K, x, y, z]` → `[B, K]`.
+    /// The presence logit of each prompt, of its state, `[B, K, H]`, and its mask at a quarter of the resolution,
+    /// `[B, K, x, y, z]`; output `[B, K]`.
     pub fn presence(&self, state: Tensor<3>, coarse: Tensor<5>) -> Option<Tensor<2>> {
         let PresenceHead { words, evidence } = self.presence.as_ref()?;
         let [batch, prompts, x, y, z] = coarse.dims();
