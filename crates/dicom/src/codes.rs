@@ -8,20 +8,20 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 /// Coding scheme of classes without a code; schemes that begin with 99 are private (PS3.3, 8.2).
-pub const PRIVATE_SCHEME: &str = "99BIPVL";
+pub(crate) const PRIVATE_SCHEME: &str = "99BIPVL";
 /// Letters of a code value and of a code meaning at most (SH, LO).
 const MAX_VALUE: usize = 16;
 const MAX_MEANING: usize = 64;
 
 /// Category, type and side of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SegmentCodes {
+pub(crate) struct SegmentCodes {
     /// `SegmentedPropertyCategoryCodeSequence`.
-    pub category: Code,
+    pub(crate) category: Code,
     /// `SegmentedPropertyTypeCodeSequence`.
-    pub property_type: Code,
+    pub(crate) property_type: Code,
     /// `SegmentedPropertyTypeModifierCodeSequence`.
-    pub laterality: Option<Code>,
+    pub(crate) laterality: Option<Code>,
 }
 
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ pub(crate) fn dcm(value: &str, meaning: &str) -> Code {
 
 impl SegmentCodes {
     /// By the code of the segment, else by its name in words: with its side, or a synonym.
-    pub fn of(segment: &Segment, synonyms: &Synonyms) -> Self {
+    pub(crate) fn of(segment: &Segment, synonyms: &Synonyms) -> Self {
         let structure = snomed("123037004", "Anatomical Structure");
         if let Some(code) = &segment.code {
             return Self { category: structure, property_type: code.clone(), laterality: None };

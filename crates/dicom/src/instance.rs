@@ -1,8 +1,9 @@
 //! The header of one DICOM object, and of each of its frames: what it takes to sort them into volumes.
 
+use bipvl_imaging::Affine;
 use dicom_dictionary_std::tags;
 use dicom_object::{DefaultDicomObject, InMemDicomObject};
-use nalgebra::Vector3;
+use nalgebra::{Matrix4, Vector3, Vector4};
 
 use crate::{
     Error, Result,
@@ -22,7 +23,7 @@ const DIRECTION_TOLERANCE: f64 = 1e-3;
 
 /// What an object is to this crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ObjectKind {
+pub(crate) enum ObjectKind {
     /// Slices of a scan.
     Image,
     /// A DICOM segmentation (SEG) or label map.
@@ -81,6 +82,18 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// Voxel to RAS+ mm of a stack of slices like this: from one to the next by `step`, the first pixel of the first at
+    /// `origin`, both LPS.
+    pub(crate) fn affine(&self, step: Vector3<f64>, origin: Vector3<f64>) -> Affine {
+        let [along_rows, along_columns] = [0, 1].map(|axis| self.directions[axis] * self.spacing[axis]);
+        let mut affine = Affine::identity();
+        for (axis, column) in [along_rows, along_columns, step, origin].iter().enumerate() {
+            affine.fixed_view_mut::<3, 1>(0, axis).copy_from(column);
+        }
+        let lps_to_ras = Matrix4::from_diagonal(&Vector4::new(-1.0, -1.0, 1.0, 1.0));
+        lps_to_ras * affine
+    }
+
     /// The normal of the slice.
     pub(crate) fn normal(&self) -> Vector3<f64> {
         self.directions[0].cross(&self.directions[1])

@@ -23,10 +23,8 @@ mod stack;
 mod study;
 mod uid;
 
-pub use codes::{PRIVATE_SCHEME, SegmentCodes};
 pub use derived::{Algorithm, Source};
 pub use error::{Error, Result};
-pub use instance::ObjectKind;
 pub use labels::{LabeledSeries, LeftOut, placed_labels};
 pub use rtstruct::write_structure_set;
 pub use seg::{SegmentVoxels, SegmentationKind, write_segmentation};

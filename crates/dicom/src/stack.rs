@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use bipvl_imaging::{Affine, Grid};
-use nalgebra::{Matrix4, Vector3};
+use bipvl_imaging::Grid;
+use nalgebra::Vector3;
 
 use crate::instance::{Frame, Instance};
 
@@ -126,15 +126,8 @@ impl Stack {
     /// Shape and affine; a tilted gantry is a shear.
     pub(crate) fn grid(&self) -> Grid {
         let frame = &self.slices[0].frame;
-        let mut affine = Affine::identity();
-        let columns =
-            [frame.directions[0] * frame.spacing[0], frame.directions[1] * frame.spacing[1], self.step()];
-        for (axis, column) in columns.iter().chain([&frame.position]).enumerate() {
-            affine.fixed_view_mut::<3, 1>(0, axis).copy_from(column);
-        }
-        let lps_to_ras = Matrix4::from_diagonal(&nalgebra::Vector4::new(-1.0, -1.0, 1.0, 1.0));
         let shape = [frame.columns as usize, frame.rows as usize, self.slices.len()];
-        Grid::new(shape, lps_to_ras * affine)
+        Grid::new(shape, frame.affine(self.step(), frame.position))
     }
 
     /// Slices without the rescale slope that others have.

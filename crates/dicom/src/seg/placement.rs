@@ -1,8 +1,8 @@
 //! Where the frames of a segmentation lie. Slices without voxels have no frame, so what lies between two frames is a multiple
 //! of the step.
 
-use bipvl_imaging::{Affine, Grid, MAX_VOXELS};
-use nalgebra::{Matrix4, Vector3, Vector4};
+use bipvl_imaging::{Grid, MAX_VOXELS};
+use nalgebra::Vector3;
 
 use crate::{Error, Result, instance::Frame};
 
@@ -45,7 +45,7 @@ impl Placement {
             return wrong("ImagePositionPatient", found, "evenly spaced slices");
         }
         let slices = frames.iter().map(|frame| stack.slice(frame) as usize).collect();
-        Ok(Self { grid: Grid::new(shape, stack.affine(first)), slices })
+        Ok(Self { grid: Grid::new(shape, first.affine(stack.through, stack.lowest)), slices })
     }
 }
 
@@ -80,15 +80,5 @@ impl Stack {
     /// The nearest slice of a frame.
     fn slice(&self, frame: &Frame) -> f64 {
         (self.normal.dot(&(frame.position - self.lowest)) / self.normal.dot(&self.through)).round()
-    }
-
-    fn affine(&self, frame: &Frame) -> Affine {
-        let [along_rows, along_columns] = [0, 1].map(|axis| frame.directions[axis] * frame.spacing[axis]);
-        let mut affine = Affine::identity();
-        for (axis, column) in [along_rows, along_columns, self.through, self.lowest].iter().enumerate() {
-            affine.fixed_view_mut::<3, 1>(0, axis).copy_from(column);
-        }
-        // LPS to RAS.
-        Matrix4::from_diagonal(&Vector4::new(-1.0, -1.0, 1.0, 1.0)) * affine
     }
 }

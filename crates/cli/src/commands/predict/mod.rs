@@ -62,7 +62,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     }
     outputs::create_folders(args, &jobs)?;
 
-    let algorithm = scan::algorithm(args)?;
+    let algorithm = scan::algorithm(args, &jobs)?;
     segment_all(&jobs, |job, bar| {
         let own = case_prompts.apply(&predictor, &runs, &job.scan)?;
         let predictor = own.as_ref().unwrap_or(&predictor);

@@ -109,7 +109,7 @@ fn job(args: &PredictArgs, scan: Scan, classes: &[&str], is_prompted: bool) -> R
             _ => {}
         }
     }
-    if let ([first, second, ..], _) = (&endings[..], &objects) {
+    if let [first, second, ..] = &endings[..] {
         bail!("--format: one format for label maps, not {first} and {second}");
     }
     if args.wants_dicom() && !scan.is_dicom() {

@@ -58,7 +58,8 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     options::warn_of_texts(&run, &predictor, &texts);
     let overlap = if args.prompts.exclusive { Overlap::Exclusive } else { Overlap::Allowed };
     let prompts = predictor.encode(&texts);
-    let prompted = Prompted { algorithm: scan::algorithm(args)?, predictor, prompts, preprocess, overlap };
+    let prompted =
+        Prompted { algorithm: scan::algorithm(args, &jobs)?, predictor, prompts, preprocess, overlap };
     outputs::create_folders(args, &jobs)?;
     segment_all(&jobs, |job, bar| {
         let findings = segment(&prompted, args, job, bar)?;

@@ -8,7 +8,10 @@ use bipvl_dicom::{Algorithm, SeriesVolume, Source, Study};
 use bipvl_imaging::{Header, Volume, probe};
 use sha2::{Digest, Sha256};
 
-use super::inputs::{Scan, ScanSource};
+use super::{
+    inputs::{Scan, ScanSource},
+    outputs::Job,
+};
 use crate::args::PredictArgs;
 
 /// The voxels of a scan, and the series that results refer to.
@@ -51,9 +54,11 @@ impl LoadedScan {
 
 /// How DICOM objects name what made them; the key, and with it their UIDs, changes with the weights and with the flags
 /// that change results.
-pub(super) fn algorithm(args: &PredictArgs) -> Result<Algorithm> {
+pub(super) fn algorithm(args: &PredictArgs, jobs: &[Job]) -> Result<Algorithm> {
     let mut hash = Sha256::new();
-    for folder in &args.model {
+    // Results of image files name no algorithm, and weights may be large.
+    let makes_objects = jobs.iter().any(|job| job.scan.is_dicom());
+    for folder in args.model.iter().filter(|_| makes_objects) {
         let weights = folder.join("best.safetensors");
         if let Ok(mut file) = File::open(weights) {
             io::copy(&mut file, &mut hash)?;
