@@ -36,6 +36,7 @@ mod grid;
 mod volume;
 pub mod formats;
 mod segmentation;
+mod probability;
 mod orient;
 mod grid_mapping;
 mod resample;
@@ -60,6 +61,7 @@ pub use label_schema::{
 pub use orient::{
     InvalidOrientation, Orientation, into_ras, reorient, reorient_like, reoriented_like, to_ras,
 };
+pub use probability::QuantizedProbability;
 pub use resample::{PaddingMode, resample, resample_labels};
 pub use segmentation::{Code, Segment, Segmentation, SegmentationFiles, SegmentationVoxels};
 pub use volume::{LabelMap, Volume};

@@ -6,7 +6,9 @@ use bipvl_io::FileTransaction;
 use ndarray::Zip;
 use serde::{Deserialize, Serialize};
 
-use crate::{Grid, Header, LabelMap, NiftiForms, Result, Volume, WriteOptions, formats};
+use crate::{
+    Grid, Header, LabelMap, NiftiForms, QuantizedProbability, Result, Volume, WriteOptions, formats,
+};
 
 /// A segmentation of a reference image.
 ///
@@ -27,7 +29,7 @@ pub struct SegmentationFiles {
     pub label_map: Option<PathBuf>,
     /// One file per segment, 1 inside and 0 outside; empty for none.
     pub masks: Vec<PathBuf>,
-    /// One file per segment with its probabilities; empty for none.
+    /// One file per segment with its probabilities, [quantized and cropped](QuantizedProbability::cropped); empty for none.
     pub probabilities: Vec<PathBuf>,
 }
 
@@ -218,7 +220,8 @@ impl Segmentation {
         }
         for (index, path) in files.probabilities.iter().enumerate() {
             let probabilities = self.probabilities.as_ref().expect("the probabilities were kept");
-            formats::stage(staged, path, &probabilities[index], &options)?;
+            let cropped = QuantizedProbability::cropped(&probabilities[index]);
+            formats::stage(staged, path, &cropped, &options)?;
         }
         match (&files.label_map, &self.voxels) {
             (Some(path), SegmentationVoxels::Labels(labels)) => {
@@ -300,8 +303,9 @@ mod tests {
                 mask.map(|inside| u16::from(*inside))
             );
             let image = crate::read(&files.probabilities[index]).unwrap();
-            assert_eq!(image.header.voxel_type, crate::VoxelType::F32);
-            assert_eq!(image.channels[0], probabilities[index]);
+            assert_eq!(image.header.voxel_type, crate::VoxelType::U8);
+            let steps = QuantizedProbability::cropped(&probabilities[index]);
+            assert_eq!(image.channels[0], steps.map(|QuantizedProbability(steps)| f32::from(*steps) / 255.0));
         }
     }
 

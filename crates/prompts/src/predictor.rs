@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use bipvl_data::{COORDINATE_CHANNELS, PreprocessConfig, PreprocessedCase, patch_coordinates};
 use bipvl_imaging::{Grid, Header, Volume};
 use bipvl_infer::{
-    BlendMode, InferenceProgress, LabelResampler, LogitSlab, Logits, MAX_OVERLAPPING_CLASSES, SlidingWindow,
+    BlendMode, InferenceProgress, LabelResampler, LogitSlab, Logits, MAX_OVERLAPPING_CLASSES,
+    ProbabilityResampler, SlidingWindow,
 };
 use bipvl_nn::{
     TokenBatch,
@@ -29,6 +30,7 @@ pub struct PromptPredictor {
     tokenizer: Tokenizer,
     code_book: Option<u64>,
     window: SlidingWindow,
+    keep_probabilities: bool,
     device: Device,
 }
 
@@ -60,13 +62,20 @@ impl PromptPredictor {
         device: &Device,
     ) -> Self {
         let window = SlidingWindow::new(patch_size, overlap, blend_mode);
-        Self { model, tokenizer, code_book: None, window, device: device.clone() }
+        Self { model, tokenizer, code_book: None, window, keep_probabilities: false, device: device.clone() }
     }
 
     /// For a network that was trained in code: replaces the texts of all prompts by those of the code book of a seed.
     #[must_use]
     pub fn with_code_book(self, seed: u64) -> Self {
         Self { code_book: Some(seed), ..self }
+    }
+
+    /// Keeps the [probabilities](PromptSegmentation::probabilities) of the prompts. They need 4 bytes per prompt and voxel
+    /// of the scan.
+    #[must_use]
+    pub fn with_probabilities(self) -> Self {
+        Self { keep_probabilities: true, ..self }
     }
 
     /// The first text stage of these prompts: once per run, not per window.
@@ -103,11 +112,23 @@ impl PromptPredictor {
     ) -> Result<PromptSegmentation> {
         let target = scan.grid().clone();
         let PreprocessedCase { image, grid } = preprocess.prepare(vec![scan]);
-        let mut resamplers = MaskResamplers::new(&grid, &target, prompts.encoded.num_prompts, overlap);
-        let presence = self.run_slabs(prompts, image.view(), on_progress, |slab| resamplers.push_slab(slab));
+        let count = prompts.encoded.num_prompts;
+        let mut resamplers = MaskResamplers::new(&grid, &target, count, overlap);
+        let mut probabilities =
+            self.keep_probabilities.then(|| ProbabilityResampler::for_masks(&grid, &target, count));
+        let presence = self.run_slabs(prompts, image.view(), on_progress, |slab| {
+            resamplers.push_slab(slab);
+            if let Some(probabilities) = &mut probabilities {
+                probabilities.push_slab(slab);
+            }
+        });
         let Some(presence) = presence else { return Err(bipvl_infer::Error::Cancelled.into()) };
         let voxels = resamplers.0.into_iter().map(LabelResampler::finish_masks).collect();
-        Ok(PromptSegmentation::new(voxels, target, prompts.texts.clone(), presence.to_vec(), header))
+        let found = PromptSegmentation::new(voxels, target, prompts.texts.clone(), presence.to_vec(), header);
+        Ok(match probabilities {
+            Some(probabilities) => found.with_probabilities(probabilities.finish()),
+            None => found,
+        })
     }
 
     /// Segments a preprocessed image `[channels, x, y, z]`: gives the blended logits `[K, 1, y, z]` of every row with its first

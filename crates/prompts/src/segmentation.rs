@@ -1,7 +1,8 @@
 //! What prompts found in a scan.
 
 use bipvl_imaging::{
-    Grid, Header, LabelMap, NiftiForms, SegmentationFiles, Volume, WriteOptions, formats::stage,
+    Grid, Header, LabelMap, NiftiForms, QuantizedProbability, SegmentationFiles, Volume, WriteOptions,
+    formats::stage,
 };
 use bipvl_infer::{MAX_OVERLAPPING_CLASSES, MaskVoxels};
 use bipvl_io::FileTransaction;
@@ -19,6 +20,7 @@ pub struct PromptSegmentation {
     presence: Vec<f32>,
     /// Voxels of each mask as decided.
     counts: Vec<usize>,
+    probabilities: Option<Vec<Volume<f32>>>,
     nifti_forms: Option<NiftiForms>,
 }
 
@@ -50,7 +52,17 @@ impl PromptSegmentation {
     ) -> Self {
         let nifti_forms = header.and_then(|header| header.nifti_forms);
         let counts = counts(&voxels, prompts.len());
-        Self { voxels, grid, prompts, presence, counts, nifti_forms }
+        Self { voxels, grid, prompts, presence, counts, probabilities: None, nifti_forms }
+    }
+
+    pub(crate) fn with_probabilities(self, probabilities: Vec<Volume<f32>>) -> Self {
+        Self { probabilities: Some(probabilities), ..self }
+    }
+
+    /// The probability of each prompt in every voxel, if they were kept: the sigmoid of its logit, lowered by presence.
+    /// They are not changed where prompts exclude each other or a mask is left out for its size.
+    pub fn probabilities(&self) -> Option<&[Volume<f32>]> {
+        self.probabilities.as_deref()
     }
 
     /// The grid of the scan.
@@ -142,7 +154,7 @@ impl PromptSegmentation {
 }
 
 impl PromptSegmentation {
-    /// Stages what there are paths for: the label map, and a mask of each prompt.
+    /// Stages what there are paths for: the label map, a mask and the probabilities of each prompt.
     ///
     /// # Errors
     ///
@@ -150,13 +162,19 @@ impl PromptSegmentation {
     ///
     /// # Panics
     ///
-    /// When the numbers of paths and prompts differ.
+    /// When the numbers of paths and prompts differ, or there are paths for probabilities that were not kept.
     pub fn stage(&self, files: &SegmentationFiles, staged: &mut FileTransaction) -> Result<()> {
         let count = self.prompts.len();
-        assert!(files.masks.is_empty() || files.masks.len() == count, "one path per prompt");
+        for paths in [&files.masks, &files.probabilities] {
+            assert!(paths.is_empty() || paths.len() == count, "one path per prompt");
+        }
         let options = WriteOptions { nifti_forms: self.nifti_forms.as_ref(), ..WriteOptions::default() };
         for (prompt, path) in files.masks.iter().enumerate() {
             stage(staged, path, &self.mask(prompt), &options)?;
+        }
+        for (prompt, path) in files.probabilities.iter().enumerate() {
+            let probabilities = self.probabilities.as_ref().expect("the probabilities were kept");
+            stage(staged, path, &QuantizedProbability::cropped(&probabilities[prompt]), &options)?;
         }
         if let Some(path) = &files.label_map {
             stage(staged, path, &self.to_label_map(), &options)?;

@@ -115,9 +115,9 @@ pub(crate) struct MoreOutputs {
     /// a label map holds the last, stay whole.
     #[arg(long)]
     pub(crate) each: bool,
-    /// Also write the probability of each class as a float32 volume, `probabilities/SCAN_CLASS` in the output folder:
-    /// the softmax, or the sigmoid if classes overlap, of the logits on the grid of the scan. Needs 4 bytes of memory
-    /// per voxel and class.
+    /// Also write the probability of each class or prompt, `probabilities/SCAN_CLASS` in the output folder: the softmax,
+    /// or the sigmoid of overlapping classes and of prompts, of the logits on the grid of the scan, in 8-bit steps of
+    /// 1/255, cropped to where it is not 0. Needs 4 bytes of memory per voxel and class.
     #[arg(long)]
     pub(crate) probabilities: bool,
 }

@@ -1,6 +1,6 @@
 //! Prompted runs: training from several data sets, prediction by prompts, the vocabulary, the probe.
 
-use bipvl_imaging::{phantom, read_labels};
+use bipvl_imaging::{phantom, read, read_labels};
 
 use crate::scene::{SHAPE, SPACING, Scene, new_phantom};
 
@@ -33,8 +33,8 @@ fn a_run_is_trained_and_asked_in_words() {
     scene.write("scans/s.nii.gz", &new_phantom().image);
     let arguments =
         ["predict", "--model", "run", "--out", "masks", "--prompt", "Kidney", "--prompt", "the moon"];
-    scene.bipvl(&[&arguments[..], &["--each", "scans"]].concat()).succeeds();
-    assert_eq!(scene.names("masks"), ["masks", "s.labels.json", "s.nii.gz"]);
+    scene.bipvl(&[&arguments[..], &["--each", "--probabilities", "scans"]].concat()).succeeds();
+    assert_eq!(scene.names("masks"), ["masks", "probabilities", "s.labels.json", "s.nii.gz"]);
     assert_eq!(scene.names("masks/masks"), ["s_Kidney.nii.gz", "s_the_moon.nii.gz"]);
     let labels = scene.json("masks/s.labels.json");
     let found = labels["labels"].as_array().unwrap();
@@ -48,8 +48,18 @@ fn a_run_is_trained_and_asked_in_words() {
         assert!((finding["volume_ml"].as_f64().unwrap() - 0.064 * voxels as f64).abs() < 1e-9);
         assert_eq!(finding["value"].as_u64().unwrap() as usize, place + 1);
         assert_eq!(finding["found"].as_bool().unwrap(), voxels >= 8);
+        let probabilities =
+            scene.path(&format!("masks/probabilities/s_{}.nii.gz", ["Kidney", "the_moon"][place]));
+        let probabilities = &read(&probabilities).unwrap().channels[0];
+        let inside = probabilities.voxels().iter().filter(|probability| **probability >= 0.5).count();
+        assert!(inside == voxels || (voxels == 0 && inside < 8), "{inside} and {voxels} voxels");
     }
     assert!(map.voxels().iter().all(|label| *label <= 2));
+    // A batch goes on with the same prompts alone.
+    scene.bipvl(&[&arguments[..], &["--skip-existing", "scans"]].concat()).succeeds();
+    let other =
+        ["predict", "--model", "run", "--out", "masks", "--prompt", "liver", "--skip-existing", "scans"];
+    scene.bipvl(&other).fails_saying(&["s.labels.json", "made with other prompts (Kidney, the moon)"]);
     // Without prompts, all classes of the training are asked for.
     scene.bipvl(&["predict", "--model", "run", "--out", "all", "scans"]).succeeds();
     let labels = scene.json("all/s.labels.json");

@@ -1,8 +1,8 @@
 //! The pixel data of a segmentation.
 
-use bipvl_imaging::{LabelMap, Segment, Volume};
+use bipvl_imaging::{LabelMap, QuantizedProbability, Segment, Volume};
 
-use super::{bits::Bits, write::FRACTIONAL_MAXIMUM};
+use super::bits::Bits;
 use crate::derived::Source;
 
 /// The frames that have voxels, by segment and then slice.
@@ -121,8 +121,7 @@ impl Frames {
 
     pub(super) fn fractional(volumes: &[Volume<f32>]) -> Self {
         let [columns, rows, slices] = volumes[0].grid().shape();
-        let stored =
-            |probability: f32| (probability.clamp(0.0, 1.0) * f32::from(FRACTIONAL_MAXIMUM)).round() as u8;
+        let stored = |probability: f32| QuantizedProbability::new(probability).0;
         let mut is_there = vec![vec![false; slices]; volumes.len()];
         for (volume, is_there) in volumes.iter().zip(&mut is_there) {
             for_each_voxel(volume, |_, slice, probability| is_there[slice] |= stored(*probability) > 0);

@@ -1,6 +1,6 @@
 //! Writes segmentations over their source series (PS3.3, A.51 and C.8.20).
 
-use bipvl_imaging::{Code, Grid, LabelMap, Segment, Volume};
+use bipvl_imaging::{Code, Grid, LabelMap, QuantizedProbability, Segment, Volume};
 use bipvl_text::Synonyms;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::tags;
@@ -19,7 +19,7 @@ const KIND: Kind = Kind { modality: "SEG", description: "Segmentation", offset: 
 /// What the UID of a binary segmentation follows from beside its source.
 pub(crate) const BINARY_ROLE: &str = "binary segmentation";
 /// The stored value of probability 1.
-pub(super) const FRACTIONAL_MAXIMUM: u16 = 255;
+const FRACTIONAL_MAXIMUM: u16 = QuantizedProbability::STEPS as u16;
 
 /// How voxels are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,10 +149,11 @@ fn add_image(object: &mut InMemDicomObject, source: &Source, kind: SegmentationK
 fn segment_item(index: usize, segment: &Segment, algorithm: &str, synonyms: &Synonyms) -> InMemDicomObject {
     /// Letters of a label at most (LO).
     const MAX_LABEL: usize = 64;
-    let SegmentCodes { category, property_type, laterality } = SegmentCodes::of(segment, synonyms);
+    let SegmentCodes { category, property_type, modifiers } = SegmentCodes::of(segment, synonyms);
     let mut property = code_item(&property_type);
-    if let Some(side) = laterality {
-        property.code(tags::SEGMENTED_PROPERTY_TYPE_MODIFIER_CODE_SEQUENCE, &side);
+    if !modifiers.is_empty() {
+        let items = modifiers.iter().map(|modifier| code_item(&modifier.value)).collect();
+        property.sequence(tags::SEGMENTED_PROPERTY_TYPE_MODIFIER_CODE_SEQUENCE, items);
     }
     let label: String =
         segment.name.chars().filter(|c| !c.is_control() && *c != '\\').take(MAX_LABEL).collect();

@@ -6,7 +6,7 @@ use ndarray::Array3;
 use rayon::prelude::*;
 
 use super::Parsed;
-use crate::{Error, Result, Volume};
+use crate::{Error, QuantizedProbability, Result, Volume};
 
 /// Sections moved together: as many voxels of four bytes as a cache line holds.
 const SECTIONS: usize = 16;
@@ -146,6 +146,14 @@ fn deinterleaved(bytes: &[u8], size: usize, num_channels: usize) -> Vec<u8> {
 pub struct EncodedVoxels {
     pub(super) voxel_type: VoxelType,
     pub(super) bytes: Vec<u8>,
+    /// Value = stored value × slope, for formats that have one.
+    pub(super) slope: f32,
+}
+
+impl EncodedVoxels {
+    fn unscaled(voxel_type: VoxelType, bytes: Vec<u8>) -> Self {
+        Self { voxel_type, bytes, slope: 1.0 }
+    }
 }
 
 /// A voxel type that can be written.
@@ -157,22 +165,29 @@ pub trait Voxel: Sized + sealed::Sealed {
 impl Voxel for u16 {
     fn encode(labels: &Volume<Self>) -> EncodedVoxels {
         if labels.voxels().iter().all(|&label| u8::try_from(label).is_ok()) {
-            EncodedVoxels { voxel_type: VoxelType::U8, bytes: bytes_of(labels, |label| [label as u8]) }
+            EncodedVoxels::unscaled(VoxelType::U8, bytes_of(labels, |label| [label as u8]))
         } else {
-            EncodedVoxels { voxel_type: VoxelType::U16, bytes: bytes_of(labels, Self::to_le_bytes) }
+            EncodedVoxels::unscaled(VoxelType::U16, bytes_of(labels, Self::to_le_bytes))
         }
     }
 }
 
 impl Voxel for bool {
     fn encode(mask: &Volume<Self>) -> EncodedVoxels {
-        EncodedVoxels { voxel_type: VoxelType::U8, bytes: bytes_of(mask, |is_inside| [u8::from(is_inside)]) }
+        EncodedVoxels::unscaled(VoxelType::U8, bytes_of(mask, |is_inside| [u8::from(is_inside)]))
     }
 }
 
 impl Voxel for f32 {
     fn encode(image: &Volume<Self>) -> EncodedVoxels {
-        EncodedVoxels { voxel_type: VoxelType::F32, bytes: bytes_of(image, Self::to_le_bytes) }
+        EncodedVoxels::unscaled(VoxelType::F32, bytes_of(image, Self::to_le_bytes))
+    }
+}
+
+impl Voxel for QuantizedProbability {
+    fn encode(probabilities: &Volume<Self>) -> EncodedVoxels {
+        let bytes = bytes_of(probabilities, |Self(steps)| [steps]);
+        EncodedVoxels { voxel_type: VoxelType::U8, bytes, slope: 1.0 / Self::STEPS }
     }
 }
 
@@ -181,6 +196,7 @@ mod sealed {
     impl Sealed for bool {}
     impl Sealed for u16 {}
     impl Sealed for f32 {}
+    impl Sealed for crate::QuantizedProbability {}
 }
 
 fn bytes_of<T: Copy + Sync, const SIZE: usize>(volume: &Volume<T>, to_bytes: fn(T) -> [u8; SIZE]) -> Vec<u8>

@@ -31,7 +31,8 @@ pub enum Compression {
 }
 
 /// Writes a volume in the format of the file ending: labels as 8- or 16-bit unsigned integers (the smallest type that
-/// fits), masks as 0 and 1 in 8 bits, intensities as float32.
+/// fits), masks as 0 and 1 in 8 bits, intensities as float32, [`QuantizedProbability`](crate::QuantizedProbability) as
+/// its 8 bits, with a slope of 1/255 in a NIfTI file.
 ///
 /// The file is replaced atomically. Of a `.mhd` file the data (`.zraw`, `.raw`) are replaced first, then the header.
 ///

@@ -25,7 +25,15 @@ pub struct ProbabilityResampler {
 impl ProbabilityResampler {
     /// A resampler from logits on `grid` to `target_grid`.
     pub fn new(grid: &Grid, target_grid: &Grid, label_schema: &LabelSchema) -> Self {
-        let is_overlapping = label_schema.is_overlapping();
+        Self::of_channels(grid, target_grid, label_schema.num_logit_channels(), label_schema.is_overlapping())
+    }
+
+    /// A resampler for one logit per mask, each with a sigmoid of its own.
+    pub fn for_masks(grid: &Grid, target_grid: &Grid, count: usize) -> Self {
+        Self::of_channels(grid, target_grid, count, true)
+    }
+
+    fn of_channels(grid: &Grid, target_grid: &Grid, count: usize, is_overlapping: bool) -> Self {
         // Where there are no logits, the background is certain.
         let logits_of = |channel: usize| {
             let is_background = channel == 0 && !is_overlapping;
@@ -36,7 +44,7 @@ impl ProbabilityResampler {
             resampling: Resampling::new(grid, target_grid),
             grid: target_grid.clone(),
             is_overlapping,
-            logits: (0..label_schema.num_logit_channels()).map(logits_of).collect(),
+            logits: (0..count).map(logits_of).collect(),
         }
     }
 

@@ -14,7 +14,9 @@ use bipvl_imaging::{
 
 use super::{
     inputs::Scan,
-    protection::{refuse_existing, refuse_incomplete, refuse_inputs, refuse_repetition},
+    protection::{
+        refuse_existing, refuse_incomplete, refuse_inputs, refuse_other_prompts, refuse_repetition,
+    },
 };
 use crate::args::{FormatArg, ObjectFormat, PredictArgs};
 
@@ -83,6 +85,7 @@ pub(super) fn plan(
     if args.skip_existing {
         let count = jobs.len();
         refuse_incomplete(&jobs)?;
+        refuse_other_prompts(&jobs, classes)?;
         jobs.retain(|job| !job.is_finished());
         tracing::info!("{} of {count} scans have been segmented already", count - jobs.len());
     } else if !args.overwrite {

@@ -20,7 +20,6 @@ pub(super) fn refuse_other_flags(args: &PredictArgs) -> Result<()> {
         ("--case-descriptions", args.case_descriptions.is_some()),
         ("--tta-mirror-axes", args.tta_mirror_axes.is_some()),
         ("--keep-largest-component", args.keep_largest_component.is_some()),
-        ("--probabilities", args.more.probabilities),
         ("--synonyms", args.synonyms.is_some()),
         ("--no-skip-constant-patches", args.no_skip_constant_patches),
         ("--precision", args.precision != Precision::Float32),

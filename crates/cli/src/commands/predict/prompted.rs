@@ -54,7 +54,10 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     let scans = inputs::find(&args.inputs, 1, args.wants_dicom())?;
     let names: Vec<&str> = texts.iter().map(String::as_str).collect();
     let jobs = outputs::plan(args, scans, &names, true)?;
-    let predictor = run.predictor(&args.device.open()?)?;
+    let mut predictor = run.predictor(&args.device.open()?)?;
+    if args.more.probabilities {
+        predictor = predictor.with_probabilities();
+    }
     options::warn_of_texts(&run, &predictor, &texts);
     let overlap = if args.prompts.exclusive { Overlap::Exclusive } else { Overlap::Allowed };
     let prompts = predictor.encode(&texts);

@@ -1,8 +1,9 @@
 //! Protection of files: no output replaces an input, an existing file without a flag, or another output.
 
-use std::{collections::HashSet, path::PathBuf};
+use std::{collections::HashSet, fs, path::PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use super::outputs::Job;
 use crate::paths::canonical;
@@ -52,6 +53,24 @@ pub(super) fn refuse_incomplete(jobs: &[Job]) -> Result<()> {
         ),
         None => Ok(()),
     }
+}
+
+/// The scans that `--skip-existing` leaves out must have been segmented with the same prompts.
+pub(super) fn refuse_other_prompts(jobs: &[Job], prompts: &[&str]) -> Result<()> {
+    for path in jobs.iter().filter_map(|job| job.labels.as_ref()).filter(|path| path.exists()) {
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let labels: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        let labels = labels["labels"].as_array().map_or(&[][..], Vec::as_slice);
+        let before: Vec<&str> = labels.iter().filter_map(|label| label["prompt"].as_str()).collect();
+        if before != prompts {
+            bail!(
+                "{}: made with other prompts ({}); use the same, --overwrite, or another --out",
+                path.display(),
+                before.join(", ")
+            );
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

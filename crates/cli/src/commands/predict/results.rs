@@ -47,6 +47,13 @@ impl Found<'_> {
         }
     }
 
+    fn probabilities(&self) -> Option<&[Volume<f32>]> {
+        match self {
+            Self::Classes(found) => found.probabilities(),
+            Self::Prompts(found, _) => found.probabilities(),
+        }
+    }
+
     /// One label per voxel; of masks that overlap the later wins.
     fn flattened(&self) -> LabelMap {
         match self {
@@ -89,9 +96,8 @@ fn stage_objects(
         };
         stage_object(path, &object, staged)?;
     }
-    if let (Some(path), Found::Classes(segmentation)) = (&job.fractional, found) {
-        let probabilities =
-            segmentation.probabilities().expect("the predictor keeps them for --probabilities");
+    if let Some(path) = &job.fractional {
+        let probabilities = found.probabilities().expect("the predictor keeps them for --probabilities");
         let voxels = SegmentVoxels::Probabilities(probabilities);
         let object = write_segmentation(source, segments, &voxels, SegmentationKind::Fractional, synonyms)?;
         stage_object(path, &object, staged)?;

@@ -142,17 +142,17 @@ pub(super) fn encode(
     }
     let forms = options.nifti_forms.filter(|forms| forms.describe(grid));
     let forms = forms.copied().unwrap_or_else(|| NiftiForms::of_affine(grid.affine()));
-    let mut bytes = header_bytes(grid, voxels.voxel_type, &forms).to_vec();
+    let mut bytes = header_bytes(grid, &voxels, &forms).to_vec();
     bytes.extend_from_slice(&voxels.bytes);
     Ok(bytes)
 }
 
 /// The header in little-endian order, and the four bytes that say that there are no extensions. Other fields are zero.
-fn header_bytes(grid: &Grid, voxel_type: VoxelType, forms: &NiftiForms) -> [u8; VOXEL_OFFSET] {
+fn header_bytes(grid: &Grid, voxels: &EncodedVoxels, forms: &NiftiForms) -> [u8; VOXEL_OFFSET] {
     let mut bytes = [0; VOXEL_OFFSET];
     let mut put = |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
     let [x, y, z] = grid.shape().map(|length| length as u16);
-    let datatype: i16 = match voxel_type {
+    let datatype: i16 = match voxels.voxel_type {
         VoxelType::U8 => 2,
         VoxelType::U16 => 512,
         _ => 16,
@@ -162,11 +162,11 @@ fn header_bytes(grid: &Grid, voxel_type: VoxelType, forms: &NiftiForms) -> [u8; 
     put(38, b"r");
     put(40, [3, x, y, z, 1, 1, 1, 1].map(u16::to_le_bytes).as_flattened());
     put(70, &datatype.to_le_bytes());
-    put(72, &(8 * voxel_type.size() as i16).to_le_bytes());
+    put(72, &(8 * voxels.voxel_type.size() as i16).to_le_bytes());
     let [qfac, dx, dy, dz] = forms.pixdim;
     put(76, [qfac, dx, dy, dz, 1.0, 1.0, 1.0, 1.0].map(float).as_flattened());
     put(108, &float(VOXEL_OFFSET as f64));
-    put(112, &float(1.0));
+    put(112, &voxels.slope.to_le_bytes());
     put(123, &[MILLIMETERS]);
     put(252, &forms.qform_code.to_le_bytes());
     put(254, &forms.sform_code.to_le_bytes());
