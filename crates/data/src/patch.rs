@@ -68,14 +68,41 @@ impl ClassLocations {
         let foreground = present.choose(rng);
         let background = Some(&self.by_class[0]).filter(|voxels| !voxels.is_empty());
         let chosen = if is_foreground { foreground.or(background) } else { background.or(foreground) };
-        let [_, size_y, size_z] = self.shape;
         let center = match chosen.and_then(|voxels| voxels.choose(rng)) {
-            Some(voxel) => {
-                let voxel = *voxel as usize;
-                [voxel / (size_y * size_z), voxel / size_z % size_y, voxel % size_z]
-            }
+            Some(voxel) => self.position(*voxel),
             None => self.shape.map(|size| rng.random_range(0..size)),
         };
+        self.origin_around(center, patch_size)
+    }
+
+    /// Whether a voxel has this class.
+    pub fn contains(&self, class: u8) -> bool {
+        self.by_class.get(usize::from(class)).is_some_and(|voxels| !voxels.is_empty())
+    }
+
+    /// Samples the first voxel of a patch centered on a voxel of this class.
+    ///
+    /// # Panics
+    ///
+    /// When no voxel has the class, or the patch is larger than the case.
+    pub fn sample_patch_origin_at(
+        &self,
+        class: u8,
+        patch_size: [usize; 3],
+        rng: &mut impl Rng,
+    ) -> [usize; 3] {
+        let voxel = self.by_class[usize::from(class)].choose(rng).expect("the class has voxels");
+        self.origin_around(self.position(*voxel), patch_size)
+    }
+
+    fn position(&self, voxel: u32) -> [usize; 3] {
+        let [_, size_y, size_z] = self.shape;
+        let voxel = voxel as usize;
+        [voxel / (size_y * size_z), voxel / size_z % size_y, voxel % size_z]
+    }
+
+    /// The first voxel of the patch around `center`, moved inside the case.
+    fn origin_around(&self, center: [usize; 3], patch_size: [usize; 3]) -> [usize; 3] {
         std::array::from_fn(|axis| {
             let last = self.shape[axis].checked_sub(patch_size[axis]).expect("a case is padded to the patch");
             center[axis].saturating_sub(patch_size[axis] / 2).min(last)

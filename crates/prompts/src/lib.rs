@@ -23,6 +23,7 @@ mod segmentation;
 mod texts;
 pub mod sets;
 pub mod train;
+pub mod training_set;
 pub mod validate;
 mod vocabulary;
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bipvl_data::{AugmentConfig, Augmentation, COORDINATE_CHANNELS, CachedCase, Prefetch, Sample};
+use bipvl_data::{AugmentConfig, Augmentation, COORDINATE_CHANNELS, Prefetch, Sample};
 use bipvl_text::prompts::mirror_text;
 use ndarray::{Axis, Slice};
 use rand::{SeedableRng, seq::IndexedRandom};
@@ -14,26 +14,17 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     batch::PromptSample,
     sampler::{DrawnPrompt, PromptSampler},
-    vocabulary::Knowledge,
+    training_set::{TrainingCase, TrainingSet},
 };
 
 /// Sentences of a prompt at most, its title counted.
 const MAX_SENTENCES: usize = 6;
 
-/// A preprocessed case, and what it says of every concept.
-#[derive(Debug)]
-pub struct TrainingCase {
-    /// The patches come from it.
-    pub case: CachedCase,
-    /// In the order of the vocabulary.
-    pub knowledge: Vec<Knowledge>,
-}
-
 /// What every step draws from.
 #[derive(Debug)]
 pub struct PromptSource {
-    /// The training cases of each data set.
-    pub sets: Vec<Vec<TrainingCase>>,
+    /// The data sets.
+    pub sets: Vec<TrainingSet>,
     /// Draws the prompts.
     pub sampler: PromptSampler,
     /// Voxels of a patch.
@@ -68,9 +59,10 @@ impl PromptSource {
 
     fn sample(&self, step: usize, index: usize, num_prompts: usize) -> PromptSample {
         let mut rng = self.generator(step, index);
-        let TrainingCase { case, knowledge } = self.draw_case(&mut rng);
-        let locations = case.class_locations();
-        let origin = locations.sample_patch_origin(self.patch_size, self.oversample_foreground, &mut rng);
+        let weight = |set: &TrainingSet| (set.num_cases() as f64).sqrt();
+        let set = self.sets.choose_weighted(&mut rng, weight).expect("some set has cases");
+        let (TrainingCase { case, knowledge }, origin) =
+            set.sample_patch(self.patch_size, self.oversample_foreground, &mut rng);
         let augmentation = Augmentation::sample(&self.augment, &mut rng);
         let mut sample = augmentation.crop(case, origin, self.patch_size);
         if self.coordinates {
@@ -86,12 +78,6 @@ impl PromptSource {
         let prompts = self.sampler.draw(knowledge, &voxels, num_prompts, is_mirrored, &mut rng);
         let sentences = prompts.iter().map(|prompt| self.sentences(prompt, is_mirrored)).collect();
         PromptSample { image: sample.image, labels: sample.labels, prompts, sentences }
-    }
-
-    fn draw_case(&self, rng: &mut ChaCha8Rng) -> &TrainingCase {
-        let weight = |cases: &Vec<TrainingCase>| (cases.len() as f64).sqrt();
-        let set = self.sets.choose_weighted(rng, weight).expect("some set has cases");
-        set.choose(rng).expect("a set without cases has no weight")
     }
 
     /// The sentences of the prompt's description, or its own words.

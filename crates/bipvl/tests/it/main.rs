@@ -41,6 +41,7 @@ mod splits;
 mod sliding_window_reference;
 mod synonyms;
 mod tokenizer;
+mod training_set;
 mod training_step_reference;
 mod perturbations;
 mod whole;

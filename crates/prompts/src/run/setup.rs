@@ -10,9 +10,10 @@ use crate::{
     Error, Knowledge, PromptSampler, Result,
     code_book::{code_book, code_vocabulary},
     config::PartialLabels,
-    loader::{PromptSource, TrainingCase},
+    loader::PromptSource,
     sets::OpenSet,
     train::PromptSetup,
+    training_set::{TrainingCase, TrainingSet},
     validate::ValidationCase,
 };
 
@@ -54,7 +55,7 @@ impl PromptRun {
                 self.cached(set, cases, &|count| on_progress(before + count))
             };
             let (train, val) = (build(&train)?, build(&val)?);
-            training.push(self.training_cases(place, set, train)?);
+            training.push(TrainingSet::new(self.training_cases(place, set, train)?));
             let of_case =
                 |(case, knowledge)| ValidationCase { set: set.config.name.clone(), case, knowledge };
             validation.extend(self.with_knowledge(place, set, val).into_iter().map(of_case));
