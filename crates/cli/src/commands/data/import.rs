@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, Result, bail};
 use bipvl_dicom::{LabeledSeries, LeftOut, Study};
 use bipvl_imaging::{LabelMap, Volume, write};
-use bipvl_io::atomic_write;
+use bipvl_io::{StagedFolder, atomic_write};
 use ndarray::Array3;
 use serde_json::json;
 
@@ -25,22 +25,24 @@ pub(super) fn run(args: &DicomImportArgs) -> Result<()> {
     if args.out.exists() && fs::read_dir(&args.out)?.next().is_some() {
         bail!("{}: the folder is not empty; name a new one with --out", args.out.display());
     }
+    let out = StagedFolder::new(&args.out)?;
     let mut labels: BTreeMap<String, u16> = BTreeMap::new();
     let mut labeled_names: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let bar = progress::bar("importing", labeled.len());
     for series in &labeled {
         let id = unused_id(series, &labeled_names);
-        match structures(series, args) {
-            Ok(structures) if structures.is_empty() => {
+        let read = structures(series, args).and_then(|found| Ok((found, series.volume.read()?)));
+        match read {
+            Ok((structures, _)) if structures.is_empty() => {
                 let reason = "none of its structures is wanted".to_owned();
                 left_out.push(LeftOut { name: id, reason });
             }
-            Ok(structures) => {
+            Ok((structures, image)) => {
                 for (name, _) in &structures {
                     let next = labels.len() as u16 + 1;
                     labels.entry(name.clone()).or_insert(next);
                 }
-                write_case(&args.out, &id, series, &structures, &labels)?;
+                write_case(out.path(), &id, &image, &structures, &labels)?;
                 labeled_names.insert(id, structures.into_iter().map(|(name, _)| name).collect());
             }
             Err(error) => left_out.push(LeftOut { name: id, reason: format!("{error:#}") }),
@@ -51,7 +53,8 @@ pub(super) fn run(args: &DicomImportArgs) -> Result<()> {
     if labeled_names.is_empty() {
         bail!("{}: no case could be imported: {}", args.path.display(), reasons(&left_out));
     }
-    write_listing(&args.out, &modality, &labels, &labeled_names, &left_out)?;
+    write_listing(out.path(), &modality, &labels, &labeled_names, &left_out)?;
+    out.commit()?;
     tracing::info!("{}: cases: {}, classes: {}", args.out.display(), labeled_names.len(), labels.len());
     for rule in args.rename.iter().filter(|rule| !labels.contains_key(&rule.to)) {
         tracing::warn!("--rename {}={}: no structure has this name", rule.from, rule.to);
@@ -120,11 +123,10 @@ fn structures(series: &LabeledSeries<'_>, args: &DicomImportArgs) -> Result<Stru
 fn write_case(
     out: &Path,
     id: &str,
-    series: &LabeledSeries<'_>,
+    image: &Volume<f32>,
     structures: &Structures,
     labels: &BTreeMap<String, u16>,
 ) -> Result<()> {
-    let image = series.volume.read()?;
     let mut map = LabelMap::new(Array3::zeros(image.grid().shape()), image.grid().clone());
     let mut overlapping = 0;
     for (name, mask) in structures {
@@ -143,7 +145,7 @@ fn write_case(
         let folder = out.join(folder);
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let path = folder.join(format!("{id}{ending}"));
-        if ending == ".nii.gz" { write(&path, &map)? } else { write(&path, &image)? }
+        if ending == ".nii.gz" { write(&path, &map)? } else { write(&path, image)? }
     }
     Ok(())
 }
