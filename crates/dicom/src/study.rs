@@ -136,6 +136,23 @@ impl Study {
         structures.rasterize(&volume.grid().expect("a readable series has slices"))
     }
 
+    /// Whether there is a structure set alone, without the series that it was drawn on.
+    pub fn is_lone_structure_set(&self) -> bool {
+        self.volumes.is_empty()
+            && matches!(self.segmentations.as_slice(), [Instance { kind: ObjectKind::StructureSet, .. }])
+    }
+
+    /// The structures of a [lone structure set](Self::is_lone_structure_set) on a grid whose slices they were drawn on, with
+    /// as many more slices as they reach beyond it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or contours do not lie on the slices of the grid.
+    pub fn read_structures_on(&self, grid: &Grid) -> Result<Segmentation> {
+        let structures = rtstruct::read_structure_set(&self.segmentations[0].file)?;
+        structures.rasterize(&structures.extended(grid)?)
+    }
+
     /// The files of segmentations and structure sets.
     pub(crate) fn segmentations(&self) -> &[Instance] {
         &self.segmentations

@@ -21,6 +21,23 @@ pub enum Error {
     /// A DICOM segmentation cannot be read.
     #[error(transparent)]
     Dicom(#[from] bipvl_dicom::Error),
+    /// Prediction and reference are structure sets, which have no grid.
+    #[error(
+        "{}: two structure sets have no grid to be compared on; convert one with `bipvl data import`, which reads its series",
+        path.display()
+    )]
+    StructuresWithoutGrid {
+        /// The prediction.
+        path: PathBuf,
+    },
+    /// Two segmentations with more voxels between them than a volume may have.
+    #[error("{}: the slices are too far from those of {}; were they made for one series?", prediction.display(), reference.display())]
+    SegmentationsFarApart {
+        /// The prediction.
+        prediction: PathBuf,
+        /// The reference.
+        reference: PathBuf,
+    },
     /// A case cannot be scored.
     #[error(transparent)]
     Metrics(#[from] bipvl_metrics::Error),

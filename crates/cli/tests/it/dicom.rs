@@ -96,14 +96,20 @@ fn segmentations_are_scored_and_imported() {
     let run = |arguments: &[&str]| scene.bipvl(arguments);
     run(&["predict", "--model", "run", "--out", "pred", "study", "--format", "dicom-seg"]).succeeds();
     run(&["predict", "--model", "run", "--out", "ref", "study", "--format", "nifti"]).succeeds();
-    let scores = ["evaluate", "--pred", "pred", "--ref", "ref", "--json", "scores.json"];
-    run(&scores).succeeds();
-    let scores = scene.json("scores.json");
-    let dice: Vec<&serde_json::Value> =
-        scores["mean"].as_object().unwrap().values().map(|class| &class["dice"]["mean"]).collect();
-    assert!(!dice.is_empty() && dice.iter().all(|dice| dice.as_f64() == Some(1.0)), "{dice:?}");
-
     run(&["predict", "--model", "run", "--out", "contours", "study", "--format", "rtstruct"]).succeeds();
+    for (one, other) in [("pred", "ref"), ("contours", "ref"), ("ref", "contours"), ("contours", "pred")] {
+        run(&["evaluate", "--pred", one, "--ref", other, "--json", "scores.json"]).succeeds();
+        let scores = scene.json("scores.json");
+        let dice: Vec<&serde_json::Value> =
+            scores["mean"].as_object().unwrap().values().map(|class| &class["dice"]["mean"]).collect();
+        assert!(
+            !dice.is_empty() && dice.iter().all(|dice| dice.as_f64() == Some(1.0)),
+            "{one}, {other}: {dice:?}"
+        );
+    }
+    run(&["evaluate", "--pred", "contours", "--ref", "contours", "--json", "none.json"])
+        .fails_saying(&["study.rtstruct.dcm", "two structure sets have no grid"]);
+
     fs::copy(scene.path("contours/study.rtstruct.dcm"), study.join("contours.dcm")).unwrap();
     run(&["data", "import", "study", "--out", "set"]).succeeds();
     let imported = read_labels(&scene.path("set/labelsTr/case.nii.gz")).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bipvl_imaging::{Grid, Segment, Segmentation, Volume};
+use bipvl_imaging::{BoundingBox, Grid, MAX_VOXELS, Segment, Segmentation, Volume};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
@@ -26,6 +26,11 @@ pub(crate) fn read_structure_set(file: &ObjectFile) -> Result<StructureSet> {
     Ok(StructureSet { label: file.label.clone(), object: file.object()?.into_inner() })
 }
 
+fn is_closed(contour: &&InMemDicomObject) -> bool {
+    let kind = contour.text(tags::CONTOUR_GEOMETRIC_TYPE).unwrap_or_default();
+    matches!(kind.as_str(), "CLOSED_PLANAR" | "CLOSEDPLANAR_XOR")
+}
+
 impl StructureSet {
     /// The UIDs of the series that contours were drawn on.
     pub(crate) fn series_uids(&self) -> Vec<String> {
@@ -46,10 +51,6 @@ impl StructureSet {
         for item in self.object.items(tags::ROI_CONTOUR_SEQUENCE) {
             let number = self.number(item, tags::REFERENCED_ROI_NUMBER, "ReferencedROINumber")?;
             let contours = item.items(tags::CONTOUR_SEQUENCE);
-            let is_closed = |contour: &&InMemDicomObject| {
-                let kind = contour.text(tags::CONTOUR_GEOMETRIC_TYPE).unwrap_or_default();
-                matches!(kind.as_str(), "CLOSED_PLANAR" | "CLOSEDPLANAR_XOR")
-            };
             let closed: Vec<&InMemDicomObject> = contours.iter().filter(is_closed).collect();
             if closed.is_empty() && !contours.is_empty() {
                 continue; // points and open lines, such as an isocenter
@@ -59,6 +60,29 @@ impl StructureSet {
             segments.push(Segment { name, label: number as u16, code: None });
         }
         Ok(Segmentation::from_masks(grid.clone(), masks, segments))
+    }
+
+    /// The grid with as many more slices as contours reach beyond it.
+    pub(crate) fn extended(&self, grid: &Grid) -> Result<Grid> {
+        let to_voxel = grid.affine().try_inverse().expect("the grid of a series can be inverted");
+        let contours = self.object.items(tags::ROI_CONTOUR_SEQUENCE).iter();
+        let contours = contours.flat_map(|item| item.items(tags::CONTOUR_SEQUENCE)).filter(is_closed);
+        let (mut first, mut end) = (0.0_f64, grid.shape()[2] as f64);
+        for contour in contours {
+            for point in contour.numbers(tags::CONTOUR_DATA).unwrap_or_default().chunks_exact(3) {
+                let slice = (to_voxel * Vector4::new(-point[0], -point[1], point[2], 1.0)).z.round();
+                (first, end) = (first.min(slice), end.max(slice + 1.0));
+            }
+        }
+        let [columns, rows, _] = grid.shape();
+        let bounds =
+            BoundingBox { start: [0, 0, first as isize], shape: [columns, rows, (end - first) as usize] };
+        let extended = grid.cropped(&bounds);
+        if extended.num_voxels().is_none_or(|count| count > MAX_VOXELS) {
+            let reason = format!("{}: contours lie {} slices apart", self.label, end - first);
+            return Err(Error::Unsuitable(reason));
+        }
+        Ok(extended)
     }
 
     fn number(&self, item: &InMemDicomObject, tag: Tag, name: &'static str) -> Result<i64> {

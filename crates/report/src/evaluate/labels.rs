@@ -1,13 +1,16 @@
-//! Label maps of any format: image files, DICOM segmentations, structure sets with their series.
+//! Label maps of any format: image files, DICOM segmentations, structure sets.
 
 use std::path::Path;
 
 use bipvl_dicom::{Study, placed_labels};
-use bipvl_imaging::{LabelClass, LabelMap, formats::strip_ending, read_labels, reoriented_like};
+use bipvl_imaging::{
+    Grid, LabelClass, LabelMap, MAX_VOXELS, Segment, Segmentation, formats::strip_ending, read_labels,
+    reoriented_like,
+};
 use bipvl_text::ClassName;
 
 use super::CaseFiles;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The ending of DICOM objects, and those before it that `bipvl predict` writes.
 const DICOM_ENDING: &str = ".dcm";
@@ -28,38 +31,110 @@ fn is_dicom(path: &Path) -> bool {
 }
 
 /// Prediction and reference on one grid: a DICOM segmentation, which has only the slices where it is not empty, is put
-/// on the grid of the other.
+/// on the grid of the other, and a structure set, which has no grid, is drawn on it.
 pub(super) fn read_pair(files: &CaseFiles, classes: &[LabelClass]) -> Result<(LabelMap, LabelMap)> {
-    let mut prediction = read(&files.prediction, classes)?;
-    let mut reference = read(&files.reference, classes)?;
-    match (is_dicom(&files.prediction), is_dicom(&files.reference)) {
-        (true, true) => {
-            let grid = prediction.grid().union_along_slices(reference.grid());
-            prediction = placed_labels(&prediction, &grid);
-            reference = placed_labels(&reference, &grid);
+    let [prediction, reference] =
+        [&files.prediction, &files.reference].map(|path| Labels::open(path, classes));
+    let (prediction, reference) = match (prediction?, reference?) {
+        (Labels::Map(prediction), Labels::Map(reference)) => (prediction, reference),
+        (Labels::Structures(structures), Labels::Map(reference)) => {
+            (structures.draw(reference.grid(), classes)?, reference)
         }
-        (true, false) => prediction = placed_labels(&prediction, reference.grid()),
-        (false, true) => reference = placed_labels(&reference, prediction.grid()),
-        (false, false) => {}
-    }
-    let grid = reference.grid().clone();
-    Ok((reoriented_like(prediction, &grid), reference))
+        (Labels::Map(prediction), Labels::Structures(structures)) => {
+            let reference = structures.draw(prediction.grid(), classes)?;
+            (prediction, reference)
+        }
+        (Labels::Structures(structures), Labels::Structures(_)) => {
+            return Err(Error::StructuresWithoutGrid { path: structures.path.to_owned() });
+        }
+    };
+    on_one_grid(files, prediction, reference)
 }
 
-/// The labels of a file; those of DICOM segments are the labels of the classes of the same name, else segment numbers.
-pub(super) fn read(path: &Path, classes: &[LabelClass]) -> Result<LabelMap> {
-    if !is_dicom(path) {
-        return Ok(read_labels(path)?);
+fn on_one_grid(files: &CaseFiles, prediction: LabelMap, reference: LabelMap) -> Result<(LabelMap, LabelMap)> {
+    let grid = match (is_dicom(&files.prediction), is_dicom(&files.reference)) {
+        (true, true) => prediction.grid().union_along_slices(reference.grid()),
+        (true, false) => reference.grid().clone(),
+        (false, true) => prediction.grid().union_along_slices(reference.grid()),
+        (false, false) => {
+            let grid = reference.grid().clone();
+            return Ok((reoriented_like(prediction, &grid), reference));
+        }
+    };
+    if grid.num_voxels().is_none_or(|count| count > MAX_VOXELS) {
+        return Err(Error::SegmentationsFarApart {
+            prediction: files.prediction.clone(),
+            reference: files.reference.clone(),
+        });
     }
-    let segmentation = Study::open(path)?.read_segmentation()?;
+    Ok((placed_labels(&prediction, &grid), placed_labels(&reference, &grid)))
+}
+
+/// The labels of a file that has a grid of its own; `None` for a structure set.
+pub(super) fn read(path: &Path, classes: &[LabelClass]) -> Result<Option<LabelMap>> {
+    Ok(match Labels::open(path, classes)? {
+        Labels::Map(labels) => Some(labels),
+        Labels::Structures(_) => None,
+    })
+}
+
+/// What a file holds.
+enum Labels<'a> {
+    Map(LabelMap),
+    Structures(Structures<'a>),
+}
+
+/// A structure set without its series.
+struct Structures<'a> {
+    path: &'a Path,
+    study: Study,
+}
+
+impl<'a> Labels<'a> {
+    fn open(path: &'a Path, classes: &[LabelClass]) -> Result<Self> {
+        if !is_dicom(path) {
+            return Ok(Self::Map(read_labels(path)?));
+        }
+        let study = Study::open(path)?;
+        if study.is_lone_structure_set() {
+            return Ok(Self::Structures(Structures { path, study }));
+        }
+        Ok(Self::Map(with_labels_of_classes(path, study.read_segmentation()?, classes)))
+    }
+}
+
+impl Structures<'_> {
+    fn draw(&self, grid: &Grid, classes: &[LabelClass]) -> Result<LabelMap> {
+        Ok(with_labels_of_classes(self.path, self.study.read_structures_on(grid)?, classes))
+    }
+}
+
+/// Segments get the labels of the classes of the same name. Where a file names no class at all, segment numbers are
+/// labels; else segments of other names are left out.
+fn with_labels_of_classes(path: &Path, segmentation: Segmentation, classes: &[LabelClass]) -> LabelMap {
+    let label_of = |segment: &Segment| {
+        let class = classes.iter().find(|class| ClassName::collides(&class.name, &segment.name));
+        class.and_then(|class| class.labels.first()).copied()
+    };
+    let mut others: Vec<&str> = Vec::new();
     let mut new_label: Vec<u16> = (0..=u16::MAX).collect();
     for segment in segmentation.segments() {
-        let class = classes.iter().find(|class| ClassName::collides(&class.name, &segment.name));
-        if let Some(label) = class.and_then(|class| class.labels.first()) {
-            new_label[usize::from(segment.label)] = *label;
+        let label = label_of(segment);
+        new_label[usize::from(segment.label)] = label.unwrap_or_default();
+        if label.is_none() {
+            others.push(&segment.name);
         }
     }
-    Ok(segmentation.into_label_map().map(|label| new_label[usize::from(*label)]))
+    let names = others.join(", ");
+    if others.len() == segmentation.segments().len() {
+        new_label = (0..=u16::MAX).collect();
+        if !classes.is_empty() && !others.is_empty() {
+            tracing::warn!("{}: no class is named {names}; segment numbers are labels", path.display());
+        }
+    } else if !others.is_empty() {
+        tracing::warn!("{}: no class is named {names}; not scored", path.display());
+    }
+    segmentation.into_label_map().map(|label| new_label[usize::from(*label)])
 }
 
 #[cfg(test)]

@@ -205,7 +205,7 @@ fn occurring_labels(cases: &[CaseFiles]) -> Vec<LabelClass> {
     let mut occurring = BTreeSet::new();
     for path in cases.iter().flat_map(|files| [&files.prediction, &files.reference]) {
         // A damaged file is reported when its case is scored.
-        occurring.extend(labels::read(path, &[]).iter().flat_map(LabelMap::voxels).copied());
+        occurring.extend(labels::read(path, &[]).iter().flatten().flat_map(LabelMap::voxels).copied());
     }
     occurring.remove(&0);
     occurring.into_iter().map(|label| LabelClass::new(label.to_string(), vec![label])).collect()
