@@ -20,22 +20,56 @@ pub(crate) struct SegmentCodes {
     pub(crate) category: Code,
     /// `SegmentedPropertyTypeCodeSequence`.
     pub(crate) property_type: Code,
-    /// `SegmentedPropertyTypeModifierCodeSequence`.
-    pub(crate) laterality: Option<Code>,
+    /// `SegmentedPropertyTypeModifierCodeSequence`: its side, and which part of a structure it is.
+    pub(crate) modifiers: Vec<Modifier>,
+}
+
+/// What a code says of a structure beside its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Modifier {
+    /// Which property it is, as a report names it.
+    pub(crate) concept: Code,
+    /// Its value.
+    pub(crate) value: Code,
 }
 
 #[derive(Deserialize)]
 struct Table {
-    structures: BTreeMap<String, Vec<String>>,
+    structures: BTreeMap<String, Row>,
 }
 
-static TABLE: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(|| {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    #[serde(default = "snomed_scheme")]
+    scheme: String,
+    value: String,
+    meaning: String,
+    #[serde(default)]
+    category: Category,
+    /// Value and meaning, SNOMED CT.
+    modifier: Option<[String; 2]>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Category {
+    #[default]
+    Anatomy,
+    Morphology,
+}
+
+static TABLE: LazyLock<BTreeMap<String, Row>> = LazyLock::new(|| {
     toml::from_str::<Table>(include_str!("codes.toml")).expect("the table is part of the program").structures
 });
 
+fn snomed_scheme() -> String {
+    "SCT".to_owned()
+}
+
 /// A SNOMED CT code.
 pub(crate) fn snomed(value: &str, meaning: &str) -> Code {
-    Code { scheme: "SCT".to_owned(), value: value.to_owned(), meaning: meaning.to_owned() }
+    Code { scheme: snomed_scheme(), value: value.to_owned(), meaning: meaning.to_owned() }
 }
 
 /// A code of DICOM's own terminology (PS3.16, annex D).
@@ -48,23 +82,32 @@ impl SegmentCodes {
     pub(crate) fn of(segment: &Segment, synonyms: &Synonyms) -> Self {
         let structure = snomed("123037004", "Anatomical Structure");
         if let Some(code) = &segment.code {
-            return Self { category: structure, property_type: code.clone(), laterality: None };
+            return Self { category: structure, property_type: code.clone(), modifiers: Vec::new() };
         }
         let name = segment.name.as_str();
         let side = ClassName::parse(name).body_side();
         let known = candidates(name, side, synonyms).into_iter().find_map(|name| TABLE.get(&name));
-        let Some([value, meaning, rest @ ..]) = known.map(Vec::as_slice) else {
-            return Self { category: structure, property_type: private(name), laterality: None };
+        let Some(row) = known else {
+            return Self { category: structure, property_type: private(name), modifiers: Vec::new() };
         };
-        let category = match rest.first().map(String::as_str) {
-            Some("M") => snomed("49755003", "Morphologically Abnormal Structure"),
-            _ => structure,
+        let category = match row.category {
+            Category::Anatomy => structure,
+            Category::Morphology => snomed("49755003", "Morphologically Abnormal Structure"),
         };
-        let laterality = side.map(|side| match side {
-            Laterality::Left => snomed("7771000", "Left"),
-            Laterality::Right => snomed("24028007", "Right"),
+        let side = side.map(|side| Modifier {
+            concept: snomed("272741003", "Laterality"),
+            value: match side {
+                Laterality::Left => snomed("7771000", "Left"),
+                Laterality::Right => snomed("24028007", "Right"),
+            },
         });
-        Self { category, property_type: snomed(value, meaning), laterality }
+        let part = row.modifier.as_ref().map(|[value, meaning]| Modifier {
+            concept: snomed("106233006", "Topographical modifier"),
+            value: snomed(value, meaning),
+        });
+        let Row { scheme, value, meaning, .. } = row;
+        let property_type = Code { scheme: scheme.clone(), value: value.clone(), meaning: meaning.clone() };
+        Self { category, property_type, modifiers: side.into_iter().chain(part).collect() }
     }
 }
 
@@ -134,18 +177,23 @@ mod tests {
         SegmentCodes::of(&segment, &Synonyms::builtin())
     }
 
+    fn modifiers(codes: &SegmentCodes) -> Vec<&str> {
+        codes.modifiers.iter().map(|modifier| modifier.value.value.as_str()).collect()
+    }
+
     #[test]
     fn known_structures_have_snomed_codes_and_their_side_as_a_modifier() {
         let kidney = codes("left kidney");
-        assert_eq!(
-            (kidney.property_type.value.as_str(), kidney.laterality.unwrap().value.as_str()),
-            ("64033007", "7771000")
-        );
+        assert_eq!((kidney.property_type.value.as_str(), modifiers(&kidney)), ("64033007", vec!["7771000"]));
         // A chamber has its side in its name.
         let ventricle = codes("left ventricle");
-        assert_eq!((ventricle.property_type.value.as_str(), ventricle.laterality), ("87878005", None));
+        assert_eq!((ventricle.property_type.value.as_str(), modifiers(&ventricle)), ("87878005", vec![]));
         assert_eq!(codes("hepar").property_type.meaning, "Liver");
         assert_eq!(codes("liver tumor").category.value, "49755003");
+        let hippocampus = codes("posterior hippocampus");
+        assert_eq!(hippocampus.property_type, codes("hippocampus").property_type);
+        assert_eq!(modifiers(&hippocampus), ["255551008"]);
+        assert_eq!(codes("enhancing tumor").property_type.scheme, "NCIt");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use dicom_object::InMemDicomObject;
 use crate::{
     Object, Result,
     attributes::Attributes,
-    codes::{SegmentCodes, dcm, snomed},
+    codes::{Modifier, SegmentCodes, dcm, snomed},
     derived::{Kind, Source},
     instance::SEGMENTATION,
     object::{self, Build},
@@ -92,13 +92,11 @@ fn group(
     found: &Measurement,
     synonyms: &Synonyms,
 ) -> InMemDicomObject {
-    let SegmentCodes { property_type, laterality, .. } = SegmentCodes::of(segment, synonyms);
+    let SegmentCodes { property_type, modifiers, .. } = SegmentCodes::of(segment, synonyms);
     let mut finding = code("CONTAINS", &dcm("121071", "Finding"), &property_type);
-    if let Some(side) = laterality {
-        finding.sequence(
-            tags::CONTENT_SEQUENCE,
-            vec![code("HAS CONCEPT MOD", &snomed("272741003", "Laterality"), &side)],
-        );
+    if !modifiers.is_empty() {
+        let item = |Modifier { concept, value }: &Modifier| code("HAS CONCEPT MOD", concept, value);
+        finding.sequence(tags::CONTENT_SEQUENCE, modifiers.iter().map(item).collect());
     }
     let tracking = source.derived_uid(&format!("tracking {index} {}", segment.name));
     let mut items = vec![
