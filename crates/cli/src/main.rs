@@ -26,7 +26,7 @@ const RUNTIME_ERROR: u8 = 1;
 
 fn main() -> ExitCode {
     bipvl_kernels::tune_malloc();
-    end_quietly_without_reader();
+    report_panics();
     let cli = Cli::parse();
     start_log(cli.log_format);
     limit_threads(cli.threads);
@@ -63,15 +63,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// `bipvl info RUN | head` closes the pipe: that is no fault of this program.
-fn end_quietly_without_reader() {
+/// Reports a panic, unless it is none of this program: `bipvl info RUN | head` closes the pipe, and what a decoder of
+/// pixel data does with damage becomes an error.
+fn report_panics() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let message = panic.payload_as_str().unwrap_or_default();
         if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
             std::process::exit(0);
         }
-        report(panic);
+        if !bipvl_dicom::is_decoding() {
+            report(panic);
+        }
     }));
 }
 

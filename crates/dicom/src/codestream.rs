@@ -18,7 +18,9 @@ pub(crate) fn ensure_size(
     };
     let stated = [frame.columns, frame.rows, 1];
     let found = match syntax.trim_end_matches(['\0', ' ']).strip_prefix("1.2.840.10008.1.2.") {
-        Some("5") => return run_lengths(head, bytes_per_value),
+        Some("5") => {
+            return run_lengths(head, frame.columns as usize * frame.rows as usize, bytes_per_value);
+        }
         Some("4.50" | "4.51" | "4.57" | "4.70") => jpeg(head),
         Some("4.90" | "4.91" | "4.201" | "4.202" | "4.203") => jpeg_2000(head),
         _ => return Ok(()),
@@ -33,8 +35,8 @@ pub(crate) fn ensure_size(
     }
 }
 
-/// The head of an RLE frame (PS3.5, G.5): a segment per byte of a value, in order.
-fn run_lengths(frame: &[u8], bytes_per_value: usize) -> Result<(), String> {
+/// An RLE frame (PS3.5, G): a head with a segment per byte of a value, in order, and in each a byte for every pixel.
+fn run_lengths(frame: &[u8], pixels: usize, bytes_per_value: usize) -> Result<(), String> {
     const HEAD: usize = 64;
     let (numbers, _) = frame.get(..HEAD).unwrap_or_default().as_chunks::<4>();
     let numbers: Vec<usize> = numbers.iter().map(|bytes| u32::from_le_bytes(*bytes) as usize).collect();
@@ -42,7 +44,36 @@ fn run_lengths(frame: &[u8], bytes_per_value: usize) -> Result<(), String> {
         && numbers[1..=bytes_per_value].is_sorted_by(|a, b| a < b)
         && numbers[1] == HEAD
         && numbers[bytes_per_value] <= frame.len();
-    if is_valid { Ok(()) } else { Err("the head of the run lengths is damaged".to_owned()) }
+    if !is_valid {
+        return Err("the head of the run lengths is damaged".to_owned());
+    }
+    for segment in 1..=bytes_per_value {
+        let end = if segment < bytes_per_value { numbers[segment + 1] } else { frame.len() };
+        let found = unpacked_length(&frame[numbers[segment]..end], pixels);
+        if found < pixels {
+            return Err(format!("truncated: the run lengths have {found} of {pixels} pixels"));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of a segment after decompression (PackBits), counted up to `wanted`.
+fn unpacked_length(segment: &[u8], wanted: usize) -> usize {
+    let (mut at, mut found) = (0, 0);
+    while found < wanted
+        && let Some(control) = segment.get(at)
+    {
+        let (taken, made) = match control.cast_signed() {
+            -128 => (0, 0),
+            run @ ..0 => (1, 1 + usize::from(run.unsigned_abs())),
+            literal => (1 + literal as usize, 1 + literal as usize),
+        };
+        if at + taken >= segment.len() {
+            break;
+        }
+        (at, found) = (at + 1 + taken, found + made);
+    }
+    found
 }
 
 /// Columns, rows and components of the frame header of a JPEG image.
@@ -91,14 +122,12 @@ mod tests {
         }
         size_marker.extend([0, 1]);
         assert_eq!(jpeg_2000(&size_marker), Some([40, 48, 1]));
-        let mut head = vec![0; 70];
-        head[0] = 2;
-        head[4] = 64;
-        head[8] = 66;
-        assert!(
-            run_lengths(&head, 2).is_ok()
-                && run_lengths(&head, 1).is_err()
-                && run_lengths(&head[..60], 2).is_err()
-        );
+        // Two segments of four pixels: three copied bytes and a single one, a run of four.
+        let mut frame = vec![0; 64];
+        frame.extend([2, 1, 2, 3, 0, 4, 0xFD, 9]);
+        (frame[0], frame[4], frame[8]) = (2, 64, 70);
+        assert_eq!(run_lengths(&frame, 4, 2), Ok(()));
+        assert!(run_lengths(&frame, 5, 2).is_err() && run_lengths(&frame, 4, 1).is_err());
+        assert!(run_lengths(&frame[..71], 4, 2).is_err() && run_lengths(&frame[..60], 4, 2).is_err());
     }
 }

@@ -1,7 +1,10 @@
 //! Walks the structure of a file before it is parsed: every length must fit into the file, and sequences may be nested
 //! only so deep. The parser allocates what a file claims, and descends as deep as it is nested.
 
-use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::{
+    io::{Cursor, Read, Seek, SeekFrom},
+    ops::Range,
+};
 
 use dicom_core::{DataDictionary, Tag, VR, dictionary::DataDictionaryEntry};
 use dicom_dictionary_std::StandardDataDictionary;
@@ -16,6 +19,9 @@ const ITEM: Tag = Tag(0xFFFE, 0xE000);
 const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
 const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
+const IMPLICIT_VR: &str = "1.2.840.10008.1.2";
+const EXPLICIT_VR: &str = "1.2.840.10008.1.2.1";
+const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 const TRANSFER_SYNTAX: Tag = Tag(0x0002, 0x0010);
 
 /// Why a file cannot be what it says.
@@ -31,8 +37,31 @@ pub(crate) struct NativePixels {
     pub(crate) is_big_endian: bool,
 }
 
+/// How a file is built.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Structure {
+    /// Native pixel data.
+    pub(crate) pixels: Option<NativePixels>,
+    /// The transfer syntax, as stated or, without file meta information, as the first element shows it.
+    pub(crate) syntax: String,
+    /// Where the data set begins.
+    pub(crate) data_set: u64,
+    /// Whether the file begins as PS3.10 says.
+    pub(crate) has_meta: bool,
+    /// Elements of undefined length that the parser takes for explicit and that are not: sequences of an unknown value
+    /// representation (PS3.5, 6.2.2, note 2), which are private.
+    pub(crate) unknown: Vec<Range<u64>>,
+}
+
+impl Structure {
+    /// Whether numbers of the data set begin with their highest byte.
+    pub(crate) fn is_big_endian(&self) -> bool {
+        self.syntax == BIG_ENDIAN
+    }
+}
+
 /// Checks a file of `length` bytes.
-pub(crate) fn check(reader: &mut (impl Read + Seek), length: u64) -> Result<Option<NativePixels>, Fault> {
+pub(crate) fn check(reader: &mut (impl Read + Seek), length: u64) -> Result<Structure, Fault> {
     let mut head = Vec::new();
     reader.take(132).read_to_end(&mut head).map_err(|error| error.to_string())?;
     let start = match () {
@@ -41,10 +70,17 @@ pub(crate) fn check(reader: &mut (impl Read + Seek), length: u64) -> Result<Opti
         () => 0,
     };
     reader.seek(SeekFrom::Start(start)).map_err(|error| error.to_string())?;
-    let mut meta = Walk::new(reader, start, length, Encoding::EXPLICIT);
-    let syntax = meta.meta_group()?;
-    let position = meta.position;
-    match syntax.as_str() {
+    let mut structure = Structure::default();
+    if let Some(syntax) = syntax_of_bare(&head[start as usize..]) {
+        syntax.clone_into(&mut structure.syntax);
+    } else {
+        let mut meta = Walk::new(reader, start, length, Encoding::EXPLICIT);
+        structure.syntax = meta.meta_group()?;
+        structure.data_set = meta.position;
+        structure.has_meta = head[start as usize..].starts_with(&[2, 0, 0, 0]);
+    }
+    let position = structure.data_set;
+    match structure.syntax.as_str() {
         "1.2.840.10008.1.2.1.99" => {
             let mut inflated = Vec::new();
             let read = DeflateDecoder::new(reader).take(MAX_INFLATED).read_to_end(&mut inflated);
@@ -54,11 +90,36 @@ pub(crate) fn check(reader: &mut (impl Read + Seek), length: u64) -> Result<Opti
                 return Err("the deflated data set unpacks to more than 1 GiB".to_owned());
             }
             // Its pixel data lie elsewhere in the file.
-            Walk::new(&mut Cursor::new(inflated), 0, length, Encoding::EXPLICIT).data_set().map(|_| None)
+            Walk::new(&mut Cursor::new(inflated), 0, length, Encoding::EXPLICIT).data_set()?;
+            return Ok(structure);
         }
-        "1.2.840.10008.1.2" => Walk::new(reader, position, length, Encoding::IMPLICIT).data_set(),
-        "1.2.840.10008.1.2.2" => Walk::new(reader, position, length, Encoding::BIG_ENDIAN).data_set(),
-        _ => Walk::new(reader, position, length, Encoding::EXPLICIT).data_set(),
+        syntax => {
+            let encoding = match syntax {
+                IMPLICIT_VR => Encoding::IMPLICIT,
+                BIG_ENDIAN => Encoding::BIG_ENDIAN,
+                _ => Encoding::EXPLICIT,
+            };
+            let mut walk = Walk::new(reader, position, length, encoding);
+            walk.data_set()?;
+            (structure.pixels, structure.unknown) = (walk.pixels, walk.unknown);
+        }
+    }
+    Ok(structure)
+}
+
+/// The transfer syntax of a data set without file meta information, such as older archives hold: its first element is of
+/// group 0008, and shows byte order and value representations. `None` for anything else.
+pub(crate) fn syntax_of_bare(head: &[u8]) -> Option<&'static str> {
+    /// The first elements of group 0008 are short: a length, dates, a character set, UIDs.
+    const LONGEST: u32 = 256;
+    let (tag, rest) = head.split_first_chunk::<4>()?;
+    let (length, _) = rest.split_first_chunk::<4>()?;
+    let is_explicit = VR::from_binary([length[0], length[1]]).is_some();
+    match *tag {
+        [8, 0, _, 0] if is_explicit => Some(EXPLICIT_VR),
+        [0, 8, 0, _] if is_explicit => Some(BIG_ENDIAN),
+        [8, 0, _, 0] if u32::from_le_bytes(*length) <= LONGEST => Some(IMPLICIT_VR),
+        _ => None,
     }
 }
 
@@ -79,6 +140,8 @@ impl Encoding {
 struct Level {
     end: Option<u64>,
     outer: Encoding,
+    /// Where it began, if it is implicit within what is explicit.
+    unknown: Option<u64>,
 }
 
 struct Walk<'a, R> {
@@ -87,11 +150,12 @@ struct Walk<'a, R> {
     length: u64,
     encoding: Encoding,
     pixels: Option<NativePixels>,
+    unknown: Vec<Range<u64>>,
 }
 
 impl<'a, R: Read + Seek> Walk<'a, R> {
     fn new(reader: &'a mut R, position: u64, length: u64, encoding: Encoding) -> Self {
-        Self { reader, position, length, encoding, pixels: None }
+        Self { reader, position, length, encoding, pixels: None, unknown: Vec::new() }
     }
 
     /// The elements of group 0002; gives the transfer syntax.
@@ -116,8 +180,8 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
         Ok(syntax)
     }
 
-    /// All elements; gives the native pixel data.
-    fn data_set(mut self) -> Result<Option<NativePixels>, Fault> {
+    /// All elements; finds the native pixel data.
+    fn data_set(&mut self) -> Result<(), Fault> {
         let mut levels: Vec<Level> = Vec::new();
         loop {
             while let Some(end) = levels.last().and_then(|level| level.end) {
@@ -127,13 +191,19 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
                 self.encoding = levels.pop().expect("it is there").outer;
             }
             if self.position >= self.length {
-                return Ok(self.pixels);
+                // The parser would go on reading a sequence that has no end.
+                let is_open = levels.iter().any(|level| level.end.is_none());
+                let fault = "truncated: the file ends within a sequence".to_owned();
+                return if is_open { Err(fault) } else { Ok(()) };
             }
             let tag = self.tag()?;
             match tag {
                 ITEM_END | SEQUENCE_END => {
                     self.u32()?;
-                    self.encoding = levels.pop().map_or(self.encoding, |level| level.outer);
+                    if let Some(level) = levels.pop() {
+                        self.encoding = level.outer;
+                        self.unknown.extend(level.unknown.map(|start| start..self.position));
+                    }
                 }
                 ITEM => {
                     let length = self.u32()?;
@@ -145,12 +215,19 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
     }
 
     fn element(&mut self, levels: &mut Vec<Level>, tag: Tag) -> Result<(), Fault> {
+        let start = self.position - 4;
         let (vr, length) = self.vr_and_length(tag)?;
         match (vr, length) {
             (VR::SQ, length) => self.enter(levels, tag, length, self.encoding),
             // Pixel data in fragments, which are items without elements.
             (VR::OB | VR::OW, UNDEFINED) => self.fragments(),
-            (_, UNDEFINED) => self.enter(levels, tag, length, Encoding::IMPLICIT),
+            (_, UNDEFINED) => {
+                let is_unknown =
+                    !self.encoding.is_implicit && levels.iter().all(|level| level.unknown.is_none());
+                self.enter(levels, tag, length, Encoding::IMPLICIT)?;
+                levels.last_mut().expect("it has begun").unknown = is_unknown.then_some(start);
+                Ok(())
+            }
             (_, length) => {
                 self.ensure_fits(tag, length)?;
                 if tag == PIXEL_DATA && levels.is_empty() {
@@ -192,7 +269,7 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
             self.ensure_fits(tag, length)?;
             Some(self.position + u64::from(length))
         };
-        levels.push(Level { end, outer: self.encoding });
+        levels.push(Level { end, outer: self.encoding, unknown: None });
         self.encoding = inner;
         Ok(())
     }

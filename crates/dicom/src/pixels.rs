@@ -1,6 +1,7 @@
 //! Pixel data into intensities.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
 };
@@ -126,9 +127,8 @@ fn decode(object: &DefaultDicomObject, instance: &Instance, frame: &Frame) -> Re
     } else {
         let fragments = element.value().fragments().unwrap_or_default();
         ensure_size(object, fragments, frame, format.bytes).map_err(failed)?;
-        // Decoders of other people panic on some damage.
-        let decoding = AssertUnwindSafe(|| object.decode_pixel_data_frame(frame.index));
-        let result = catch_unwind(decoding).map_err(|_| failed("damaged: the decoder gave up".to_owned()))?;
+        let result = without_panic(|| object.decode_pixel_data_frame(frame.index))
+            .ok_or_else(|| failed("damaged: the decoder gave up".to_owned()))?;
         decoded = result.map_err(|error| failed(innermost(&error)))?;
         decoded.data()
     };
@@ -136,6 +136,23 @@ fn decode(object: &DefaultDicomObject, instance: &Instance, frame: &Frame) -> Re
         return Err(failed(format!("truncated: {} of {size} bytes", bytes.len())));
     };
     Ok(format.intensities(bytes, frame.rescale))
+}
+
+thread_local! {
+    static IS_DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in a decoder, whose panic becomes an error and need not be reported by a panic hook.
+pub fn is_decoding() -> bool {
+    IS_DECODING.get()
+}
+
+/// Decoders of other people panic on some damage.
+fn without_panic<T>(decode: impl FnOnce() -> T) -> Option<T> {
+    IS_DECODING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(decode));
+    IS_DECODING.set(false);
+    result.ok()
 }
 
 /// [`decode`] without parsing the object again.

@@ -9,20 +9,20 @@ use std::{
 };
 
 use bipvl_io::FileError;
-use dicom_object::{DefaultDicomObject, OpenFileOptions};
+use dicom_object::{DefaultDicomObject, FileMetaTableBuilder, OpenFileOptions};
 use zip::ZipArchive;
 
 use crate::{
     Error, Result,
-    guard::{self, NativePixels},
+    guard::{self, NativePixels, Structure},
 };
 
 /// Files of a folder or archive at most: ten times the largest studies.
 const MAX_FILES: usize = 200_000;
 /// Entries of an archive at most; one more needs the zip64 format.
 const MAX_ENTRIES: usize = 65_534;
-/// The largest file of an archive, unpacked: 1 GiB.
-const MAX_UNPACKED_BYTES: u64 = 1 << 30;
+/// The largest file that is held in memory, such as an entry of an archive: 1 GiB.
+const MAX_BYTES: u64 = 1 << 30;
 /// Where the magic bytes of a DICOM file are.
 const PREAMBLE_BYTES: usize = 128;
 /// The first element of a file without preamble: (0002,0000).
@@ -49,6 +49,12 @@ pub(crate) struct ObjectFile {
 enum Place {
     File(PathBuf),
     Zipped(Arc<Archive>, usize),
+}
+
+/// An object to parse, and where its native pixel data are in the file.
+enum Content {
+    File(File, Option<NativePixels>),
+    Bytes(Vec<u8>, Option<NativePixels>),
 }
 
 #[derive(Debug)]
@@ -126,22 +132,40 @@ impl Files {
 impl ObjectFile {
     /// Everything before the pixel data, and where native ones are; the structure of the whole file is checked first.
     pub(crate) fn header(&self) -> Result<(DefaultDicomObject, Option<NativePixels>)> {
+        let options = OpenFileOptions::new().read_until(dicom_dictionary_std::tags::PIXEL_DATA);
+        let (read, pixels) = match self.open()? {
+            Content::File(file, pixels) => (options.from_reader(BufReader::new(file)), pixels),
+            Content::Bytes(bytes, pixels) => (options.from_reader(bytes.as_slice()), pixels),
+        };
+        Ok((self.parsed(read)?, pixels))
+    }
+
+    /// All of it.
+    pub(crate) fn object(&self) -> Result<DefaultDicomObject> {
+        let options = OpenFileOptions::new();
+        self.parsed(match self.open()? {
+            Content::File(file, _) => options.from_reader(BufReader::new(file)),
+            Content::Bytes(bytes, _) => options.from_reader(bytes.as_slice()),
+        })
+    }
+
+    /// The file after a check of its structure, in memory if it is unpacked or not as the parser expects it.
+    fn open(&self) -> Result<Content> {
         let damaged = |reason: String| Error::damaged(&self.label, reason);
-        let options = || OpenFileOptions::new().read_until(dicom_dictionary_std::tags::PIXEL_DATA);
-        match &self.place {
-            Place::File(path) => {
-                let mut file = File::open(path).map_err(|error| FileError::new(path, error))?;
-                let length = file.metadata().map_err(|error| FileError::new(path, error))?.len();
-                let pixels = guard::check(&mut BufReader::new(&mut file), length).map_err(damaged)?;
-                file.rewind().map_err(|error| FileError::new(path, error))?;
-                Ok((self.parsed(options().from_reader(BufReader::new(file)))?, pixels))
-            }
-            Place::Zipped(..) => {
-                let bytes = self.unpacked()?;
-                guard::check(&mut Cursor::new(&bytes), bytes.len() as u64).map_err(damaged)?;
-                Ok((self.parsed(options().from_reader(bytes.as_slice()))?, None))
-            }
+        let Place::File(path) = &self.place else {
+            let bytes = self.whole()?;
+            let structure = guard::check(&mut Cursor::new(&bytes), bytes.len() as u64).map_err(damaged)?;
+            return Ok(Content::Bytes(standard(bytes, &structure), None));
+        };
+        let about = |error| FileError::new(path, error);
+        let mut file = File::open(path).map_err(about)?;
+        let length = file.metadata().map_err(about)?.len();
+        let structure = guard::check(&mut BufReader::new(&mut file), length).map_err(damaged)?;
+        if structure.has_meta && structure.unknown.is_empty() {
+            file.rewind().map_err(about)?;
+            return Ok(Content::File(file, structure.pixels));
         }
+        Ok(Content::Bytes(standard(self.whole()?, &structure), structure.pixels))
     }
 
     /// Bytes of the file, if it is one of its own.
@@ -156,14 +180,6 @@ impl ObjectFile {
         Ok(bytes)
     }
 
-    /// All of it; its [header](Self::header) has been read.
-    pub(crate) fn object(&self) -> Result<DefaultDicomObject> {
-        match &self.place {
-            Place::File(path) => self.parsed(OpenFileOptions::new().open_file(path)),
-            Place::Zipped(..) => self.parsed(OpenFileOptions::new().from_reader(self.unpacked()?.as_slice())),
-        }
-    }
-
     fn parsed(
         &self,
         read: std::result::Result<DefaultDicomObject, dicom_object::ReadError>,
@@ -171,23 +187,27 @@ impl ObjectFile {
         read.map_err(|error| Error::damaged(&self.label, innermost(&error)))
     }
 
-    /// An entry of an archive.
-    fn unpacked(&self) -> Result<Vec<u8>> {
-        let bytes = self.bytes(MAX_UNPACKED_BYTES + 1)?;
-        if bytes.len() as u64 > MAX_UNPACKED_BYTES {
-            return Err(Error::damaged(
-                &self.label,
-                "it unpacks to more than 1 GiB; unpack the archive first",
-            ));
+    /// All bytes: of an entry of an archive, or of a file that is put right in memory.
+    fn whole(&self) -> Result<Vec<u8>> {
+        let bytes = self.bytes(MAX_BYTES + 1)?;
+        if bytes.len() as u64 <= MAX_BYTES {
+            return Ok(bytes);
         }
-        Ok(bytes)
+        let reason = match self.place {
+            Place::File(_) => {
+                "it has no standard header and more than 1 GiB; rewrite it with another program"
+            }
+            Place::Zipped(..) => "it unpacks to more than 1 GiB; unpack the archive first",
+        };
+        Err(Error::damaged(&self.label, reason))
     }
 
     fn is_dicom(&self) -> Result<bool> {
         let head = self.bytes(PREAMBLE_BYTES as u64 + 4)?;
         Ok(head.get(PREAMBLE_BYTES..).is_some_and(|magic| magic == b"DICM")
             || head.starts_with(b"DICM")
-            || head.starts_with(&FIRST_GROUP))
+            || head.starts_with(&FIRST_GROUP)
+            || guard::syntax_of_bare(&head).is_some())
     }
 
     fn bytes(&self, limit: u64) -> Result<Vec<u8>> {
@@ -205,6 +225,40 @@ impl ObjectFile {
         };
         Ok(bytes)
     }
+}
+
+/// The bytes as the parser expects them: with file meta information, and unknown sequences as opaque values of their length.
+fn standard(mut bytes: Vec<u8>, structure: &Structure) -> Vec<u8> {
+    /// Tag, value representation, two reserved bytes; then the length.
+    const LENGTH_AT: usize = 8;
+    for unknown in &structure.unknown {
+        let at = unknown.start as usize + LENGTH_AT;
+        let length = (unknown.end as usize - at - 4) as u32;
+        let stored = if structure.is_big_endian() { length.to_be_bytes() } else { length.to_le_bytes() };
+        bytes[at..at + 4].copy_from_slice(&stored);
+    }
+    if structure.has_meta {
+        return bytes;
+    }
+    let mut result = file_meta(&structure.syntax);
+    result.extend_from_slice(&bytes[structure.data_set as usize..]);
+    result
+}
+
+/// File meta information that says the transfer syntax and nothing else.
+fn file_meta(syntax: &str) -> Vec<u8> {
+    let mut bytes = vec![0; PREAMBLE_BYTES];
+    bytes.extend_from_slice(b"DICM");
+    // Of a damaged name only the letters that a UID has can be written.
+    let syntax: String = syntax.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
+    let meta = FileMetaTableBuilder::new()
+        .transfer_syntax(syntax)
+        .media_storage_sop_class_uid("")
+        .media_storage_sop_instance_uid("")
+        .build()
+        .expect("all that is required is given");
+    meta.write(&mut bytes).expect("memory can be written to");
+    bytes
 }
 
 /// The files below a folder, each real folder once: links may make circles. Broken links are left out.

@@ -35,6 +35,57 @@ fn a_series_is_the_volume_it_was_written_from_whatever_its_file_names() {
     assert!(difference < TOLERANCE_MM, "{difference}");
 }
 
+/// Where the data set of a file begins, after preamble and file meta information.
+fn data_set_start(bytes: &[u8]) -> usize {
+    const LENGTH_OF_META: usize = 140;
+    let length: [u8; 4] = bytes[LENGTH_OF_META..LENGTH_OF_META + 4].try_into().unwrap();
+    LENGTH_OF_META + 4 + u32::from_le_bytes(length) as usize
+}
+
+#[test]
+fn files_without_file_meta_information_are_read() {
+    let scene = Scene::new();
+    for index in 0..6 {
+        let bytes = fs::read(scene.slice(index)).unwrap();
+        fs::write(scene.slice(index), &bytes[data_set_start(&bytes)..]).unwrap();
+    }
+    let read = scene.study().choose(None).unwrap().read().unwrap();
+    assert_eq!(read.voxels(), volume().voxels());
+}
+
+#[test]
+fn private_sequences_that_an_archive_did_not_know_are_passed_over() {
+    let scene = Scene::new();
+    // (0009,1001) UN of undefined length, with an item whose element is implicit; PS3.5, 6.2.2.
+    let unknown = [
+        &[9, 0, 1, 0x10][..],
+        b"UN\0\0\xff\xff\xff\xff",
+        b"\xfe\xff\x00\xe0\x10\0\0\0",
+        b"\x08\x00\x50\x11\x08\0\0\x001.2.840\0",
+        b"\xfe\xff\xdd\xe0\0\0\0\0",
+    ]
+    .concat();
+    // (0009,1000) SQ of a defined length, with an item that holds the same.
+    let item = [&b"\xfe\xff\x00\xe0"[..], &(unknown.len() as u32).to_le_bytes(), &unknown].concat();
+    let within = [&[9, 0, 0, 0x10][..], b"SQ\0\0", &(item.len() as u32).to_le_bytes(), &item].concat();
+    for index in 0..6 {
+        let mut bytes = fs::read(scene.slice(index)).unwrap();
+        let start = data_set_start(&bytes);
+        let inserted = if index % 2 == 0 { &unknown } else { &within };
+        bytes.splice(start..start, inserted.iter().copied());
+        fs::write(scene.slice(index), bytes).unwrap();
+    }
+    let read = scene.study().choose(None).unwrap().read().unwrap();
+    assert_eq!(read.voxels(), volume().voxels());
+
+    // Without the end of the sequence its reader would take all that follows for a part of it.
+    let mut bytes = fs::read(scene.slice(0)).unwrap();
+    let start = data_set_start(&bytes);
+    bytes.truncate(start + unknown.len() - 8);
+    fs::write(scene.slice(0), bytes).unwrap();
+    assert!(scene.study().skipped().damaged[0].contains("the file ends within a sequence"));
+}
+
 #[test]
 fn missing_slices_are_named() {
     let scene = Scene::new();

@@ -5,7 +5,7 @@ unchanged; what highdicom and dcmqi write is read to the mask that they state.
     peers.py DICOM_EXAMPLE [DATA]
 
 DICOM_EXAMPLE is the program `dicom` of crates/dicom/examples, DATA a folder with public scans (BIPVL_DATA). Needs
-SimpleITK, pydicom, highdicom from PyPI, and dicom3tools, plastimatch, orthanc from Debian.
+SimpleITK, pydicom, highdicom, imagecodecs from PyPI, and dicom3tools, plastimatch, orthanc from Debian.
 """
 
 import hashlib
@@ -34,6 +34,8 @@ DATA = Path(sys.argv[2]) if len(sys.argv) > 2 and sys.argv[2] else None
 TOLERANCE_MM = 1e-6
 # float32 holds products of a 16-bit integer and a slope to this relative error.
 RELATIVE = 1e-6
+# Decoders of lossy JPEG may round differently.
+LOSSY = 1
 failures = []
 checks = 0
 
@@ -77,7 +79,27 @@ def compare_volume(name, folder, work):
     check(same, f"{name}: values differ from SimpleITK's")
 
 
+def compressed_volumes(root, work):
+    for name, folder, made, is_lossless in series.compressed_series(root / "compressed"):
+        out = work / "volume.mha"
+        if name == "JPEG-LS":
+            done = subprocess.run([PROGRAM, "volume", folder, out], capture_output=True, text=True)
+            check(done.returncode and "jpeg-ls" in done.stderr, f"{name}: no word of the build feature in {done.stderr}")
+            continue
+        if not run("volume", folder, out):
+            continue
+        ours = sitk.GetArrayFromImage(sitk.ReadImage(str(out))).astype(float)
+        if is_lossless:
+            kind = {True: np.int16, False: np.uint16}[bool(made[0].PixelRepresentation)]
+            stored = [np.frombuffer(data.PixelData, kind).reshape(data.Rows, data.Columns) for data in made]
+            check(np.array_equal(ours, np.array(stored) - 5.0), f"{name}: values differ from those before compression")
+        else:
+            theirs = sitk.GetArrayFromImage(by_simpleitk(folder)).astype(float)
+            check(np.abs(ours - theirs).max() <= LOSSY, f"{name}: values differ from SimpleITK's")
+
+
 def volumes(root, work):
+    compressed_volumes(root, work)
     for name, folder in series.good_series(root / "good").items():
         compare_volume(name, folder, work)
     made = series.data_sets("many frames")

@@ -4,15 +4,23 @@ import copy
 from pathlib import Path
 
 import highdicom
+import imagecodecs
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
     MRImageStorage,
     PositronEmissionTomographyImageStorage,
     RLELossless,
@@ -99,6 +107,68 @@ def write(folder, made, syntax=ImplicitVRLittleEndian, order=None):
     return folder
 
 
+def bare(folder, made, is_implicit):
+    """The slices without preamble and file meta information."""
+    folder = Path(folder)
+    folder.mkdir(parents=True)
+    for index, data in enumerate(made):
+        data = copy.deepcopy(data)
+        data["PixelData"].VR = "OW"
+        path = folder / f"IM{index:04}"
+        pydicom.dcmwrite(path, data, implicit_vr=is_implicit, little_endian=True, enforce_file_format=False)
+    return folder
+
+
+def with_unknown_sequence(made):
+    """A private sequence as archives store it that do not know it: of no known type, its items implicit (PS3.5, 6.2.2)."""
+    text = b"\x08\x00\x50\x11" + (8).to_bytes(4, "little") + b"1.2.840\0"
+    item = b"\xfe\xff\x00\xe0" + (len(text)).to_bytes(4, "little") + text
+    for data in made:
+        element = pydicom.DataElement(0x4453100C, "UN", item)
+        element.is_undefined_length = True
+        data[0x4453100C] = element
+    return made
+
+
+def compressed(folder, made, syntax, encode):
+    """The slices with pixel data from an encoder of images."""
+    folder = Path(folder)
+    folder.mkdir(parents=True)
+    for index, data in enumerate(made):
+        kind = {8: np.uint8, 16: np.uint16}[data.BitsAllocated]
+        stored = np.frombuffer(data.PixelData, kind).reshape(data.Rows, data.Columns)
+        data = copy.deepcopy(data)
+        data.file_meta = FileMetaDataset()
+        data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
+        data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+        data.file_meta.TransferSyntaxUID = syntax
+        data.PixelData = encapsulate([encode(stored)])
+        data["PixelData"].VR = "OB"
+        data["PixelData"].is_undefined_length = True
+        pydicom.dcmwrite(folder / f"IM{index:04}", data, enforce_file_format=True)
+    return folder
+
+
+def compressed_series(root):
+    """Folders of compressed series: the name, the folder, the slices before compression, whether it is lossless.
+
+    The encoders are libjpeg-turbo, OpenJPEG, OpenJPH and CharLS, as imagecodecs wraps them."""
+    root = Path(root)
+    jpeg = lambda **more: lambda image: imagecodecs.jpeg8_encode(image, **more)
+    kinds = [
+        ("JPEG baseline", JPEGBaseline8Bit, (8, 8, False), jpeg(level=95)),
+        ("JPEG lossless", JPEGLossless, (16, 12, False), jpeg(lossless=True, predictor=4, bitspersample=16)),
+        ("JPEG lossless SV1", JPEGLosslessSV1, (16, 16, False), jpeg(lossless=True, predictor=1, bitspersample=16)),
+        ("JPEG lossless, signed", JPEGLosslessSV1, (16, 16, True), jpeg(lossless=True, predictor=1, bitspersample=16)),
+        ("JPEG 2000 lossless", JPEG2000Lossless, (16, 12, False), lambda image: imagecodecs.jpeg2k_encode(image, codecformat="j2k", reversible=True)),
+        ("HTJ2K lossless", HTJ2KLossless, (16, 16, False), lambda image: imagecodecs.htj2k_encode(image, reversible=True)),
+        ("JPEG-LS", JPEGLSLossless, (16, 12, False), imagecodecs.jpegls_encode),
+    ]
+    for name, syntax, bits, encode in kinds:
+        made = data_sets(name, modality="MR", bits=bits, rescale=lambda _: (1, -5))
+        yield name, compressed(root / name, made, syntax, encode), made, syntax != JPEGBaseline8Bit
+
+
 def enhanced(folder, made, modality="CT"):
     """The slices as one enhanced multi-frame object."""
     legacy = {"CT": highdicom.legacy.LegacyConvertedEnhancedCTImage, "MR": highdicom.legacy.LegacyConvertedEnhancedMRImage}
@@ -145,6 +215,9 @@ def good_series(root):
         "monochrome1": write(root / "monochrome1", data_sets("inverse", photometric="MONOCHROME1")),
         "fraction": write(root / "fraction", data_sets("fraction", rescale=lambda _: (0.125, -3.5))),
         "pet": write(root / "pet", data_sets("pet", modality="PT", bits=(16, 16, True), rescale=lambda s: (0.5 + 0.25 * s, 0))),
+        "bare-implicit": bare(root / "bare-implicit", data_sets("no header"), True),
+        "bare-explicit": bare(root / "bare-explicit", data_sets("no header, explicit"), False),
+        "unknown-sequence": write(root / "unknown", with_unknown_sequence(data_sets("unknown")), ExplicitVRLittleEndian),
         "oblique": write(root / "oblique", data_sets("oblique", directions=oblique())),
         "reversed": write(root / "reversed", data_sets("reversed")[::-1], order=list(range(SLICES))),
     }
