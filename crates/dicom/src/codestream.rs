@@ -57,7 +57,7 @@ fn run_lengths(frame: &[u8], pixels: usize, bytes_per_value: usize) -> Result<()
     Ok(())
 }
 
-/// Bytes of a segment after decompression (PackBits), counted up to `wanted`.
+/// Bytes of a segment after decompression (`PackBits`), counted up to `wanted`.
 fn unpacked_length(segment: &[u8], wanted: usize) -> usize {
     let (mut at, mut found) = (0, 0);
     while found < wanted

@@ -123,6 +123,16 @@ pub(crate) fn syntax_of_bare(head: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Bytes of a number; 1 for what is no number.
+fn bytes_of_number(vr: VR) -> u32 {
+    match vr {
+        VR::US | VR::SS | VR::OW => 2,
+        VR::UL | VR::SL | VR::FL | VR::AT | VR::OL | VR::OF => 4,
+        VR::UV | VR::SV | VR::FD | VR::OV | VR::OD => 8,
+        _ => 1,
+    }
+}
+
 /// How elements are written.
 #[derive(Clone, Copy)]
 struct Encoding {
@@ -228,12 +238,17 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
                 levels.last_mut().expect("it has begun").unknown = is_unknown.then_some(start);
                 Ok(())
             }
-            (_, length) => {
+            (vr, length) => {
                 self.ensure_fits(tag, length)?;
                 if tag == PIXEL_DATA && levels.is_empty() {
                     let is_big_endian = self.encoding.is_big_endian;
                     let (offset, length) = (self.position, u64::from(length));
                     self.pixels = Some(NativePixels { offset, length, is_big_endian });
+                } else if !length.is_multiple_of(bytes_of_number(vr)) {
+                    // The parser would leave the rest of the last number and go on in its middle.
+                    return Err(format!(
+                        "element {tag} has {length} bytes, no whole number of its {vr} values"
+                    ));
                 }
                 self.skip(i64::from(length))
             }

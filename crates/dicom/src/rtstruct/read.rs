@@ -26,7 +26,7 @@ pub(crate) fn read_structure_set(file: &ObjectFile) -> Result<StructureSet> {
     Ok(StructureSet { label: file.label.clone(), object: file.object()?.into_inner() })
 }
 
-fn is_closed(contour: &&InMemDicomObject) -> bool {
+fn is_closed(contour: &InMemDicomObject) -> bool {
     let kind = contour.text(tags::CONTOUR_GEOMETRIC_TYPE).unwrap_or_default();
     matches!(kind.as_str(), "CLOSED_PLANAR" | "CLOSEDPLANAR_XOR")
 }
@@ -51,7 +51,8 @@ impl StructureSet {
         for item in self.object.items(tags::ROI_CONTOUR_SEQUENCE) {
             let number = self.number(item, tags::REFERENCED_ROI_NUMBER, "ReferencedROINumber")?;
             let contours = item.items(tags::CONTOUR_SEQUENCE);
-            let closed: Vec<&InMemDicomObject> = contours.iter().filter(is_closed).collect();
+            let closed: Vec<&InMemDicomObject> =
+                contours.iter().filter(|contour| is_closed(contour)).collect();
             if closed.is_empty() && !contours.is_empty() {
                 continue; // points and open lines, such as an isocenter
             }
@@ -66,7 +67,8 @@ impl StructureSet {
     pub(crate) fn extended(&self, grid: &Grid) -> Result<Grid> {
         let to_voxel = grid.affine().try_inverse().expect("the grid of a series can be inverted");
         let contours = self.object.items(tags::ROI_CONTOUR_SEQUENCE).iter();
-        let contours = contours.flat_map(|item| item.items(tags::CONTOUR_SEQUENCE)).filter(is_closed);
+        let contours =
+            contours.flat_map(|item| item.items(tags::CONTOUR_SEQUENCE)).filter(|contour| is_closed(contour));
         let (mut first, mut end) = (0.0_f64, grid.shape()[2] as f64);
         for contour in contours {
             for point in contour.numbers(tags::CONTOUR_DATA).unwrap_or_default().chunks_exact(3) {

@@ -77,13 +77,23 @@ fn private_sequences_that_an_archive_did_not_know_are_passed_over() {
     }
     let read = scene.study().choose(None).unwrap().read().unwrap();
     assert_eq!(read.voxels(), volume().voxels());
+}
 
-    // Without the end of the sequence its reader would take all that follows for a part of it.
-    let mut bytes = fs::read(scene.slice(0)).unwrap();
-    let start = data_set_start(&bytes);
-    bytes.truncate(start + unknown.len() - 8);
-    fs::write(scene.slice(0), bytes).unwrap();
-    assert!(scene.study().skipped().damaged[0].contains("the file ends within a sequence"));
+#[test]
+fn elements_that_the_parser_would_read_past_are_damage() {
+    let scene = Scene::new();
+    let whole = fs::read(scene.slice(0)).unwrap();
+    let start = data_set_start(&whole);
+    let problem = |inserted: &[u8], end: usize| {
+        let bytes = [&whole[..start], inserted, &whole[start..end]].concat();
+        fs::write(scene.slice(0), bytes).unwrap();
+        scene.study().skipped().damaged[0].clone()
+    };
+    // A number of six bytes: the parser reads four and goes on in its middle.
+    assert!(problem(b"\x09\0\x02\x10UL\x06\0123456", whole.len()).contains("has 6 bytes"));
+    // A sequence without an end.
+    let open = b"\x09\0\x01\x10UN\0\0\xff\xff\xff\xff\xfe\xff\0\xe0\0\0\0\0";
+    assert!(problem(open, start).contains("the file ends within a sequence"));
 }
 
 #[test]

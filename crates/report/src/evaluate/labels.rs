@@ -53,9 +53,8 @@ pub(super) fn read_pair(files: &CaseFiles, classes: &[LabelClass]) -> Result<(La
 
 fn on_one_grid(files: &CaseFiles, prediction: LabelMap, reference: LabelMap) -> Result<(LabelMap, LabelMap)> {
     let grid = match (is_dicom(&files.prediction), is_dicom(&files.reference)) {
-        (true, true) => prediction.grid().union_along_slices(reference.grid()),
+        (_, true) => prediction.grid().union_along_slices(reference.grid()),
         (true, false) => reference.grid().clone(),
-        (false, true) => prediction.grid().union_along_slices(reference.grid()),
         (false, false) => {
             let grid = reference.grid().clone();
             return Ok((reoriented_like(prediction, &grid), reference));
