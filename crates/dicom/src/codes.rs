@@ -87,13 +87,6 @@ impl SegmentCodes {
         let name = segment.name.as_str();
         let side = ClassName::parse(name).body_side();
         let known = candidates(name, side, synonyms).into_iter().find_map(|name| TABLE.get(&name));
-        let Some(row) = known else {
-            return Self { category: structure, property_type: private(name), modifiers: Vec::new() };
-        };
-        let category = match row.category {
-            Category::Anatomy => structure,
-            Category::Morphology => snomed("49755003", "Morphologically Abnormal Structure"),
-        };
         let side = side.map(|side| Modifier {
             concept: snomed("272741003", "Laterality"),
             value: match side {
@@ -101,6 +94,14 @@ impl SegmentCodes {
                 Laterality::Right => snomed("24028007", "Right"),
             },
         });
+        let Some(row) = known else {
+            let modifiers = side.into_iter().collect();
+            return Self { category: structure, property_type: private(name), modifiers };
+        };
+        let category = match row.category {
+            Category::Anatomy => structure,
+            Category::Morphology => snomed("49755003", "Morphologically Abnormal Structure"),
+        };
         let part = row.modifier.as_ref().map(|[value, meaning]| Modifier {
             concept: snomed("106233006", "Topographical modifier"),
             value: snomed(value, meaning),

@@ -63,21 +63,21 @@ impl Structure {
 /// Checks a file of `length` bytes.
 pub(crate) fn check(reader: &mut (impl Read + Seek), length: u64) -> Result<Structure, Fault> {
     let mut head = Vec::new();
-    reader.take(132).read_to_end(&mut head).map_err(|error| error.to_string())?;
+    reader.take(140).read_to_end(&mut head).map_err(|error| error.to_string())?;
     let start = match () {
         () if head.get(128..132) == Some(b"DICM") => 132,
         () if head.starts_with(b"DICM") => 4,
         () => 0,
     };
     reader.seek(SeekFrom::Start(start)).map_err(|error| error.to_string())?;
-    let mut structure = Structure::default();
+    let mut structure = Structure { data_set: start, ..Structure::default() };
     if let Some(syntax) = syntax_of_bare(&head[start as usize..]) {
         syntax.clone_into(&mut structure.syntax);
     } else {
         let mut meta = Walk::new(reader, start, length, Encoding::EXPLICIT);
         structure.syntax = meta.meta_group()?;
         structure.data_set = meta.position;
-        structure.has_meta = head[start as usize..].starts_with(&[2, 0, 0, 0]);
+        structure.has_meta = start > 0 && head[start as usize..].starts_with(&[2, 0, 0, 0]);
     }
     let position = structure.data_set;
     match structure.syntax.as_str() {
@@ -234,7 +234,8 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
             (_, UNDEFINED) => {
                 let is_unknown =
                     !self.encoding.is_implicit && levels.iter().all(|level| level.unknown.is_none());
-                self.enter(levels, tag, length, Encoding::IMPLICIT)?;
+                let inner = if self.items_are_explicit()? { self.encoding } else { Encoding::IMPLICIT };
+                self.enter(levels, tag, length, inner)?;
                 levels.last_mut().expect("it has begun").unknown = is_unknown.then_some(start);
                 Ok(())
             }
@@ -253,6 +254,19 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
                 self.skip(i64::from(length))
             }
         }
+    }
+
+    /// Whether the first element of the item that follows has a value representation, as some programs write them.
+    fn items_are_explicit(&mut self) -> Result<bool, Fault> {
+        /// Tag and length of the item, tag and value representation of its element.
+        const LENGTH: u64 = 8 + 4 + 2;
+        if self.encoding.is_implicit || self.length - self.position < LENGTH {
+            return Ok(false);
+        }
+        let mut head = [0; LENGTH as usize];
+        self.read(&mut head)?;
+        self.skip(-(LENGTH as i64))?;
+        Ok(VR::from_binary([head[12], head[13]]).is_some())
     }
 
     fn fragments(&mut self) -> Result<(), Fault> {

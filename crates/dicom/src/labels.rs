@@ -67,8 +67,16 @@ impl Study {
         let volumes: Vec<&SeriesVolume> =
             self.volumes().iter().filter(|volume| referenced.contains(&volume.series_uid)).collect();
         match volumes.as_slice() {
-            [volume] => volume.ensure_readable().map(|()| *volume).map_err(|error| error.to_string()),
-            [] => Err("the series that it was made for is not here; add it".to_owned()),
+            [volume] => match self.damage_beside(volume) {
+                Some(damage) => Err(format!("a file beside its series may be a slice: {damage}")),
+                None => volume.ensure_readable().map(|()| *volume).map_err(|error| error.to_string()),
+            },
+            [] => match self.skipped().damaged.first() {
+                Some(damage) => {
+                    Err(format!("the series that it was made for is not here, or damaged: {damage}"))
+                }
+                None => Err("the series that it was made for is not here; add it".to_owned()),
+            },
             several => Err(format!("it was made for a series of {} volumes; keep one", several.len())),
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct Files {
     pub(crate) files: Vec<ObjectFile>,
     /// How many are not DICOM.
     pub(crate) others: usize,
+    /// Those that cannot be read or are blank, with the reason: what is left of a slice may look like that.
+    pub(crate) damaged: Vec<(ObjectFile, Error)>,
 }
 
 /// One file that begins as DICOM.
@@ -49,6 +51,14 @@ pub(crate) struct ObjectFile {
 enum Place {
     File(PathBuf),
     Zipped(Arc<Archive>, usize),
+}
+
+/// What the head of a file shows.
+enum FileKind {
+    Dicom,
+    /// Empty, or zeros.
+    Blank,
+    Other,
 }
 
 /// An object to parse, and where its native pixel data are in the file.
@@ -80,15 +90,19 @@ impl Files {
         }
         let name = Path::new(path.file_name().unwrap_or(path.as_os_str()));
         let one = ObjectFile { place: Place::File(path.to_owned()), label: hide_uids(name) };
-        let is_dicom = one.is_dicom()?;
-        Ok(Self { files: is_dicom.then_some(one).into_iter().collect(), others: usize::from(!is_dicom) })
+        let mut found = Self { files: Vec::new(), others: 0, damaged: Vec::new() };
+        match one.kind()? {
+            FileKind::Dicom => found.files.push(one),
+            FileKind::Other | FileKind::Blank => found.others += 1,
+        }
+        Ok(found)
     }
 
     fn in_folder(root: &Path) -> Result<Self> {
         let mut paths = Vec::new();
         collect(root, root, &mut HashSet::new(), &mut paths)?;
         paths.sort();
-        let mut found = Self { files: Vec::new(), others: 0 };
+        let mut found = Self { files: Vec::new(), others: 0, damaged: Vec::new() };
         for path in paths {
             let label = hide_uids(path.strip_prefix(root).unwrap_or(&path));
             found.keep_dicom(ObjectFile { place: Place::File(path), label })?;
@@ -111,7 +125,7 @@ impl Files {
             .collect();
         names.sort();
         let archive = Arc::new(Archive { path: path.to_owned(), zip: Mutex::new(zip) });
-        let mut found = Self { files: Vec::new(), others: 0 };
+        let mut found = Self { files: Vec::new(), others: 0, damaged: Vec::new() };
         for (name, index) in names {
             let label = hide_uids(Path::new(&name));
             found.keep_dicom(ObjectFile { place: Place::Zipped(Arc::clone(&archive), index), label })?;
@@ -120,10 +134,15 @@ impl Files {
     }
 
     fn keep_dicom(&mut self, file: ObjectFile) -> Result<()> {
-        if file.is_dicom()? {
-            self.files.push(file);
-        } else {
-            self.others += 1;
+        match (file.kind(), &file.place) {
+            (Ok(FileKind::Dicom), _) => self.files.push(file),
+            (Ok(FileKind::Other), _) => self.others += 1,
+            (Ok(FileKind::Blank), _) => {
+                let error = Error::damaged(&file.label, "empty, or zeros where a header should be");
+                self.damaged.push((file, error));
+            }
+            (Err(error), Place::File(_)) => self.damaged.push((file, error)),
+            (Err(error), Place::Zipped(..)) => return Err(error),
         }
         Ok(())
     }
@@ -202,12 +221,23 @@ impl ObjectFile {
         Err(Error::damaged(&self.label, reason))
     }
 
-    fn is_dicom(&self) -> Result<bool> {
+    fn kind(&self) -> Result<FileKind> {
         let head = self.bytes(PREAMBLE_BYTES as u64 + 4)?;
-        Ok(head.get(PREAMBLE_BYTES..).is_some_and(|magic| magic == b"DICM")
+        let is_dicom = head.get(PREAMBLE_BYTES..).is_some_and(|magic| magic == b"DICM")
             || head.starts_with(b"DICM")
             || head.starts_with(&FIRST_GROUP)
-            || guard::syntax_of_bare(&head).is_some())
+            || guard::syntax_of_bare(&head).is_some();
+        let is_hidden = || self.label.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
+        Ok(match is_dicom {
+            true => FileKind::Dicom,
+            false if head.iter().all(|byte| *byte == 0) && !is_hidden() => FileKind::Blank,
+            false => FileKind::Other,
+        })
+    }
+
+    /// The folder that it lies in, for comparison.
+    pub(crate) fn folder(&self) -> &str {
+        self.label.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
 
     fn bytes(&self, limit: u64) -> Result<Vec<u8>> {
@@ -314,7 +344,7 @@ fn entry_count(reader: &mut (impl Read + Seek)) -> Option<usize> {
 /// When it cannot be read.
 pub fn is_dicom_file(path: &Path) -> Result<bool> {
     let file = ObjectFile { place: Place::File(path.to_owned()), label: String::new() };
-    Ok(file.is_dicom()? || file.bytes(4)? == b"PK\x03\x04")
+    Ok(matches!(file.kind()?, FileKind::Dicom) || file.bytes(4)? == b"PK\x03\x04")
 }
 
 /// A path for messages, in which file and folder names that are UIDs are hidden.

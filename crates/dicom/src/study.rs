@@ -26,6 +26,8 @@ pub struct Study {
     volumes: Vec<SeriesVolume>,
     segmentations: Vec<Instance>,
     skipped: Skipped,
+    /// The folder of each damaged file.
+    damaged_folders: Vec<String>,
 }
 
 /// Files that are no part of a volume or segmentation.
@@ -64,8 +66,11 @@ impl Study {
     /// When the path or an archive cannot be read, or has more files than a study can have. Damaged files are
     /// [counted](Self::skipped).
     pub fn open(path: &Path) -> Result<Self> {
-        let Files { files, others } = Files::find(path)?;
-        let headers: Vec<Result<Instance>> = files.into_par_iter().map(instance).collect();
+        let Files { files, others, damaged } = Files::find(path)?;
+        let header = |file: ObjectFile| instance(file.clone()).map_err(|error| (file, error));
+        let headers: Vec<_> = files.into_par_iter().map(header).collect();
+        let headers = headers.into_iter().chain(damaged.into_iter().map(Err));
+        let mut damaged_folders = Vec::new();
         let mut skipped = Skipped { not_dicom: others, ..Skipped::default() };
         let mut images: IndexMap<(String, [String; 4]), Vec<Instance>> = IndexMap::new();
         let mut segmentations = Vec::new();
@@ -79,7 +84,10 @@ impl Study {
                     ObjectKind::Segmentation | ObjectKind::StructureSet => segmentations.push(instance),
                     ObjectKind::Other => skipped.other_objects += 1,
                 },
-                Err(error) => skipped.damaged.push(error.to_string()),
+                Err((file, error)) => {
+                    skipped.damaged.push(error.to_string());
+                    damaged_folders.push(file.folder().to_owned());
+                }
             }
         }
         let mut volumes: Vec<SeriesVolume> = images.into_values().flat_map(SeriesVolume::of_series).collect();
@@ -87,7 +95,7 @@ impl Study {
         for (index, volume) in volumes.iter_mut().enumerate() {
             volume.number = index + 1;
         }
-        Ok(Self { path: path.to_owned(), volumes, segmentations, skipped })
+        Ok(Self { path: path.to_owned(), volumes, segmentations, skipped, damaged_folders })
     }
 
     /// All volumes, numbered from 1: by modality, description, UID.
@@ -136,6 +144,19 @@ impl Study {
         structures.rasterize(&volume.grid().expect("a readable series has slices"))
     }
 
+    /// The names of the segments or structures of all segmentations and structure sets.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read.
+    pub fn segment_names(&self) -> Result<Vec<String>> {
+        let names = self.segmentations.iter().map(|instance| match instance.kind {
+            ObjectKind::StructureSet => Ok(rtstruct::read_structure_set(&instance.file)?.names()),
+            _ => seg::segment_names(&instance.file),
+        });
+        Ok(names.collect::<Result<Vec<_>>>()?.concat())
+    }
+
     /// Whether there is a structure set alone, without the series that it was drawn on.
     pub fn is_lone_structure_set(&self) -> bool {
         self.volumes.is_empty()
@@ -151,6 +172,15 @@ impl Study {
     pub fn read_structures_on(&self, grid: &Grid) -> Result<Segmentation> {
         let structures = rtstruct::read_structure_set(&self.segmentations[0].file)?;
         structures.rasterize(&structures.extended(grid)?)
+    }
+
+    /// The first damaged file beside the slices of a volume, with the reason: it may be a slice.
+    pub(crate) fn damage_beside(&self, volume: &SeriesVolume) -> Option<&str> {
+        let is_beside = |folder: &String| {
+            volume.instances.iter().any(|instance| instance.file.folder() == folder.as_str())
+        };
+        let place = self.damaged_folders.iter().position(is_beside)?;
+        Some(&self.skipped.damaged[place])
     }
 
     /// The files of segmentations and structure sets.

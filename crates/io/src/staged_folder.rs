@@ -35,7 +35,8 @@ impl StagedFolder {
             // The umask takes away what others must not have.
             builder.permissions(fs::Permissions::from_mode(0o777));
         }
-        let folder = builder.tempdir_in(parent).map_err(about)?;
+        // The name of the temporary folder would say nothing.
+        let folder = builder.tempdir_in(parent).map_err(|reason| about(reason.kind().into()))?;
         Ok(Self { folder, target: target.to_owned() })
     }
 

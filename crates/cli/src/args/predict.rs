@@ -30,8 +30,9 @@ pub(crate) struct PredictArgs {
     /// Replace files that exist.
     #[arg(long, conflicts_with = "skip_existing")]
     pub(crate) overwrite: bool,
-    /// Skip scans whose files exist, to continue an interrupted batch.
-    #[arg(long)]
+    /// Skip scans whose files exist, to continue an interrupted batch. Give the same flags as before: prompts are
+    /// compared, nothing else.
+    #[arg(long, conflicts_with = "deidentify")]
     pub(crate) skip_existing: bool,
     #[command(flatten)]
     pub(crate) more: MoreOutputs,

@@ -106,6 +106,9 @@ fn segmentations_are_scored_and_imported() {
             !dice.is_empty() && dice.iter().all(|dice| dice.as_f64() == Some(1.0)),
             "{one}, {other}: {dice:?}"
         );
+        // Objects have names, a label map has numbers.
+        let is_named = scores["mean"].get(phantom::CLASSES[0].0).is_some();
+        assert_eq!(is_named, (one, other) == ("contours", "pred"), "{scores}");
     }
     run(&["evaluate", "--pred", "contours", "--ref", "contours", "--json", "none.json"])
         .fails_saying(&["study.rtstruct.dcm", "two structure sets have no grid"]);
@@ -116,6 +119,9 @@ fn segmentations_are_scored_and_imported() {
     let expected = read_labels(&scene.path("ref/study.nii.gz")).unwrap();
     assert_eq!(imported.voxels(), expected.voxels());
     run(&["data", "check", "set"]);
+    // What is left of the last slice: the series must not become shorter.
+    fs::write(study.join("CT00000.dcm"), "").unwrap();
+    run(&["data", "import", "study", "--out", "short"]).fails_saying(&["CT00000.dcm", "empty"]);
     run(&["data", "import", "study", "--out", "set"]).fails_saying(&["set", "not empty"]);
     run(&["data", "import", "study", "--out", "mr", "--modality", "MR"]).fails_saying(&["of modality MR"]);
 }

@@ -53,14 +53,20 @@ impl StructureSet {
             let contours = item.items(tags::CONTOUR_SEQUENCE);
             let closed: Vec<&InMemDicomObject> =
                 contours.iter().filter(|contour| is_closed(contour)).collect();
-            if closed.is_empty() && !contours.is_empty() {
-                continue; // points and open lines, such as an isocenter
+            if closed.is_empty() {
+                continue; // nobody contoured it; or points and open lines, such as an isocenter
             }
             let name = names.get(&number).cloned().unwrap_or_else(|| format!("structure {number}"));
             masks.push(self.mask(&name, &closed, grid)?);
             segments.push(Segment { name, label: number as u16, code: None });
         }
         Ok(Segmentation::from_masks(grid.clone(), masks, segments))
+    }
+
+    /// The names of all structures.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let items = self.object.items(tags::STRUCTURE_SET_ROI_SEQUENCE).iter();
+        items.filter_map(|item| item.text(tags::ROI_NAME)).collect()
     }
 
     /// The grid with as many more slices as contours reach beyond it.
@@ -119,10 +125,14 @@ impl StructureSet {
                     self.label
                 )));
             }
-            if slice >= 0.0 && slice < slices as f64 {
-                let flat = points.iter().map(|[x, y, _]| [*x, *y]).collect();
-                polygons.entry(slice as usize).or_default().push(flat);
+            if !(0.0..slices as f64).contains(&slice) {
+                return Err(Error::Unsuitable(format!(
+                    "{}: a contour of `{name}` lies outside of the slices of the series",
+                    self.label
+                )));
             }
+            let flat = points.iter().map(|[x, y, _]| [*x, *y]).collect();
+            polygons.entry(slice as usize).or_default().push(flat);
         }
         let mut mask = Array3::from_elem(grid.shape(), false);
         for (slice, polygons) in polygons {

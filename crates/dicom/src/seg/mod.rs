@@ -6,6 +6,6 @@ mod placement;
 mod read;
 mod write;
 
-pub(crate) use read::read_segmentation;
+pub(crate) use read::{read_segmentation, segment_names};
 pub(crate) use write::BINARY_ROLE;
 pub use write::{SegmentVoxels, SegmentationKind, write_segmentation};

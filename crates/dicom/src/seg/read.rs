@@ -140,6 +140,12 @@ fn segments(object: &InMemDicomObject, label: &str) -> Result<Vec<Segment>> {
     segments.filter(|segment| !segment.as_ref().is_ok_and(|segment| segment.label == 0)).collect()
 }
 
+/// The names of all segments.
+pub(crate) fn segment_names(file: &ObjectFile) -> Result<Vec<String>> {
+    let (header, _) = file.header()?;
+    Ok(segments(&header, &file.label)?.into_iter().map(|segment| segment.name).collect())
+}
+
 fn code(item: &InMemDicomObject) -> Option<Code> {
     let value = [tags::CODE_VALUE, tags::LONG_CODE_VALUE].into_iter().find_map(|tag| item.text(tag))?;
     let scheme = item.text(tags::CODING_SCHEME_DESIGNATOR)?;

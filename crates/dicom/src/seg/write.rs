@@ -16,6 +16,7 @@ use crate::{
 };
 
 const KIND: Kind = Kind { modality: "SEG", description: "Segmentation", offset: 1 };
+const FRACTIONAL: Kind = Kind { modality: "SEG", description: "Segmentation, probabilities", offset: 4 };
 /// What the UID of a binary segmentation follows from beside its source.
 pub(crate) const BINARY_ROLE: &str = "binary segmentation";
 /// The stored value of probability 1.
@@ -64,7 +65,7 @@ pub fn write_segmentation(
         (SegmentationKind::Fractional, SegmentVoxels::Probabilities(volumes)) => Frames::fractional(volumes),
         _ => return Err(Error::Unsuitable(format!("a {kind:?} segmentation cannot hold these voxels"))),
     };
-    let mut object = source.data_set(KIND);
+    let mut object = source.data_set(if kind == SegmentationKind::Fractional { FRACTIONAL } else { KIND });
     source.add_frame_of_reference(&mut object);
     source.add_references(&mut object);
     add_image(&mut object, source, kind, &frames);

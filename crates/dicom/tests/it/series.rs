@@ -47,7 +47,14 @@ fn files_without_file_meta_information_are_read() {
     let scene = Scene::new();
     for index in 0..6 {
         let bytes = fs::read(scene.slice(index)).unwrap();
-        fs::write(scene.slice(index), &bytes[data_set_start(&bytes)..]).unwrap();
+        let data_set = &bytes[data_set_start(&bytes)..];
+        let written = match index % 3 {
+            0 => data_set.to_vec(),
+            // The preamble alone, and the information without it.
+            1 => [&bytes[..132], data_set].concat(),
+            _ => bytes[132..].to_vec(),
+        };
+        fs::write(scene.slice(index), written).unwrap();
     }
     let read = scene.study().choose(None).unwrap().read().unwrap();
     assert_eq!(read.voxels(), volume().voxels());
@@ -68,10 +75,14 @@ fn private_sequences_that_an_archive_did_not_know_are_passed_over() {
     // (0009,1000) SQ of a defined length, with an item that holds the same.
     let item = [&b"\xfe\xff\x00\xe0"[..], &(unknown.len() as u32).to_le_bytes(), &unknown].concat();
     let within = [&[9, 0, 0, 0x10][..], b"SQ\0\0", &(item.len() as u32).to_le_bytes(), &item].concat();
+    // Against the standard, but written by some: explicit elements.
+    let mut explicit = unknown.clone();
+    let length_at = explicit.len() - 8 - 8 - 4;
+    explicit.splice(length_at..length_at + 4, *b"UI\x08\0");
     for index in 0..6 {
         let mut bytes = fs::read(scene.slice(index)).unwrap();
         let start = data_set_start(&bytes);
-        let inserted = if index % 2 == 0 { &unknown } else { &within };
+        let inserted = [&unknown, &within, &explicit][index % 3];
         bytes.splice(start..start, inserted.iter().copied());
         fs::write(scene.slice(index), bytes).unwrap();
     }

@@ -54,7 +54,7 @@ pub(super) fn read_pair(files: &CaseFiles, classes: &[LabelClass]) -> Result<(La
 fn on_one_grid(files: &CaseFiles, prediction: LabelMap, reference: LabelMap) -> Result<(LabelMap, LabelMap)> {
     let grid = match (is_dicom(&files.prediction), is_dicom(&files.reference)) {
         (_, true) => prediction.grid().union_along_slices(reference.grid()),
-        (true, false) => reference.grid().clone(),
+        (true, false) => reference.grid().union_along_slices(prediction.grid()),
         (false, false) => {
             let grid = reference.grid().clone();
             return Ok((reoriented_like(prediction, &grid), reference));
@@ -75,6 +75,24 @@ pub(super) fn read(path: &Path, classes: &[LabelClass]) -> Result<Option<LabelMa
         Labels::Map(labels) => Some(labels),
         Labels::Structures(_) => None,
     })
+}
+
+/// The names of all segments, in the order of the files, as classes; `None` unless all files are DICOM.
+pub(super) fn named_classes(cases: &[CaseFiles]) -> Option<Vec<LabelClass>> {
+    let mut names: Vec<String> = Vec::new();
+    for path in cases.iter().flat_map(|files| [&files.prediction, &files.reference]) {
+        if !is_dicom(path) {
+            return None;
+        }
+        // A damaged file is reported when its case is scored.
+        for name in Study::open(path).and_then(|study| study.segment_names()).unwrap_or_default() {
+            if !names.iter().any(|other| ClassName::collides(other, &name)) {
+                names.push(name);
+            }
+        }
+    }
+    let classes = names.into_iter().zip(1..).map(|(name, label)| LabelClass::new(name, vec![label]));
+    Some(classes.collect())
 }
 
 /// What a file holds.

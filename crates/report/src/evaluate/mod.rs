@@ -37,7 +37,7 @@ pub struct CaseFiles {
 #[derive(Clone, Debug)]
 pub struct EvaluationConfig {
     /// Classes to score, ignore label, and labels of the references that count as others; `None` for every label that
-    /// occurs, named by its number.
+    /// occurs, named by its number, or by its segment where all files are DICOM.
     pub schema: Option<LabelSchema>,
     /// Metric definitions.
     pub convention: Convention,
@@ -139,7 +139,7 @@ impl Pairing {
         let Self { cases, mut failures, unreferenced } = self;
         let classes = match &config.schema {
             Some(schema) => schema.classes().to_vec(),
-            None => occurring_labels(&cases),
+            None => labels::named_classes(&cases).unwrap_or_else(|| occurring_labels(&cases)),
         };
         let (mut scores, mut unknown_labels) = (Vec::with_capacity(cases.len()), Vec::new());
         for (done, files) in cases.iter().enumerate() {

@@ -22,6 +22,9 @@ pub(super) fn run(args: &DicomImportArgs) -> Result<()> {
         labeled.retain(|series| series.volume.modality.eq_ignore_ascii_case(modality));
     }
     let modality = one_modality(&labeled, &args.path, args.modality.as_ref())?;
+    if args.out.exists() && !args.out.is_dir() {
+        bail!("{}: not a folder; name a new one with --out", args.out.display());
+    }
     if args.out.exists() && fs::read_dir(&args.out)?.next().is_some() {
         bail!("{}: the folder is not empty; name a new one with --out", args.out.display());
     }
@@ -113,7 +116,10 @@ fn structures(series: &LabeledSeries<'_>, args: &DicomImportArgs) -> Result<Stru
             continue;
         }
         match structures.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, whole)) => whole.voxels_mut().zip_mut_with(mask.voxels(), |all, one| *all |= *one),
+            Some((_, whole)) => {
+                tracing::warn!("{}: several structures are named `{name}`; joined", series.file_label());
+                whole.voxels_mut().zip_mut_with(mask.voxels(), |all, one| *all |= *one);
+            }
             None => structures.push((name, mask)),
         }
     }
