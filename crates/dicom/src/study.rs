@@ -163,8 +163,7 @@ impl Study {
             && matches!(self.segmentations.as_slice(), [Instance { kind: ObjectKind::StructureSet, .. }])
     }
 
-    /// The structures of a [lone structure set](Self::is_lone_structure_set) on a grid whose slices they were drawn on, with
-    /// as many more slices as they reach beyond it.
+    /// The structures of a [lone one](Self::is_lone_structure_set) on a grid, with as many more slices as they reach beyond.
     ///
     /// # Errors
     ///
