@@ -18,6 +18,7 @@ mod pixels;
 mod rtstruct;
 mod seg;
 mod source;
+mod standardize;
 mod sr;
 mod stack;
 mod study;

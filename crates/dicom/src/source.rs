@@ -9,12 +9,13 @@ use std::{
 };
 
 use bipvl_io::FileError;
-use dicom_object::{DefaultDicomObject, FileMetaTableBuilder, OpenFileOptions};
+use dicom_object::{DefaultDicomObject, OpenFileOptions};
 use zip::ZipArchive;
 
 use crate::{
     Error, Result,
-    guard::{self, NativePixels, Structure},
+    guard::{self, NativePixels},
+    standardize::standardized,
 };
 
 /// Files of a folder or archive at most: ten times the largest studies.
@@ -24,7 +25,7 @@ const MAX_ENTRIES: usize = 65_534;
 /// The largest file that is held in memory, such as an entry of an archive: 1 GiB.
 const MAX_BYTES: u64 = 1 << 30;
 /// Where the magic bytes of a DICOM file are.
-const PREAMBLE_BYTES: usize = 128;
+pub(crate) const PREAMBLE_BYTES: usize = 128;
 /// The first element of a file without preamble: (0002,0000).
 const FIRST_GROUP: [u8; 4] = [2, 0, 0, 0];
 
@@ -32,11 +33,18 @@ const FIRST_GROUP: [u8; 4] = [2, 0, 0, 0];
 #[derive(Debug)]
 pub(crate) struct Files {
     /// In order of their names.
-    pub(crate) files: Vec<ObjectFile>,
+    pub(crate) objects: Vec<ObjectFile>,
     /// How many are not DICOM.
     pub(crate) others: usize,
     /// Those that cannot be read or are blank, with the reason: what is left of a slice may look like that.
-    pub(crate) damaged: Vec<(ObjectFile, Error)>,
+    pub(crate) damaged: Vec<Damage>,
+}
+
+/// A file that cannot be read.
+#[derive(Debug)]
+pub(crate) struct Damage {
+    pub(crate) folder: String,
+    pub(crate) message: String,
 }
 
 /// One file that begins as DICOM.
@@ -90,9 +98,9 @@ impl Files {
         }
         let name = Path::new(path.file_name().unwrap_or(path.as_os_str()));
         let one = ObjectFile { place: Place::File(path.to_owned()), label: hide_uids(name) };
-        let mut found = Self { files: Vec::new(), others: 0, damaged: Vec::new() };
+        let mut found = Self { objects: Vec::new(), others: 0, damaged: Vec::new() };
         match one.kind()? {
-            FileKind::Dicom => found.files.push(one),
+            FileKind::Dicom => found.objects.push(one),
             FileKind::Other | FileKind::Blank => found.others += 1,
         }
         Ok(found)
@@ -102,7 +110,7 @@ impl Files {
         let mut paths = Vec::new();
         collect(root, root, &mut HashSet::new(), &mut paths)?;
         paths.sort();
-        let mut found = Self { files: Vec::new(), others: 0, damaged: Vec::new() };
+        let mut found = Self { objects: Vec::new(), others: 0, damaged: Vec::new() };
         for path in paths {
             let label = hide_uids(path.strip_prefix(root).unwrap_or(&path));
             found.keep_dicom(ObjectFile { place: Place::File(path), label })?;
@@ -125,7 +133,7 @@ impl Files {
             .collect();
         names.sort();
         let archive = Arc::new(Archive { path: path.to_owned(), zip: Mutex::new(zip) });
-        let mut found = Self { files: Vec::new(), others: 0, damaged: Vec::new() };
+        let mut found = Self { objects: Vec::new(), others: 0, damaged: Vec::new() };
         for (name, index) in names {
             let label = hide_uids(Path::new(&name));
             found.keep_dicom(ObjectFile { place: Place::Zipped(Arc::clone(&archive), index), label })?;
@@ -135,13 +143,13 @@ impl Files {
 
     fn keep_dicom(&mut self, file: ObjectFile) -> Result<()> {
         match (file.kind(), &file.place) {
-            (Ok(FileKind::Dicom), _) => self.files.push(file),
+            (Ok(FileKind::Dicom), _) => self.objects.push(file),
             (Ok(FileKind::Other), _) => self.others += 1,
             (Ok(FileKind::Blank), _) => {
                 let error = Error::damaged(&file.label, "empty, or zeros where a header should be");
-                self.damaged.push((file, error));
+                self.damaged.push(file.damage(&error));
             }
-            (Err(error), Place::File(_)) => self.damaged.push((file, error)),
+            (Err(error), Place::File(_)) => self.damaged.push(file.damage(&error)),
             (Err(error), Place::Zipped(..)) => return Err(error),
         }
         Ok(())
@@ -174,7 +182,7 @@ impl ObjectFile {
         let Place::File(path) = &self.place else {
             let bytes = self.whole()?;
             let structure = guard::check(&mut Cursor::new(&bytes), bytes.len() as u64).map_err(damaged)?;
-            return Ok(Content::Bytes(standard(bytes, &structure), None));
+            return Ok(Content::Bytes(standardized(bytes, &structure), None));
         };
         let about = |error| FileError::new(path, error);
         let mut file = File::open(path).map_err(about)?;
@@ -184,7 +192,7 @@ impl ObjectFile {
             file.rewind().map_err(about)?;
             return Ok(Content::File(file, structure.pixels));
         }
-        Ok(Content::Bytes(standard(self.whole()?, &structure), structure.pixels))
+        Ok(Content::Bytes(standardized(self.whole()?, &structure), structure.pixels))
     }
 
     /// Bytes of the file, if it is one of its own.
@@ -235,6 +243,10 @@ impl ObjectFile {
         })
     }
 
+    pub(crate) fn damage(&self, error: &Error) -> Damage {
+        Damage { folder: self.folder().to_owned(), message: error.to_string() }
+    }
+
     /// The folder that it lies in, for comparison.
     pub(crate) fn folder(&self) -> &str {
         self.label.rsplit_once('/').map_or("", |(folder, _)| folder)
@@ -255,40 +267,6 @@ impl ObjectFile {
         };
         Ok(bytes)
     }
-}
-
-/// The bytes as the parser expects them: with file meta information, and unknown sequences as opaque values of their length.
-fn standard(mut bytes: Vec<u8>, structure: &Structure) -> Vec<u8> {
-    /// Tag, value representation, two reserved bytes; then the length.
-    const LENGTH_AT: usize = 8;
-    for unknown in &structure.unknown {
-        let at = unknown.start as usize + LENGTH_AT;
-        let length = (unknown.end as usize - at - 4) as u32;
-        let stored = if structure.is_big_endian() { length.to_be_bytes() } else { length.to_le_bytes() };
-        bytes[at..at + 4].copy_from_slice(&stored);
-    }
-    if structure.has_meta {
-        return bytes;
-    }
-    let mut result = file_meta(&structure.syntax);
-    result.extend_from_slice(&bytes[structure.data_set as usize..]);
-    result
-}
-
-/// File meta information that says the transfer syntax and nothing else.
-fn file_meta(syntax: &str) -> Vec<u8> {
-    let mut bytes = vec![0; PREAMBLE_BYTES];
-    bytes.extend_from_slice(b"DICM");
-    // Of a damaged name only the letters that a UID has can be written.
-    let syntax: String = syntax.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
-    let meta = FileMetaTableBuilder::new()
-        .transfer_syntax(syntax)
-        .media_storage_sop_class_uid("")
-        .media_storage_sop_instance_uid("")
-        .build()
-        .expect("all that is required is given");
-    meta.write(&mut bytes).expect("memory can be written to");
-    bytes
 }
 
 /// The files below a folder, each real folder once: links may make circles. Broken links are left out.

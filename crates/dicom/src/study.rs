@@ -66,9 +66,9 @@ impl Study {
     /// When the path or an archive cannot be read, or has more files than a study can have. Damaged files are
     /// [counted](Self::skipped).
     pub fn open(path: &Path) -> Result<Self> {
-        let Files { files, others, damaged } = Files::find(path)?;
-        let header = |file: ObjectFile| instance(file.clone()).map_err(|error| (file, error));
-        let headers: Vec<_> = files.into_par_iter().map(header).collect();
+        let Files { objects, others, damaged } = Files::find(path)?;
+        let header = |file: ObjectFile| instance(file.clone()).map_err(|error| file.damage(&error));
+        let headers: Vec<_> = objects.into_par_iter().map(header).collect();
         let headers = headers.into_iter().chain(damaged.into_iter().map(Err));
         let mut damaged_folders = Vec::new();
         let mut skipped = Skipped { not_dicom: others, ..Skipped::default() };
@@ -84,9 +84,9 @@ impl Study {
                     ObjectKind::Segmentation | ObjectKind::StructureSet => segmentations.push(instance),
                     ObjectKind::Other => skipped.other_objects += 1,
                 },
-                Err((file, error)) => {
-                    skipped.damaged.push(error.to_string());
-                    damaged_folders.push(file.folder().to_owned());
+                Err(damage) => {
+                    skipped.damaged.push(damage.message);
+                    damaged_folders.push(damage.folder);
                 }
             }
         }

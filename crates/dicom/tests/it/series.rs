@@ -101,7 +101,7 @@ fn elements_that_the_parser_would_read_past_are_damage() {
         scene.study().skipped().damaged[0].clone()
     };
     // A number of six bytes: the parser reads four and goes on in its middle.
-    assert!(problem(b"\x09\0\x02\x10UL\x06\0123456", whole.len()).contains("has 6 bytes"));
+    assert!(problem(b"\x09\0\x02\x10UL\x06\0abcdef", whole.len()).contains("has 6 bytes"));
     // A sequence without an end.
     let open = b"\x09\0\x01\x10UN\0\0\xff\xff\xff\xff\xfe\xff\0\xe0\0\0\0\0";
     assert!(problem(open, start).contains("the file ends within a sequence"));
