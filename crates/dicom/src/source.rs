@@ -30,14 +30,16 @@ pub(crate) const PREAMBLE_BYTES: usize = 128;
 const FIRST_GROUP: [u8; 4] = [2, 0, 0, 0];
 
 /// The files below one path.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Files {
     /// In order of their names.
     pub(crate) objects: Vec<ObjectFile>,
     /// How many are not DICOM.
     pub(crate) others: usize,
-    /// Those that cannot be read or are blank, with the reason: what is left of a slice may look like that.
+    /// Those that cannot be read.
     pub(crate) damaged: Vec<Damage>,
+    /// Empty, or zeros where a header should be: beside DICOM objects what is left of one, else anything.
+    blank: Vec<ObjectFile>,
 }
 
 /// A file that cannot be read.
@@ -98,7 +100,7 @@ impl Files {
         }
         let name = Path::new(path.file_name().unwrap_or(path.as_os_str()));
         let one = ObjectFile { place: Place::File(path.to_owned()), label: hide_uids(name) };
-        let mut found = Self { objects: Vec::new(), others: 0, damaged: Vec::new() };
+        let mut found = Self::default();
         match one.kind()? {
             FileKind::Dicom => found.objects.push(one),
             FileKind::Other | FileKind::Blank => found.others += 1,
@@ -110,12 +112,12 @@ impl Files {
         let mut paths = Vec::new();
         collect(root, root, &mut HashSet::new(), &mut paths)?;
         paths.sort();
-        let mut found = Self { objects: Vec::new(), others: 0, damaged: Vec::new() };
+        let mut found = Self::default();
         for path in paths {
             let label = hide_uids(path.strip_prefix(root).unwrap_or(&path));
-            found.keep_dicom(ObjectFile { place: Place::File(path), label })?;
+            found.add(ObjectFile { place: Place::File(path), label })?;
         }
-        Ok(found)
+        Ok(found.with_blank_sorted())
     }
 
     fn in_archive(path: &Path, file: File) -> Result<Self> {
@@ -133,22 +135,32 @@ impl Files {
             .collect();
         names.sort();
         let archive = Arc::new(Archive { path: path.to_owned(), zip: Mutex::new(zip) });
-        let mut found = Self { objects: Vec::new(), others: 0, damaged: Vec::new() };
+        let mut found = Self::default();
         for (name, index) in names {
             let label = hide_uids(Path::new(&name));
-            found.keep_dicom(ObjectFile { place: Place::Zipped(Arc::clone(&archive), index), label })?;
+            found.add(ObjectFile { place: Place::Zipped(Arc::clone(&archive), index), label })?;
         }
-        Ok(found)
+        Ok(found.with_blank_sorted())
     }
 
-    fn keep_dicom(&mut self, file: ObjectFile) -> Result<()> {
+    /// Blank files are damage where there are DICOM objects beside them.
+    fn with_blank_sorted(mut self) -> Self {
+        for file in std::mem::take(&mut self.blank) {
+            if self.objects.iter().any(|object| object.folder() == file.folder()) {
+                let error = Error::damaged(&file.label, "empty, or zeros where a header should be");
+                self.damaged.push(file.damage(&error));
+            } else {
+                self.others += 1;
+            }
+        }
+        self
+    }
+
+    fn add(&mut self, file: ObjectFile) -> Result<()> {
         match (file.kind(), &file.place) {
             (Ok(FileKind::Dicom), _) => self.objects.push(file),
             (Ok(FileKind::Other), _) => self.others += 1,
-            (Ok(FileKind::Blank), _) => {
-                let error = Error::damaged(&file.label, "empty, or zeros where a header should be");
-                self.damaged.push(file.damage(&error));
-            }
+            (Ok(FileKind::Blank), _) => self.blank.push(file),
             (Err(error), Place::File(_)) => self.damaged.push(file.damage(&error)),
             (Err(error), Place::Zipped(..)) => return Err(error),
         }

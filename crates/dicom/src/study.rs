@@ -66,7 +66,7 @@ impl Study {
     /// When the path or an archive cannot be read, or has more files than a study can have. Damaged files are
     /// [counted](Self::skipped).
     pub fn open(path: &Path) -> Result<Self> {
-        let Files { objects, others, damaged } = Files::find(path)?;
+        let Files { objects, others, damaged, .. } = Files::find(path)?;
         let header = |file: ObjectFile| instance(file.clone()).map_err(|error| file.damage(&error));
         let headers: Vec<_> = objects.into_par_iter().map(header).collect();
         let headers = headers.into_iter().chain(damaged.into_iter().map(Err));

@@ -21,7 +21,7 @@ pub(super) fn run(args: &DicomImportArgs) -> Result<()> {
     if let Some(modality) = &args.modality {
         labeled.retain(|series| series.volume.modality.eq_ignore_ascii_case(modality));
     }
-    let modality = one_modality(&labeled, &args.path, args.modality.as_ref())?;
+    let modality = one_modality(&labeled, &left_out, &args.path, args.modality.as_ref())?;
     if args.out.exists() && !args.out.is_dir() {
         bail!("{}: not a folder; name a new one with --out", args.out.display());
     }
@@ -75,12 +75,20 @@ fn reasons(left_out: &[LeftOut]) -> String {
 }
 
 /// A data set has one channel of one modality.
-fn one_modality(labeled: &[LabeledSeries<'_>], path: &Path, modality: Option<&String>) -> Result<String> {
+fn one_modality(
+    labeled: &[LabeledSeries<'_>],
+    left_out: &[LeftOut],
+    path: &Path,
+    modality: Option<&String>,
+) -> Result<String> {
     let mut modalities: Vec<&str> = labeled.iter().map(|series| series.volume.modality.as_str()).collect();
     modalities.sort_unstable();
     modalities.dedup();
     match modalities[..] {
         [modality] => Ok(modality.to_owned()),
+        [] if modality.is_none() && !left_out.is_empty() => {
+            bail!("{}: no series can be imported: {}", path.display(), reasons(left_out))
+        }
         [] => {
             let which =
                 modality.as_ref().map_or_else(String::new, |modality| format!(" of modality {modality}"));
