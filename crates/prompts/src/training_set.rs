@@ -1,7 +1,8 @@
 //! The training cases of a data set, and which patch of which of them comes next.
 //!
-//! A patch of the foreground is drawn by its class first and by its case then, so that a class labeled in few cases is
-//! shown as often as the others. (nnU-Net draws the case first, which needs every class labeled in every case.)
+//! Where all cases label the same classes, the case is drawn first, as in nnU-Net. Where they differ, a patch of the
+//! foreground is drawn by its class first and by its case then, so that a class labeled in few cases is shown as often
+//! as the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,7 @@ pub struct TrainingSet {
     cases: Vec<TrainingCase>,
     /// Each class, and the places of the cases that label and show it.
     cases_of_class: Vec<(u8, Vec<usize>)>,
+    is_partial: bool,
 }
 
 impl TrainingSet {
@@ -42,7 +44,8 @@ impl TrainingSet {
                 cases_of_class.entry(class).or_default().push(place);
             }
         }
-        Self { cases, cases_of_class: cases_of_class.into_iter().collect() }
+        let is_partial = cases.windows(2).any(|pair| pair[0].knowledge != pair[1].knowledge);
+        Self { cases, cases_of_class: cases_of_class.into_iter().collect(), is_partial }
     }
 
     /// How many cases.
@@ -62,6 +65,11 @@ impl TrainingSet {
         oversample_foreground: f64,
         rng: &mut ChaCha8Rng,
     ) -> (&TrainingCase, [usize; 3]) {
+        if !self.is_partial {
+            let case = self.cases.choose(rng).expect("a set without cases has no weight");
+            let locations = case.case.class_locations();
+            return (case, locations.sample_patch_origin(patch_size, oversample_foreground, rng));
+        }
         if rng.random_bool(oversample_foreground)
             && let Some((class, places)) = self.cases_of_class.choose(rng)
         {
