@@ -1,30 +1,34 @@
 //! Splits overlapping classes (regions) into groups of disjoint ones, so that each group is a plain label map.
 
-use std::borrow::Cow;
-
-use bipvl_imaging::LabelMap;
+use crate::labels::{Labels, Relabeled};
 
 /// Classes without common labels.
 struct DisjointGroup {
     /// Indices into the list of classes.
     classes: Vec<usize>,
-    /// The label that represents each of them after [`Self::apply`].
+    /// The label that represents each of them in the group.
     labels: Vec<u16>,
     /// New label by old label; `None` if every class has one label, so that nothing changes.
     lookup: Option<Vec<u16>>,
 }
 
 /// Calls `measure` once per group of disjoint classes and returns its values in the order of `classes`, which are sets
-/// of labels. `measure` gets label maps in which each class has one label, and these labels.
+/// of labels. `measure` gets labels in which each class has one label, and these labels.
 pub(crate) fn per_disjoint_group<T>(
-    prediction: &LabelMap,
-    reference: &LabelMap,
+    prediction: &dyn Labels,
+    reference: &dyn Labels,
     classes: &[&[u16]],
-    measure: impl Fn(&LabelMap, &LabelMap, &[u16]) -> Vec<T>,
+    measure: impl Fn(&dyn Labels, &dyn Labels, &[u16]) -> Vec<T>,
 ) -> Vec<T> {
     let mut measured = Vec::with_capacity(classes.len());
     for group in disjoint_groups(classes) {
-        let values = measure(&group.apply(prediction), &group.apply(reference), &group.labels);
+        let values = match &group.lookup {
+            None => measure(prediction, reference, &group.labels),
+            Some(lookup) => {
+                let merged = |labels| Relabeled { labels, lookup };
+                measure(&merged(prediction), &merged(reference), &group.labels)
+            }
+        };
         measured.extend(group.classes.into_iter().zip(values));
     }
     measured.sort_by_key(|(class_index, _)| *class_index);
@@ -59,17 +63,6 @@ impl DisjointGroup {
             lookup
         });
         Self { classes: members, labels, lookup }
-    }
-
-    /// The label map in which each class of the group has one label and everything else is background.
-    fn apply<'a>(&self, label_map: &'a LabelMap) -> Cow<'a, LabelMap> {
-        match &self.lookup {
-            None => Cow::Borrowed(label_map),
-            Some(lookup) => {
-                let merged = |label: &u16| lookup.get(usize::from(*label)).copied().unwrap_or(0);
-                Cow::Owned(label_map.map(merged))
-            }
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use bipvl_imaging::{Grid, LabelClass, LabelMap};
 use ndarray::Array3;
 
 use crate::surface::{Discretization, Surface, SurfaceDistances, surface_distances, surfaces};
-use crate::{ClassScores, Convention, MaskPresence, MetricConfig, Overlap, overlaps, score_case};
+use crate::{ClassScores, Convention, MaskPresence, MetricConfig, Overlap, Spacing, overlaps, score_case};
 
 /// Sums of a thousand f64 terms may differ in their last digits with the order of the terms.
 const SUMMATION: f64 = 1e-12;
@@ -39,11 +39,11 @@ fn prediction() -> LabelMap {
 }
 
 fn distances(discretization: Discretization) -> SurfaceDistances {
-    surface_distances(discretization, &prediction(), &reference(), &[1]).remove(0)
+    surface_distances(discretization, &prediction(), &reference(), &[1], Spacing::Volume(SPACING)).remove(0)
 }
 
 fn surface(discretization: Discretization, label_map: &LabelMap) -> Surface {
-    surfaces(discretization, label_map, &[1], SPACING).remove(0)
+    surfaces(discretization, label_map, &[1], Spacing::Volume(SPACING)).remove(0)
 }
 
 fn scores(convention: Convention, tolerance_mm: f64) -> ClassScores {

@@ -5,24 +5,34 @@ use std::collections::BTreeMap;
 
 use bipvl_imaging::{LabelClass, LabelMap};
 
-/// `prediction` with background wherever `reference` has the ignore label. As in nnU-Net's evaluation, these voxels
+use crate::labels::Labels;
+
+/// A prediction with background wherever the reference has the ignore label. As in nnU-Net's evaluation, these voxels
 /// are then neither true nor false positives; in the reference the label belongs to no class anyway.
-pub fn exclude_ignored<'a>(
-    prediction: &'a LabelMap,
-    reference: &LabelMap,
-    ignore_label: Option<u16>,
-) -> Cow<'a, LabelMap> {
-    let Some(ignored) = ignore_label.filter(|label| reference.voxels().iter().any(|voxel| voxel == label))
-    else {
-        return Cow::Borrowed(prediction);
-    };
-    let mut masked = prediction.clone();
-    masked.voxels_mut().zip_mut_with(reference.voxels(), |label, reference| {
-        if *reference == ignored {
-            *label = 0;
+pub(crate) struct WithoutIgnored<'a> {
+    pub(crate) prediction: &'a dyn Labels,
+    pub(crate) reference: &'a dyn Labels,
+    pub(crate) ignore_label: u16,
+}
+
+impl Labels for WithoutIgnored<'_> {
+    fn shape(&self) -> [usize; 3] {
+        self.prediction.shape()
+    }
+
+    fn plane(&self, x: usize) -> Cow<'_, [u16]> {
+        let (plane, reference) = (self.prediction.plane(x), self.reference.plane(x));
+        if !reference.contains(&self.ignore_label) {
+            return plane;
         }
-    });
-    Cow::Owned(masked)
+        let mut plane = plane.into_owned();
+        for (label, reference) in plane.iter_mut().zip(reference.iter()) {
+            if *reference == self.ignore_label {
+                *label = 0;
+            }
+        }
+        Cow::Owned(plane)
+    }
 }
 
 /// Labels of `label_map` other than background that no class has, and their number of voxels. They are scored as

@@ -15,6 +15,9 @@ const VOXELS_PER_TASK: usize = 1024;
 /// For each voxel of `from` the distance in mm to the nearest of `sites`, which are in row-major order (z fastest);
 /// infinite without sites.
 pub(crate) fn nearest_distances(from: &[Voxel], sites: &[Voxel], spacing: [f64; 3]) -> Vec<f64> {
+    if from.is_empty() {
+        return Vec::new();
+    }
     let Some(sites_nearby) = SiteBitmap::new(sites, spacing) else { return vec![f64::INFINITY; from.len()] };
     let near = from.par_iter().with_min_len(VOXELS_PER_TASK).map(|voxel| sites_nearby.distance(*voxel));
     let mut distances: Vec<f64> = near.collect();

@@ -1,12 +1,11 @@
 //! Dice and `IoU` from voxel counts.
 
-use bipvl_imaging::LabelMap;
-use ndarray::{Axis, Zip};
 use rayon::prelude::*;
 
 use crate::class_index::ClassIndex;
 use crate::convention::MaskPresence;
 use crate::disjoint::per_disjoint_group;
+use crate::labels::Labels;
 
 /// Voxel counts of one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,22 +53,21 @@ impl Overlap {
 /// # Panics
 ///
 /// If the shapes differ or a class has no label.
-pub fn overlaps(prediction: &LabelMap, reference: &LabelMap, classes: &[&[u16]]) -> Vec<Overlap> {
+pub fn overlaps(prediction: &dyn Labels, reference: &dyn Labels, classes: &[&[u16]]) -> Vec<Overlap> {
     per_disjoint_group(prediction, reference, classes, overlaps_of_labels)
 }
 
 /// The overlap of each of `labels`.
-fn overlaps_of_labels(prediction: &LabelMap, reference: &LabelMap, labels: &[u16]) -> Vec<Overlap> {
-    let (prediction, reference) = (prediction.voxels(), reference.voxels());
+fn overlaps_of_labels(prediction: &dyn Labels, reference: &dyn Labels, labels: &[u16]) -> Vec<Overlap> {
     assert_eq!(prediction.shape(), reference.shape(), "prediction and reference must have the same shape");
     let classes = ClassIndex::new(labels);
     let zeros = || vec![Overlap::default(); labels.len()];
-    (0..prediction.len_of(Axis(0)))
+    (0..prediction.shape()[0])
         .into_par_iter()
         .map(|x| {
             let mut counts = zeros();
-            let planes = (prediction.index_axis(Axis(0), x), reference.index_axis(Axis(0), x));
-            Zip::from(planes.0).and(planes.1).for_each(|&predicted, &referenced| {
+            let planes = (prediction.plane(x), reference.plane(x));
+            for (&predicted, &referenced) in planes.0.iter().zip(planes.1.iter()) {
                 if let Some(class_index) = classes.get(predicted) {
                     counts[class_index].prediction += 1;
                     counts[class_index].intersection += usize::from(predicted == referenced);
@@ -77,7 +75,7 @@ fn overlaps_of_labels(prediction: &LabelMap, reference: &LabelMap, labels: &[u16
                 if let Some(class_index) = classes.get(referenced) {
                     counts[class_index].reference += 1;
                 }
-            });
+            }
             counts
         })
         .reduce(zeros, |a, b| a.into_iter().zip(b).map(|(a, b)| a.add(b)).collect())

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::convention::{Convention, MaskPresence};
 use crate::disjoint::per_disjoint_group;
-use crate::ignore::exclude_ignored;
+use crate::ignore::WithoutIgnored;
+use crate::labels::{Labels, Spacing};
 use crate::overlap::overlaps;
 use crate::surface::surface_distances;
 
@@ -75,25 +76,47 @@ pub fn score_case(
     classes: &[LabelClass],
     config: &MetricConfig,
 ) -> Result<CaseScores, Error> {
+    check_grids(case, prediction.grid(), reference.grid())?;
+    let spacing = Spacing::Volume(reference.grid().spacing());
+    Ok(CaseScores {
+        case: case.to_owned(),
+        classes: score_labels(prediction, reference, spacing, classes, config)?,
+        diagonal_mm: Some(diagonal_mm(reference.grid())),
+    })
+}
+
+/// [`score_case`] for labels in the memory of the caller.
+///
+/// # Errors
+///
+/// As [`score_case`], but for grid and spacing.
+///
+/// # Panics
+///
+/// If the shapes differ.
+pub fn score_labels(
+    prediction: &dyn Labels,
+    reference: &dyn Labels,
+    spacing: Spacing,
+    classes: &[LabelClass],
+    config: &MetricConfig,
+) -> Result<IndexMap<String, ClassScores>, Error> {
     check_tolerance(config.tolerance_mm)?;
     check_classes(classes, config.ignore_label)?;
-    check_grids(case, prediction.grid(), reference.grid())?;
     let sets: Vec<&[u16]> = classes.iter().map(|class| class.labels.as_slice()).collect();
     let convention = config.convention;
-    let prediction = exclude_ignored(prediction, reference, config.ignore_label);
-    let overlaps = overlaps(&prediction, reference, &sets);
-    let distances = per_disjoint_group(&prediction, reference, &sets, |prediction, reference, labels| {
-        surface_distances(convention.discretization(), prediction, reference, labels)
+    let annotated =
+        config.ignore_label.map(|ignore_label| WithoutIgnored { prediction, reference, ignore_label });
+    let prediction = annotated.as_ref().map_or(prediction, |annotated| annotated as &dyn Labels);
+    let overlaps = overlaps(prediction, reference, &sets);
+    let distances = per_disjoint_group(prediction, reference, &sets, |prediction, reference, labels| {
+        surface_distances(convention.discretization(), prediction, reference, labels, spacing)
     });
     let scores = overlaps
         .into_iter()
         .zip(&distances)
         .map(|(overlap, distances)| convention.scores(overlap, distances, config.tolerance_mm));
-    Ok(CaseScores {
-        case: case.to_owned(),
-        classes: classes.iter().map(|class| class.name.clone()).zip(scores).collect(),
-        diagonal_mm: Some(diagonal_mm(reference.grid())),
-    })
+    Ok(classes.iter().map(|class| class.name.clone()).zip(scores).collect())
 }
 
 fn check_tolerance(tolerance_mm: f64) -> Result<(), Error> {

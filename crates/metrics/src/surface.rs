@@ -1,20 +1,20 @@
 //! Distances between the surfaces of two masks, computed once for all surface metrics.
 
-use bipvl_imaging::LabelMap;
 use rayon::prelude::*;
 
 use crate::class_index::ClassIndex;
 use crate::edge_voxels::edge_voxels;
-use crate::label_rows::LabelRows;
+use crate::labels::{Labels, Spacing};
 use crate::nearest::nearest_distances;
+use crate::planes::visit_planes;
 use crate::surfels::{SurfelAreas, surfels};
 
 /// Relative slack of the tolerance, for the float32 rounding of affines in files.
 const TOLERANCE_SLACK: f64 = 1e-6;
 
 /// How a surface is discretized.
-#[derive(Clone, Copy)]
-pub(crate) enum Discretization {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discretization {
     /// Voxels with a face neighbor outside the mask, all of weight 1 (MONAI).
     EdgeVoxels,
     /// Corners between voxels inside and outside the mask, weighted by the area of the surface in mm² (DeepMind).
@@ -40,41 +40,39 @@ pub(crate) struct SurfaceElement {
     pub(crate) weight: f64,
 }
 
-/// Distances from each surface element of one mask to the nearest of the other.
-#[derive(Clone, Default)]
-pub(crate) struct DirectedDistances {
+/// Distances from each surface element of one mask to the nearest of the other, infinite if that has none.
+#[derive(Clone, Debug, Default)]
+pub struct DirectedDistances {
     /// Distances in mm.
-    pub(crate) distances_mm: Vec<f64>,
-    /// Weight of the element that each distance starts from.
-    pub(crate) weights: Vec<f64>,
+    pub distances_mm: Vec<f64>,
+    /// Weight of the element that each distance starts from: its area in mm², or 1 for a voxel.
+    pub weights: Vec<f64>,
 }
 
-/// The distances of one class in both directions; both lists are empty if either mask is.
-#[derive(Clone, Default)]
-pub(crate) struct SurfaceDistances {
+/// The distances of one class in both directions; the list of an empty mask is empty.
+#[derive(Clone, Debug, Default)]
+pub struct SurfaceDistances {
     /// From the prediction's surface to the reference's.
-    pub(crate) from_prediction: DirectedDistances,
+    pub from_prediction: DirectedDistances,
     /// From the reference's surface to the prediction's.
-    pub(crate) from_reference: DirectedDistances,
+    pub from_reference: DirectedDistances,
 }
 
-/// The distances between prediction and reference for each of `labels`, in mm of the reference's spacing.
-pub(crate) fn surface_distances(
+/// The distances between the surfaces of prediction and reference for each of `labels`, in mm.
+pub fn surface_distances(
     discretization: Discretization,
-    prediction: &LabelMap,
-    reference: &LabelMap,
+    prediction: &dyn Labels,
+    reference: &dyn Labels,
     labels: &[u16],
+    spacing: Spacing,
 ) -> Vec<SurfaceDistances> {
-    let spacing = reference.grid().spacing();
     let predicted = surfaces(discretization, prediction, labels, spacing);
     let expected = surfaces(discretization, reference, labels, spacing);
+    let spacing = spacing.per_axis();
     predicted
         .into_par_iter()
         .zip(expected)
         .map(|(prediction, reference)| {
-            if prediction.indices.is_empty() || reference.indices.is_empty() {
-                return SurfaceDistances::default();
-            }
             let forward = nearest_distances(&prediction.indices, &reference.indices, spacing);
             let backward = nearest_distances(&reference.indices, &prediction.indices, spacing);
             SurfaceDistances {
@@ -88,20 +86,18 @@ pub(crate) fn surface_distances(
 /// The surface of each of `labels`; outside the grid is background.
 pub(crate) fn surfaces(
     discretization: Discretization,
-    label_map: &LabelMap,
+    label_map: &dyn Labels,
     labels: &[u16],
-    spacing: [f64; 3],
+    spacing: Spacing,
 ) -> Vec<Surface> {
-    let (rows, classes) = (LabelRows::new(label_map), ClassIndex::new(labels));
-    let planes = rows.shape()[0];
+    let classes = ClassIndex::new(labels);
     let elements: Vec<Vec<SurfaceElement>> = match discretization {
         Discretization::EdgeVoxels => {
-            (0..planes).into_par_iter().map(|x| edge_voxels(x, &rows, &classes)).collect()
+            visit_planes(label_map, spacing, false, |planes| edge_voxels(planes, &classes))
         }
         Discretization::Surfels => {
-            let areas = SurfelAreas::new(spacing);
-            let planes = (0..=planes).into_par_iter();
-            planes.map(|x| surfels(x, &rows, &classes, &areas)).collect()
+            let areas = SurfelAreas::new(spacing.per_axis());
+            visit_planes(label_map, spacing, true, |planes| surfels(planes, &classes, &areas))
         }
     };
     let mut surfaces = vec![Surface::default(); labels.len()];

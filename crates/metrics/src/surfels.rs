@@ -6,7 +6,7 @@
 //! its complement have the same area.
 
 use crate::class_index::ClassIndex;
-use crate::label_rows::LabelRows;
+use crate::planes::PlaneWindow;
 use crate::surface::SurfaceElement;
 
 /// The neighbor code of a corner inside the mask.
@@ -30,20 +30,17 @@ impl SurfelAreas {
     }
 }
 
-/// The surfels of all classes in the plane between the voxels at `x - 1` and `x`.
+/// The surfels of all classes between a plane and the one before.
 pub(crate) fn surfels(
-    x: usize,
-    rows: &LabelRows,
+    planes: &PlaneWindow<'_>,
     classes: &ClassIndex,
     areas: &SurfelAreas,
 ) -> Vec<SurfaceElement> {
-    let [_, ny, nz] = rows.shape();
+    let [ny, nz] = planes.shape();
     let mut elements = Vec::new();
     for y in 0..=ny {
-        let (previous_x, previous_y) = (x.checked_sub(1), y.checked_sub(1));
-        let columns =
-            [(previous_x, previous_y), (previous_x, Some(y)), (Some(x), previous_y), (Some(x), Some(y))]
-                .map(|(x, y)| rows.row(x, y));
+        let columns = [(0, y.checked_sub(1)), (0, Some(y)), (1, y.checked_sub(1)), (1, Some(y))]
+            .map(|(dx, y)| planes.row(dx, y));
         let mut below = [0; 4];
         for z in 0..=nz {
             let above = columns.map(|column| column.get(z).copied().unwrap_or(0));
@@ -52,7 +49,7 @@ pub(crate) fn surfels(
                     std::array::from_fn(|bit| if bit % 2 == 0 { below[bit / 2] } else { above[bit / 2] });
                 elements.extend(neighbor_codes(voxels, classes).map(|(class_index, code)| SurfaceElement {
                     class_index,
-                    index: [x, y, z],
+                    index: [planes.x, y, z],
                     weight: areas.0[code],
                 }));
             }
