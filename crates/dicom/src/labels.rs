@@ -2,15 +2,17 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use bipvl_imaging::{Grid, LabelMap, PaddingMode, Segment, SegmentationVoxels, Volume, resample_labels};
+use bipvl_imaging::{
+    Grid, LabelMap, PaddingMode, Segment, Segmentation, SegmentationVoxels, Volume, resample_labels,
+};
 use dicom_dictionary_std::tags;
 
 use crate::{
-    Result, SeriesVolume, Study,
+    Error, Result, SeriesVolume, Study,
     attributes::Attributes,
     instance::{Instance, ObjectKind},
-    rtstruct::read_structure_set,
-    seg::read_segmentation,
+    rtstruct::{OpenStructure, read_structure_set},
+    seg::{read_segmentation, segment_names},
 };
 
 /// A volume and the objects that label it.
@@ -19,6 +21,15 @@ pub struct LabeledSeries<'a> {
     /// The volume.
     pub volume: &'a SeriesVolume,
     objects: Vec<&'a Instance>,
+}
+
+/// What the objects of a series hold.
+#[derive(Debug, Default)]
+pub struct LabelMasks {
+    /// The structures on the grid of the series, in the order of the objects.
+    pub masks: Vec<(Segment, Volume<bool>)>,
+    /// Contours that make no mask.
+    pub open: Vec<OpenStructure>,
 }
 
 /// Something of a study that no labeled series was made of.
@@ -31,6 +42,71 @@ pub struct LeftOut {
 }
 
 impl Study {
+    /// The segmentation or structure set, if it is the only one; a structure set is drawn on its series, which must be
+    /// there, too.
+    ///
+    /// # Errors
+    ///
+    /// When there is none or more than one, it cannot be read, or the series of a structure set is missing.
+    pub fn read_segmentation(&self) -> Result<Segmentation> {
+        let [instance] = self.segmentations() else {
+            let found = format!("{} of them; {}", self.segmentations().len(), self.skipped());
+            let wanted = "single segmentation or structure set";
+            return Err(Error::NothingFound { path: self.path().to_owned(), wanted, found });
+        };
+        if instance.kind == ObjectKind::Segmentation {
+            return read_segmentation(&instance.file);
+        }
+        let structures = read_structure_set(&instance.file)?;
+        let series = structures.series_uids();
+        let referenced = self.volumes().iter().find(|volume| series.contains(&volume.series_uid));
+        let Some(volume) = referenced else {
+            let wanted = "series that the structure set was drawn on";
+            let found = format!("{} other series", self.volumes().len());
+            return Err(Error::NothingFound { path: self.path().to_owned(), wanted, found });
+        };
+        volume.ensure_readable()?;
+        structures.rasterize(&volume.grid().expect("a readable series has slices"))
+    }
+
+    /// The names of the segments or structures of all segmentations and structure sets.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read.
+    pub fn segment_names(&self) -> Result<Vec<String>> {
+        let names = self.segmentations().iter().map(|instance| match instance.kind {
+            ObjectKind::StructureSet => Ok(read_structure_set(&instance.file)?.names()),
+            _ => segment_names(&instance.file),
+        });
+        Ok(names.collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    /// Whether there is a structure set alone, without the series that it was drawn on.
+    pub fn is_lone_structure_set(&self) -> bool {
+        self.volumes().is_empty()
+            && matches!(self.segmentations(), [Instance { kind: ObjectKind::StructureSet, .. }])
+    }
+
+    /// The structures of a [lone one](Self::is_lone_structure_set) on a grid, with as many more slices as they reach beyond.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or contours do not lie on the slices of the grid.
+    pub fn read_structures_on(&self, grid: &Grid) -> Result<Segmentation> {
+        let structures = read_structure_set(&self.segmentations()[0].file)?;
+        structures.rasterize(&structures.extended(grid)?)
+    }
+
+    /// The structures of a [lone structure set](Self::is_lone_structure_set) that are not drawn, or not with all contours.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn open_structures(&self) -> Result<Vec<OpenStructure>> {
+        read_structure_set(&self.segmentations()[0].file)?.open_structures()
+    }
+
     /// The volumes that segmentations or structure sets below the path refer to, and what is left out.
     pub fn labeled_series(&self) -> (Vec<LabeledSeries<'_>>, Vec<LeftOut>) {
         let mut labeled: Vec<LabeledSeries<'_>> = Vec::new();
@@ -97,28 +173,31 @@ impl LabeledSeries<'_> {
         &self.objects[0].file.label
     }
 
-    /// The structures of all objects on the grid of the series, in the order of the objects.
+    /// The structures of all objects.
     ///
     /// # Errors
     ///
     /// When an object cannot be read or its contours do not lie on the slices of the series.
-    pub fn read_masks(&self) -> Result<Vec<(Segment, Volume<bool>)>> {
+    pub fn read_masks(&self) -> Result<LabelMasks> {
         let grid = self.volume.grid().expect("a labeled series is readable");
-        let mut masks = Vec::new();
+        let mut labels = LabelMasks::default();
         for object in &self.objects {
-            let found = match object.kind {
-                ObjectKind::StructureSet => read_structure_set(&object.file)?.rasterize(&grid)?,
-                _ => read_segmentation(&object.file)?,
+            let found = if object.kind == ObjectKind::StructureSet {
+                let structures = read_structure_set(&object.file)?;
+                labels.open.extend(structures.open_structures()?);
+                structures.rasterize(&grid)?
+            } else {
+                read_segmentation(&object.file)?
             };
             for (index, segment) in found.segments().iter().enumerate() {
                 let mask = match found.voxels() {
                     SegmentationVoxels::Masks(masks) => Cow::Borrowed(&masks[index]),
                     SegmentationVoxels::Labels(_) => Cow::Owned(found.mask(index)),
                 };
-                masks.push((segment.clone(), placed(&mask, &grid)));
+                labels.masks.push((segment.clone(), placed(&mask, &grid)));
             }
         }
-        Ok(masks)
+        Ok(labels)
     }
 }
 

@@ -26,9 +26,9 @@ mod uid;
 
 pub use derived::{Algorithm, Source};
 pub use error::{Error, Result};
-pub use labels::{LabeledSeries, LeftOut, placed_labels};
+pub use labels::{LabelMasks, LabeledSeries, LeftOut, placed_labels};
 pub use pixels::is_decoding;
-pub use rtstruct::write_structure_set;
+pub use rtstruct::{OpenStructure, write_structure_set};
 pub use seg::{SegmentVoxels, SegmentationKind, write_segmentation};
 pub use source::is_dicom_file;
 pub use sr::{Measurement, write_report};

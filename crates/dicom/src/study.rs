@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use bipvl_imaging::{Grid, Segmentation, Volume};
+use bipvl_imaging::{Grid, Volume};
 use dicom_object::InMemDicomObject;
 use indexmap::IndexMap;
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::{
     Error, Result,
     instance::{Instance, ObjectKind},
-    pixels, rtstruct, seg,
+    pixels,
     source::{Files, ObjectFile},
     stack::Stack,
 };
@@ -98,6 +98,10 @@ impl Study {
         Ok(Self { path: path.to_owned(), volumes, segmentations, skipped, damaged_folders })
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// All volumes, numbered from 1: by modality, description, UID.
     pub fn volumes(&self) -> &[SeriesVolume] {
         &self.volumes
@@ -115,62 +119,6 @@ impl Study {
             count,
             series: lines(&self.volumes.iter().collect::<Vec<_>>()),
         }
-    }
-
-    /// The segmentation or structure set, if it is the only one; a structure set is drawn on its series, which must be
-    /// there, too.
-    ///
-    /// # Errors
-    ///
-    /// When there is none or more than one, it cannot be read, or the series of a structure set is missing.
-    pub fn read_segmentation(&self) -> Result<Segmentation> {
-        let [instance] = self.segmentations.as_slice() else {
-            let found = format!("{} of them; {}", self.segmentations.len(), self.skipped);
-            let wanted = "single segmentation or structure set";
-            return Err(Error::NothingFound { path: self.path.clone(), wanted, found });
-        };
-        if instance.kind == ObjectKind::Segmentation {
-            return seg::read_segmentation(&instance.file);
-        }
-        let structures = rtstruct::read_structure_set(&instance.file)?;
-        let series = structures.series_uids();
-        let referenced = self.volumes.iter().find(|volume| series.contains(&volume.series_uid));
-        let Some(volume) = referenced else {
-            let wanted = "series that the structure set was drawn on";
-            let found = format!("{} other series", self.volumes.len());
-            return Err(Error::NothingFound { path: self.path.clone(), wanted, found });
-        };
-        volume.ensure_readable()?;
-        structures.rasterize(&volume.grid().expect("a readable series has slices"))
-    }
-
-    /// The names of the segments or structures of all segmentations and structure sets.
-    ///
-    /// # Errors
-    ///
-    /// When one cannot be read.
-    pub fn segment_names(&self) -> Result<Vec<String>> {
-        let names = self.segmentations.iter().map(|instance| match instance.kind {
-            ObjectKind::StructureSet => Ok(rtstruct::read_structure_set(&instance.file)?.names()),
-            _ => seg::segment_names(&instance.file),
-        });
-        Ok(names.collect::<Result<Vec<_>>>()?.concat())
-    }
-
-    /// Whether there is a structure set alone, without the series that it was drawn on.
-    pub fn is_lone_structure_set(&self) -> bool {
-        self.volumes.is_empty()
-            && matches!(self.segmentations.as_slice(), [Instance { kind: ObjectKind::StructureSet, .. }])
-    }
-
-    /// The structures of a [lone one](Self::is_lone_structure_set) on a grid, with as many more slices as they reach beyond.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read, or contours do not lie on the slices of the grid.
-    pub fn read_structures_on(&self, grid: &Grid) -> Result<Segmentation> {
-        let structures = rtstruct::read_structure_set(&self.segmentations[0].file)?;
-        structures.rasterize(&structures.extended(grid)?)
     }
 
     /// The first damaged file beside the slices of a volume, with the reason: it may be a slice.

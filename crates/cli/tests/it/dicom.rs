@@ -119,6 +119,8 @@ fn segmentations_are_scored_and_imported() {
     let imported = read_labels(&scene.path("set/labelsTr/case.nii.gz")).unwrap();
     let expected = read_labels(&scene.path("ref/study.nii.gz")).unwrap();
     assert_eq!(imported.voxels(), expected.voxels());
+    let left_out = scene.json("set/left_out.json").to_string();
+    assert!(left_out.contains("it has no contours"), "{left_out}");
     run(&["data", "check", "set"]);
     run(&["data", "import", "study", "--out", "set"]).fails_saying(&["set", "not empty"]);
     run(&["data", "import", "study", "--out", "mr", "--modality", "MR"]).fails_saying(&["of modality MR"]);

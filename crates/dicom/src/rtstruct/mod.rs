@@ -5,5 +5,6 @@ mod raster;
 mod read;
 mod write;
 
+pub use read::OpenStructure;
 pub(crate) use read::read_structure_set;
 pub use write::write_structure_set;

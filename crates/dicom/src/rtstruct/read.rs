@@ -1,6 +1,9 @@
 //! Reads the structures of a structure set onto the grid of its series.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use bipvl_imaging::{BoundingBox, Grid, MAX_VOXELS, Segment, Segmentation, Volume};
 use dicom_core::Tag;
@@ -21,9 +24,40 @@ pub(crate) struct StructureSet {
     object: InMemDicomObject,
 }
 
+/// A structure whose contours are not closed, or not all of them: points and open lines enclose no voxel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenStructure {
+    /// `ROIName`.
+    pub name: String,
+    /// How many contours are not closed; 0 where nothing was contoured.
+    pub num_open: usize,
+    /// Whether the other contours make a mask.
+    pub has_mask: bool,
+    /// `ContourGeometricType` of those that are not closed.
+    kinds: BTreeSet<String>,
+}
+
+impl fmt::Display for OpenStructure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = self.kinds.iter().map(String::as_str).collect::<Vec<_>>().join(" and ");
+        match (self.num_open, self.has_mask) {
+            (0, _) => write!(formatter, "it has no contours"),
+            (1, true) => write!(formatter, "one of its contours is {kinds}, which encloses no voxel"),
+            (count, true) => {
+                write!(formatter, "{count} of its contours are {kinds}, which enclose no voxel")
+            }
+            (_, false) => write!(formatter, "its contours are {kinds}, which enclose no voxel"),
+        }
+    }
+}
+
 /// Opens a structure set.
 pub(crate) fn read_structure_set(file: &ObjectFile) -> Result<StructureSet> {
     Ok(StructureSet { label: file.label.clone(), object: file.object()?.into_inner() })
+}
+
+fn unnamed(number: i64) -> String {
+    format!("structure {number}")
 }
 
 fn is_closed(contour: &InMemDicomObject) -> bool {
@@ -42,25 +76,59 @@ impl StructureSet {
 
     /// Masks of all structures with closed contours, on the grid of their series; labels are ROI numbers.
     pub(crate) fn rasterize(&self, grid: &Grid) -> Result<Segmentation> {
-        let mut names: BTreeMap<i64, String> = BTreeMap::new();
-        for item in self.object.items(tags::STRUCTURE_SET_ROI_SEQUENCE) {
-            let number = self.number(item, tags::ROI_NUMBER, "ROINumber")?;
-            names.insert(number, item.text(tags::ROI_NAME).unwrap_or_else(|| format!("structure {number}")));
-        }
+        let names = self.names_by_number()?;
         let (mut masks, mut segments) = (Vec::new(), Vec::new());
-        for item in self.object.items(tags::ROI_CONTOUR_SEQUENCE) {
-            let number = self.number(item, tags::REFERENCED_ROI_NUMBER, "ReferencedROINumber")?;
-            let contours = item.items(tags::CONTOUR_SEQUENCE);
-            let closed: Vec<&InMemDicomObject> =
-                contours.iter().filter(|contour| is_closed(contour)).collect();
+        for (number, contours) in self.contours_by_number()? {
+            let closed: Vec<&InMemDicomObject> = contours.into_iter().filter(|it| is_closed(it)).collect();
             if closed.is_empty() {
-                continue; // nobody contoured it; or points and open lines, such as an isocenter
+                continue; // see `open_structures`
             }
-            let name = names.get(&number).cloned().unwrap_or_else(|| format!("structure {number}"));
+            let name = names.get(&number).cloned().unwrap_or_else(|| unnamed(number));
             masks.push(self.mask(&name, &closed, grid)?);
             segments.push(Segment { name, label: number as u16, code: None });
         }
         Ok(Segmentation::from_masks(grid.clone(), masks, segments))
+    }
+
+    /// What [`rasterize`](Self::rasterize) leaves out.
+    pub(crate) fn open_structures(&self) -> Result<Vec<OpenStructure>> {
+        let contours = self.contours_by_number()?;
+        let mut names = self.names_by_number()?;
+        for number in contours.keys() {
+            names.entry(*number).or_insert_with(|| unnamed(*number));
+        }
+        let structures = names.into_iter().map(|(number, name)| {
+            let contours = contours.get(&number).map_or(&[][..], Vec::as_slice);
+            let open: Vec<&&InMemDicomObject> = contours.iter().filter(|it| !is_closed(it)).collect();
+            let kinds = open.iter().map(|it| {
+                it.text(tags::CONTOUR_GEOMETRIC_TYPE).unwrap_or_else(|| "of no geometric type".to_owned())
+            });
+            OpenStructure {
+                name,
+                num_open: open.len(),
+                has_mask: open.len() < contours.len(),
+                kinds: kinds.collect(),
+            }
+        });
+        Ok(structures.filter(|structure| structure.num_open > 0 || !structure.has_mask).collect())
+    }
+
+    fn names_by_number(&self) -> Result<BTreeMap<i64, String>> {
+        let items = self.object.items(tags::STRUCTURE_SET_ROI_SEQUENCE).iter();
+        let names = items.map(|item| {
+            let number = self.number(item, tags::ROI_NUMBER, "ROINumber")?;
+            Ok((number, item.text(tags::ROI_NAME).unwrap_or_else(|| unnamed(number))))
+        });
+        names.collect()
+    }
+
+    fn contours_by_number(&self) -> Result<BTreeMap<i64, Vec<&InMemDicomObject>>> {
+        let mut contours: BTreeMap<i64, Vec<&InMemDicomObject>> = BTreeMap::new();
+        for item in self.object.items(tags::ROI_CONTOUR_SEQUENCE) {
+            let number = self.number(item, tags::REFERENCED_ROI_NUMBER, "ReferencedROINumber")?;
+            contours.entry(number).or_default().extend(item.items(tags::CONTOUR_SEQUENCE));
+        }
+        Ok(contours)
     }
 
     /// The names of all structures.

@@ -3,13 +3,14 @@
 use std::fs;
 
 use bipvl_dicom::{
-    Measurement, SegmentVoxels, SegmentationKind, Source, Study, placed_labels, write_report,
+    LabelMasks, Measurement, SegmentVoxels, SegmentationKind, Source, Study, placed_labels, write_report,
     write_segmentation, write_structure_set,
 };
 use bipvl_imaging::{LabelMap, Volume};
 use bipvl_text::Synonyms;
+use dicom_core::{VR, value::Value};
 use dicom_dictionary_std::tags;
-use dicom_object::open_file;
+use dicom_object::{InMemDicomObject, open_file};
 use ndarray::Array3;
 
 use crate::scene::{SHAPE, Scene, algorithm, grid, put_text, segment, texts_of_file};
@@ -119,12 +120,48 @@ fn contours_are_read_back_with_holes_and_islands() {
     assert_eq!(read.to_label_map().voxels(), &numbered(&labels));
     let (labeled, left_out) = study.labeled_series();
     assert!(labeled.len() == 1 && left_out.is_empty());
-    let masks = labeled[0].read_masks().unwrap();
+    let LabelMasks { masks, open } = labeled[0].read_masks().unwrap();
+    assert!(open.is_empty());
     assert_eq!((masks[1].0.name.as_str(), masks[1].1.voxels()), ("bright ring", mask(1).voxels()));
 
     fs::rename(scene.series().join("contours.dcm"), scene.path("alone.dcm")).unwrap();
     let error = Study::open(&scene.path("alone.dcm")).unwrap().read_segmentation().unwrap_err().to_string();
     assert!(error.contains("series that the structure set was drawn on"), "{error}");
+}
+
+#[test]
+fn contours_that_are_not_closed_are_named() {
+    let scene = Scene::new();
+    let segments = [segment("left kidney", 3), segment("isocenter", 7), segment("spleen", 9)];
+    let labels = labels();
+    let mask = |index: usize| labels.map(|label| *label == segments[index].label);
+    let mut object = write_structure_set(&scene.source(false), &segments, &mask).unwrap();
+    // One contour of the kidney, and all of the isocenter.
+    for (structure, count, kind) in [(0, 1, "OPEN_PLANAR"), (1, usize::MAX, "POINT")] {
+        let contours = (tags::ROI_CONTOUR_SEQUENCE, structure, tags::CONTOUR_SEQUENCE);
+        let change = |contours: &mut Value<InMemDicomObject, Vec<u8>>| {
+            for contour in contours.items_mut().unwrap().iter_mut().take(count) {
+                put_text(contour, tags::CONTOUR_GEOMETRIC_TYPE, VR::CS, kind);
+            }
+        };
+        object.update_value_at(contours, change).unwrap();
+    }
+    let path = scene.path("contours.dcm");
+    object.write_to_file(&path).unwrap();
+    let study = Study::open(&path).unwrap();
+    let said: Vec<String> =
+        study.open_structures().unwrap().iter().map(|open| format!("{}: {open}", open.name)).collect();
+    let expected = [
+        "left kidney: one of its contours is OPEN_PLANAR, which encloses no voxel",
+        "isocenter: its contours are POINT, which enclose no voxel",
+        "spleen: it has no contours",
+    ];
+    assert_eq!(said, expected);
+    let drawn = study.read_structures_on(&grid()).unwrap();
+    assert_eq!(
+        drawn.segments().iter().map(|segment| segment.name.as_str()).collect::<Vec<_>>(),
+        ["left kidney"]
+    );
 }
 
 #[test]
@@ -148,7 +185,7 @@ fn objects_name_the_patient_and_the_study_or_without_identity_nothing_of_them() 
     let scene = Scene::new();
     for slice in 0..6 {
         scene.change(slice, |object| {
-            put_text(object, tags::STUDY_ID, dicom_core::VR::SH, "a study id of 22 letters");
+            put_text(object, tags::STUDY_ID, VR::SH, "a study id of 22 letters");
         });
     }
     let identity: Vec<String> = texts_of_file(&scene.slice(0))

@@ -1,6 +1,9 @@
 //! A small CT series in a folder, and changes to its files.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use bipvl_dicom::{Algorithm, SeriesVolume, Source, Study, phantom::write_ct_series};
 use bipvl_imaging::{Affine, Grid, Segment, Volume};
@@ -40,6 +43,14 @@ impl Scene {
         let mut file = open_file(&path).unwrap();
         change(&mut file);
         file.write_to_file(&path).unwrap();
+    }
+
+    /// Replaces the bytes of every slice.
+    pub(crate) fn rewrite(&self, rewritten: impl Fn(usize, Vec<u8>) -> Vec<u8>) {
+        for index in 0..SHAPE[2] {
+            let bytes = fs::read(self.slice(index)).unwrap();
+            fs::write(self.slice(index), rewritten(index, bytes)).unwrap();
+        }
     }
 
     pub(crate) fn study(&self) -> Study {

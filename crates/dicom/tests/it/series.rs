@@ -45,17 +45,15 @@ fn data_set_start(bytes: &[u8]) -> usize {
 #[test]
 fn files_without_file_meta_information_are_read() {
     let scene = Scene::new();
-    for index in 0..6 {
-        let bytes = fs::read(scene.slice(index)).unwrap();
+    scene.rewrite(|index, bytes| {
         let data_set = &bytes[data_set_start(&bytes)..];
-        let written = match index % 3 {
+        match index % 3 {
             0 => data_set.to_vec(),
             // The preamble alone, and the information without it.
             1 => [&bytes[..132], data_set].concat(),
             _ => bytes[132..].to_vec(),
-        };
-        fs::write(scene.slice(index), written).unwrap();
-    }
+        }
+    });
     let read = scene.study().choose(None).unwrap().read().unwrap();
     assert_eq!(read.voxels(), volume().voxels());
 }
@@ -79,13 +77,12 @@ fn private_sequences_that_an_archive_did_not_know_are_passed_over() {
     let mut explicit = unknown.clone();
     let length_at = explicit.len() - 8 - 8 - 4;
     explicit.splice(length_at..length_at + 4, *b"UI\x08\0");
-    for index in 0..6 {
-        let mut bytes = fs::read(scene.slice(index)).unwrap();
+    scene.rewrite(|index, mut bytes| {
         let start = data_set_start(&bytes);
         let inserted = [&unknown, &within, &explicit][index % 3];
         bytes.splice(start..start, inserted.iter().copied());
-        fs::write(scene.slice(index), bytes).unwrap();
-    }
+        bytes
+    });
     let read = scene.study().choose(None).unwrap().read().unwrap();
     assert_eq!(read.voxels(), volume().voxels());
 }

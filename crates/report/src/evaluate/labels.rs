@@ -122,6 +122,9 @@ impl<'a> Labels<'a> {
 
 impl Structures<'_> {
     fn draw(&self, grid: &Grid, classes: &[LabelClass]) -> Result<LabelMap> {
+        for open in self.study.open_structures()?.iter().filter(|open| open.num_open > 0) {
+            tracing::warn!("{}: `{}`: {open}", self.path.display(), open.name);
+        }
         Ok(with_labels_of_classes(self.path, self.study.read_structures_on(grid)?, classes))
     }
 }

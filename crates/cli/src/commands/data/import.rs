@@ -17,10 +17,8 @@ type Structures = Vec<(String, Volume<bool>)>;
 /// Writes images, label maps, `dataset.json` and `labelled.json` in nnU-Net's layout.
 pub(super) fn run(args: &DicomImportArgs) -> Result<()> {
     let study = Study::open(&args.path)?;
-    let (mut labeled, mut left_out) = study.labeled_series();
-    if let Some(modality) = &args.modality {
-        labeled.retain(|series| series.volume.modality.eq_ignore_ascii_case(modality));
-    }
+    let (labeled, mut left_out) = study.labeled_series();
+    let labeled = of_modality(labeled, args.modality.as_ref(), &mut left_out);
     let modality = one_modality(&labeled, &left_out, &args.path, args.modality.as_ref())?;
     if args.out.exists() && !args.out.is_dir() {
         bail!("{}: not a folder; name a new one with --out", args.out.display());
@@ -34,10 +32,11 @@ pub(super) fn run(args: &DicomImportArgs) -> Result<()> {
     let bar = progress::bar("importing", labeled.len());
     for series in &labeled {
         let id = unused_id(series, &labeled_names);
-        let read = structures(series, args).and_then(|found| Ok((found, series.volume.read()?)));
+        let read = structures(series, args, &id, &mut left_out);
+        let read = read.and_then(|structures| Ok((structures, series.volume.read()?)));
         match read {
             Ok((structures, _)) if structures.is_empty() => {
-                let reason = "none of its structures is wanted".to_owned();
+                let reason = "none of its structures is wanted and has an area".to_owned();
                 left_out.push(LeftOut { name: id, reason });
             }
             Ok((structures, image)) => {
@@ -72,6 +71,22 @@ pub(super) fn run(args: &DicomImportArgs) -> Result<()> {
 fn reasons(left_out: &[LeftOut]) -> String {
     let reasons = left_out.iter().map(|LeftOut { name, reason }| format!("{name}: {reason}"));
     reasons.collect::<Vec<_>>().join("; ")
+}
+
+/// The series of the wanted modality, all without one; the others are left out.
+fn of_modality<'a>(
+    labeled: Vec<LabeledSeries<'a>>,
+    wanted: Option<&String>,
+    left_out: &mut Vec<LeftOut>,
+) -> Vec<LabeledSeries<'a>> {
+    let Some(wanted) = wanted else { return labeled };
+    let (kept, others): (Vec<_>, Vec<_>) =
+        labeled.into_iter().partition(|series| series.volume.modality.eq_ignore_ascii_case(wanted));
+    left_out.extend(others.into_iter().map(|series| LeftOut {
+        name: series.volume.label(),
+        reason: format!("its modality is {}, not {wanted}", series.volume.modality),
+    }));
+    kept
 }
 
 /// A data set has one channel of one modality.
@@ -110,16 +125,25 @@ fn unused_id(series: &LabeledSeries<'_>, taken: &BTreeMap<String, Vec<String>>) 
 }
 
 /// The wanted structures under the names that they get.
-fn structures(series: &LabeledSeries<'_>, args: &DicomImportArgs) -> Result<Structures> {
+fn structures(
+    series: &LabeledSeries<'_>,
+    args: &DicomImportArgs,
+    id: &str,
+    left_out: &mut Vec<LeftOut>,
+) -> Result<Structures> {
     let is_wanted =
         |name: &String| args.classes.is_empty() || args.classes.iter().any(|list| list.0.contains(name));
-    let renamed = |name: String| {
-        let rule = args.rename.iter().find(|rule| rule.from == name);
-        rule.map_or(name, |rule| rule.to.clone())
+    let renamed = |name: &str| {
+        let rule = args.rename.iter().find(|rule| rule.from == name.trim());
+        rule.map_or_else(|| name.trim().to_owned(), |rule| rule.to.clone())
     };
+    let labels = series.read_masks()?;
+    for open in labels.open.iter().filter(|open| is_wanted(&renamed(&open.name))) {
+        left_out.push(LeftOut { name: format!("{id}: `{}`", open.name.trim()), reason: open.to_string() });
+    }
     let mut structures: Structures = Vec::new();
-    for (segment, mask) in series.read_masks()? {
-        let name = renamed(segment.name.trim().to_owned());
+    for (segment, mask) in labels.masks {
+        let name = renamed(&segment.name);
         if !is_wanted(&name) {
             continue;
         }
