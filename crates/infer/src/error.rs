@@ -57,6 +57,14 @@ pub enum Error {
         /// The allowed values.
         requirement: String,
     },
+    /// A class that was chosen is none of the model.
+    #[error("unknown class `{class}`; the model has {}", classes.join(", "))]
+    UnknownClass {
+        /// The name.
+        class: String,
+        /// Those of the model.
+        classes: Vec<String>,
+    },
     /// No validation has finished yet, so there are no best weights.
     #[error("{} does not exist: the training has not finished its first validation", path.display())]
     NoBestWeights {

@@ -9,7 +9,7 @@ use std::{
 use bipvl_data::Case;
 use bipvl_io::FileError;
 use bipvl_nn::{BiPvlSeg, TextInput, init::Initializer};
-use bipvl_text::{ClassText, Descriptions, TokenizedTexts, Tokenizer};
+use bipvl_text::{ClassText, Descriptions, Synonyms, TokenizedTexts, Tokenizer};
 use burn::tensor::Device;
 
 use crate::{
@@ -92,6 +92,28 @@ impl TrainedModel {
             config,
             device: device.clone(),
         }))
+    }
+
+    /// The label of each class for [`Predictor::with_output_labels`]: 0 for those that are not chosen. A synonym or a whole
+    /// stands for all that it names.
+    ///
+    /// # Errors
+    ///
+    /// When a chosen name is no class of the model.
+    pub fn output_labels(&self, chosen: &[String], synonyms: &Synonyms) -> Result<Vec<u16>> {
+        let schema = &self.config.data.label_schema;
+        let classes = schema.names();
+        let mut labels = vec![0; classes.len()];
+        for class in chosen {
+            let matches = synonyms.find_classes(class, &classes);
+            if matches.is_empty() {
+                return Err(Error::UnknownClass { class: class.clone(), classes });
+            }
+            for index in matches {
+                labels[index] = schema.classes()[index].output_label;
+            }
+        }
+        Ok(labels)
     }
 
     /// A predictor that averages the logits of several models, such as the folds of a cross-validation.

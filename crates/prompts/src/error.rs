@@ -45,6 +45,23 @@ pub enum Error {
         /// Those it has.
         classes: Vec<String>,
     },
+    /// No data set of the training has the name that was given with `like`.
+    #[error("no data set `{name}`; the run has {}", names.join(", "))]
+    UnknownDataset {
+        /// The name.
+        name: String,
+        /// Those of the run.
+        names: Vec<String>,
+    },
+    /// The data sets of the training are preprocessed differently, and none was chosen with `like`.
+    #[error(
+        "the data sets of the run are preprocessed differently; say with `like` which the scans resemble: {}",
+        names.join(", ")
+    )]
+    AmbiguousPreprocessing {
+        /// Those of the run.
+        names: Vec<String>,
+    },
     /// `absent` or `unknown` names no concept of any set.
     #[error("data set `{set}`: `{name}` is no concept of any data set; the concepts are {}", known.join(", "))]
     UnknownConcept {

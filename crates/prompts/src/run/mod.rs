@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bipvl_data::PreprocessConfig;
 use bipvl_infer::weights_file::NETWORK_PREFIX;
 use bipvl_nn::{
     init::Initializer,
@@ -90,6 +91,30 @@ impl PromptRun {
     /// From the last checkpoint where there is one.
     pub fn start(&self) -> Start {
         if self.last_checkpoint().exists() { Start::Resume } else { Start::Fresh }
+    }
+
+    /// The names of all that the run was trained on, without wholes.
+    pub fn default_prompts(&self) -> Vec<String> {
+        let concepts = self.vocabulary.concepts.iter().filter(|concept| concept.parts.is_empty());
+        concepts.map(|concept| concept.name.clone()).collect()
+    }
+
+    /// The preprocessing of a data set of the training, or without a name the only one there is.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such data set, or none is named and they differ.
+    pub fn preprocess_like(&self, name: Option<&str>) -> Result<&PreprocessConfig> {
+        let sets = &self.config.data.set;
+        let names = || sets.iter().map(|set| set.name.clone()).collect();
+        match name {
+            Some(name) => match sets.iter().find(|set| set.name == *name) {
+                Some(set) => Ok(&set.preprocess),
+                None => Err(Error::UnknownDataset { name: name.to_owned(), names: names() }),
+            },
+            None if sets.iter().all(|set| set.preprocess == sets[0].preprocess) => Ok(&sets[0].preprocess),
+            None => Err(Error::AmbiguousPreprocessing { names: names() }),
+        }
     }
 
     /// The network with the best weights.

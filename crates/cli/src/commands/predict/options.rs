@@ -51,21 +51,12 @@ pub(super) fn output_labels(
     run: &TrainedModel,
     synonyms: &Synonyms,
 ) -> Result<Option<Vec<u16>>> {
-    let schema = &run.config.data.label_schema;
-    let classes = &schema.names();
     if args.classes.is_empty() {
         return Ok(None);
     }
-    let mut labels = vec![BACKGROUND; classes.len()];
-    for name in args.classes.iter().flat_map(|list| &list.0) {
-        let matches = synonyms.find_classes(name, classes);
-        if matches.is_empty() {
-            bail!("--classes: unknown class `{name}`; the model has {}", classes.join(", "));
-        }
-        for index in matches {
-            labels[index] = schema.classes()[index].output_label;
-        }
-    }
+    let chosen: Vec<String> = args.classes.iter().flat_map(|list| list.0.iter().cloned()).collect();
+    let labels = run.output_labels(&chosen, synonyms).context("--classes")?;
+    let classes = run.config.data.label_schema.names();
     let selected = classes.iter().zip(&labels).filter(|(_, label)| **label != BACKGROUND);
     let selected: Vec<&str> = selected.map(|(class, _)| class.as_str()).collect();
     tracing::info!("writing only {}", selected.join(", "));

@@ -1,6 +1,6 @@
 //! What the flags of `bipvl predict` ask of a prompted run.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use bipvl::{
     data::PreprocessConfig,
     device::Precision,
@@ -39,8 +39,7 @@ pub(super) fn texts(args: &PredictArgs, run: &PromptRun) -> Result<Vec<String>> 
         texts.extend(read_prompts(file)?);
     }
     if texts.is_empty() && args.prompts.file.is_none() {
-        let whole = run.vocabulary.concepts.iter().filter(|concept| concept.parts.is_empty());
-        texts = whole.map(|concept| concept.name.clone()).collect();
+        texts = run.default_prompts();
     }
     check_prompts(&texts)?;
     Ok(texts)
@@ -48,19 +47,7 @@ pub(super) fn texts(args: &PredictArgs, run: &PromptRun) -> Result<Vec<String>> 
 
 /// The preprocessing of `--like`, or the only one there is.
 pub(super) fn preprocess(args: &PredictArgs, run: &PromptRun) -> Result<PreprocessConfig> {
-    let sets = &run.config.data.set;
-    let names = || sets.iter().map(|set| set.name.as_str()).collect::<Vec<_>>().join(", ");
-    match &args.prompts.like {
-        Some(name) => match sets.iter().find(|set| set.name == *name) {
-            Some(set) => Ok(set.preprocess.clone()),
-            None => bail!("--like: no data set `{name}`; the run has {}", names()),
-        },
-        None if sets.iter().all(|set| set.preprocess == sets[0].preprocess) => Ok(sets[0].preprocess.clone()),
-        None => bail!(
-            "the data sets of the run are preprocessed differently; say with --like which the scans resemble: {}",
-            names()
-        ),
-    }
+    Ok(run.preprocess_like(args.prompts.like.as_deref()).context("--like")?.clone())
 }
 
 /// Warns of prompts that are too long, or have words of no training text.
