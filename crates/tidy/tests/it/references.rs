@@ -4,8 +4,12 @@ use std::path::Path;
 
 use crate::repository::{assert_none, file_names_in, read};
 
-const FOLDERS: [&str; 3] =
-    ["crates/imaging/tests/reference", "crates/metrics/tests/reference", "crates/bipvl/tests/reference"];
+const FOLDERS: [&str; 4] = [
+    "crates/imaging/tests/reference",
+    "crates/metrics/tests/reference",
+    "crates/bipvl/tests/reference",
+    "bindings/python/tests/reference",
+];
 
 fn is_script(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "py")

@@ -1,0 +1,218 @@
+"""Images of other libraries as arrays ``[x, y, z]`` with an affine, and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _bipvl
+
+#: ITK has LPS, nibabel and the program RAS.
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+#: Relative difference of affines that files of float32 headers may have.
+AFFINE_TOLERANCE = 1e-3
+
+
+@dataclass
+class Labels:
+    """A label map: its array as given, the spacing of its axes if known, its affine if it has one."""
+
+    array: NDArray[Any]
+    spacing: tuple[float, ...] | None
+    affine: NDArray[np.float64] | None
+    name: str
+
+
+def existing(path: str | os.PathLike[str]) -> Path:
+    """The path, or ``FileNotFoundError``."""
+    found = Path(path)
+    if not found.exists():
+        raise FileNotFoundError(f"{found}: no such file or folder")
+    return found
+
+
+def is_path(image: Any) -> TypeGuard[str | os.PathLike[str]]:
+    return isinstance(image, (str, os.PathLike))
+
+
+def is_nibabel(image: object) -> bool:
+    return hasattr(image, "affine") and hasattr(image, "dataobj")
+
+
+def is_sitk(image: object) -> bool:
+    return hasattr(image, "GetDirection") and hasattr(image, "GetSpacing")
+
+
+def spacing_of(affine: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
+
+
+def sitk_affine(image: Any) -> NDArray[np.float64]:
+    """Voxel to mm, RAS+, of a SimpleITK image with three axes."""
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.asarray(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    return np.asarray(LPS_TO_RAS @ affine)
+
+
+def sitk_array(image: Any) -> NDArray[Any]:
+    """The voxels ``[x, y, z]`` of a SimpleITK image; its own order in numpy is ``[z, y, x]``."""
+    import SimpleITK
+
+    array: NDArray[Any] = SimpleITK.GetArrayViewFromImage(image).T
+    return array
+
+
+def labels(image: Any, name: str) -> Labels:
+    """A label map from a path, an image of nibabel or SimpleITK, or anything with ``__array__``."""
+    if is_path(image):
+        array, rows = _bipvl.read_labels(existing(image))
+        affine = np.asarray(rows)
+        return Labels(array, spacing_of(affine), affine, str(image))
+    if is_nibabel(image):
+        affine = np.asarray(image.affine, dtype=np.float64)
+        return Labels(np.asanyarray(image.dataobj), spacing_of(affine), affine, name)
+    if is_sitk(image):
+        if image.GetDimension() == 3:
+            affine = sitk_affine(image)
+            return Labels(sitk_array(image), spacing_of(affine), affine, name)
+        return Labels(sitk_array(image), tuple(image.GetSpacing()), None, name)
+    array = np.asarray(image)
+    if array.dtype == object:
+        raise TypeError(f"{name}: expected a path, an array or an image, not {type(image).__name__}")
+    return Labels(array, None, None, name)
+
+
+def ensure_same_place(pred: Labels, ref: Labels) -> None:
+    """Raises ``ValueError`` for shapes or affines that differ."""
+    if pred.array.shape != ref.array.shape:
+        raise ValueError(f"{pred.name} has shape {pred.array.shape}, but {ref.name} {ref.array.shape}")
+    if pred.affine is None or ref.affine is None:
+        return
+    scale = min(spacing_of(ref.affine))
+    if not np.allclose(pred.affine, ref.affine, rtol=0.0, atol=AFFINE_TOLERANCE * max(scale, 1.0)):
+        raise ValueError(
+            f"{pred.name} is not on the grid of {ref.name}: the affines are\n{pred.affine}\nand\n{ref.affine}"
+        )
+
+
+def supported(array: NDArray[Any]) -> NDArray[Any]:
+    """The array in native byte order, and of a number type that the module reads."""
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"labels of type {array.dtype}: expected bool, integers or whole floats")
+    is_readable = array.dtype != np.float16 and array.dtype.itemsize <= 8
+    dtype = array.dtype.newbyteorder("=") if is_readable else np.dtype(np.float64)
+    return np.asarray(array, dtype=dtype)
+
+
+@dataclass
+class Scan:
+    """A scan to segment: channels ``[x, y, z]`` of float32, an affine, and the path that it was read from."""
+
+    channels: list[NDArray[np.float32]]
+    affine: NDArray[np.float64]
+    path: Path | None
+    source: object
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that was read.
+
+    Attributes
+    ----------
+    array : ndarray of float32
+        ``[x, y, z]``, or ``[x, y, z, channels]``.
+    affine : ndarray of float, [4, 4]
+        Voxel to mm, RAS+.
+    """
+
+    array: NDArray[np.float32]
+    affine: NDArray[np.float64]
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """mm per voxel."""
+        return spacing_of(self.affine)
+
+
+def read_image(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Image:
+    """Read a scan: NIfTI, NRRD, MetaImage, or any file that the program reads.
+
+    Parameters
+    ----------
+    path : path or sequence of paths
+        One file with all channels, or one file per channel.
+
+    Raises
+    ------
+    FileNotFoundError, Error
+        For a file that does not exist or cannot be read.
+    """
+    found = scan([path] if isinstance(path, (str, os.PathLike)) else list(path), None, None)
+    array = found.channels[0] if len(found.channels) == 1 else np.stack(found.channels, axis=-1)
+    return Image(array, found.affine)
+
+
+def _channels(array: NDArray[Any]) -> list[NDArray[np.float32]]:
+    """Channels of ``[x, y, z]`` or ``[x, y, z, channels]``, as nibabel gives them."""
+    if array.ndim == 3:
+        return [np.asarray(array, dtype=np.float32)]
+    if array.ndim == 4:
+        return [np.asarray(array[..., channel], dtype=np.float32) for channel in range(array.shape[3])]
+    raise ValueError(f"a scan has 3 axes, or 4 with channels last, not the shape {array.shape}")
+
+
+def scan(
+    image: Any, spacing: Sequence[float] | None, affine: NDArray[np.float64] | None
+) -> Scan:
+    """A scan from a path, several paths (one per channel), an image, or an array with ``spacing`` or ``affine``."""
+    if is_path(image) or (isinstance(image, (list, tuple)) and image and all(map(is_path, image))):
+        paths = [existing(path) for path in (image if isinstance(image, (list, tuple)) else [image])]
+        channels, rows = _bipvl.read_channels(paths)
+        return Scan(channels, np.asarray(rows), paths[0], image)
+    if is_nibabel(image):
+        array = np.asanyarray(image.dataobj)
+        return Scan(_channels(array), np.asarray(image.affine, dtype=np.float64), None, image)
+    if is_sitk(image):
+        if image.GetDimension() != 3:
+            raise ValueError(f"a scan has 3 axes, not {image.GetDimension()}")
+        array = sitk_array(image)
+        several = image.GetNumberOfComponentsPerPixel() > 1
+        # The transposed array has the components first.
+        return Scan(_channels(np.moveaxis(array, 0, -1) if several else array), sitk_affine(image), None, image)
+    array = np.asarray(image)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"expected a path, an array or an image, not {type(image).__name__}")
+    if affine is None and spacing is None:
+        raise ValueError("an array has no spacing: give spacing=(x, y, z) in mm, or affine=")
+    if affine is None:
+        lengths = np.asarray(spacing, dtype=float)
+        if lengths.shape != (3,) or not np.all(np.isfinite(lengths) & (lengths > 0)):
+            raise ValueError(f"spacing={spacing!r}: expected three lengths above 0 in mm")
+        affine = np.diag([*lengths, 1.0])
+    affine = np.asarray(affine, dtype=np.float64)
+    if affine.shape != (4, 4) or not np.all(np.isfinite(affine)) or np.linalg.det(affine[:3, :3]) == 0:
+        raise ValueError("affine: expected an invertible matrix of 4 by 4")
+    return Scan(_channels(array), affine, None, image)
+
+
+def like(source: Any, array: NDArray[Any]) -> Any:
+    """An array ``[x, y, z]`` as an image of the type of the scan; for paths and arrays the array itself."""
+    if is_nibabel(source):
+        made = source.__class__(array, source.affine)
+        made.header.set_xyzt_units("mm")
+        return made
+    if is_sitk(source):
+        import SimpleITK
+
+        image: Any = SimpleITK.GetImageFromArray(np.ascontiguousarray(array.T))
+        image.CopyInformation(source)
+        return image
+    return array
