@@ -14,7 +14,6 @@ NOTEBOOK = HERE / "first_steps.ipynb"
 PAGE = HERE.parent.parent / "docs" / "src" / "getting-started" / "python.md"
 #: Seconds that a cell may take; one trains.
 TIMEOUT = 900
-#: Wide enough for the tables of the program.
 CODE = "```{}\n{}\n```\n"
 
 
@@ -26,6 +25,7 @@ def page(notebook, folder):
             parts.append(cell.source + "\n")
             continue
         parts.append(CODE.format("python", cell.source))
+        printed = ""
         for output in cell.outputs:
             data = output.get("data", {})
             if "image/png" in data:
@@ -33,9 +33,13 @@ def page(notebook, folder):
                 name = f"python-{pictures}.png"
                 (folder / name).write_bytes(base64.b64decode(data["image/png"]))
                 parts.append(f"![{cell.metadata.get('caption', 'The picture of this cell')}]({name})\n")
-            else:
-                text = output.get("text") or data.get("text/plain", "")
-                parts.append(CODE.format("text", text.rstrip()))
+            elif output.output_type == "execute_result":
+                printed += data["text/plain"]
+            elif output.get("name") == "stdout":
+                # Bars of progress and warnings go elsewhere.
+                printed += output.text
+        if printed.strip():
+            parts.append(CODE.format("text", printed.rstrip()))
     return "\n".join(parts)
 
 

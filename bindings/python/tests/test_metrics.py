@@ -146,6 +146,10 @@ def test_images_bring_their_spacing_and_axes(golden, tmp_path):
     assert same(bipvl.evaluate(*map(Path, paths))["1"], expected)
     # SimpleITK: the axes of the array are reversed, the spacing is not.
     assert same(bipvl.evaluate(*map(sitk.ReadImage, paths))["1"], expected)
+    # A fourth axis of one is none; of several it is no label image, and no set of masks either.
+    assert bipvl.evaluate(nibabel.Nifti1Image(pred[..., np.newaxis], np.diag([*SPACING, 1])), images[1])["1"] == expected
+    with pytest.raises(ValueError, match="a label image has 3 axes"):
+        bipvl.evaluate(nibabel.Nifti1Image(np.stack([pred, pred], axis=-1), np.diag([*SPACING, 1])), images[1])
     moved = nibabel.Nifti1Image(ref, np.diag([1.6, 0.8, 3.0, 1]))
     with pytest.raises(ValueError, match="is not on the grid of"):
         bipvl.evaluate(images[0], moved)

@@ -5,6 +5,12 @@ import sys
 
 from ._program import program
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Become the program, with the same arguments."""
     path = program()
     os.execv(path, [path, *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,14 +1,31 @@
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+
+__all__ = [
+    "Error",
+    "Predictor",
+    "Segmentation",
+    "__version__",
+    "evaluate_folder",
+    "from_toml",
+    "labels_of",
+    "read_channels",
+    "read_labels",
+    "score",
+    "score_table",
+    "surface_distances",
+    "to_toml",
+]
 
 __version__: str
 
 class Error(Exception): ...
 
+@final
 class Predictor:
     def __new__(
         cls,
@@ -33,6 +50,7 @@ class Predictor:
         progress: Callable[[int, int], object] | None,
     ) -> Segmentation: ...
 
+@final
 class Segmentation:
     def segments(self) -> list[tuple[str, int]]: ...
     def findings(self) -> str | None: ...

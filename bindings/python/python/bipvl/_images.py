@@ -69,6 +69,12 @@ def sitk_array(image: Any) -> NDArray[Any]:
     return array
 
 
+def _one_component(image: Any, name: str) -> NDArray[Any]:
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        raise ValueError(f"{name}: a label image has one component per voxel, not several")
+    return sitk_array(image)
+
+
 def labels(image: Any, name: str) -> Labels:
     """A label map from a path, an image of nibabel or SimpleITK, or anything with ``__array__``."""
     if is_path(image):
@@ -77,12 +83,19 @@ def labels(image: Any, name: str) -> Labels:
         return Labels(array, spacing_of(affine), affine, str(image))
     if is_nibabel(image):
         affine = np.asarray(image.affine, dtype=np.float64)
-        return Labels(np.asanyarray(image.dataobj), spacing_of(affine), affine, name)
+        array = np.asanyarray(image.dataobj)
+        if array.ndim == 4 and array.shape[3] == 1:
+            array = array[..., 0]
+        if array.ndim != 3:
+            raise ValueError(f"{name}: a label image has 3 axes, not the shape {array.shape}")
+        return Labels(array, spacing_of(affine), affine, name)
     if is_sitk(image):
         if image.GetDimension() == 3:
             affine = sitk_affine(image)
-            return Labels(sitk_array(image), spacing_of(affine), affine, name)
-        return Labels(sitk_array(image), tuple(image.GetSpacing()), None, name)
+            return Labels(_one_component(image, name), spacing_of(affine), affine, name)
+        if image.GetDimension() != 2:
+            raise ValueError(f"{name}: a label image has 2 or 3 axes, not {image.GetDimension()}")
+        return Labels(_one_component(image, name), tuple(image.GetSpacing()), None, name)
     array = np.asarray(image)
     if array.dtype == object:
         raise TypeError(f"{name}: expected a path, an array or an image, not {type(image).__name__}")

@@ -94,7 +94,13 @@ def run_program(
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         # A session of its own: Ctrl-C in a terminal reaches Python alone, which passes it on once.
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
         )
         log = _Log(process.stderr)
         log.start()
@@ -233,7 +239,7 @@ def train(
     steps, seed, val_fold, max_minutes, device, threads
         As the flags of the program.
     resume : bool
-        Continue the run in ``out`` from its last checkpoint.
+        Continue the run in ``out`` from its last checkpoint; its configuration and data are known.
     progress : callable, bool, optional
         Called as ``progress(step, steps, text)``. Default: a bar of tqdm in notebooks, if it is installed. An exception
         that it raises stops the training with a checkpoint.
@@ -260,11 +266,11 @@ def train(
             ("--seed", seed),
             ("--val-fold", val_fold),
             ("--max-minutes", max_minutes),
-            ("--device", device),
+            ("--device", None if device == "cpu" else device),
         ]
         arguments = ["train", "--out", str(run)]
         for flag, value in flags:
-            if value is not None and not resume:
+            if value is not None:
                 arguments += [flag, str(value)]
         if resume:
             arguments.append("--resume")
