@@ -7,13 +7,14 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import _bipvl
 
 if TYPE_CHECKING:
     import pandas
 
+Row = TypeVar("Row")
 State = Literal["both", "missed", "false_alarm", "neither"]
 
 METRICS = ("dice", "hd95_mm", "nsd", "assd_mm")
@@ -120,21 +121,13 @@ def _plain(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _table_html(table: str) -> str:
-    return f"<pre>{html.escape(table)}</pre>"
+class _ByClass(Mapping[str, Row]):
+    """Values by class name, with the scores in JSON that they are of; printed as the table of the program."""
 
+    def __init__(self, found: dict[str, Any], classes: dict[str, Row]) -> None:
+        self._found, self._classes = found, classes
 
-class Scores(Mapping[str, ClassScores]):
-    """Scores of one case by class name; printed as the table of the program.
-
-    ``scores["liver"].dice``, ``scores.mean.dice``, ``scores.missed``.
-    """
-
-    def __init__(self, found: dict[str, Any]) -> None:
-        self._found = found
-        self._classes = {name: _class_scores(scores) for name, scores in found["cases"][0]["classes"].items()}
-
-    def __getitem__(self, name: str) -> ClassScores:
+    def __getitem__(self, name: str) -> Row:
         return self._classes[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -147,6 +140,22 @@ class Scores(Mapping[str, ClassScores]):
     def convention(self) -> str:
         """Whose definitions of the metrics the scores follow."""
         return str(self._found["convention"])
+
+    def __str__(self) -> str:
+        return _bipvl.score_table(json.dumps(self._found))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
+class Scores(_ByClass[ClassScores]):
+    """Scores of one case by class name; printed as the table of the program.
+
+    ``scores["liver"].dice``, ``scores.mean.dice``, ``scores.missed``.
+    """
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        super().__init__(found, {name: _class_scores(row) for name, row in found["cases"][0]["classes"].items()})
 
     @property
     def tolerance_mm(self) -> float:
@@ -179,17 +188,11 @@ class Scores(Mapping[str, ClassScores]):
         rows = [{"class": name, **asdict(scores)} for name, scores in self.items()]
         return pandas.DataFrame(rows).set_index("class")
 
-    def __str__(self) -> str:
-        return _bipvl.score_table(json.dumps(self._found))
-
     def __repr__(self) -> str:
         return f"Scores({', '.join(self)}; mean Dice {self.mean.dice:.4f}; {self.convention})"
 
-    def _repr_html_(self) -> str:
-        return _table_html(str(self))
 
-
-class FolderScores(Mapping[str, ClassSummary]):
+class FolderScores(_ByClass[ClassSummary]):
     """Scores of a folder: means by class name, and all cases; printed as the table of the program.
 
     ``scores["liver"].dice.mean``, ``scores["liver"].dice.ci95``, ``scores.cases["case_01"]["liver"].dice``.
@@ -203,30 +206,15 @@ class FolderScores(Mapping[str, ClassSummary]):
     """
 
     def __init__(self, found: dict[str, Any], failures: list[str]) -> None:
-        self._found = found
+        super().__init__(
+            found,
+            {name: ClassSummary(*(_summary(row[metric]) for metric in METRICS)) for name, row in found["mean"].items()},
+        )
         self.failures = failures
         self.cases: dict[str, dict[str, ClassScores]] = {
             case["case"]: {name: _class_scores(scores) for name, scores in case["classes"].items()}
             for case in found["cases"]
         }
-        self._classes = {
-            name: ClassSummary(*(_summary(summary[metric]) for metric in METRICS))
-            for name, summary in found["mean"].items()
-        }
-
-    def __getitem__(self, name: str) -> ClassSummary:
-        return self._classes[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._classes)
-
-    def __len__(self) -> int:
-        return len(self._classes)
-
-    @property
-    def convention(self) -> str:
-        """Whose definitions of the metrics the scores follow."""
-        return str(self._found["convention"])
 
     @property
     def mean_dice(self) -> float:
@@ -249,11 +237,5 @@ class FolderScores(Mapping[str, ClassSummary]):
         ]
         return pandas.DataFrame(rows).set_index(["case", "class"])
 
-    def __str__(self) -> str:
-        return _bipvl.score_table(json.dumps(self._found))
-
     def __repr__(self) -> str:
         return f"FolderScores({len(self.cases)} cases; {', '.join(self)}; mean Dice {self.mean_dice:.4f})"
-
-    def _repr_html_(self) -> str:
-        return _table_html(str(self))
