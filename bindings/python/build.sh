@@ -1,18 +1,23 @@
 #!/usr/bin/env bash
-# Builds the wheel with module and program for an old glibc: `build.sh OUT` with maturin, cargo-zigbuild and ziglang on
-# the PATH. Compiled code lies in the target directory of the workspace.
+# Builds the wheel with module and program, with maturin on the PATH: `build.sh OUT` for an old glibc, with ziglang beside it;
+# `build.sh OUT --native` for the libc of this machine, from what `cargo build --release` has compiled.
 set -euo pipefail
 out="$(realpath -m "$1")"
+mode="${2:-}"
 cd "$(dirname "$0")"
 
-# manylinux2014: CentOS 7 and all that came later.
-glibc=2.17
-triple="$(rustc -vV | sed -n 's/^host: //p')"
-target="${CARGO_TARGET_DIR:-../../target}"
+options=(--release --locked)
+folder="${CARGO_TARGET_DIR:-../../target}"
+if [[ "$mode" == --native ]]; then
+    options+=(--compatibility linux)
+else
+    triple="$(rustc -vV | sed -n 's/^host: //p')"
+    options+=(--compatibility manylinux2014 --zig --target "$triple")
+    folder+="/$triple"
+fi
 
-# Selected together, so that what they share has the same features and is compiled once.
-cargo zigbuild --release --locked --target "$triple.$glibc" --package bipvl-cli --package bipvl-python \
-    --bin bipvl --lib
+# By maturin too: what both share is then compiled once, in one environment.
+maturin build "${options[@]}" --manifest-path ../../crates/cli/Cargo.toml --bindings bin --out "$folder/program"
 mkdir -p bipvl.data/scripts
-cp "$target/$triple/release/bipvl" bipvl.data/scripts/
-maturin build --release --locked --zig --compatibility manylinux2014 --target "$triple" --out "$out"
+cp "$folder/release/bipvl" bipvl.data/scripts/
+maturin build "${options[@]}" --out "$out"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds the wheel and tries it in environments that know nothing of Rust: with the oldest numpy, and with the newest beside
-# the type checkers. `check.sh FOLDER` keeps environments and wheel in the folder; it needs a package index.
+# the type checkers. `check.sh FOLDER [--native]` keeps environments and wheel in the folder; it needs a package index.
 set -euo pipefail
 mkdir -p "$1"
 folder="$(realpath "$1")"
 cd "$(dirname "$0")"
 
-builders="maturin==1.16.0 cargo-zigbuild==0.24.0 ziglang==0.17.1"
+builders="maturin==1.16.0 ziglang==0.17.1"
 tests="pytest==9.2.0 nibabel==5.4.2 SimpleITK==2.5.7"
 checkers="mypy==2.4.1 pandas==3.1.1 tqdm==4.70.1 nbclient==0.11.0 nbformat ipykernel==7.4.0 matplotlib==3.11.2"
 
@@ -17,7 +17,7 @@ environment() {
 }
 
 environment builders $builders
-PATH="$folder/builders/bin:$PATH" ./build.sh "$folder"
+PATH="$folder/builders/bin:$PATH" ./build.sh "$folder" "${@:2}"
 wheel="$(ls "$folder"/bipvl-*.whl)"
 echo "$(basename "$wheel"): $(($(stat -c %s "$wheel") / 1000000)) MB"
 
