@@ -9,6 +9,7 @@ use std::f64::consts::TAU;
 use ndarray::Array3;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
 
 use crate::{Grid, LabelMap, Volume};
 
@@ -93,7 +94,7 @@ fn paint(
         labels[voxel] = organ.map_or(0, |organ| organ.label);
         let smooth: f64 = waves.iter().map(|wave| wave.at(place)).sum::<f64>() / WAVES as f64;
         let hu = organ.map_or(BODY_HU, |organ| organ.hu);
-        (hu + SMOOTH_NOISE_HU * smooth + NOISE_HU * normal(random)) as f32
+        (hu + SMOOTH_NOISE_HU * smooth + noise(random)) as f32
     });
     let grid = Grid::with_spacing(shape, spacing);
     Phantom { image: Volume::new(image, grid.clone()), labels: Volume::new(labels, grid) }
@@ -180,15 +181,14 @@ impl Wave {
     }
 }
 
+/// Independent noise of a voxel.
+fn noise(random: &mut ChaCha8Rng) -> f64 {
+    NOISE_HU * random.sample::<f64, _>(StandardNormal)
+}
+
 /// A random factor in 1 ± `range`.
 fn jitter(random: &mut ChaCha8Rng, range: f64) -> f64 {
     random.random_range(1.0 - range..1.0 + range)
-}
-
-/// A standard normal sample (Box–Muller).
-fn normal(random: &mut ChaCha8Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
-    radius * (TAU * random.random::<f64>()).cos()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use burn::{
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
 
 use crate::layers::Linear;
 
@@ -37,7 +38,7 @@ impl Initializer {
     pub fn normal<const D: usize>(&mut self, shape: [usize; D], std: f32) -> Param<Tensor<D>> {
         self.draw(shape, |rng| {
             loop {
-                let value = normal(rng);
+                let value: f32 = rng.sample(StandardNormal);
                 if value.abs() <= 2.0 {
                     break value * std;
                 }
@@ -131,13 +132,7 @@ impl DropoutRng {
 
     /// Standard normal values of a shape.
     pub fn normal<const D: usize>(&mut self, shape: [usize; D], device: &Device) -> Tensor<D> {
-        let values: Vec<f32> = (0..shape.iter().product()).map(|_| normal(&mut self.rng)).collect();
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| self.rng.sample(StandardNormal)).collect();
         Tensor::from_data(TensorData::new(values, shape), device)
     }
-}
-
-/// A standard normal value (Box–Muller).
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
-    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-    (radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()) as f32
 }

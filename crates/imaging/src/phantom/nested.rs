@@ -4,7 +4,7 @@ use ndarray::Array3;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{BODY_RADII, NOISE_HU, jitter, normal};
+use super::{BODY_RADII, jitter, noise};
 use crate::{Grid, LabelMap, Volume};
 
 /// Names and labels of the regions of [`draw_nested`]; each is inside the previous one.
@@ -55,7 +55,7 @@ pub fn draw_nested(seed: u64, shape: [usize; 3], spacing: [f64; 3]) -> NestedPha
             if (px / BODY_RADII[0]).powi(2) + (py / BODY_RADII[1]).powi(2) > 1.0 {
                 return 0.0;
             }
-            (intensities[usize::from(labels[[x, y, z]])] + NOISE_HU * normal(&mut random)) as f32
+            (intensities[usize::from(labels[[x, y, z]])] + noise(&mut random)) as f32
         });
         Volume::new(voxels, grid.clone())
     });
