@@ -46,7 +46,16 @@ pub enum Severity {
     Warning,
 }
 
-/// One fault of a description.
+impl Display for Severity {
+    fn fmt(&self, formatter: &mut Formatter) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// One fault of a description; its text names class and concept, not the severity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The severity.
@@ -61,12 +70,8 @@ pub struct Finding {
 
 impl Display for Finding {
     fn fmt(&self, formatter: &mut Formatter) -> fmt::Result {
-        let severity = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
         let concept = self.concept.as_ref().map(|concept| format!(", {concept}")).unwrap_or_default();
-        write!(formatter, "{severity}: {}{concept}: {}", self.class, self.message)
+        write!(formatter, "{}{concept}: {}", self.class, self.message)
     }
 }
 

@@ -21,7 +21,8 @@ fn described(class: &str, title: &str, shape: &str, location: &str) -> Descripti
 }
 
 fn found(classes: Vec<Description>, modality: Option<Modality>) -> Vec<String> {
-    lint(&Descriptions { classes }, modality, None).iter().map(ToString::to_string).collect()
+    let findings = lint(&Descriptions { classes }, modality, None);
+    findings.iter().map(|finding| format!("{}: {finding}", finding.severity)).collect()
 }
 
 /// The only finding starts with severity, class and concept, and its message contains `part`.

@@ -20,7 +20,7 @@ pub(super) fn run(args: &LintArgs) -> Result<()> {
     let modality = dataset.as_ref().map(|dataset| dataset.modality);
     let findings = findings(&descriptions, modality, args.tokenizer.as_deref())?;
     for finding in &findings {
-        println!("{finding}");
+        println!("{}: {finding}", finding.severity);
     }
     fail_on_errors(file, &findings)?;
     if let Some(dataset) = &dataset {

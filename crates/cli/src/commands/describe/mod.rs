@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use bipvl::{
     data::{Case, Dataset},
     describe::{
-        self, GeneratedDescription, Strategy,
+        self, GeneratedDescription, Severity, Strategy,
         endpoint::{Endpoint, EndpointConfig, EndpointError},
     },
     text::Descriptions,
@@ -49,7 +49,10 @@ fn write(data: &Path, out: &Path, args: &DescribeArgs) -> Result<()> {
         Descriptions { classes: generated.into_iter().map(|class| class.description).collect() };
     let findings = lint::findings(&descriptions, Some(dataset.modality), args.tokenizer.as_deref())?;
     for finding in &findings {
-        tracing::warn!("{finding}");
+        match finding.severity {
+            Severity::Error => tracing::error!("{finding}"),
+            Severity::Warning => tracing::warn!("{finding}"),
+        }
     }
     lint::fail_on_errors(out, &findings)
 }
