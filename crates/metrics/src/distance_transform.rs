@@ -6,8 +6,8 @@
 
 use rayon::prelude::*;
 
-/// A voxel index, `[x, y, z]`.
-pub(crate) type Voxel = [usize; 3];
+/// A voxel index, `[x, y, z]`; of 32 bits, as surfaces have many.
+pub(crate) type Voxel = [u32; 3];
 
 /// Minimum number of lanes per rayon task.
 const LANES_PER_TASK: usize = 64;
@@ -51,8 +51,8 @@ pub(crate) fn distances_by_transform(from: &[Voxel], sites: &[Voxel], spacing: [
 
 /// The distinct y and z of the query voxels: lanes along x through them.
 struct QueryLanes {
-    ys: Vec<usize>,
-    zs: Vec<usize>,
+    ys: Vec<u32>,
+    zs: Vec<u32>,
 }
 
 impl QueryLanes {
@@ -91,8 +91,8 @@ fn fill_plane(squares: &mut [f64], plane: &[Voxel], queries: &QueryLanes, spacin
     }
 }
 
-fn distinct(voxels: &[Voxel], axis: usize) -> Vec<usize> {
-    let mut indices: Vec<usize> = voxels.iter().map(|voxel| voxel[axis]).collect();
+fn distinct(voxels: &[Voxel], axis: usize) -> Vec<u32> {
+    let mut indices: Vec<u32> = voxels.iter().map(|voxel| voxel[axis]).collect();
     indices.sort_unstable();
     indices.dedup();
     indices
@@ -106,7 +106,7 @@ struct Envelope {
 
 /// `height` + (distance to `index`)², the lowest of the envelope from `begin` on.
 struct Parabola {
-    index: usize,
+    index: u32,
     height: f64,
     begin: f64,
 }
@@ -121,7 +121,7 @@ impl Envelope {
     }
 
     /// Adds a parabola to the right of all others; `height` is in mm².
-    fn push(&mut self, index: usize, height: f64) {
+    fn push(&mut self, index: u32, height: f64) {
         let mut begin = f64::NEG_INFINITY;
         while let Some(last) = self.parabolas.last() {
             let apart = (index - last.index) as f64;
@@ -137,7 +137,7 @@ impl Envelope {
     }
 
     /// Evaluates the envelope at non-decreasing indices.
-    fn walk(&self) -> impl FnMut(usize) -> f64 {
+    fn walk(&self) -> impl FnMut(u32) -> f64 {
         let mut current = 0;
         move |index| {
             while self.parabolas.get(current + 1).is_some_and(|next| next.begin <= index as f64) {
@@ -161,7 +161,7 @@ mod tests {
     const SUMMATION: f64 = 1e-12;
 
     fn voxels(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Voxel>> {
-        btree_set((0..9_usize, 0..7_usize, 0..8_usize), count)
+        btree_set((0..9_u32, 0..7_u32, 0..8_u32), count)
             .prop_map(|set| set.into_iter().map(|(x, y, z)| [x, y, z]).collect())
     }
 

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     fn voxels(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Voxel>> {
-        btree_set((0..30_usize, 0..7_usize, 0..12_usize), count)
+        btree_set((0..30_u32, 0..7_u32, 0..12_u32), count)
             .prop_map(|set| set.into_iter().map(|(x, y, z)| [x, y, z]).collect())
     }
 

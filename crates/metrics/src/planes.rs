@@ -32,6 +32,11 @@ impl PlaneWindow<'_> {
     }
 }
 
+/// Whether a row has no label; without an early exit, so that it is read a vector at a time.
+pub(crate) fn is_background(row: &[u16]) -> bool {
+    row.iter().fold(0, |labels, label| labels | label) == 0
+}
+
 /// Visits all planes, and one beyond the last if `is_past_end`, in parallel; results are in the order of the planes. A
 /// picture goes on along x: its only plane is its own neighbor.
 pub(crate) fn visit_planes<T: Send>(

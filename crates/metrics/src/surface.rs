@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::class_index::ClassIndex;
+use crate::distance_transform::Voxel;
 use crate::edge_voxels::edge_voxels;
 use crate::labels::{Labels, Spacing};
 use crate::nearest::nearest_distances;
@@ -25,7 +26,7 @@ pub enum Discretization {
 #[derive(Clone, Default)]
 pub(crate) struct Surface {
     /// Index of each element, `[x, y, z]`.
-    pub(crate) indices: Vec<[usize; 3]>,
+    pub(crate) indices: Vec<Voxel>,
     /// Area of each element in mm², or 1 for a voxel.
     pub(crate) weights: Vec<f64>,
 }
@@ -33,9 +34,9 @@ pub(crate) struct Surface {
 /// A surface element of one of several classes.
 pub(crate) struct SurfaceElement {
     /// Index of the class.
-    pub(crate) class_index: usize,
+    pub(crate) class_index: u16,
     /// Index of the voxel or corner, `[x, y, z]`.
-    pub(crate) index: [usize; 3],
+    pub(crate) index: Voxel,
     /// Area in mm², or 1 for a voxel.
     pub(crate) weight: f64,
 }
@@ -102,8 +103,9 @@ pub(crate) fn surfaces(
     };
     let mut surfaces = vec![Surface::default(); labels.len()];
     for SurfaceElement { class_index, index, weight } in elements.into_iter().flatten() {
-        surfaces[class_index].indices.push(index);
-        surfaces[class_index].weights.push(weight);
+        let surface = &mut surfaces[usize::from(class_index)];
+        surface.indices.push(index);
+        surface.weights.push(weight);
     }
     surfaces
 }

@@ -6,7 +6,7 @@
 //! its complement have the same area.
 
 use crate::class_index::ClassIndex;
-use crate::planes::PlaneWindow;
+use crate::planes::{PlaneWindow, is_background};
 use crate::surface::SurfaceElement;
 
 /// The neighbor code of a corner inside the mask.
@@ -36,27 +36,42 @@ pub(crate) fn surfels(
     classes: &ClassIndex,
     areas: &SurfelAreas,
 ) -> Vec<SurfaceElement> {
-    let [ny, nz] = planes.shape();
+    let [ny, _] = planes.shape();
     let mut elements = Vec::new();
+    let (mut across, mut corners) = (Vec::new(), Vec::new());
     for y in 0..=ny {
-        let columns = [(0, y.checked_sub(1)), (0, Some(y)), (1, y.checked_sub(1)), (1, Some(y))]
+        let rows = [(0, y.checked_sub(1)), (0, Some(y)), (1, y.checked_sub(1)), (1, Some(y))]
             .map(|(dx, y)| planes.row(dx, y));
-        let mut below = [0; 4];
-        for z in 0..=nz {
-            let above = columns.map(|column| column.get(z).copied().unwrap_or(0));
-            if above != below || above != [above[0]; 4] {
-                let voxels: [u16; 8] =
-                    std::array::from_fn(|bit| if bit % 2 == 0 { below[bit / 2] } else { above[bit / 2] });
-                elements.extend(neighbor_codes(voxels, classes).map(|(class_index, code)| SurfaceElement {
-                    class_index,
-                    index: [planes.x, y, z],
-                    weight: areas.0[code],
-                }));
-            }
-            below = above;
+        if rows.into_iter().all(is_background) {
+            continue;
+        }
+        differences(rows, &mut across, &mut corners);
+        for (z, _) in corners.iter().enumerate().filter(|(_, difference)| **difference != 0) {
+            let voxels: [u16; 8] = std::array::from_fn(|bit| {
+                let z = if bit % 2 == 0 { z.checked_sub(1) } else { Some(z) };
+                z.and_then(|z| rows[bit / 2].get(z)).copied().unwrap_or(0)
+            });
+            elements.extend(neighbor_codes(voxels, classes).map(|(class_index, code)| SurfaceElement {
+                class_index: class_index as u16,
+                index: [planes.x, y, z].map(|index| index as u32),
+                weight: areas.0[code],
+            }));
         }
     }
     elements
+}
+
+/// Fills `corners` with a number per corner along z that is 0 where its eight voxels are equal. `across` is scratch: the
+/// same of the four voxels with one z. Both loops are read a vector at a time.
+fn differences(rows: [&[u16]; 4], across: &mut Vec<u16>, corners: &mut Vec<u16>) {
+    let [a, b, c, d] = rows;
+    across.clear();
+    across.extend(a.iter().zip(b).zip(c).zip(d).map(|(((a, b), c), d)| (a ^ b) | (a ^ c) | (a ^ d)));
+    corners.clear();
+    corners.extend(across.first().zip(a.first()).map(|(across, a)| across | a));
+    let pairs = across.iter().zip(&across[1..]).zip(a.iter().zip(&a[1..]));
+    corners.extend(pairs.map(|((before, after), (a, next))| before | after | (a ^ next)));
+    corners.extend(across.last().zip(a.last()).map(|(across, a)| across | a));
 }
 
 /// The classes of the eight voxels around a corner, each with its neighbor code.
