@@ -1,9 +1,9 @@
 //! Label maps in the memory of numpy, of any number type and order, read without a copy of the whole.
 
-use std::borrow::Cow;
+use std::{array, borrow::Cow, ops::Range};
 
 use bipvl_metrics::Labels;
-use ndarray::{ArrayView3, Axis};
+use ndarray::{ArrayView1, ArrayView3, Axis};
 use numpy::{Element, PyArray3, PyArrayMethods, PyReadonlyArray3};
 use pyo3::{
     exceptions::{PyTypeError, PyValueError},
@@ -17,7 +17,7 @@ use crate::pool::compute;
 const LABELS: usize = 1 << 16;
 
 /// A number type of label maps.
-pub(crate) trait Label: Element + Copy + Send + Sync {
+pub(crate) trait Label: Element + Copy + Default + PartialEq + Send + Sync {
     /// The label, if the number is whole and from 0 to 65535.
     fn label(self) -> Option<u16>;
     /// The label, known to be one.
@@ -66,24 +66,22 @@ macro_rules! floats {
 whole_numbers!(u8, i8, u16, i16, u32, i32, u64, i64);
 floats!(f32, f64);
 
-impl Label for bool {
-    fn label(self) -> Option<u16> {
-        Some(self.into())
-    }
-
-    fn cast(self) -> u16 {
-        self.into()
-    }
-
-    fn shown(self) -> String {
-        self.to_string()
-    }
-}
-
 /// Labels that may turn out to be none.
-pub(crate) trait LabelView: Labels {
+pub(crate) trait LabelView: Labels + Send {
     /// Which labels occur, or the first number that is none.
     fn occurring(&self) -> Result<Vec<bool>, String>;
+    /// The box of what is not background, if there is anything.
+    fn bounds(&self) -> Option<Bounds>;
+    /// Only a part.
+    fn crop(&mut self, part: &Bounds);
+}
+
+/// Voxels per axis.
+pub(crate) type Bounds = [Range<usize>; 3];
+
+/// The smallest box around two.
+pub(crate) fn hull(one: Bounds, other: Bounds) -> Bounds {
+    array::from_fn(|axis| one[axis].start.min(other[axis].start)..one[axis].end.max(other[axis].end))
 }
 
 struct View<'a, T>(ArrayView3<'a, T>);
@@ -91,6 +89,14 @@ struct View<'a, T>(ArrayView3<'a, T>);
 impl<T: Label> LabelView for View<'_, T> {
     fn occurring(&self) -> Result<Vec<bool>, String> {
         occurring(self.0)
+    }
+
+    fn bounds(&self) -> Option<Bounds> {
+        bounds(self.0)
+    }
+
+    fn crop(&mut self, part: &Bounds) {
+        crop(&mut self.0, part);
     }
 }
 
@@ -119,6 +125,14 @@ impl LabelView for View16<'_> {
     fn occurring(&self) -> Result<Vec<bool>, String> {
         occurring(self.0)
     }
+
+    fn bounds(&self) -> Option<Bounds> {
+        bounds(self.0)
+    }
+
+    fn crop(&mut self, part: &Bounds) {
+        crop(&mut self.0, part);
+    }
 }
 
 impl Labels for View16<'_> {
@@ -136,7 +150,6 @@ impl Labels for View16<'_> {
 
 /// A borrowed array of one of the number types.
 pub(crate) enum LabelArray<'py> {
-    Bool(PyReadonlyArray3<'py, bool>),
     U8(PyReadonlyArray3<'py, u8>),
     I8(PyReadonlyArray3<'py, i8>),
     U16(PyReadonlyArray3<'py, u16>),
@@ -158,7 +171,11 @@ impl<'py> LabelArray<'py> {
                 }
             )*};
         }
-        first_of!(U8: u8, U16: u16, Bool: bool, I16: i16, I64: i64, I32: i32, F32: f32, F64: f64, I8: i8, U32: u32, U64: u64);
+        if array.cast::<PyArray3<bool>>().is_ok() {
+            // Bytes of 0 and 1 in the same memory.
+            return Self::new(&array.call_method1("view", ("uint8",))?);
+        }
+        first_of!(U8: u8, U16: u16, I16: i16, I64: i64, I32: i32, F32: f32, F64: f64, I8: i8, U32: u32, U64: u64);
         let message = "expected a numpy array with three axes of bool, integers, or floats of 32 or 64 bits";
         Err(PyTypeError::new_err(message))
     }
@@ -166,7 +183,6 @@ impl<'py> LabelArray<'py> {
     /// The labels, for any thread.
     pub(crate) fn labels(&self) -> Box<dyn LabelView + '_> {
         match self {
-            Self::Bool(array) => Box::new(View(array.as_array())),
             Self::U8(array) => Box::new(View(array.as_array())),
             Self::I8(array) => Box::new(View(array.as_array())),
             Self::U16(array) => Box::new(View16(array.as_array())),
@@ -198,6 +214,33 @@ fn occurring<T: Label>(array: ArrayView3<'_, T>) -> Result<Vec<bool>, String> {
     let either =
         |one: Vec<bool>, other: Vec<bool>| one.iter().zip(other).map(|(one, other)| *one || other).collect();
     found.try_reduce(|| vec![false; LABELS], |one, other| Ok(either(one, other)))
+}
+
+fn bounds<T: Label>(array: ArrayView3<'_, T>) -> Option<Bounds> {
+    let planes = array.axis_iter(Axis(0)).into_par_iter().enumerate();
+    let of_planes = planes.filter_map(|(x, plane)| {
+        let rows = plane.rows().into_iter().enumerate().filter_map(|(y, row)| Some((y, extent(row)?)));
+        rows.map(|(y, z)| [x..x + 1, y..y + 1, z]).reduce(hull)
+    });
+    of_planes.reduce_with(hull)
+}
+
+/// From the first label of a row to one past the last.
+fn extent<T: Label>(row: ArrayView1<'_, T>) -> Option<Range<usize>> {
+    // Without an early exit, so that background is read a vector at a time.
+    let background = T::default();
+    if row.iter().fold(true, |is_background, number| is_background & (*number == background)) {
+        return None;
+    }
+    let first = row.iter().position(|number| *number != background)?;
+    let last = row.iter().rposition(|number| *number != background)?;
+    Some(first..last + 1)
+}
+
+fn crop<T>(array: &mut ArrayView3<'_, T>, part: &Bounds) {
+    for (axis, range) in part.iter().enumerate() {
+        array.slice_axis_inplace(Axis(axis), range.clone().into());
+    }
 }
 
 /// The labels of an array from the lowest, without background.

@@ -14,7 +14,11 @@ use bipvl_report::{
 use numpy::{PyArray1, PyArray3};
 use pyo3::{exceptions::PyValueError, prelude::*};
 
-use crate::{error, labels::LabelArray, pool::compute};
+use crate::{
+    error,
+    labels::{LabelArray, hull},
+    pool::compute,
+};
 
 /// Spacing of three axes, or of the last two where the first is the one plane of a picture.
 fn spacing_of(spacing: &[f64]) -> PyResult<Spacing> {
@@ -85,9 +89,15 @@ pub(crate) fn surface_distances<'py>(
 ) -> PyResult<Vec<Distances<'py>>> {
     let spacing = spacing_of(&spacing)?;
     let (prediction, reference) = (LabelArray::new(prediction)?, LabelArray::new(reference)?);
-    let (prediction, reference) = (prediction.labels(), reference.labels());
+    let (mut prediction, mut reference) = (prediction.labels(), reference.labels());
     let discretization = if surfels { Discretization::Surfels } else { Discretization::EdgeVoxels };
     let distances = compute(py, threads, || {
+        // Outside of the array is background, so what lies around both masks adds nothing.
+        let boxes = prediction.bounds().into_iter().chain(reference.bounds());
+        if let Some(part) = boxes.reduce(hull) {
+            prediction.crop(&part);
+            reference.crop(&part);
+        }
         bipvl_metrics::surface_distances(discretization, &*prediction, &*reference, &labels, spacing)
     })?;
     let arrays = |of_label: SurfaceDistances| {

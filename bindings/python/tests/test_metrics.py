@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -234,3 +236,30 @@ def test_a_forked_process_has_threads_of_its_own(golden):
     finally:
         child.kill()
         child.join()
+
+
+MEMORY = """
+import resource
+import numpy as np
+import bipvl
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+shape = (320, 320, 256)
+array = np.zeros(shape, np.uint8)
+for label in range(15):
+    x, y = label // 5 * 106, label % 5 * 64
+    array[x + 10 : x + 95, y + 8 : y + 55, 20:230] = label + 1
+shifted = np.roll(array, 2, 2)
+before = peak()
+bipvl.evaluate(array, shifted, (1, 1, 1.5), convention="{convention}")
+print((peak() - before) / (array.nbytes + shifted.nbytes))
+"""
+
+
+@pytest.mark.parametrize("convention", ["monai", "deepmind"])
+def test_scores_need_less_memory_than_the_arrays(convention):
+    code = MEMORY.format(convention=convention)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert float(done.stdout) < 1

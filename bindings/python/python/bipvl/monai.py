@@ -244,12 +244,19 @@ def compute_dice(
     result = np.empty((prediction.shape[0], len(wanted)), np.float32)
     for batch in range(prediction.shape[0]):
         for place, label in enumerate(wanted):
-            of_pred, of_y = (
-                array[batch, 0] == label if array.shape[1] == 1 else array[batch, label] != 0
-                for array in (prediction, reference)
-            )
-            result[batch, place] = _dice(of_pred, of_y, ignore_empty)
+            masks = [_class_mask(array[batch], label) for array in (prediction, reference)]
+            result[batch, place] = _dice(masks[0], masks[1], ignore_empty)
     return _like(y_pred, result)
+
+
+def _class_mask(channels: NDArray[Any], label: int) -> NDArray[np.bool_]:
+    """Of a channel per class, or of class indices in one channel."""
+    mask: NDArray[np.bool_]
+    if len(channels) == 1:
+        mask = channels[0] == label
+    else:
+        mask = channels[label] if channels.dtype == bool else channels[label] != 0
+    return mask
 
 
 def _dice(prediction: NDArray[np.bool_], reference: NDArray[np.bool_], ignore_empty: bool) -> float:
