@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use bipvl_io::FileError;
 
+use crate::case_labels::LABELED_FILE;
+
 /// The result type of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -77,6 +79,18 @@ pub enum Error {
     LabeledAndAbsent {
         /// The data set.
         set: String,
+        /// The concept.
+        name: String,
+    },
+    /// A case declares absent what its label map shows.
+    #[error(
+        "data set `{set}`: {LABELED_FILE} declares `{name}` absent in case `{case}`, but its label map has voxels of it"
+    )]
+    AbsentButLabeled {
+        /// The data set.
+        set: String,
+        /// The case.
+        case: String,
         /// The concept.
         name: String,
     },

@@ -121,7 +121,10 @@ fn two_data_sets_become_one_vocabulary() {
             let drawn = phantom::draw(seed, SHAPE, SPACING);
             let [image, label] = ["imagesTr", "labelsTr"].map(|folder| format!("{folder}/c{seed}.nii"));
             scene.write(&format!("other/{image}"), &drawn.image);
-            scene.write_labels(&format!("other/{label}"), &drawn.labels);
+            // The star of the first case is declared absent below.
+            let is_left_out = |class| seed == 70 && class == 4;
+            let labels = drawn.labels.map(|class| if is_left_out(*class) { 0 } else { *class });
+            scene.write_labels(&format!("other/{label}"), &labels);
             serde_json::json!({ "image": image, "label": label })
         })
         .collect();
@@ -135,7 +138,7 @@ fn two_data_sets_become_one_vocabulary() {
         (70..75).map(|seed| (format!("c{seed}"), serde_json::json!(all))).collect();
     contoured["c70"] = serde_json::json!({ "labelled": &all[..3], "absent": ["star"] });
     contoured["c71"] = serde_json::json!(&all[..2]);
-    scene.write_json("other/labelled.json", &contoured.into());
+    scene.write_json("other/labelled.json", &contoured.clone().into());
     let sets = "\n[[data.set]]\nname = \"one\"\npath = \"data\"\n\n[[data.set]]\nname = \"two\"\npath = \"other\"\n\
                 absent = [\"BLACK\"]\n";
     let text = scene.text("config.toml") + sets;
@@ -155,6 +158,16 @@ fn two_data_sets_become_one_vocabulary() {
     let outcome = scene.bipvl(&["probe", "--model", "run", "--max-cases", "1"]).succeeds();
     assert!(outcome.stdout.contains("other data set"), "{}", outcome.stdout);
     assert_eq!(scene.names("run/probe"), ["probe.html", "probe.json", "probe.md"]);
+
+    for case in ["c71", "c72", "c73", "c74"] {
+        contoured[case] = serde_json::json!({ "labelled": &all[..3], "absent": ["star"] });
+    }
+    scene.write_json("other/labelled.json", &contoured.into());
+    scene.bipvl(&["train", "--config", "config.toml", "--out", "contradicted"]).fails_saying(&[
+        "`two`",
+        "labelled.json declares `star` absent in case `c7",
+        "has voxels of it",
+    ]);
 
     scene.write_text("config.toml", &text);
     scene

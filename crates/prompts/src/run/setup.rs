@@ -58,7 +58,7 @@ impl PromptRun {
             training.push(TrainingSet::new(self.training_cases(place, set, train)?));
             let of_case =
                 |(case, knowledge)| ValidationCase { set: set.config.name.clone(), case, knowledge };
-            validation.extend(self.with_knowledge(place, set, val).into_iter().map(of_case));
+            validation.extend(self.with_knowledge(place, set, val)?.into_iter().map(of_case));
         }
         let config = self.config.clone();
         let pretrained = match self.start() {
@@ -127,7 +127,7 @@ impl PromptRun {
     ) -> Result<Vec<ValidationCase>> {
         let cases = self.cached(set, &self.held_out_cases(set)?, on_progress)?;
         let of_case = |(case, knowledge)| ValidationCase { set: set.config.name.clone(), case, knowledge };
-        Ok(self.with_knowledge(place, set, cases).into_iter().map(of_case).collect())
+        Ok(self.with_knowledge(place, set, cases)?.into_iter().map(of_case).collect())
     }
 
     /// The test cases of a data set, or its validation cases where it has none.
@@ -166,7 +166,7 @@ impl PromptRun {
     ) -> Result<Vec<TrainingCase>> {
         let all = self.vocabulary.knowledge(place, None);
         let is_complete = |knowledge: &[Knowledge]| *knowledge == all;
-        let cases = self.with_knowledge(place, set, cases).into_iter().filter_map(|(case, knowledge)| {
+        let cases = self.with_knowledge(place, set, cases)?.into_iter().filter_map(|(case, knowledge)| {
             match set.config.partial_labels {
                 PartialLabels::Unknown => Some(TrainingCase { case, knowledge }),
                 PartialLabels::Background => Some(TrainingCase { case, knowledge: all.clone() }),
@@ -185,10 +185,23 @@ impl PromptRun {
         place: usize,
         set: &OpenSet,
         cases: Vec<CachedCase>,
-    ) -> Vec<(CachedCase, Vec<Knowledge>)> {
+    ) -> Result<Vec<(CachedCase, Vec<Knowledge>)>> {
+        let all = self.vocabulary.knowledge(place, None);
         let with_knowledge = |case: CachedCase| {
             let knowledge = self.vocabulary.knowledge(place, set.labels_of(case.id()).as_ref());
-            (case, knowledge)
+            let shows = |labels: &[u8]| labels.iter().any(|label| case.class_locations().contains(*label));
+            let is_contradicted = |concept: &usize| match &all[*concept] {
+                Knowledge::Labeled(labels) => knowledge[*concept] == Knowledge::Absent && shows(labels),
+                Knowledge::Absent | Knowledge::Unknown => false,
+            };
+            match (0..all.len()).find(is_contradicted) {
+                Some(concept) => Err(Error::AbsentButLabeled {
+                    set: set.config.name.clone(),
+                    case: case.id().to_owned(),
+                    name: self.vocabulary.concepts[concept].name.clone(),
+                }),
+                None => Ok((case, knowledge)),
+            }
         };
         cases.into_iter().map(with_knowledge).collect()
     }
