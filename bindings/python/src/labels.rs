@@ -229,7 +229,7 @@ fn bounds<T: Label>(array: ArrayView3<'_, T>) -> Option<Bounds> {
 fn extent<T: Label>(row: ArrayView1<'_, T>) -> Option<Range<usize>> {
     // Without an early exit, so that background is read a vector at a time.
     let background = T::default();
-    if row.iter().fold(true, |is_background, number| is_background & (*number == background)) {
+    if row.iter().fold(0, |shows, number| shows | u8::from(*number != background)) == 0 {
         return None;
     }
     let first = row.iter().position(|number| *number != background)?;
