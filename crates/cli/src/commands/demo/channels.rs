@@ -12,7 +12,7 @@ const PHANTOMS: usize = 24;
 const NEW_PHANTOMS: usize = 4;
 const SHAPE: [usize; 3] = [48, 48, 32];
 const SPACING: [f64; 3] = [4.0, 4.0, 5.0];
-const STEPS: usize = 150;
+const STEPS: usize = 200;
 const VAL_FOLD: &str = "0/6";
 
 /// Trains, segments new phantoms, and scores them.
