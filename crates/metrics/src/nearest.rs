@@ -9,6 +9,8 @@ use crate::distance_transform::{Voxel, distances_by_transform};
 
 /// Approximate number of voxels in a neighborhood; beyond it the transform is faster.
 const NEIGHBORHOOD_VOXELS: f64 = 400.0;
+/// Maximum number of voxels in the box around a neighborhood.
+const MAX_BOX_VOXELS: f64 = 16.0 * NEIGHBORHOOD_VOXELS;
 /// Minimum number of voxels per rayon task.
 const VOXELS_PER_TASK: usize = 1024;
 
@@ -17,6 +19,9 @@ const VOXELS_PER_TASK: usize = 1024;
 pub(crate) fn nearest_distances(from: &[Voxel], sites: &[Voxel], spacing: [f64; 3]) -> Vec<f64> {
     if from.is_empty() {
         return Vec::new();
+    }
+    if !has_neighborhood(spacing) {
+        return distances_by_transform(from, sites, spacing);
     }
     let Some(sites_nearby) = SiteBitmap::new(sites, spacing) else { return vec![f64::INFINITY; from.len()] };
     let near = from.par_iter().with_min_len(VOXELS_PER_TASK).map(|voxel| sites_nearby.distance(*voxel));
@@ -27,6 +32,17 @@ pub(crate) fn nearest_distances(from: &[Voxel], sites: &[Voxel], spacing: [f64; 
         distances[index] = distance;
     }
     distances
+}
+
+/// Radius in mm of a neighborhood.
+fn radius_mm(spacing: [f64; 3]) -> f64 {
+    (NEIGHBORHOOD_VOXELS * spacing.iter().product::<f64>() * 0.75 / std::f64::consts::PI).cbrt()
+}
+
+/// Whether the box around a neighborhood is not much larger than it; where one spacing is a thousand times another it is.
+fn has_neighborhood(spacing: [f64; 3]) -> bool {
+    let radius_mm = radius_mm(spacing);
+    spacing.iter().map(|spacing| 2.0 * (radius_mm / spacing).floor() + 1.0).product::<f64>() <= MAX_BOX_VOXELS
 }
 
 /// Sites as bits of their padded bounding box, and the offsets to the voxels of a neighborhood.
@@ -58,8 +74,7 @@ impl SiteBitmap {
                 high[axis] = high[axis].max(site[axis]);
             }
         }
-        let radius_mm =
-            (NEIGHBORHOOD_VOXELS * spacing.iter().product::<f64>() * 0.75 / std::f64::consts::PI).cbrt();
+        let radius_mm = radius_mm(spacing);
         let radius = spacing.map(|spacing| (radius_mm / spacing) as isize);
         // Padded twice: for query voxels outside the bounding box, and for their neighborhoods.
         let origin = std::array::from_fn(|axis| low[axis] as isize - 2 * radius[axis]);
@@ -137,6 +152,16 @@ mod tests {
         ) {
             let expected = distances_by_transform(&from, &sites, spacing);
             prop_assert_eq!(nearest_distances(&from, &sites, spacing), expected);
+        }
+    }
+
+    #[test]
+    fn extreme_spacing_needs_no_more_memory() {
+        let (from, sites) = ([[0, 0, 0], [4, 0, 0]], [[0, 0, 1], [5, 0, 0]]);
+        for spacing in [[1.0, 1.0, 1e9], [1e-12, 1.0, 1e-12], [1e150; 3], [1.0, 1e5, 1.0]] {
+            assert!(!has_neighborhood(spacing) || spacing == [1e150; 3], "{spacing:?}");
+            let expected = distances_by_transform(&from, &sites, spacing);
+            assert_eq!(nearest_distances(&from, &sites, spacing), expected);
         }
     }
 
