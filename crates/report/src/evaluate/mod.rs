@@ -12,12 +12,11 @@ mod unknown_labels;
 pub use pairing::Pairing;
 pub use unknown_labels::{UnknownLabel, UnknownLabelSummary};
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use bipvl_imaging::{LabelClass, LabelMap, LabelSchema, apply_remap};
+use bipvl_imaging::{LabelClass, LabelSchema, apply_remap};
 use bipvl_metrics::{CaseScores, Convention, MetricConfig, Scores, labels_without_class, score_case};
 
 use crate::{Error, Result};
@@ -126,7 +125,8 @@ impl fmt::Display for CaseFailure {
 }
 
 impl Pairing {
-    /// Scores the cases. `progress` is called before each case and can stop the evaluation.
+    /// Scores the cases. `progress` is called before each case and can stop the evaluation. Without names of classes, all
+    /// files are read for their labels first; meanwhile `done` is 0.
     ///
     /// # Errors
     ///
@@ -139,7 +139,10 @@ impl Pairing {
         let Self { cases, mut failures, unreferenced } = self;
         let classes = match &config.schema {
             Some(schema) => schema.classes().to_vec(),
-            None => labels::named_classes(&cases).unwrap_or_else(|| occurring_labels(&cases)),
+            None => match labels::named_classes(&cases) {
+                Some(classes) => classes,
+                None => occurring_labels(&cases, progress)?,
+            },
         };
         let (mut scores, mut unknown_labels) = (Vec::with_capacity(cases.len()), Vec::new());
         for (done, files) in cases.iter().enumerate() {
@@ -201,14 +204,24 @@ fn evaluate_case(
 }
 
 /// A class for each label of the readable files, except background.
-fn occurring_labels(cases: &[CaseFiles]) -> Vec<LabelClass> {
-    let mut occurring = BTreeSet::new();
-    for path in cases.iter().flat_map(|files| [&files.prediction, &files.reference]) {
-        // A damaged file is reported when its case is scored.
-        occurring.extend(labels::read(path, &[]).iter().flatten().flat_map(LabelMap::voxels).copied());
+fn occurring_labels(
+    cases: &[CaseFiles],
+    progress: &mut dyn FnMut(EvaluationProgress<'_>) -> ControlFlow<()>,
+) -> Result<Vec<LabelClass>> {
+    let mut occurs = vec![false; usize::from(u16::MAX) + 1];
+    for files in cases {
+        if progress(EvaluationProgress { case: &files.case, done: 0, total: cases.len() }).is_break() {
+            return Err(Error::Canceled);
+        }
+        for path in [&files.prediction, &files.reference] {
+            // A damaged file is reported when its case is scored.
+            for label_map in labels::read(path, &[]).iter().flatten() {
+                label_map.voxels().iter().for_each(|label| occurs[usize::from(*label)] = true);
+            }
+        }
     }
-    occurring.remove(&0);
-    occurring.into_iter().map(|label| LabelClass::new(label.to_string(), vec![label])).collect()
+    let labels = (1..=u16::MAX).filter(|label| occurs[usize::from(*label)]);
+    Ok(labels.map(|label| LabelClass::new(label.to_string(), vec![label])).collect())
 }
 
 #[cfg(test)]
