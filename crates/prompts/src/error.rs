@@ -151,6 +151,28 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// No run is given.
+    #[error("no run is given")]
+    NoRun,
+    /// Several runs, one of which is prompted.
+    #[error("prompted runs are not averaged; give one")]
+    PromptedEnsemble,
+    /// Prompts, or a data set to resemble, for a run with a channel per class.
+    #[error(
+        "the run has fixed classes; choose among them with classes (prompts and like need model.head = \"prompts\")"
+    )]
+    FixedClasses,
+    /// Classes for a prompted run.
+    #[error("the run is asked with prompts, not with classes")]
+    OpenClasses,
+    /// A scan has several channels.
+    #[error("{}: {found} channels, but the network reads one", path.display())]
+    ChannelCount {
+        /// The scan.
+        path: PathBuf,
+        /// Its channels.
+        found: usize,
+    },
     /// A loss is not finite.
     #[error("loss is {loss} at step {step}; lower train.learning_rate")]
     Diverged {
@@ -165,6 +187,24 @@ impl Error {
     /// The system refused to open, read or write `path`.
     pub fn io(path: &Path, reason: std::io::Error) -> Self {
         Self::Io(FileError::new(path, reason))
+    }
+
+    /// Whether the fault is in what was asked for, not in a file or a run.
+    pub fn is_request(&self) -> bool {
+        matches!(
+            self,
+            Self::NoRun
+                | Self::PromptedEnsemble
+                | Self::FixedClasses
+                | Self::OpenClasses
+                | Self::ChannelCount { .. }
+                | Self::Prompts { .. }
+                | Self::UnknownDataset { .. }
+                | Self::AmbiguousPreprocessing { .. }
+                | Self::Infer(
+                    bipvl_infer::Error::UnknownClass { .. } | bipvl_infer::Error::ChannelCount { .. }
+                )
+        )
     }
 
     /// A value of a configuration file is invalid.

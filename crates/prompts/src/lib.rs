@@ -14,6 +14,7 @@ pub mod evaluation;
 pub mod event;
 pub mod loader;
 pub mod loss;
+pub mod model;
 pub mod predictor;
 pub mod reading;
 pub mod run;
@@ -28,6 +29,7 @@ pub mod validate;
 mod vocabulary;
 
 pub use error::{Error, Result};
+pub use model::{Model, ModelSegmentation, SegmentationRequest};
 pub use predictor::{EncodedTexts, Overlap, PromptPredictor};
 pub use run::{PromptRun, PromptRunSpec, Transfer};
 pub use sampler::{DrawnPrompt, PromptSampler, PromptSampling};
