@@ -248,7 +248,7 @@ fn crop<T>(array: &mut ArrayView3<'_, T>, part: &Bounds) {
 pub(crate) fn labels_of(py: Python<'_>, array: &Bound<'_, PyAny>) -> PyResult<Vec<u16>> {
     let array = LabelArray::new(array)?;
     let labels = array.labels();
-    let found = compute(py, None, || labels.occurring())?.map_err(|number| {
+    let found = compute(py, None, |_| labels.occurring())?.map_err(|number| {
         PyValueError::new_err(format!("{number} is no label: expected whole numbers from 0 to 65535"))
     })?;
     let labels = found.into_iter().enumerate().skip(1).filter(|(_, occurs)| *occurs);

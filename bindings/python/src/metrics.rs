@@ -1,6 +1,6 @@
 //! Scores of label maps in memory and in folders, and the distances that they are computed from.
 
-use std::{ops::ControlFlow, path::PathBuf};
+use std::path::PathBuf;
 
 use bipvl_data::read_label_schema;
 use bipvl_imaging::LabelClass;
@@ -17,7 +17,7 @@ use pyo3::{exceptions::PyValueError, prelude::*};
 use crate::{
     error,
     labels::{LabelArray, hull},
-    pool::compute,
+    pool::{compute, report},
 };
 
 /// Spacing of three axes, or of the last two where the first is the one plane of a picture.
@@ -56,7 +56,7 @@ pub(crate) fn score(
     let config = MetricConfig { convention, tolerance_mm, ignore_label };
     let classes: Vec<LabelClass> =
         classes.into_iter().map(|(name, labels)| LabelClass::new(name, labels)).collect();
-    let scores = compute(py, threads, || {
+    let scores = compute(py, threads, |_| {
         let classes = score_labels(&*prediction, &*reference, spacing, &classes, &config)?;
         let case = CaseScores { case: "case".to_owned(), classes, diagonal_mm: None };
         Ok::<Scores, bipvl_metrics::Error>(Scores::new(&config, vec![case]))
@@ -91,7 +91,7 @@ pub(crate) fn surface_distances<'py>(
     let (prediction, reference) = (LabelArray::new(prediction)?, LabelArray::new(reference)?);
     let (mut prediction, mut reference) = (prediction.labels(), reference.labels());
     let discretization = if surfels { Discretization::Surfels } else { Discretization::EdgeVoxels };
-    let distances = compute(py, threads, || {
+    let distances = compute(py, threads, |_| {
         // Outside of the array is background, so what lies around both masks adds nothing.
         let boxes = prediction.bounds().into_iter().chain(reference.bounds());
         if let Some(part) = boxes.reduce(hull) {
@@ -126,25 +126,14 @@ pub(crate) fn evaluate_folder(
 ) -> PyResult<FolderScores> {
     let schema = dataset.as_deref().map(read_label_schema).transpose().map_err(error)?;
     let config = EvaluationConfig { schema, convention: convention_of(convention)?, tolerance_mm };
-    let mut interruption = None;
-    let mut report = |done: usize, total: usize, case: &str| {
-        let called = Python::attach(|py| {
-            py.check_signals()?;
-            progress.as_ref().map_or(Ok(()), |progress| progress.call1(py, (done, total, case)).map(|_| ()))
-        });
-        match called {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(reason) => {
-                interruption = Some(reason);
-                ControlFlow::Break(())
-            }
-        }
-    };
-    let evaluation = compute(py, threads, || {
+    let mut failure = None;
+    let evaluation = compute(py, threads, |interrupt| {
         let pairing = Pairing::of_folders(&prediction, &reference)?;
-        pairing.evaluate(&config, &mut |state| report(state.done, state.total, state.case))
+        pairing.evaluate(&config, &mut |state| {
+            report(interrupt, progress.as_ref(), (state.done, state.total, state.case), &mut failure)
+        })
     })?;
-    if let Some(reason) = interruption {
+    if let Some(reason) = failure {
         return Err(reason);
     }
     let evaluation = evaluation.map_err(error)?;
@@ -163,7 +152,7 @@ type LabelsAndAffine<'py> = (Bound<'py, PyArray3<u16>>, [[f64; 4]; 4]);
 /// Reads a label map of any format.
 #[pyfunction]
 pub(crate) fn read_labels(py: Python<'_>, path: PathBuf) -> PyResult<LabelsAndAffine<'_>> {
-    let labels = compute(py, None, || bipvl_imaging::read_labels(&path))?.map_err(error)?;
+    let labels = compute(py, None, |_| bipvl_imaging::read_labels(&path))?.map_err(error)?;
     let affine = crate::segmentation::rows(labels.grid());
     Ok((PyArray3::from_owned_array(py, labels.into_voxels()), affine))
 }

@@ -8,6 +8,7 @@ import threading
 import warnings
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -240,6 +241,7 @@ def test_a_forked_process_has_threads_of_its_own(golden):
 
 MEMORY = """
 import resource
+import nibabel
 import numpy as np
 import bipvl
 
@@ -263,3 +265,86 @@ def test_scores_need_less_memory_than_the_arrays(convention):
     code = MEMORY.format(convention=convention)
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert float(done.stdout) < 1
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+import bipvl
+
+threading.Timer({seconds}, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+calls = []
+try:
+    {call}
+except KeyboardInterrupt:
+    print(len(calls))
+"""
+
+
+def test_an_interrupt_stops_a_folder(tmp_path):
+    voxels = np.zeros((160, 160, 120), np.uint8)
+    voxels[20:140:2, 20:140, 20:100] = 1
+    for folder in ("pred", "ref"):
+        (tmp_path / folder).mkdir()
+        for case in range(40):
+            nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / folder / f"{case}.nii")
+    arguments = f"{str(tmp_path / 'pred')!r}, {str(tmp_path / 'ref')!r}"
+    call = f"bipvl.evaluate_folder({arguments}, progress=lambda *state: calls.append(state))"
+    code = INTERRUPTED.format(seconds=1.0, call=call)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # Each case is read for its labels, and then scored.
+    assert 0 < int(done.stdout) < 2 * 40
+
+
+def test_fields_of_packed_records_are_copied():
+    rng = np.random.default_rng(0)
+    for kind in ("u2", "i4", "f4", "f8"):
+        records = np.zeros((5, 6, 7), [("id", "u1"), ("label", kind)])
+        records["label"] = rng.integers(0, 3, records.shape)
+        scores = bipvl.evaluate(records["label"], records["label"].copy(), (1, 1, 1))
+        assert list(scores) == ["1", "2"] and scores.mean.dice == 1
+
+
+def test_extreme_spacing_is_scored():
+    pred, ref = np.zeros((6, 7, 8), np.uint8), np.zeros((6, 7, 8), np.uint8)
+    pred[1:4, 2:5, 2:6], ref[2:5, 2:5, 3:6] = 1, 1
+    for spacing in [(1, 1, 1e9), (1, 1e-10, 1), (1e155,) * 3]:
+        assert bipvl.evaluate(pred, ref, spacing)["1"].dice == bipvl.evaluate(pred, ref, (1, 1, 1))["1"].dice
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"spacing": 1.0}, "spacing=1.0: expected 3 lengths"),
+        ({"spacing": "1,1,1"}, "expected 3 lengths"),
+        ({"threads": -1}, "threads=-1: expected 1 to"),
+        ({"threads": 100_000}, "expected 1 to 1024"),
+        ({"names": {"liver": 1}}, "maps labels to names"),
+        ({"labels": {"x": 70_000}}, "expected whole numbers from 1 to 65535"),
+        ({"labels": [1.5]}, "expected whole numbers"),
+        ({"ignore_label": -1}, "expected whole numbers"),
+    ],
+)
+def test_arguments_are_checked(golden, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        bipvl.evaluate(*golden, **{"spacing": SPACING, **arguments})
+
+
+def test_masks_need_names_of_their_own(golden):
+    with pytest.raises(ValueError, match="several masks are named x"):
+        bipvl.evaluate(np.stack(golden), np.stack(golden), SPACING, names=["x", "x"])
+
+
+def test_small_voxels_are_compared_exactly():
+    nifti = lambda length: nibabel.Nifti1Image(np.ones((3, 3, 3), np.uint8), np.diag([length, length, length, 1]))
+    with pytest.raises(ValueError, match="not on the grid"):
+        bipvl.evaluate(nifti(0.0005), nifti(0.001))
+
+
+def test_nothing_to_score_is_an_empty_table():
+    pytest.importorskip("pandas")
+    empty = np.zeros((3, 3, 3), np.uint8)
+    assert bipvl.evaluate(empty, empty, (1, 1, 1)).to_pandas().empty
+
+
+def test_a_background_entry_is_no_class(golden):
+    assert list(bipvl.evaluate(*golden, SPACING, labels={"background": 0, "organ": 1})) == ["organ"]

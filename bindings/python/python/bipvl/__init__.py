@@ -14,6 +14,7 @@ in mm. A score that does not exist is ``nan``.
 
 from __future__ import annotations
 
+from . import monai, surface_distance
 from ._bipvl import Error, __version__
 from ._images import Image, read_image
 from ._metrics import evaluate, evaluate_folder
@@ -40,6 +41,8 @@ __all__ = [
     "describe",
     "evaluate",
     "evaluate_folder",
+    "monai",
     "read_image",
+    "surface_distance",
     "train",
 ]

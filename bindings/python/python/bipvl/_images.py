@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from . import _bipvl
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Relative difference of affines that files of float32 headers may have.
 AFFINE_TOLERANCE = 1e-3
+#: Rounding of a number in float32, and of one or two operations after it.
+FLOAT32 = 1e-6
 
 
 @dataclass
@@ -49,6 +52,29 @@ def is_sitk(image: object) -> bool:
     return hasattr(image, "GetDirection") and hasattr(image, "GetSpacing")
 
 
+def is_segmentation(image: object) -> bool:
+    from ._predictor import Segmentation
+
+    return isinstance(image, Segmentation)
+
+
+def lengths(spacing: Any, count: int) -> tuple[float, ...]:
+    """A spacing as ``count`` lengths in mm, or ``ValueError``."""
+    try:
+        found = tuple(float(length) for length in spacing)
+    except (TypeError, ValueError):
+        found = ()
+    if len(found) != count or not all(math.isfinite(length) and length > 0 for length in found):
+        raise ValueError(f"spacing={spacing!r}: expected {count} lengths above 0 in mm")
+    return found
+
+
+def ensure_same_spacing(given: Sequence[float], found: Sequence[float]) -> None:
+    """Raises ``ValueError`` where a spacing contradicts that of the image."""
+    if not np.allclose(given, found, rtol=AFFINE_TOLERANCE):
+        raise ValueError(f"spacing={tuple(given)}, but the image has {tuple(found)}")
+
+
 def spacing_of(affine: NDArray[np.float64]) -> tuple[float, ...]:
     return tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
 
@@ -78,9 +104,15 @@ def _one_component(image: Any, name: str) -> NDArray[Any]:
 def labels(image: Any, name: str) -> Labels:
     """A label map from a path, an image of nibabel or SimpleITK, or anything with ``__array__``."""
     if is_path(image):
+        if Path(image).is_dir():
+            raise ValueError(f"{image} is a folder: evaluate_folder scores folders")
         array, rows = _bipvl.read_labels(existing(image))
         affine = np.asarray(rows)
         return Labels(array, spacing_of(affine), affine, str(image))
+    if isinstance(image, Image):
+        return Labels(image.array, image.spacing, image.affine, name)
+    if is_segmentation(image):
+        return Labels(image._found.labels(), spacing_of(image.affine), image.affine, name)
     if is_nibabel(image):
         affine = np.asarray(image.affine, dtype=np.float64)
         array = np.asanyarray(image.dataobj)
@@ -95,7 +127,10 @@ def labels(image: Any, name: str) -> Labels:
             return Labels(_one_component(image, name), spacing_of(affine), affine, name)
         if image.GetDimension() != 2:
             raise ValueError(f"{name}: a label image has 2 or 3 axes, not {image.GetDimension()}")
-        return Labels(_one_component(image, name), tuple(image.GetSpacing()), None, name)
+        affine = np.eye(3)
+        affine[:2, :2] = np.reshape(image.GetDirection(), (2, 2)) * np.asarray(image.GetSpacing())
+        affine[:2, 2] = image.GetOrigin()
+        return Labels(_one_component(image, name), tuple(image.GetSpacing()), affine, name)
     array = np.asarray(image)
     if array.dtype == object:
         raise TypeError(f"{name}: expected a path, an array or an image, not {type(image).__name__}")
@@ -108,8 +143,10 @@ def ensure_same_place(pred: Labels, ref: Labels) -> None:
         raise ValueError(f"{pred.name} has shape {pred.array.shape}, but {ref.name} {ref.array.shape}")
     if pred.affine is None or ref.affine is None:
         return
-    scale = min(spacing_of(ref.affine))
-    if not np.allclose(pred.affine, ref.affine, rtol=0.0, atol=AFFINE_TOLERANCE * max(scale, 1.0)):
+    # Of a voxel, and of what origins in float32 hold.
+    tolerance = np.full_like(ref.affine, AFFINE_TOLERANCE * min(ref.spacing or ()))
+    tolerance[:, -1] = np.maximum(tolerance[:, -1], FLOAT32 * np.abs(ref.affine[:, -1]))
+    if pred.affine.shape != ref.affine.shape or np.any(np.abs(pred.affine - ref.affine) > tolerance):
         raise ValueError(
             f"{pred.name} is not on the grid of {ref.name}: the affines are\n{pred.affine}\nand\n{ref.affine}"
         )
@@ -121,7 +158,12 @@ def supported(array: NDArray[Any]) -> NDArray[Any]:
         raise TypeError(f"labels of type {array.dtype}: expected bool, integers or whole floats")
     is_readable = array.dtype != np.float16 and array.dtype.itemsize <= 8
     dtype = array.dtype.newbyteorder("=") if is_readable else np.dtype(np.float64)
-    return np.asarray(array, dtype=dtype)
+    return whole_strides(np.asarray(array, dtype=dtype))
+
+
+def whole_strides(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, or a copy of one whose elements lie between others, as fields of packed records do."""
+    return array.copy() if any(stride % array.itemsize for stride in array.strides) else array
 
 
 @dataclass
@@ -154,6 +196,10 @@ class Image:
         """mm per voxel."""
         return spacing_of(self.affine)
 
+    def __repr__(self) -> str:
+        spacing = " × ".join(f"{length:g}" for length in self.spacing)
+        return f"Image(shape={self.array.shape}, spacing={spacing} mm)"
+
 
 def read_image(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Image:
     """Read a scan: NIfTI, NRRD, MetaImage, or any file that the program reads.
@@ -175,17 +221,29 @@ def read_image(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) 
 
 def _channels(array: NDArray[Any]) -> list[NDArray[np.float32]]:
     """Channels of ``[x, y, z]`` or ``[x, y, z, channels]``, as nibabel gives them."""
-    if array.ndim == 3:
-        return [np.asarray(array, dtype=np.float32)]
-    if array.ndim == 4:
-        return [np.asarray(array[..., channel], dtype=np.float32) for channel in range(array.shape[3])]
-    raise ValueError(f"a scan has 3 axes, or 4 with channels last, not the shape {array.shape}")
+    if array.ndim not in (3, 4) or array.size == 0:
+        raise ValueError(f"a scan has voxels along 3 axes, or 4 with channels last, not the shape {array.shape}")
+    channels = [array] if array.ndim == 3 else [array[..., channel] for channel in range(array.shape[3])]
+    return [whole_strides(np.asarray(channel, dtype=np.float32)) for channel in channels]
 
 
 def scan(
     image: Any, spacing: Sequence[float] | None, affine: NDArray[np.float64] | None
 ) -> Scan:
     """A scan from a path, several paths (one per channel), an image, or an array with ``spacing`` or ``affine``."""
+    found = _scan_with_grid(image)
+    if found is None:
+        return _scan_of_array(image, spacing, affine)
+    if affine is not None:
+        raise ValueError("affine: the image has its own; affine= is for arrays")
+    if spacing is not None:
+        ensure_same_spacing(lengths(spacing, 3), spacing_of(found.affine))
+    return found
+
+
+def _scan_with_grid(image: Any) -> Scan | None:
+    if isinstance(image, Image):
+        return Scan(_channels(image.array), image.affine, None, image)
     if is_path(image) or (isinstance(image, (list, tuple)) and image and all(map(is_path, image))):
         paths = [existing(path) for path in (image if isinstance(image, (list, tuple)) else [image])]
         channels, rows = _bipvl.read_channels(paths)
@@ -200,19 +258,23 @@ def scan(
         several = image.GetNumberOfComponentsPerPixel() > 1
         # The transposed array has the components first.
         return Scan(_channels(np.moveaxis(array, 0, -1) if several else array), sitk_affine(image), None, image)
+    return None
+
+
+def _scan_of_array(image: Any, spacing: Sequence[float] | None, affine: NDArray[np.float64] | None) -> Scan:
     array = np.asarray(image)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"expected a path, an array or an image, not {type(image).__name__}")
     if affine is None and spacing is None:
         raise ValueError("an array has no spacing: give spacing=(x, y, z) in mm, or affine=")
+    given = None if spacing is None else lengths(spacing, 3)
     if affine is None:
-        lengths = np.asarray(spacing, dtype=float)
-        if lengths.shape != (3,) or not np.all(np.isfinite(lengths) & (lengths > 0)):
-            raise ValueError(f"spacing={spacing!r}: expected three lengths above 0 in mm")
-        affine = np.diag([*lengths, 1.0])
+        affine = np.diag([*(given or ()), 1.0])
     affine = np.asarray(affine, dtype=np.float64)
     if affine.shape != (4, 4) or not np.all(np.isfinite(affine)) or np.linalg.det(affine[:3, :3]) == 0:
         raise ValueError("affine: expected an invertible matrix of 4 by 4")
+    if given is not None:
+        ensure_same_spacing(given, spacing_of(affine))
     return Scan(_channels(array), affine, None, image)
 
 
@@ -220,7 +282,8 @@ def like(source: Any, array: NDArray[Any]) -> Any:
     """An array ``[x, y, z]`` as an image of the type of the scan; for paths and arrays the array itself."""
     if is_nibabel(source):
         made = source.__class__(array, source.affine)
-        made.header.set_xyzt_units("mm")
+        if hasattr(made.header, "set_xyzt_units"):
+            made.header.set_xyzt_units("mm")
         return made
     if is_sitk(source):
         import SimpleITK

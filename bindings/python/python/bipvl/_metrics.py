@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import operator
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _bipvl, _images
-from ._progress import Bar
+from ._progress import Bar, ensure_threads
 from ._scores import FolderScores, Scores
 
 Convention = Literal["monai", "deepmind", "metrics-reloaded", "medpy"]
@@ -35,7 +35,7 @@ def evaluate(
 
     Parameters
     ----------
-    pred, ref : path, array, nibabel image or SimpleITK image
+    pred, ref : path, array, nibabel image, SimpleITK image, `Image` or `Segmentation`
         Labels ``[x, y, z]`` or ``[x, y]`` of bool, integers, or whole floats, in any memory order; 0 is background.
         Arrays ``[K, x, y, z]`` are K masks that may overlap.
     spacing : sequence of float, optional
@@ -43,7 +43,8 @@ def evaluate(
     labels : sequence of int, or mapping from names to labels, optional
         What to score; a class may be the union of several labels. Default: every label that occurs.
     names : mapping from labels to names, or sequence, optional
-        Names of the labels, or of the K masks. Default: their numbers.
+        Names of the labels, or of the K masks. Default: their numbers. A sequence names the labels that occur from the lowest;
+        use a mapping in loops over cases.
     convention : {"monai", "deepmind", "metrics-reloaded", "medpy"}
         Whose definitions of the metrics.
     tolerance_mm : float
@@ -73,6 +74,9 @@ def evaluate(
     >>> evaluate(pred=ref, ref=ref, spacing=(1, 1, 2.5), names={1: "liver"})["liver"].dice
     1.0
     """
+    ensure_threads(threads)
+    if ignore_label is not None:
+        _numbers([ignore_label])
     prediction, reference = _images.labels(pred, "pred"), _images.labels(ref, "ref")
     _images.ensure_same_place(prediction, reference)
     arrays = [_images.supported(prediction.array), _images.supported(reference.array)]
@@ -84,9 +88,16 @@ def evaluate(
             raise ValueError("labels: arrays [K, x, y, z] are masks; name them with names")
         return _score_masks(arrays, lengths, names, options)
     views, ordered = in_memory_order(arrays, lengths)
-    occurring = [_bipvl.labels_of(view) for view in views]
+    occurring = [_occurring(view, name) for view, name in zip(views, ("pred", "ref"))]
     classes = _classes(labels, names, sorted(set(occurring[0] + occurring[1]) - {ignore_label or 0}))
     return Scores(json.loads(_bipvl.score(views[0], views[1], ordered, classes, *options)))
+
+
+def _occurring(view: NDArray[Any], name: str) -> list[int]:
+    try:
+        return _bipvl.labels_of(view)
+    except ValueError as reason:
+        raise ValueError(f"{name}: {reason} (probabilities need a threshold first)") from None
 
 
 def in_memory_order(
@@ -109,11 +120,9 @@ def _spacing(
     found = ref.spacing or pred.spacing
     if given is None and found is None:
         raise ValueError("no spacing: give spacing= in mm, one length per axis of the array")
-    lengths = tuple(float(length) for length in (found if given is None else given))  # type: ignore[union-attr]
-    if len(lengths) != dimensions or not all(math.isfinite(length) and length > 0 for length in lengths):
-        raise ValueError(f"spacing={lengths}: expected {dimensions} lengths above 0 in mm")
-    if given is not None and found is not None and not np.allclose(lengths, found, rtol=_images.AFFINE_TOLERANCE):
-        raise ValueError(f"spacing={lengths}, but the image has {found}")
+    lengths = _images.lengths(found if given is None else given, dimensions)
+    if found is not None:
+        _images.ensure_same_spacing(lengths, found)
     return lengths
 
 
@@ -125,22 +134,33 @@ def _classes(
     if isinstance(labels, Mapping):
         if names is not None:
             raise ValueError("names: labels already has them")
-        return [
-            (name, [int(label) for label in (found if isinstance(found, Sequence) else [found])])
-            for name, found in labels.items()
-        ]
-    numbers = occurring if labels is None else [int(label) for label in labels]
-    if any(not 0 < number < 1 << 16 for number in numbers):
-        raise ValueError(f"labels={numbers}: expected numbers from 1 to 65535")
+        several: dict[str, Any] = {name: found if np.ndim(found) else [found] for name, found in labels.items()}
+        # The dictionaries of nnU-Net name the background.
+        return [(name, _numbers(found)) for name, found in several.items() if list(found) != [0]]
+    numbers = occurring if labels is None else _numbers(labels)
     if names is None:
         return [(str(number), [number]) for number in numbers]
     if isinstance(names, Mapping):
+        if not all(isinstance(label, (int, np.integer)) for label in names):
+            raise ValueError("names maps labels to names, such as {1: 'liver'}; labels={'liver': 1} is the other way round")
+        _numbers(list(names))
         if labels is None:
             numbers = sorted(set(numbers) | set(names))
         return [(names.get(number, str(number)), [number]) for number in numbers]
     if len(names) != len(numbers):
         raise ValueError(f"names has {len(names)} names, but there are {len(numbers)} labels: {numbers}")
     return [(name, [number]) for name, number in zip(names, numbers)]
+
+
+def _numbers(labels: Any) -> list[int]:
+    """Labels as numbers, or ``ValueError``."""
+    try:
+        numbers = [operator.index(label) for label in labels]
+    except TypeError:
+        numbers = []
+    if not numbers or any(not 0 < number < 1 << 16 for number in numbers):
+        raise ValueError(f"labels={labels!r}: expected whole numbers from 1 to 65535")
+    return numbers
 
 
 def _score_masks(
@@ -157,6 +177,8 @@ def _score_masks(
         given = default if names is None else list(names)
     if len(given) != count:
         raise ValueError(f"names has {len(given)} names, but there are {count} masks")
+    if twice := sorted({name for name in given if given.count(name) > 1}):
+        raise ValueError(f"names: several masks are named {', '.join(twice)}")
     found: dict[str, Any] | None = None
     for index, name in enumerate(given):
         views, lengths = in_memory_order([array[index] for array in arrays], spacing)
@@ -194,7 +216,8 @@ def evaluate_folder(
     convention, tolerance_mm, threads
         As for `evaluate`.
     progress : callable, bool, optional
-        Called as ``progress(done, total, case)``. Default: a bar of tqdm in notebooks, if it is installed; ``True`` always,
+        Called as ``progress(done, total, case)`` before each case; without ``dataset`` also, with 0, while labels are
+        collected. Default: a bar of tqdm in notebooks, if it is installed; ``True`` always,
         ``False`` never.
 
     Returns
@@ -209,11 +232,14 @@ def evaluate_folder(
     Error
         If there is nothing to score.
     """
+    ensure_threads(threads)
     folders = [_images.existing(pred), _images.existing(ref)]
-    file = None if dataset is None else _images.existing(dataset)
+    if file := next((folder for folder in folders if not folder.is_dir()), None):
+        raise ValueError(f"{file} is a file: evaluate scores a pair of files")
+    names = None if dataset is None else _images.existing(dataset)
     with Bar(progress, "scoring") as bar:
         found, failures, remarks = _bipvl.evaluate_folder(
-            folders[0], folders[1], file, convention, float(tolerance_mm), bar.callback, threads
+            folders[0], folders[1], names, convention, float(tolerance_mm), bar.callback, threads
         )
     for remark in failures + remarks:
         warnings.warn(remark, stacklevel=2)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _bipvl, _images
-from ._progress import Bar
+from ._progress import Bar, ensure_threads
 from ._program import run_program
 
 PathLike = str | os.PathLike[str]
@@ -49,7 +49,7 @@ class Finding:
 
 
 class Segmentation:
-    """Masks of classes or prompts on the grid of the scan.
+    """Masks of classes or prompts on the grid of the scan: `labels`, `masks`, `findings`, `probabilities`, `save`.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Predictor:
     run : path, or sequence of paths
         A run, a cross-validation, or several runs with the same classes, whose logits are averaged.
     device : {"cpu", "vulkan", "cuda"}
-        Where the network runs.
+        Where the network runs; a wheel has the processor alone unless it was built with the feature of another.
     threads : int, optional
         Default: all processors. Results do not depend on it.
     overlap : float, optional
@@ -138,8 +138,9 @@ class Predictor:
         threads: int | None = None,
         overlap: float | None = None,
     ) -> None:
+        ensure_threads(threads)
         runs = [run] if isinstance(run, (str, os.PathLike)) else list(run)
-        self.runs = [_images.existing(path) for path in runs]
+        self.runs = [_run(_images.existing(path)) for path in runs]
         self._native = _bipvl.Predictor(self.runs, device, threads, overlap)
         self._flags = ["--device", device, *([] if overlap is None else ["--overlap", str(overlap)])]
         self._threads = threads
@@ -167,7 +168,7 @@ class Predictor:
 
         Parameters
         ----------
-        image : path, paths of the channels, array, nibabel image or SimpleITK image
+        image : path, paths of the channels, array, nibabel image, SimpleITK image or `Image`
             Array: ``[x, y, z]``, or ``[x, y, z, channels]``, of any number type.
         spacing : sequence of float, optional
             mm per voxel of an array whose axes point right, anterior, superior (RAS+).
@@ -203,8 +204,8 @@ class Predictor:
                 found.channels,
                 found.affine.tolist(),
                 found.path,
-                _texts(prompts),
-                _texts(classes),
+                _texts(prompts, "prompts"),
+                _texts(classes, "classes"),
                 like,
                 exclusive,
                 probabilities,
@@ -276,10 +277,11 @@ class Predictor:
         paths = [images] if isinstance(images, (str, os.PathLike)) else list(images)
         arguments = ["predict", *(str(_images.existing(path)) for path in paths), "--out", str(out)]
         arguments += [argument for run in self.runs for argument in ("--model", str(run))]
-        for flag, values in [("--prompt", prompts), ("--format", formats)]:
-            arguments += [argument for value in _texts(values) or [] for argument in (flag, value)]
+        for flag, values in [("--prompt", _texts(prompts, "prompts")), ("--format", formats)]:
+            given = [values] if isinstance(values, str) else values or []
+            arguments += [argument for value in given for argument in (flag, value)]
         if classes is not None:
-            quoted = ('"{}"'.format(name.replace('"', '""')) for name in _texts(classes) or [])
+            quoted = ('"{}"'.format(name.replace('"', '""')) for name in _texts(classes, "classes") or [])
             arguments += ["--classes", ",".join(quoted)]
         switches = [("--statistics", statistics), ("--probabilities", probabilities), ("--overwrite", overwrite)]
         arguments += [flag for flag, is_given in switches if is_given]
@@ -326,8 +328,19 @@ class Predictor:
         return self.predict_files(study, out, formats=formats, flags=flags, **options)
 
 
-def _texts(value: str | Sequence[str] | None) -> list[str] | None:
-    return [value] if isinstance(value, str) else None if value is None else list(value)
+def _run(path: Path) -> Path:
+    """The path, which may be that of a demo by mistake."""
+    inner = path / "run"
+    if not (path / "best.safetensors").exists() and (inner / "best.safetensors").exists():
+        raise _bipvl.Error(f"{path} is not a run directory; {inner} is")
+    return path
+
+
+def _texts(value: str | Sequence[str] | None, name: str) -> list[str] | None:
+    texts = [value] if isinstance(value, str) else None if value is None else list(value)
+    if texts == []:
+        raise ValueError(f"{name}: expected at least one, or None")
+    return texts
 
 
 def _files(folder: Path) -> dict[Path, tuple[int, int]]:

@@ -68,6 +68,9 @@ class _Log(threading.Thread):
         self.warnings: list[str] = []
         self.text: list[str] = []
 
+    def close(self) -> None:
+        self._stream.close()
+
     def run(self) -> None:
         for line in self._stream:
             try:
@@ -115,13 +118,17 @@ def run_program(
             process.send_signal(signal.SIGINT)
             process.wait()
             raise
-        log.join()
+        finally:
+            log.join()
+            log.close()
         for message in log.warnings:
             warnings.warn(message, stacklevel=3)
         if process.returncode == INTERRUPTED:
             raise KeyboardInterrupt
         if process.returncode == USAGE:
-            raise ValueError("\n".join(log.text).strip())
+            # Without the usage of the command line.
+            message, _, _ = "\n".join(log.text).partition("\n\nUsage:")
+            raise ValueError(message.removeprefix("error: ").strip())
         if process.returncode != 0:
             message = "; ".join(log.errors) or "\n".join(log.text) or f"bipvl ended with {process.returncode}"
             raise _bipvl.Error(message)

@@ -128,7 +128,10 @@ class _ByClass(Mapping[str, Row]):
         self._found, self._classes = found, classes
 
     def __getitem__(self, name: str) -> Row:
-        return self._classes[name]
+        try:
+            return self._classes[name]
+        except KeyError:
+            raise KeyError(f"{name!r} is no class; there are {', '.join(self._classes) or 'none'}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._classes)
@@ -186,7 +189,7 @@ class Scores(_ByClass[ClassScores]):
         import pandas
 
         rows = [{"class": name, **asdict(scores)} for name, scores in self.items()]
-        return pandas.DataFrame(rows).set_index("class")
+        return pandas.DataFrame(rows, columns=["class", *ClassScores.__dataclass_fields__]).set_index("class")
 
     def __repr__(self) -> str:
         return f"Scores({', '.join(self)}; mean Dice {self.mean.dice:.4f}; {self.convention})"
@@ -235,7 +238,7 @@ class FolderScores(_ByClass[ClassSummary]):
             for case, classes in self.cases.items()
             for name, scores in classes.items()
         ]
-        return pandas.DataFrame(rows).set_index(["case", "class"])
+        return pandas.DataFrame(rows, columns=["case", "class", *ClassScores.__dataclass_fields__]).set_index(["case", "class"])
 
     def __repr__(self) -> str:
         return f"FolderScores({len(self.cases)} cases; {', '.join(self)}; mean Dice {self.mean_dice:.4f})"

@@ -132,5 +132,7 @@ def compute_surface_dice_at_tolerance(surface_distances: SurfaceDistances, toler
 
 def compute_dice_coefficient(mask_gt: NDArray[np.bool_], mask_pred: NDArray[np.bool_]) -> float:
     """Dice similarity coefficient; ``nan`` if both masks are empty."""
-    total = np.count_nonzero(mask_gt) + np.count_nonzero(mask_pred)
-    return 2 * np.count_nonzero(mask_gt & mask_pred) / total if total > 0 else math.nan
+    # Numbers other than 0 and 1 are summed, as there.
+    count = np.count_nonzero if mask_gt.dtype == mask_pred.dtype == bool else np.sum
+    total = int(count(mask_gt)) + int(count(mask_pred))
+    return 2 * int(count(mask_gt & mask_pred)) / total if total > 0 else math.nan
