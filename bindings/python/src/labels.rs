@@ -24,6 +24,10 @@ pub(crate) trait Label: Element + Copy + Default + PartialEq + Send + Sync {
     fn cast(self) -> u16;
     /// For messages.
     fn shown(self) -> String;
+    /// The numbers as labels, where they are of their type.
+    fn as_labels(_numbers: &[Self]) -> Option<&[u16]> {
+        None
+    }
 }
 
 macro_rules! whole_numbers {
@@ -63,8 +67,26 @@ macro_rules! floats {
     )*};
 }
 
-whole_numbers!(u8, i8, u16, i16, u32, i32, u64, i64);
+whole_numbers!(u8, i8, i16, u32, i32, u64, i64);
 floats!(f32, f64);
+
+impl Label for u16 {
+    fn label(self) -> Option<u16> {
+        Some(self)
+    }
+
+    fn cast(self) -> u16 {
+        self
+    }
+
+    fn shown(self) -> String {
+        self.to_string()
+    }
+
+    fn as_labels(numbers: &[Self]) -> Option<&[u16]> {
+        Some(numbers)
+    }
+}
 
 /// Labels that may turn out to be none.
 pub(crate) trait LabelView: Labels + Send {
@@ -107,6 +129,9 @@ impl<T: Label> Labels for View<'_, T> {
 
     fn plane(&self, x: usize) -> Cow<'_, [u16]> {
         let plane = self.0.index_axis(Axis(0), x);
+        if let Some(labels) = plane.to_slice().and_then(T::as_labels) {
+            return Cow::Borrowed(labels);
+        }
         let mut labels = Vec::with_capacity(plane.len());
         for row in plane.rows() {
             match row.as_slice() {
@@ -115,36 +140,6 @@ impl<T: Label> Labels for View<'_, T> {
             }
         }
         Cow::Owned(labels)
-    }
-}
-
-/// Labels of 16 bits need no conversion where they lie in order.
-struct View16<'a>(ArrayView3<'a, u16>);
-
-impl LabelView for View16<'_> {
-    fn occurring(&self) -> Result<Vec<bool>, String> {
-        occurring(self.0)
-    }
-
-    fn bounds(&self) -> Option<Bounds> {
-        bounds(self.0)
-    }
-
-    fn crop(&mut self, part: &Bounds) {
-        crop(&mut self.0, part);
-    }
-}
-
-impl Labels for View16<'_> {
-    fn shape(&self) -> [usize; 3] {
-        self.0.dim().into()
-    }
-
-    fn plane(&self, x: usize) -> Cow<'_, [u16]> {
-        match self.0.index_axis(Axis(0), x).to_slice() {
-            Some(plane) => Cow::Borrowed(plane),
-            None => View(self.0).plane(x).into_owned().into(),
-        }
     }
 }
 
@@ -185,7 +180,7 @@ impl<'py> LabelArray<'py> {
         match self {
             Self::U8(array) => Box::new(View(array.as_array())),
             Self::I8(array) => Box::new(View(array.as_array())),
-            Self::U16(array) => Box::new(View16(array.as_array())),
+            Self::U16(array) => Box::new(View(array.as_array())),
             Self::I16(array) => Box::new(View(array.as_array())),
             Self::U32(array) => Box::new(View(array.as_array())),
             Self::I32(array) => Box::new(View(array.as_array())),
