@@ -2,6 +2,7 @@
 
 mod predict;
 mod prompts;
+mod serve;
 mod train;
 mod weights;
 
@@ -14,6 +15,7 @@ use crate::commands::demo::Kinds;
 
 pub(crate) use predict::*;
 pub(crate) use prompts::*;
+pub(crate) use serve::*;
 pub(crate) use train::*;
 pub(crate) use weights::*;
 
@@ -60,6 +62,8 @@ pub(crate) enum Command {
     Ablate(Box<AblateArgs>),
     /// Segment scans with a trained model.
     Predict(Box<PredictArgs>),
+    /// Serve models to viewers and a web page: upload a scan, say what to look for, see it.
+    Serve(Box<ServeArgs>),
     /// Show what a prompted run was trained on: concepts, names, data sets.
     Vocabulary(VocabularyArgs),
     /// Score predicted label maps against reference label maps.
@@ -100,6 +104,9 @@ pub(crate) struct DemoArgs {
     /// Random seed of the prompted training [default: 0].
     #[arg(long, value_name = "N", conflicts_with_all = ["channels", "ambiguous"])]
     pub(crate) seed: Option<u64>,
+    /// Serve the model and new phantoms afterwards, with a page to ask for anything in words.
+    #[arg(long, conflicts_with_all = ["channels", "ambiguous"])]
+    pub(crate) serve: bool,
 }
 
 #[derive(Debug, Args)]

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     report_panics();
     let cli = Cli::parse();
     start_log(cli.log_format);
-    limit_threads(cli.threads);
+    limit_threads(cli.threads, &cli.command);
     let result = match cli.command {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Data(args) => commands::data::run(&args),
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args),
         Command::Ablate(args) => commands::ablate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Serve(args) => commands::serve::run(&args),
         Command::Vocabulary(args) => commands::vocabulary::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Probe(args) => commands::probe::run(&args),
@@ -97,9 +98,10 @@ fn start_log(format: LogFormat) {
 }
 
 /// Sizes the global Rayon pool. The main thread is one of its workers and takes part in every operation, so it must
-/// never block on a thread that uses the pool.
-fn limit_threads(threads: Option<usize>) {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).use_current_thread();
+/// never block on a thread that uses the pool; that of a server does nothing else, and stays out of the pool.
+fn limit_threads(threads: Option<usize>, command: &Command) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
+    let pool = if matches!(command, Command::Serve(_)) { pool } else { pool.use_current_thread() };
     // This fails only if a global pool exists already.
     let _ = pool.build_global();
 }

@@ -107,6 +107,34 @@ impl Model {
         }
     }
 
+    /// Whether a request fits the run: its prompts or classes, and the data set that it names.
+    ///
+    /// # Errors
+    ///
+    /// When it does not (see [`Error::is_request`]).
+    pub fn check(&self, request: &SegmentationRequest) -> Result<()> {
+        match self {
+            Self::Classes { first, .. } => {
+                if request.prompts.is_some() || request.like.is_some() {
+                    return Err(Error::FixedClasses);
+                }
+                if let Some(classes) = &request.classes {
+                    first.output_labels(classes, &Synonyms::builtin())?;
+                }
+            }
+            Self::Prompts { run, .. } => {
+                if request.classes.is_some() {
+                    return Err(Error::OpenClasses);
+                }
+                if let Some(prompts) = &request.prompts {
+                    check_prompts(prompts)?;
+                }
+                run.preprocess_like(request.like.as_deref())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Segments one scan, a volume per channel. `path` names it in errors; `header` is what its result is written with.
     ///
     /// # Errors
@@ -121,12 +149,10 @@ impl Model {
         request: &SegmentationRequest,
         on_progress: &mut dyn FnMut(InferenceProgress) -> ControlFlow<()>,
     ) -> Result<ModelSegmentation> {
+        self.check(request)?;
         ensure_finite(path, &channels)?;
         match self {
             Self::Classes { first, predictor } => {
-                if request.prompts.is_some() || request.like.is_some() {
-                    return Err(Error::FixedClasses);
-                }
                 let mut predictor = predictor.clone();
                 if let Some(classes) = &request.classes {
                     let labels = first.output_labels(classes, &Synonyms::builtin())?;
@@ -143,14 +169,10 @@ impl Model {
                 }))
             }
             Self::Prompts { run, predictor } => {
-                if request.classes.is_some() {
-                    return Err(Error::OpenClasses);
-                }
                 if channels.len() != 1 {
                     return Err(Error::ChannelCount { path: path.to_owned(), found: channels.len() });
                 }
                 let prompts = request.prompts.clone().unwrap_or_else(|| run.default_prompts());
-                check_prompts(&prompts)?;
                 let preprocess = run.preprocess_like(request.like.as_deref())?;
                 preprocess.ensure_size(path, channels[0].grid())?;
                 let mut predictor = predictor.clone();

@@ -8,6 +8,7 @@ mod folder;
 mod kinds;
 mod phantoms;
 mod prompts;
+mod served;
 mod steps;
 
 use anyhow::Result;
@@ -23,6 +24,10 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     match args {
         DemoArgs { channels: true, .. } => channels::run(args),
         DemoArgs { ambiguous: true, .. } => ambiguous::run(args),
+        DemoArgs { serve: true, .. } => {
+            prompts::run(args)?;
+            served::run(&args.out)
+        }
         _ => prompts::run(args),
     }
 }

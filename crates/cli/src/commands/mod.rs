@@ -18,6 +18,7 @@ mod report_content;
 pub(crate) mod predict;
 pub(crate) mod probe;
 pub(crate) mod run_log;
+pub(crate) mod serve;
 pub(crate) mod train;
 pub(crate) mod prompts;
 pub(crate) mod vocabulary;

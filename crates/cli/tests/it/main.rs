@@ -22,6 +22,7 @@ mod prompted;
 mod resume;
 mod run_dir;
 mod scene;
+mod serve;
 mod story;
 mod text;
 mod updates;

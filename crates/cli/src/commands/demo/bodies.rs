@@ -111,7 +111,8 @@ impl Bodies {
     }
 }
 
-fn id(seed: u64) -> String {
+/// The name of a body.
+pub(super) fn id(seed: u64) -> String {
     format!("body_{seed:05}")
 }
 

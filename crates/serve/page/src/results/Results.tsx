@@ -1,0 +1,48 @@
+import type { Scan } from '../api/types'
+import { ErrorText } from '../interface/ErrorText'
+import { tab } from '../interface/navigation'
+import { results } from '../jobs/runs'
+import { mayWrite } from '../session/session'
+import { opened } from '../studies/studies'
+import { Downloads } from './Downloads'
+import { SegmentList } from './SegmentList'
+import { SourceSelect } from './SourceSelect'
+import { hide, isLoadingLabels, show, shown, shownError, shownKey } from './shown'
+import { keyOf, sourcesOf } from './source'
+
+export function Results() {
+  const scan = opened.value
+  if (!scan) return null
+  const sources = sourcesOf(scan, results.value)
+  return (
+    <section class="section" aria-label="Results">
+      <h2>Results</h2>
+      {sources.length === 0 ? (
+        <p class="muted">Nothing is segmented yet.</p>
+      ) : (
+        <SourceSelect label="Overlay" sources={sources} value={shownKey.value} empty="No overlay" onChoose={(key) => chooseOverlay(scan, key)} />
+      )}
+      <ErrorText text={shownError.value} />
+      {isLoadingLabels.value && <p class="muted small">Loading the label map…</p>}
+      {shown.value && (
+        <>
+          <SegmentList />
+          <div class="row wrap">
+            {mayWrite.value && (
+              <button class="button" onClick={() => (tab.value = 'correct')}>
+                Correct
+              </button>
+            )}
+            <Downloads scan={scan} source={shown.value.source} />
+          </div>
+        </>
+      )}
+    </section>
+  )
+}
+
+function chooseOverlay(scan: Scan, key: string): void {
+  const source = sourcesOf(scan, results.value).find((candidate) => keyOf(candidate) === key)
+  if (source) void show(scan, source)
+  else hide()
+}

@@ -1,0 +1,31 @@
+/** Intensity windows, by the names that radiology has for them. Levels and widths are in Hounsfield units. */
+
+export interface LevelAndWidth {
+  level: number
+  width: number
+}
+
+export interface IntensityWindow extends LevelAndWidth {
+  name: string
+}
+
+export const ctWindows: readonly IntensityWindow[] = [
+  { name: 'Soft tissue', level: 40, width: 400 },
+  { name: 'Lung', level: -600, width: 1500 },
+  { name: 'Bone', level: 400, width: 1800 },
+  { name: 'Brain', level: 40, width: 80 },
+]
+
+/** The window that the robust range of the voxels gives. */
+export const AUTO = 'Auto'
+
+/** What the mouse made of it. */
+export const CUSTOM = 'Custom'
+
+export function startingWindow(modality: string | null): string {
+  return modality === 'CT' ? 'Soft tissue' : AUTO
+}
+
+export function windowNames(modality: string | null): string[] {
+  return modality === 'CT' ? [...ctWindows.map(({ name }) => name), AUTO] : [AUTO]
+}

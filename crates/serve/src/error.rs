@@ -1,0 +1,149 @@
+//! Errors of this crate, and how a client sees them.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use bipvl_io::FileError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The result type of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a server cannot start or do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file cannot be opened, read or written.
+    #[error(transparent)]
+    Io(#[from] FileError),
+    /// From `bipvl-imaging`.
+    #[error(transparent)]
+    Imaging(#[from] bipvl_imaging::Error),
+    /// From `bipvl-dicom`.
+    #[error(transparent)]
+    Dicom(#[from] bipvl_dicom::Error),
+    /// From `bipvl-prompts`.
+    #[error(transparent)]
+    Prompts(#[from] bipvl_prompts::Error),
+    /// The database of jobs refuses.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The tables cannot be made, or are those of a newer version.
+    #[error("database: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// An address cannot be listened on.
+    #[error("{address}: cannot listen: {reason}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// Anyone in the network could ask.
+    #[error("{address} can be reached by other machines; give a file of tokens, or say that none are wanted")]
+    Unprotected {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Two models have one name.
+    #[error("two models are called `{0}`; give each a name of its own: NAME=RUN")]
+    DuplicateModel(String),
+    /// A file of tokens cannot be read.
+    #[error("{}: {reason}", path.display())]
+    Tokens {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A segmentation was canceled.
+    #[error("canceled")]
+    Canceled,
+    /// The network or its input has a fault that nobody expected.
+    #[error("the segmentation failed: {0}")]
+    Panic(String),
+    /// A job names what the server no longer has.
+    #[error("{0}")]
+    Gone(String),
+}
+
+/// An answer that says what was wrong with a request.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    detail: String,
+}
+
+/// The body of an [`ApiError`], as `FastAPI` and with it MONAI Label send it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    /// What is wrong, and what would be right.
+    pub(crate) detail: String,
+}
+
+pub(crate) type ApiResult<T> = std::result::Result<T, ApiError>;
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into() }
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// A file that was sent cannot be used.
+    pub(crate) fn unusable(error: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        if self.status.is_server_error() {
+            tracing::error!("{}", self.detail);
+        }
+        (self.status, Json(ErrorBody { detail: self.detail })).into_response()
+    }
+}
+
+/// Faults of the server itself; those of a request are made where it is read.
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::Prompts(reason) if reason.is_request() => Self::bad_request(reason.to_string()),
+            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<FileError> for ApiError {
+    fn from(error: FileError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<tokio::task::JoinError> for ApiError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}

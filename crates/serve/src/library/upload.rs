@@ -1,0 +1,98 @@
+//! Files that clients send: checked, then moved into the library or a session.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use bipvl_imaging::formats::strip_ending;
+
+use super::{
+    Library, Scan,
+    archive::{Incoming, free_path, rename},
+    scan::{describe, safe_name},
+};
+use crate::Result;
+
+/// The files of one upload, each of which holds a scan.
+pub(crate) struct Uploaded {
+    /// Where they wait; deleted with this value.
+    _incoming: Incoming,
+    /// Files and folders that hold scans.
+    units: Vec<PathBuf>,
+}
+
+impl Uploaded {
+    /// Finds the scans among files: each image or archive for itself, all other files as one DICOM study.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if a file is no scan.
+    pub(crate) fn check(incoming: Incoming) -> std::result::Result<Self, String> {
+        if incoming.files().is_empty() {
+            return Err("no file was sent; send one or more parts called `file`".to_owned());
+        }
+        let is_unit = |path: &PathBuf| {
+            let is_zip = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
+            is_zip || strip_ending(path).is_some()
+        };
+        let mut units: Vec<PathBuf> = incoming.files().iter().filter(|path| is_unit(path)).cloned().collect();
+        if units.len() < incoming.files().len() {
+            let study = incoming.path().join("study");
+            let mut rest = incoming.files().iter().filter(|path| !is_unit(path)).enumerate();
+            let moved = fs::create_dir(&study).and_then(|()| {
+                // One name each: a study has folders, whose files may be called the same.
+                rest.try_for_each(|(number, path)| fs::rename(path, study.join(format!("{number:06}.dcm"))))
+            });
+            moved.map_err(|error| error.to_string())?;
+            units.push(study);
+        }
+        for unit in &units {
+            if describe(unit, 0).is_empty() {
+                return Err(refusal(unit));
+            }
+        }
+        Ok(Self { _incoming: incoming, units })
+    }
+
+    /// Moves everything into a folder.
+    pub(crate) fn move_to(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        let place = |unit: &PathBuf| {
+            let target = target(folder, unit);
+            rename(unit, &target).map(|()| target)
+        };
+        self.units.iter().map(place).collect()
+    }
+}
+
+impl Library {
+    /// Takes an upload; its scans.
+    pub(crate) fn add(&self, upload: &Uploaded) -> Result<Vec<Scan>> {
+        let paths = upload.move_to(&self.root)?;
+        Ok(paths.iter().flat_map(|path| self.described(path)).collect())
+    }
+}
+
+/// Where a file or study goes: its name, or another that is free.
+fn target(folder: &Path, unit: &Path) -> PathBuf {
+    if let Some((stem, ending)) = strip_ending(unit) {
+        return free_path(folder, &safe_name(&stem), ending);
+    }
+    let name = describe(unit, 0).first().map_or_else(|| "study".to_owned(), |scan| scan.id.clone());
+    let ending = if unit.is_dir() { "" } else { ".zip" };
+    free_path(folder, &name, ending)
+}
+
+/// Why a file is refused, without the path of the server.
+fn refusal(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if let Some((_, _)) = strip_ending(path).filter(|_| path.is_file()) {
+        let reason = bipvl_imaging::probe(path).err().map(|error| error.to_string()).unwrap_or_default();
+        let folder = path.parent().unwrap_or(Path::new("")).display().to_string();
+        return reason.replace(&format!("{folder}/"), "");
+    }
+    if path.is_dir() {
+        return "the files are no image of a known format and no DICOM series that makes a volume".to_owned();
+    }
+    format!("{name}: no DICOM series that makes a volume")
+}

@@ -1,0 +1,54 @@
+//! What a server is started with.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use burn::tensor::Device;
+
+/// Options of [`Server::start`](crate::Server::start).
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Runs with the names that requests use.
+    pub models: Vec<(String, PathBuf)>,
+    /// The folder of scans, labels and results.
+    pub data: PathBuf,
+    /// `sqlite://…` or `postgres://…`; `None` for a file in the data folder.
+    pub database: Option<String>,
+    /// Address and port; port 0 for any that is free.
+    pub listen: SocketAddr,
+    /// A file of tokens; without it everyone may do everything.
+    pub tokens: Option<PathBuf>,
+    /// Origins of pages beside the server's own that may ask it, such as `https://ohif.example`.
+    pub allowed_origins: Vec<String>,
+    /// Whether to listen on an address that other machines reach, without tokens.
+    pub no_auth: bool,
+    /// Jobs that run at once; they share the threads.
+    pub parallel_jobs: usize,
+    /// The largest upload in bytes.
+    pub max_upload: u64,
+    /// How long results are kept; `None` for ever.
+    pub keep_results: Option<Duration>,
+    /// Whether the page tells that scans and model are those of the demo.
+    pub demo: bool,
+    /// Where the networks run.
+    pub device: Device,
+}
+
+impl ServeOptions {
+    /// Of a server on port 8000 of this machine, with a data folder.
+    pub fn new(data: PathBuf) -> Self {
+        Self {
+            models: Vec::new(),
+            data,
+            database: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            tokens: None,
+            allowed_origins: Vec::new(),
+            no_auth: false,
+            parallel_jobs: 2,
+            max_upload: 4 << 30,
+            keep_results: Some(Duration::from_hours(30 * 24)),
+            demo: false,
+            device: Device::default(),
+        }
+    }
+}
