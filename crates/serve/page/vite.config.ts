@@ -14,5 +14,6 @@ export default defineConfig(({ mode }) => ({
     // The content security policy allows no data: fonts or scripts, so nothing is inlined.
     assetsInlineLimit: 0,
   },
-  server: { proxy: { '/api': loadEnv(mode, '.', 'BIPVL_').BIPVL_SERVER ?? 'http://127.0.0.1:8000' } },
+  // The server refuses pages of other origins, so the proxy leaves `Host` as it is: equal to `Origin`.
+  server: { proxy: { '/api': { target: loadEnv(mode, '.', 'BIPVL_').BIPVL_SERVER ?? 'http://127.0.0.1:8000', changeOrigin: false } } },
 }))

@@ -16,6 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     api,
     auth::{self, Tokens},
+    dicomweb::Archive,
     engine::Engine,
     library::Library,
     monai,
@@ -34,6 +35,7 @@ pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) origins: Arc<Origins>,
     pub(crate) tokens: Arc<Tokens>,
+    pub(crate) archive: Option<Archive>,
     pub(crate) max_upload: u64,
     pub(crate) demo: bool,
 }

@@ -61,6 +61,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The archive does not take results.
+    #[error("archive {url}: {reason}")]
+    Archive {
+        /// The root of its `DICOMweb` service.
+        url: String,
+        /// What it answered.
+        reason: String,
+    },
     /// A segmentation was canceled.
     #[error("canceled")]
     Canceled,
@@ -124,6 +132,7 @@ impl IntoResponse for ApiError {
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         match &error {
+            Error::Archive { .. } => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
             Error::Prompts(reason) if reason.is_request() => Self::bad_request(reason.to_string()),
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         }

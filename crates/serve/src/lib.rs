@@ -7,6 +7,7 @@
 mod api;
 mod app;
 mod auth;
+mod dicomweb;
 mod engine;
 mod error;
 mod library;

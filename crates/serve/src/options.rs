@@ -15,6 +15,8 @@ pub struct ServeOptions {
     pub database: Option<String>,
     /// Address and port; port 0 for any that is free.
     pub listen: SocketAddr,
+    /// The `DICOMweb` service of an archive that results can be stored in.
+    pub dicomweb: Option<String>,
     /// A file of tokens; without it everyone may do everything.
     pub tokens: Option<PathBuf>,
     /// Origins of pages beside the server's own that may ask it, such as `https://ohif.example`.
@@ -41,6 +43,7 @@ impl ServeOptions {
             data,
             database: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            dicomweb: None,
             tokens: None,
             allowed_origins: Vec::new(),
             no_auth: false,

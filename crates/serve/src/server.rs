@@ -9,6 +9,7 @@ use crate::{
     Error, Result, ServeOptions,
     app::{App, SESSION, router},
     auth::Tokens,
+    dicomweb::Archive,
     engine::Engine,
     library::Library,
     metrics::Metrics,
@@ -63,6 +64,7 @@ impl Server {
             engine,
             origins: Arc::new(Origins::new(options)),
             tokens: Arc::new(tokens),
+            archive: options.dicomweb.as_deref().map(Archive::new),
             max_upload: options.max_upload,
             demo: options.demo,
         };

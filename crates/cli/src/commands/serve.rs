@@ -23,6 +23,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
         models: args.model.iter().map(|model| (model.name.clone(), model.run.clone())).collect(),
         database: args.database.clone(),
         listen: args.listen,
+        dicomweb: args.dicomweb.clone(),
         tokens: args.tokens.clone(),
         allowed_origins: args.allow_origin.clone(),
         no_auth: args.no_auth,

@@ -2,8 +2,8 @@ import { gzipSync } from 'node:zlib'
 
 const HEADER_BYTES = 352
 
-/** A small NIfTI file: a bright ball in the dark, with unequal spacings. */
-export function ballFile([nx, ny, nz] = [40, 36, 32]) {
+/** A NIfTI file: a bright ball in the dark, with unequal spacings. With noise, no part of it is constant. */
+export function ballFile({ shape: [nx, ny, nz] = [40, 36, 32], noise = 0 } = {}) {
   const header = Buffer.alloc(HEADER_BYTES)
   header.writeInt32LE(348, 0)
   ;[3, nx, ny, nz, 1, 1, 1, 1].forEach((size, i) => header.writeInt16LE(size, 40 + 2 * i))
@@ -20,6 +20,7 @@ export function ballFile([nx, ny, nz] = [40, 36, 32]) {
   for (let i = 0; i < voxels.length; i++) {
     const [x, y, z] = [i % nx, Math.floor(i / nx) % ny, Math.floor(i / (nx * ny))]
     voxels[i] = (x - nx / 2) ** 2 + (y - ny / 2) ** 2 + (z - nz / 2) ** 2 < 100 ? 200 : -100
+    if (noise) voxels[i] += Math.random() * noise
   }
-  return gzipSync(Buffer.concat([header, Buffer.from(voxels.buffer)]))
+  return gzipSync(Buffer.concat([header, Buffer.from(voxels.buffer)]), { level: 1 })
 }

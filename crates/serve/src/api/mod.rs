@@ -36,6 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(jobs::cancel))
         .routes(routes!(events::watch))
         .routes(routes!(results::download))
+        .routes(routes!(results::store))
 }
 
 /// Routes without a token: what a client needs to know before it has one, health, and the documentation.

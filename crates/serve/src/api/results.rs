@@ -3,6 +3,7 @@
 use std::path::{Path as FilePath, PathBuf};
 
 use axum::{
+    Json,
     body::Body,
     extract::{Path, State},
     http::{HeaderValue, header},
@@ -35,6 +36,22 @@ pub(super) async fn download(
     let job = job(&app, &id).await?;
     let path = result_file(&app, &job, format).await?;
     attachment(&path, &format!("{}.{}", job.scan, format.ending()), format.media_type()).await
+}
+
+/// Stores the result of a DICOM scan in the archive, as SEG and SR.
+#[utoipa::path(post, path = "/api/jobs/{id}/send", tag = "jobs", params(("id" = String, Path)),
+    responses((status = 200, body = Job), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 502, body = ErrorBody)))]
+pub(super) async fn store(State(app): State<App>, Path(id): Path<String>) -> ApiResult<Json<Job>> {
+    let archive = app.archive.clone();
+    let archive = archive.ok_or_else(|| ApiError::conflict("the server has no archive; see --dicomweb"))?;
+    let job = job(&app, &id).await?;
+    let mut files = Vec::new();
+    for format in [ResultFormat::Seg, ResultFormat::Report] {
+        files.push(result_file(&app, &job, format).await?);
+    }
+    super::blocking(move || archive.store(&files)).await?;
+    Ok(Json(job))
 }
 
 /// The file of a result, converted if need be.

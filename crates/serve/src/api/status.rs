@@ -31,7 +31,7 @@ pub(crate) async fn server(State(app): State<App>, request: Request) -> Json<Ser
         auth: app.tokens.is_required(),
         role: client.map(|client| client.role),
         upload_limit: app.max_upload,
-        archive: false,
+        archive: app.archive.is_some(),
         demo: app.demo,
     })
 }

@@ -9,7 +9,7 @@
 //!
 //! A request names a scan by its id, which is looked up in the list of what is there and is never made into a path.
 
-mod archive;
+mod incoming;
 mod labels;
 mod picture;
 mod scan;
@@ -26,7 +26,7 @@ use std::{
 use bipvl_io::FileError;
 use uuid::Uuid;
 
-pub(crate) use archive::Incoming;
+pub(crate) use incoming::Incoming;
 pub(crate) use labels::{LabelSegment, SavedLabels};
 pub(crate) use scan::{LoadedScan, Scan, ScanFile};
 pub(crate) use upload::Uploaded;

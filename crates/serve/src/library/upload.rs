@@ -9,7 +9,7 @@ use bipvl_imaging::formats::strip_ending;
 
 use super::{
     Library, Scan,
-    archive::{Incoming, free_path, rename},
+    incoming::{Incoming, free_path, rename},
     scan::{describe, safe_name},
 };
 use crate::Result;

@@ -1,5 +1,6 @@
 //! `bipvl serve` from outside, over HTTP.
 
+mod archive;
 mod client;
 mod jobs;
 mod monai_label;

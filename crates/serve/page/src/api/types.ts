@@ -29,6 +29,8 @@ export interface Scan {
   id: string
   dicom: boolean
   modality: string | null
+  /** Of a DICOM series, whose id is a long number. */
+  description: string | null
   shape: [number, number, number]
   spacing: [number, number, number]
   bytes: number

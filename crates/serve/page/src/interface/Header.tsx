@@ -1,6 +1,6 @@
 import { logOut, server } from '../session/session'
 import { token } from '../session/token'
-import { opened } from '../studies/studies'
+import { opened, titleOf } from '../studies/studies'
 import { Icon } from './Icon'
 import { helpIsOpen, studiesAreOpen } from './navigation'
 
@@ -14,7 +14,9 @@ export function Header() {
       <h1 class="brand">bipvl</h1>
       {scan && (
         <p class="header-scan">
-          <strong>{scan.id}</strong>
+          <strong class="ellipsis" title={scan.id}>
+            {titleOf(scan)}
+          </strong>
           <span class="muted">
             {scan.modality && `${scan.modality} · `}
             {scan.shape.join(' × ')} · {scan.spacing.map((mm) => mm.toFixed(2)).join(' × ')} mm

@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals'
-import { cancelJob, eventsPath, getJob, jobsOf, startJob } from '../api/jobs'
+import { cancelJob, deleteJob, eventsPath, getJob, jobsOf, startJob } from '../api/jobs'
 import { eventsOf } from '../api/eventStream'
 import { messageOf, request } from '../api/request'
 import type { Job, JobRequest } from '../api/types'
@@ -37,6 +37,11 @@ export async function run(request: JobRequest, onStart: () => void): Promise<Job
 
 export async function cancel(job: Job): Promise<void> {
   update(await cancelJob(job.id))
+}
+
+export async function removeResult(job: Job): Promise<void> {
+  await deleteJob(job.id)
+  results.value = results.value.filter(({ id }) => id !== job.id)
 }
 
 export function dismiss(job: Job): void {

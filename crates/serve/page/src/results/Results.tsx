@@ -1,14 +1,17 @@
+import { useState } from 'preact/hooks'
 import type { Scan } from '../api/types'
 import { ErrorText } from '../interface/ErrorText'
+import { Icon } from '../interface/Icon'
 import { tab } from '../interface/navigation'
 import { results } from '../jobs/runs'
 import { mayWrite } from '../session/session'
 import { opened } from '../studies/studies'
+import { DeleteResult } from './DeleteResult'
 import { Downloads } from './Downloads'
 import { SegmentList } from './SegmentList'
 import { SourceSelect } from './SourceSelect'
 import { hide, isLoadingLabels, show, shown, shownError, shownKey } from './shown'
-import { keyOf, sourcesOf } from './source'
+import { keyOf, sourcesOf, type Source } from './source'
 
 export function Results() {
   const scan = opened.value
@@ -34,10 +37,24 @@ export function Results() {
               </button>
             )}
             <Downloads scan={scan} source={shown.value.source} />
+            {mayWrite.value && <DeleteButton source={shown.value.source} />}
           </div>
         </>
       )}
     </section>
+  )
+}
+
+function DeleteButton({ source }: { source: Source }) {
+  const [isDeleting, setDeleting] = useState(false)
+  if (source.kind !== 'job') return null
+  return (
+    <>
+      <button class="icon-button" aria-label="Delete this result" title="Delete this result" onClick={() => setDeleting(true)}>
+        <Icon name="trash" />
+      </button>
+      {isDeleting && <DeleteResult job={source.job} onClose={() => setDeleting(false)} />}
+    </>
   )
 }
 

@@ -11,6 +11,8 @@ export const mustLogIn = computed(() => server.value?.auth === true && token.val
 export const connected = computed(() => server.value !== null && !mustLogIn.value)
 export const mayWrite = computed(() => server.value !== null && server.value.role !== 'read')
 
+export const mayDeleteScans = computed(() => server.value?.role === 'admin')
+
 export async function connect(): Promise<void> {
   serverError.value = null
   try {

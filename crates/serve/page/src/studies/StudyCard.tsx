@@ -7,8 +7,8 @@ import { ErrorText } from '../interface/ErrorText'
 import { bytes, time } from '../interface/format'
 import { Icon } from '../interface/Icon'
 import { studiesAreOpen } from '../interface/navigation'
-import { mayWrite } from '../session/session'
-import { opened, openScan, removeScan } from './studies'
+import { mayDeleteScans } from '../session/session'
+import { opened, openScan, removeScan, titleOf } from './studies'
 import { Thumbnail } from './Thumbnail'
 
 export function StudyCard({ scan }: { scan: Scan }) {
@@ -18,7 +18,9 @@ export function StudyCard({ scan }: { scan: Scan }) {
       <button class="study-open" aria-current={opened.value?.id === scan.id} onClick={() => openUnlessCorrecting(scan)}>
         <Thumbnail scan={scan.id} />
         <span class="study-text">
-          <span class="study-name">{scan.id}</span>
+          <span class="study-name" title={scan.id}>
+            {titleOf(scan)}
+          </span>
           <span class="muted">{[scan.modality, scan.shape.join(' × ')].filter(Boolean).join(' · ')}</span>
           <span class="muted">
             {time(scan.created)}
@@ -26,8 +28,8 @@ export function StudyCard({ scan }: { scan: Scan }) {
           </span>
         </span>
       </button>
-      {mayWrite.value && (
-        <button class="icon-button study-delete" aria-label={`Delete ${scan.id}`} title="Delete" onClick={() => setDeleting(true)}>
+      {mayDeleteScans.value && (
+        <button class="icon-button study-delete" aria-label={`Delete ${titleOf(scan)}`} title="Delete" onClick={() => setDeleting(true)}>
           <Icon name="trash" />
         </button>
       )}
@@ -52,7 +54,7 @@ function DeleteDialog({ scan, onClose }: { scan: Scan; onClose: () => void }) {
     removeScan(scan).then(onClose, (failure) => setError(messageOf(failure)))
   }
   return (
-    <Dialog title={`Delete ${scan.id}?`} onClose={onClose}>
+    <Dialog title={`Delete ${titleOf(scan)}?`} onClose={onClose}>
       <p class="muted">The scan ({bytes(scan.bytes)}), its results and its labels are deleted. This cannot be undone.</p>
       <ErrorText text={error} />
       <div class="row end">

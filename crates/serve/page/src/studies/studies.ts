@@ -10,6 +10,8 @@ export const studiesError = signal<string | null>(null)
 /** The scan in the viewer. */
 export const opened = signal<Scan | null>(null)
 
+export const titleOf = (scan: Scan) => scan.description || scan.id
+
 let listing: AbortController | null = null
 
 export async function refreshScans(): Promise<void> {

@@ -67,7 +67,7 @@ function liveAsMain(scene: Scene): (() => void)[] {
 
 async function liveAsSecond(scene: Scene): Promise<(() => void)[]> {
   const scan = opened.value
-  if (scan) await scene.showScan(await loadImage(scan))
+  if (scan) await scene.showScan(await loadImage(scan), scan.modality)
   isOpening.value = false
   secondScene.value = scene
   mainScene.value?.linkTo(scene)

@@ -6,8 +6,7 @@ import { Swatch } from '../interface/Swatch'
 import { concepts } from '../models/models'
 import { nameOf } from '../prompts/promptNames'
 import { shown } from '../results/shown'
-import { opened } from '../studies/studies'
-import { reading } from './view'
+import { isCt, reading } from './view'
 
 const labelName = computed(() => {
   const value = reading.value?.label ?? 0
@@ -20,7 +19,7 @@ const labelName = computed(() => {
 /** What is under the crosshair, and which side is which. */
 export function Readout() {
   const { world, intensity } = reading.value ?? {}
-  const unit = opened.value?.modality === 'CT' ? ' HU' : ''
+  const unit = isCt.value ? ' HU' : ''
   return (
     <div class="readout">
       {world && <span class="mono">{worldPosition(world)} mm</span>}

@@ -1,7 +1,6 @@
 import { Icon, type IconName } from '../interface/Icon'
-import { opened } from '../studies/studies'
 import type { Layout, Tool } from './scene'
-import { intensityWindow, layout, levelAndWidth, mainScene, tool } from './view'
+import { intensityWindow, isCt, layout, levelAndWidth, mainScene, tool } from './view'
 import { CUSTOM, windowNames } from './windows'
 
 const LAYOUTS: readonly { layout: Layout; title: string; icon: IconName }[] = [
@@ -21,7 +20,7 @@ const TOOLS: readonly { tool: Tool; title: string; icon: IconName }[] = [
 
 export function Toolbar() {
   const isCustom = intensityWindow.value === CUSTOM
-  const names = [...windowNames(opened.value?.modality ?? null), ...(isCustom ? [CUSTOM] : [])]
+  const names = [...windowNames(isCt.value), ...(isCustom ? [CUSTOM] : [])]
   const { level, width } = levelAndWidth.value ?? {}
   return (
     <div class="toolbar" role="toolbar" aria-label="Viewer">

@@ -9,7 +9,7 @@ import { hide, show, shown } from '../results/shown'
 import { sourcesOf } from '../results/source'
 import { tab } from '../interface/navigation'
 import type { Scene } from './scene'
-import { intensityWindow, loadedScan } from './view'
+import { intensityWindow, isCt, loadedScan } from './view'
 import { startingWindow } from './windows'
 
 export const isOpening = signal(false)
@@ -26,9 +26,10 @@ export async function bringIn(scan: Scan, scene: Scene): Promise<void> {
   try {
     const [image] = await Promise.all([loadImage(scan), loadJobs(scan.id)])
     if (latest !== scan.id) return
-    await scene.showScan(image)
+    await scene.showScan(image, scan.modality)
     if (latest !== scan.id) return
-    intensityWindow.value = startingWindow(scan.modality)
+    isCt.value = scene.isCt
+    intensityWindow.value = startingWindow(isCt.value)
     loadedScan.value = scan.id
     window.ready = true
     const source = sourcesOf(scan, results.value)[0]

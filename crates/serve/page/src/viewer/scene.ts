@@ -1,7 +1,9 @@
 import { DRAG_MODE, MULTIPLANAR_TYPE, Niivue, NVImage, SHOW_RENDER, SLICE_TYPE } from '@niivue/niivue'
 import { colorTable, type LabelMap, type LabelStyle } from './labelMap'
+import { intensitiesOf, type Intensities } from './intensities'
 import { drawingOffset } from './orientation'
-import { AUTO, ctWindows, type LevelAndWidth } from './windows'
+import { shadeRendering } from './shading'
+import { AUTO, ctWindows, startingWindow, type LevelAndWidth } from './windows'
 
 export type Layout = 'all' | 'axial' | 'coronal' | 'sagittal' | 'render'
 export type Tool = 'crosshair' | 'window' | 'pan' | 'measure'
@@ -32,14 +34,14 @@ const DRAGS: Record<Tool, DRAG_MODE> = {
 /** How far the mouse goes to double the width of the automatic window. */
 const PIXELS_ACROSS_WINDOW = 300
 
-/** The texture unit of NiiVue's drawing. */
-const DRAWING_TEXTURE = 7
-
 /** A canvas with a scan, and a label map over it. */
 export class Scene {
   readonly nv: Niivue
   onReading: (reading: Reading) => void = () => undefined
+  /** Whether the scan is in Hounsfield units. */
+  isCt = false
   private labels: NVImage | null = null
+  private intensities: Intensities | null = null
 
   private constructor() {
     this.nv = new Niivue({
@@ -57,7 +59,7 @@ export class Scene {
       showAllOrientationMarkers: true,
       sagittalNoseLeft: true,
       isNearestInterpolation: true,
-      multiplanarLayout: MULTIPLANAR_TYPE.AUTO,
+      multiplanarLayout: MULTIPLANAR_TYPE.GRID,
       multiplanarShowRender: SHOW_RENDER.ALWAYS,
       multiplanarPadPixels: 6,
       measureLineColor: [1, 0.82, 0.4, 1],
@@ -80,6 +82,7 @@ export class Scene {
   static async on(canvas: HTMLCanvasElement): Promise<Scene> {
     const scene = new Scene()
     await scene.nv.attachToCanvas(canvas)
+    await shadeRendering(scene.nv)
     scene.setTool('crosshair')
     return scene
   }
@@ -89,14 +92,16 @@ export class Scene {
     this.nv.gl?.getExtension('WEBGL_lose_context')?.loseContext()
   }
 
-  async showScan(file: Blob): Promise<void> {
+  async showScan(file: Blob, modality: string | null): Promise<void> {
     const image = await readImage(file)
     this.nv.closeDrawing()
     for (const volume of [...this.nv.volumes]) this.nv.removeVolume(volume)
     this.labels = null
+    this.intensities = intensitiesOf(image.img ?? [], image.hdr?.scl_slope || 1, image.hdr?.scl_inter ?? 0)
+    this.isCt = modality === null ? (this.intensities?.isProbablyCt ?? false) : modality === 'CT'
+    this.applyWindow(image, startingWindow(this.isCt))
     this.nv.addVolume(image)
-    this.nv.opts.windowingGainFactor = rangeOf(image) / PIXELS_ACROSS_WINDOW
-    await shadeRendering(this.nv)
+    this.nv.opts.windowingGainFactor = (this.autoHigh - this.autoLow) / PIXELS_ACROSS_WINDOW
     this.nv.scene.crosshairPos = this.nv.vox2frac(middleOf(image))
     this.read()
   }
@@ -129,6 +134,7 @@ export class Scene {
 
   /** Whether the planes leave room for the 3-D view. */
   setRendering(isShown: boolean): void {
+    this.nv.opts.multiplanarLayout = isShown ? MULTIPLANAR_TYPE.GRID : MULTIPLANAR_TYPE.AUTO
     this.nv.opts.multiplanarShowRender = isShown ? SHOW_RENDER.ALWAYS : SHOW_RENDER.NEVER
     this.nv.drawScene()
   }
@@ -145,15 +151,20 @@ export class Scene {
   setWindow(name: string): void {
     const volume = this.nv.volumes[0]
     if (!volume) return
+    const { cal_min: low, cal_max: high } = volume
+    this.applyWindow(volume, name)
+    if (volume.cal_min !== low || volume.cal_max !== high) this.nv.updateGLVolume()
+  }
+
+  private applyWindow(volume: NVImage, name: string): void {
     const preset = ctWindows.find((window) => window.name === name)
     if (preset) {
       volume.cal_min = preset.level - preset.width / 2
       volume.cal_max = preset.level + preset.width / 2
     } else if (name === AUTO) {
-      volume.cal_min = volume.robust_min ?? volume.global_min ?? 0
-      volume.cal_max = volume.robust_max ?? volume.global_max ?? 1
+      volume.cal_min = this.autoLow
+      volume.cal_max = this.autoHigh
     }
-    this.nv.updateGLVolume()
   }
 
   get levelAndWidth(): LevelAndWidth {
@@ -201,6 +212,14 @@ export class Scene {
     this.nv.broadcastTo([], { '2d': true, '3d': true })
   }
 
+  private get autoLow(): number {
+    return this.intensities?.low ?? 0
+  }
+
+  private get autoHigh(): number {
+    return this.intensities?.high ?? 1
+  }
+
   private read(): void {
     const volume = this.nv.volumes[0]
     if (!volume) return
@@ -226,15 +245,6 @@ function smoothImage(nv: Niivue): void {
   nv.updateInterpolation = (layer, isForceLinear) => setInterpolation(layer, isForceLinear || layer === 0)
 }
 
-/** Surfaces are shaded and what is even is translucent, so that segments are seen inside the body. */
-async function shadeRendering(nv: Niivue): Promise<void> {
-  await nv.setVolumeRenderIllumination(0.4)
-  await nv.setGradientOpacity(0.35, 0.2)
-  // NiiVue 0.69 does not find this uniform of its shader, which then takes the image for the drawing.
-  const program = nv.renderShader?.program
-  if (program) nv.gl.uniform1i(nv.gl.getUniformLocation(program, 'drawing'), DRAWING_TEXTURE)
-}
-
 export async function readLabels(file: Blob): Promise<LabelMap> {
   const image = await readImage(file)
   return { image, voxels: image.img ?? [], shape: shapeOf(image) }
@@ -258,10 +268,6 @@ function readImage(blob: Blob): Promise<NVImage> {
 function shapeOf(image: NVImage): [number, number, number] {
   const [x = 1, y = 1, z = 1] = image.hdr?.dims.slice(1) ?? []
   return [x, y, z]
-}
-
-function rangeOf({ robust_min: low = 0, robust_max: high = 1 }: NVImage): number {
-  return high > low ? high - low : 1
 }
 
 function middleOf(image: NVImage): [number, number, number] {

@@ -6,6 +6,9 @@ import { AUTO, CUSTOM, type LevelAndWidth } from './windows'
 export const layout = signal<Layout>('all')
 export const tool = signal<Tool>('crosshair')
 export const intensityWindow = signal(AUTO)
+/** Whether the opened scan is in Hounsfield units. */
+export const isCt = signal(false)
+
 export const levelAndWidth = signal<LevelAndWidth | null>(null)
 export const opacity = signal(0.6)
 export const reading = signal<Reading | null>(null)

@@ -16,16 +16,16 @@ export const ctWindows: readonly IntensityWindow[] = [
   { name: 'Brain', level: 40, width: 80 },
 ]
 
-/** The window that the robust range of the voxels gives. */
+/** The window that the intensities of the body give. */
 export const AUTO = 'Auto'
 
 /** What the mouse made of it. */
 export const CUSTOM = 'Custom'
 
-export function startingWindow(modality: string | null): string {
-  return modality === 'CT' ? 'Soft tissue' : AUTO
+export function startingWindow(isCt: boolean): string {
+  return isCt ? 'Soft tissue' : AUTO
 }
 
-export function windowNames(modality: string | null): string[] {
-  return modality === 'CT' ? [...ctWindows.map(({ name }) => name), AUTO] : [AUTO]
+export function windowNames(isCt: boolean): string[] {
+  return isCt ? [...ctWindows.map(({ name }) => name), AUTO] : [AUTO]
 }

@@ -1,0 +1,114 @@
+//! Results in an archive: Orthanc with its `DICOMweb` plugin, where `BIPVL_TEST_ORTHANC` names the file of the plugin.
+//!
+//! Orthanc listens on all interfaces, so the test runs in a network of its own: `unshare --net`.
+
+use std::{
+    env,
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use bipvl_dicom::{Study, phantom::write_ct_series};
+use serde_json::{Value, json};
+
+use super::{PATIENCE, Served, client::Client, scene};
+use crate::scene::{Scene, new_phantom};
+
+const PLUGIN: &str = "BIPVL_TEST_ORTHANC";
+
+struct Orthanc {
+    child: Child,
+    client: Client,
+}
+
+impl Orthanc {
+    fn start(scene: &Scene, plugin: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let store = scene.path("store");
+        let configuration = json!({
+            "HttpPort": port, "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "DicomServerEnabled": false,
+            "StorageDirectory": store, "IndexDirectory": store, "Plugins": [plugin],
+            "DicomWeb": { "Enable": true, "Root": "/dicom-web/" },
+        });
+        scene.write_json("orthanc.json", &configuration);
+        let mut command = Command::new("Orthanc");
+        let child =
+            command.arg(scene.path("orthanc.json")).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let orthanc = Self { child: child.unwrap(), client: Client::new(format!("http://127.0.0.1:{port}")) };
+        let began = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(began.elapsed() < PATIENCE, "Orthanc does not start");
+            thread::sleep(Duration::from_millis(100));
+        }
+        orthanc
+    }
+
+    /// The studies of all series of a modality, by QIDO-RS.
+    fn studies(&self, modality: &str) -> Vec<String> {
+        let path = format!("/dicom-web/series?Modality={modality}&includefield=0020000D");
+        let (status, series) = self.client.get_json(&path);
+        assert_eq!(status, 200, "{series}");
+        let study = |series: &Value| series["0020000D"]["Value"][0].as_str().unwrap().to_owned();
+        series.as_array().unwrap().iter().map(study).collect()
+    }
+}
+
+impl Drop for Orthanc {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A done job of the DICOM scan.
+fn job(server: &Served) -> String {
+    let (_, scans) = server.client.get_json("/api/scans?search=ct");
+    let request = json!({ "scan": scans[0]["id"], "prompts": ["liver", "Kidney"] });
+    let job = server.wait(&server.client.post_json("/api/jobs", &request).1);
+    assert_eq!(job["state"], "done", "{job}");
+    format!("/api/jobs/{}/send", job["id"].as_str().unwrap())
+}
+
+#[test]
+#[allow(clippy::print_stderr, reason = "a skipped test should say that it was")]
+fn a_result_is_sent_to_the_archive_as_seg_and_sr() {
+    let Ok(plugin) = env::var(PLUGIN) else {
+        return eprintln!("skipped: {PLUGIN} names no plugin of Orthanc");
+    };
+    let scene = scene();
+    write_ct_series(&scene.path("scans/study"), &new_phantom().image, "one").unwrap();
+    let orthanc = Orthanc::start(&scene, &plugin);
+    let server = Served::start(&scene, &["--dicomweb", &format!("{}/dicom-web/", orthanc.client.address)]);
+    assert_eq!(server.client.get_json("/api/server").1["archive"], true);
+    let (status, answer) = server.client.post_json(&job(&server), &json!({}));
+    assert_eq!(status, 200, "{answer}");
+    let [seg, sr] = ["SEG", "SR"].map(|modality| orthanc.studies(modality));
+    assert_eq!((seg.len(), &seg), (1, &sr));
+    // They belong to the study of the scan.
+    let study = Study::open(&scene.path("scans/study")).unwrap();
+    assert_eq!(study.volumes().len(), 1);
+    let uploaded = std::fs::read_dir(scene.path("scans/study")).unwrap().next().unwrap().unwrap();
+    let bytes = std::fs::read(uploaded.path()).unwrap();
+    let uid = seg[0].as_bytes();
+    assert!(bytes.windows(uid.len()).any(|window| window == uid), "{seg:?}");
+}
+
+#[test]
+fn what_cannot_be_sent_says_so() {
+    let scene = scene();
+    write_ct_series(&scene.path("scans/study"), &new_phantom().image, "one").unwrap();
+    let server = Served::start(&scene, &[]);
+    let (status, answer) = server.client.post_json(&job(&server), &json!({}));
+    assert!(status == 409 && answer["detail"].as_str().unwrap().contains("no archive"), "{answer}");
+    drop(server);
+    // Nothing listens on a port that was just given back.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Served::start(&scene, &["--dicomweb", &format!("http://127.0.0.1:{port}")]);
+    let (status, answer) = server.client.post_json(&job(&server), &json!({}));
+    assert!(
+        status == 502 && answer["detail"].as_str().unwrap().contains("archive http://127.0.0.1"),
+        "{answer}"
+    );
+}
