@@ -3,7 +3,7 @@ import { defineConfig, loadEnv } from 'vite'
 export default defineConfig(({ mode }) => ({
   base: './',
   // NiiVue also reads Zarr, with 1.4 MB of codecs; the server sends NIfTI only.
-  resolve: { alias: [{ find: /^numcodecs\/(blosc|lz4|zstd)$/, replacement: '/src/viewer/noCodec.ts' }] },
+  resolve: { alias: [{ find: /^numcodecs\/(blosc|lz4|zstd)$/, replacement: new URL('src/viewer/noCodec.ts', import.meta.url).pathname }] },
   build: {
     // The notices of what is in the bundle go with it.
     license: { fileName: 'licenses.txt' },

@@ -55,7 +55,8 @@ async function measureFirstView() {
   let bytes = 0
   network.on('Network.requestWillBeSent', ({ requestId, request }) => addresses.set(requestId, new URL(request.url).pathname))
   network.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => {
-    if (!addresses.get(requestId)?.startsWith('/api/')) bytes += encodedDataLength
+    const address = addresses.get(requestId)
+    if (address && !address.startsWith('/api/')) bytes += encodedDataLength
   })
   await network.send('Network.enable')
   await network.send('Network.clearBrowserCache')

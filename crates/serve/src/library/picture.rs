@@ -11,8 +11,10 @@ use crate::{Error, Result};
 
 /// Pixels along the longer side of a thumbnail.
 const THUMBNAIL: usize = 128;
-/// Of the intensities of a slice, those that become black and white.
-const BLACK_AND_WHITE: [f64; 2] = [0.01, 0.99];
+/// Quantiles of the tissue of a slice that become black and white.
+const BLACK_AND_WHITE: [f64; 2] = [0.005, 0.995];
+/// Below this part of the range of intensities is air.
+const AIR: f32 = 0.1;
 
 impl Library {
     /// A NIfTI file of a scan: its own, or one that is made once.
@@ -64,11 +66,7 @@ fn thumbnail(scan: &Volume<f32>) -> Vec<u8> {
     let size = |mm: f64| ((mm * scale).round() as usize).max(1);
     let (width, height) = (size(width_mm), size(height_mm));
     let slice = scan.voxels().index_axis(ndarray::Axis(2), slices / 2);
-    let mut sorted: Vec<f32> = slice.iter().copied().filter(|value| value.is_finite()).collect();
-    sorted.sort_by(f32::total_cmp);
-    let quantile =
-        |share: f64| sorted.get(((sorted.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or(0.0);
-    let [black, white] = BLACK_AND_WHITE.map(quantile);
+    let [black, white] = shown_range(slice.iter().copied());
     let gray = |value: f32| {
         ((value - black) / (white - black).max(f32::MIN_POSITIVE) * 255.0).clamp(0.0, 255.0) as u8
     };
@@ -80,6 +78,21 @@ fn thumbnail(scan: &Volume<f32>) -> Vec<u8> {
     let pixels = (0..height).flat_map(|row| (0..width).map(move |column| (row, column)));
     let pixels: Vec<u8> = pixels.map(|(row, column)| pixel(row, column)).collect();
     encode(&pixels, width, height)
+}
+
+/// The intensities of a slice that become black and white, without the air around the patient.
+fn shown_range(values: impl Iterator<Item = f32>) -> [f32; 2] {
+    let mut sorted: Vec<f32> = values.filter(|value| value.is_finite()).collect();
+    sorted.sort_by(f32::total_cmp);
+    let (Some(lowest), Some(highest)) = (sorted.first(), sorted.last()) else { return [0.0, 1.0] };
+    let air = lowest + AIR * (highest - lowest);
+    let tissue = &sorted[sorted.partition_point(|value| *value <= air)..];
+    let quantile = |share: f64| tissue[((tissue.len() - 1) as f64 * share) as usize];
+    if tissue.is_empty() {
+        return [*lowest, lowest + 1.0];
+    }
+    let [black, white] = BLACK_AND_WHITE.map(quantile);
+    [if black < white { black } else { *lowest }, white]
 }
 
 fn encode(pixels: &[u8], width: usize, height: usize) -> Vec<u8> {

@@ -28,20 +28,14 @@ export function segmentsOfLabel(voxels: ArrayLike<number>, spacing: readonly num
   })
 }
 
-/** The voxel in the middle of a segment's middle slice, so that it is inside even where the segment is bent. */
+/** A voxel amid a segment, and inside it even where it is bent or in pieces. */
 export function middleOf(voxels: ArrayLike<number>, shape: readonly [number, number, number], value: number): [number, number, number] | null {
-  const slice = shape[0] * shape[1]
-  let first = -1
-  let last = -1
-  for (let i = 0; i < voxels.length; i++) {
-    if (voxels[i] !== value) continue
-    if (first < 0) first = i
-    last = i
-  }
-  if (first < 0) return null
-  const start = Math.floor((Math.floor(first / slice) + Math.floor(last / slice)) / 2) * slice
   const inside: number[] = []
-  for (let i = start; i < start + slice; i++) if (voxels[i] === value) inside.push(i)
-  const index = inside[Math.floor(inside.length / 2)] ?? first
-  return [index % shape[0], Math.floor(index / shape[0]) % shape[1], Math.floor(index / slice)]
+  for (let i = 0; i < voxels.length; i++) if (voxels[i] === value) inside.push(i)
+  const middle = inside[Math.floor(inside.length / 2)]
+  if (middle === undefined) return null
+  const slice = Math.floor(middle / (shape[0] * shape[1]))
+  const inSlice = inside.filter((i) => Math.floor(i / (shape[0] * shape[1])) === slice)
+  const index = inSlice[Math.floor(inSlice.length / 2)] ?? middle
+  return [index % shape[0], Math.floor(index / shape[0]) % shape[1], slice]
 }

@@ -11,15 +11,17 @@ const MOST_SAMPLES = 400_000
 const AIR_SHARE_OF_RANGE = 0.02
 const LOW_AND_HIGH = [0.005, 0.995] as const
 const HIGHEST_CT_AIR = -900
-const LOWEST_CT_TISSUE = 100
+const LOWEST_CT_BRIGHTEST = 100
+/** Between air and fat, with room for noise. */
+const CT_BODY = -500
 
 export function intensitiesOf(voxels: ArrayLike<number>, slope: number, intercept: number): Intensities | null {
   const sorted = sample(voxels, slope, intercept).sort()
   const [least = 0, most = 0] = [sorted[0], sorted[sorted.length - 1]]
   if (!(most > least)) return null
-  const air = sorted.findIndex((value) => value > least + AIR_SHARE_OF_RANGE * (most - least))
+  const isProbablyCt = least <= HIGHEST_CT_AIR && most >= LOWEST_CT_BRIGHTEST
+  const air = sorted.findIndex((value) => value > (isProbablyCt ? CT_BODY : least + AIR_SHARE_OF_RANGE * (most - least)))
   const [low, high] = LOW_AND_HIGH.map((share) => sorted[air + Math.floor(share * (sorted.length - air - 1))] ?? 0) as [number, number]
-  const isProbablyCt = least <= HIGHEST_CT_AIR && high >= LOWEST_CT_TISSUE
   return high > low ? { low, high, isProbablyCt } : { low: least, high: most, isProbablyCt }
 }
 
