@@ -7,6 +7,9 @@ use crate::{Error, Result, Vocabulary};
 /// Prompts of one prediction at most.
 pub const MAX_PROMPTS: usize = 1000;
 
+/// Characters of a prompt at most; text encoders read some hundreds of words.
+pub const MAX_CHARACTERS: usize = 10_000;
+
 /// Reads a file with one prompt per line; empty lines and lines that begin with `#` are skipped.
 ///
 /// # Errors
@@ -27,7 +30,7 @@ pub fn read_prompts(path: &Path) -> Result<Vec<String>> {
     Ok(prompts)
 }
 
-/// Checks prompts: at least one, at most [`MAX_PROMPTS`], none of them empty or twice.
+/// Checks prompts: at least one, at most [`MAX_PROMPTS`], none of them empty, twice, or of more than [`MAX_CHARACTERS`].
 ///
 /// # Errors
 ///
@@ -42,6 +45,13 @@ pub fn check_prompts(prompts: &[String]) -> Result<()> {
     }
     let mut before: HashMap<String, usize> = HashMap::new();
     for (place, prompt) in prompts.iter().enumerate() {
+        let length = prompt.chars().count();
+        if length > MAX_CHARACTERS {
+            return invalid(format!(
+                "prompt {} has {length} characters, but at most {MAX_CHARACTERS} are allowed",
+                place + 1
+            ));
+        }
         let normalized = prompt.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
         if !normalized.contains(char::is_alphanumeric) {
             return invalid(format!("prompt {} has no word: `{prompt}`", place + 1));
@@ -84,6 +94,10 @@ mod tests {
         assert_eq!(check(&[]), "no prompt");
         assert_eq!(check(&["liver", " ? "]), "prompt 2 has no word: ` ? `");
         assert_eq!(check(&["liver", "spleen", "  Liver"]), "prompts 1 and 3 are the same: `  Liver`");
+        assert_eq!(
+            check(&[&"long ".repeat(3000)]),
+            "prompt 1 has 15000 characters, but at most 10000 are allowed"
+        );
         let many: Vec<String> = (0..10_000).map(|number| format!("organ {number}")).collect();
         assert!(check_prompts(&many).unwrap_err().to_string().contains("10000 prompts, but at most 1000"));
     }

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, FromRef, Request, State},
-    http::{HeaderValue, header},
+    extract::{FromRef, Request, State},
+    http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::Response,
 };
@@ -14,7 +14,7 @@ use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    api,
+    ApiError, api,
     auth::{self, Tokens},
     dicomweb::Archive,
     engine::Engine,
@@ -60,16 +60,20 @@ pub(crate) fn router(app: App) -> Router {
     let limit = usize::try_from(app.max_upload).unwrap_or(usize::MAX);
     let guarded = api
         .route_layer(middleware::from_fn_with_state(app.clone(), auth::authorize))
-        .layer(DefaultBodyLimit::disable())
-        .layer(RequestBodyLimitLayer::new(limit));
+        .layer(RequestBodyLimitLayer::new(limit))
+        .layer(GlobalConcurrencyLimitLayer::new(MAX_REQUESTS));
     Router::new()
         .merge(guarded)
         .merge(api::open_routes(&document))
         .merge(page::routes())
+        .merge(monai::open_routes())
+        .fallback(async || ApiError::not_found("no such route; see /docs"))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "the route has no such method; see /docs")
+        })
         .layer(app.origins.cors())
         .layer(middleware::from_fn_with_state(app.clone(), origin::check))
         .layer(middleware::from_fn_with_state(app.clone(), count))
-        .layer(GlobalConcurrencyLimitLayer::new(MAX_REQUESTS))
         .layer(middleware::from_fn(secure))
         .layer(CatchPanicLayer::new())
         .with_state(app)

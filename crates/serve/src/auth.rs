@@ -1,10 +1,14 @@
 //! Who may do what: bearer tokens, stored hashed, with roles.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::Path,
+};
 
 use axum::{
     extract::{Request, State},
-    http::{Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -84,47 +88,49 @@ impl Tokens {
 ///
 /// # Errors
 ///
-/// When the file cannot be written.
+/// When the name is empty, or the file cannot be read or written.
 pub fn add_token(path: &Path, name: &str, role: Role) -> Result<String> {
+    if name.trim().is_empty() {
+        return Err(Error::Tokens { path: path.to_owned(), reason: "a token needs a name".to_owned() });
+    }
+    if path.exists() {
+        Tokens::read(path)?;
+    }
     let token: String = rand::rng().sample_iter(Alphanumeric).take(TOKEN_LENGTH).map(char::from).collect();
     let stored = StoredToken { name: name.to_owned(), role, sha256: hash(&token) };
     let line = serde_json::to_string(&stored).expect("a token becomes JSON");
-    let mut text = fs::read_to_string(path).unwrap_or_default();
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text.push_str(&line);
-    text.push('\n');
-    bipvl_io::atomic_write(path, text.as_bytes())?;
-    restrict(path)?;
+    // One write at the end of the file, so that several programs may add tokens at once.
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+    written.map_err(|reason| bipvl_io::FileError::new(path, reason))?;
     Ok(token)
-}
-
-#[cfg(unix)]
-fn restrict(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let set = fs::set_permissions(path, fs::Permissions::from_mode(0o600));
-    Ok(set.map_err(|reason| bipvl_io::FileError::new(path, reason))?)
-}
-
-#[cfg(not(unix))]
-fn restrict(_: &Path) -> Result<()> {
-    Ok(())
 }
 
 fn hash(token: &str) -> String {
     format!("{:x}", Sha256::digest(token))
 }
 
+/// The token of a request.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// What a request made, for the audit: its path does not name it.
+#[derive(Clone, Debug)]
+pub(crate) struct Made(pub(crate) String);
+
 /// Answers 401 or 403, or passes the request on with its [`Client`], and notes what it changes.
 pub(crate) async fn authorize(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = header.and_then(|value| value.strip_prefix("Bearer "));
-    let Some(client) = app.tokens.client(token) else {
+    let Some(client) = app.tokens.client(bearer(request.headers())) else {
         let error = ApiError::new(StatusCode::UNAUTHORIZED, "send `Authorization: Bearer TOKEN`");
         return ([(header::WWW_AUTHENTICATE, "Bearer")], error).into_response();
     };
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut subject = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let needed = needed_role(&method, &path);
     if client.role < needed {
         let detail = format!("token `{}` has the role {:?}; this needs {needed:?}", client.name, client.role);
@@ -133,14 +139,25 @@ pub(crate) async fn authorize(State(app): State<App>, mut request: Request, next
     let who = client.name.clone();
     request.extensions_mut().insert(client);
     let response = next.run(request).await;
-    // Who looked at which scan matters as much as who changed it; lists and states are asked for all the time.
-    if needed > Role::Read || path.contains("/image") || path.contains("/result") {
-        let noted = app.engine.queue.audit(&who, method.as_str(), &path, response.status().as_u16()).await;
+    if let Some(Made(what)) = response.extensions().get() {
+        subject = format!("{subject} {what}");
+    }
+    if needed > Role::Read || shows_scan(&path) {
+        let noted = app.engine.queue.audit(&who, method.as_str(), &subject, response.status().as_u16()).await;
         if let Err(error) = noted {
             tracing::error!("audit: {error}");
         }
     }
     response
+}
+
+/// Who looked at which scan matters as much as who changed it; lists and states are asked for all the time.
+fn shows_scan(path: &str) -> bool {
+    let of_one = path.strip_prefix("/api/scans/").is_some_and(|rest| rest.contains('/'));
+    of_one
+        || path.contains("/result.")
+        || path.starts_with("/datastore/image")
+        || path.starts_with("/datastore/label")
 }
 
 fn needed_role(method: &Method, path: &str) -> Role {

@@ -23,7 +23,7 @@ use crate::{
     metrics::Metrics,
     models::Models,
     queue::{FoundSegment, HEARTBEAT, Job, JobState, Lease, Progress, Queue},
-    results,
+    results, without_folders,
 };
 
 /// How long an idle worker waits before it looks for jobs of other servers.
@@ -146,7 +146,7 @@ impl Engine {
             Err(error) => {
                 tracing::warn!("job {id} failed");
                 tracing::debug!("job {id}: {error}");
-                (JobState::Failed, None, Some(public_message(&error, &self.library)))
+                (JobState::Failed, None, Some(without_folders(&error.to_string())))
             }
         };
         self.queue.finish(id, state, segments.as_deref(), error.as_deref()).await?;
@@ -192,11 +192,6 @@ fn message(panic: &(dyn Any + Send)) -> String {
     let text =
         panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("no reason is known").to_owned()
-}
-
-/// An error without the folders of the server.
-fn public_message(error: &Error, library: &Library) -> String {
-    error.to_string().replace(&format!("{}/", library.root().display()), "")
 }
 
 fn progress_of(running: &Running) -> Option<Progress> {

@@ -75,6 +75,12 @@ pub enum Error {
     /// The network or its input has a fault that nobody expected.
     #[error("the segmentation failed: {0}")]
     Panic(String),
+    /// An upload is here already.
+    #[error("scan `{0}` is here already")]
+    Exists(String),
+    /// Another server works in the data folder.
+    #[error("{}: another server works in this folder; servers that share one need a PostgreSQL database", .0.display())]
+    InUse(PathBuf),
     /// A job names what the server no longer has.
     #[error("{0}")]
     Gone(String),
@@ -115,7 +121,7 @@ impl ApiError {
 
     /// A file that was sent cannot be used.
     pub(crate) fn unusable(error: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, without_folders(&error.to_string()))
     }
 }
 
@@ -128,13 +134,24 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// A message in which files have their names alone: the folders of the server are its own.
+pub(crate) fn without_folders(message: &str) -> String {
+    let is_file = |word: &str| word.starts_with('/') || (word.contains('/') && word.ends_with(':'));
+    let words = message.split(' ');
+    let shown = words.map(|word| if is_file(word) { word.rsplit('/').next().unwrap_or(word) } else { word });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
 /// Faults of the server itself; those of a request are made where it is read.
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         match &error {
+            // A file of the data folder that is not, or no longer, what it should be.
+            Error::Imaging(_) | Error::Dicom(_) | Error::Gone(_) => Self::unusable(&error),
+            Error::Exists(_) => Self::conflict(error.to_string()),
             Error::Archive { .. } => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
             Error::Prompts(reason) if reason.is_request() => Self::bad_request(reason.to_string()),
-            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, without_folders(&error.to_string())),
         }
     }
 }
@@ -154,5 +171,19 @@ impl From<FileError> for ApiError {
 impl From<tokio::task::JoinError> for ApiError {
     fn from(error: tokio::task::JoinError) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_files_without_their_folders() {
+        assert_eq!(
+            without_folders("/data/.bipvl/uploads/x/a.nii.gz: truncated: 1/2 read"),
+            "a.nii.gz: truncated: 1/2 read"
+        );
+        assert_eq!(without_folders("d2/b.nii.gz: 3 mm/s"), "b.nii.gz: 3 mm/s");
     }
 }

@@ -27,4 +27,4 @@ pub use error::{Error, Result};
 pub use options::ServeOptions;
 pub use server::Server;
 
-pub(crate) use error::{ApiError, ApiResult, ErrorBody};
+pub(crate) use error::{ApiError, ApiResult, ErrorBody, without_folders};

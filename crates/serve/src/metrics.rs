@@ -69,7 +69,10 @@ impl Metrics {
     }
 
     pub(crate) fn request(&self, method: &str, status: u16) {
-        let labels = RequestLabels { method: method.to_owned(), status: status.into() };
+        // Clients invent methods, and each label is kept.
+        let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"].contains(&method);
+        let method = if known { method } else { "other" }.to_owned();
+        let labels = RequestLabels { method, status: status.into() };
         self.requests.get_or_create(&labels).inc();
     }
 

@@ -1,8 +1,18 @@
 //! Forms with files, streamed to disk.
 
-use std::path::{Path, PathBuf};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use axum::extract::{Multipart, multipart::Field};
+use axum::{
+    extract::{
+        Multipart,
+        multipart::{Field, MultipartError},
+    },
+    http::StatusCode,
+};
 use bipvl_io::FileError;
 use tokio::{fs::File, io::AsyncWriteExt};
 
@@ -13,6 +23,11 @@ use crate::{
 
 /// Bytes of a text field at most.
 const MAX_TEXT: usize = 1 << 20;
+
+/// Text fields of a form at most.
+const MAX_TEXTS: usize = 16;
+/// How long a client may send nothing in the middle of a form.
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// The files and texts of a form.
 pub(crate) struct Form {
@@ -28,14 +43,19 @@ impl Form {
     pub(crate) async fn read(mut form: Multipart, file_parts: &[&str], library: &Library) -> ApiResult<Self> {
         let mut incoming = library.incoming()?;
         let (mut files, mut texts) = (Vec::new(), Vec::new());
-        while let Some(field) = form.next_field().await.map_err(refuse)? {
+        while let Some(field) = in_time(form.next_field()).await? {
             let part = field.name().unwrap_or_default().to_owned();
             if file_parts.contains(&part.as_str()) {
                 let name = field.file_name().unwrap_or("scan").to_owned();
-                let path = incoming.next_path(&name);
+                let path = incoming.next_path(&name)?;
                 store(field, &path).await?;
                 files.push((part, path));
             } else {
+                if texts.len() == MAX_TEXTS {
+                    return Err(ApiError::bad_request(format!(
+                        "a form of at most {MAX_TEXTS} texts is expected"
+                    )));
+                }
                 texts.push((part, text(field).await?));
             }
         }
@@ -56,7 +76,7 @@ impl Form {
 async fn store(mut field: Field<'_>, path: &Path) -> ApiResult<()> {
     let failed = |reason| ApiError::from(FileError::new(path, reason));
     let mut file = File::create(path).await.map_err(failed)?;
-    while let Some(chunk) = field.chunk().await.map_err(refuse)? {
+    while let Some(chunk) = in_time(field.chunk()).await? {
         file.write_all(&chunk).await.map_err(failed)?;
     }
     file.flush().await.map_err(failed)
@@ -64,7 +84,7 @@ async fn store(mut field: Field<'_>, path: &Path) -> ApiResult<()> {
 
 async fn text(mut field: Field<'_>) -> ApiResult<String> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(refuse)? {
+    while let Some(chunk) = in_time(field.chunk()).await? {
         if bytes.len() + chunk.len() > MAX_TEXT {
             let part = field.name().unwrap_or_default();
             return Err(ApiError::bad_request(format!("part `{part}`: a text of at most 1 MiB is expected")));
@@ -74,7 +94,9 @@ async fn text(mut field: Field<'_>) -> ApiResult<String> {
     String::from_utf8(bytes).map_err(|_| ApiError::bad_request("a text of the form is not UTF-8"))
 }
 
-/// A form that is broken or too large; the library knows which.
-fn refuse(error: axum::extract::multipart::MultipartError) -> ApiError {
-    ApiError::new(error.status(), error.body_text())
+/// What comes next of a form, unless it is broken, too large, or nothing comes.
+async fn in_time<T>(next: impl Future<Output = Result<T, MultipartError>>) -> ApiResult<T> {
+    let silent = |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "nothing was sent for a minute");
+    let part = tokio::time::timeout(SILENCE, next).await.map_err(silent)?;
+    part.map_err(|error| ApiError::new(error.status(), error.body_text()))
 }

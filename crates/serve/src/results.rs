@@ -75,6 +75,8 @@ pub(crate) fn write(
     scan: &LoadedScan,
     algorithm: Algorithm,
 ) -> Result<()> {
+    // What an attempt left that was killed.
+    let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder).map_err(|reason| FileError::new(folder, reason))?;
     let mut staged = FileTransaction::default();
     if let Some((study, index)) = &scan.study {

@@ -52,7 +52,8 @@ impl Server {
             .block_on(TcpListener::bind(address))
             .map_err(|reason| Error::Listen { address, reason })?;
         let address = listener.local_addr().map_err(|reason| Error::Listen { address, reason })?;
-        let library = Library::open(&options.data)?;
+        let is_shared = options.database.as_deref().is_some_and(|url| !url.starts_with("sqlite:"));
+        let library = Library::open(&options.data, is_shared)?;
         let url = options.database.clone().unwrap_or_else(|| Queue::sqlite_url(&library.database()));
         let queue = runtime.block_on(Queue::open(&url))?;
         let models = Models::open(&options.models, &options.device)?;

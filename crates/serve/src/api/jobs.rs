@@ -1,8 +1,11 @@
 //! Jobs: submitted, shown, canceled, forgotten.
 
 use axum::{
-    Json,
-    extract::{Path, Query, State},
+    Extension, Json,
+    extract::{
+        Path, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
     http::StatusCode,
 };
 use serde::Deserialize;
@@ -12,6 +15,7 @@ use super::scan;
 use crate::{
     ApiError, ApiResult, ErrorBody,
     app::App,
+    auth::Made,
     queue::{Job, JobRequest},
 };
 
@@ -31,8 +35,12 @@ pub(super) struct Filter {
 
 /// The newest jobs first.
 #[utoipa::path(get, path = "/api/jobs", tag = "jobs", params(Filter),
-    responses((status = 200, body = Vec<Job>)))]
-pub(super) async fn list(State(app): State<App>, Query(filter): Query<Filter>) -> ApiResult<Json<Vec<Job>>> {
+    responses((status = 200, body = Vec<Job>), (status = 400, body = ErrorBody)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    filter: Result<Query<Filter>, QueryRejection>,
+) -> ApiResult<Json<Vec<Job>>> {
+    let Query(filter) = filter.map_err(|error| ApiError::new(error.status(), error.body_text()))?;
     let limit = filter.limit.unwrap_or(LIST).clamp(1, 1000);
     let jobs = app.engine.queue.list(filter.scan.as_deref(), limit.into()).await?;
     Ok(Json(jobs.into_iter().map(|job| with_progress(&app, job)).collect()))
@@ -40,12 +48,17 @@ pub(super) async fn list(State(app): State<App>, Query(filter): Query<Filter>) -
 
 /// Asks for a segmentation; what it needs is checked now, it runs later.
 #[utoipa::path(post, path = "/api/jobs", tag = "jobs", request_body = JobRequest,
-    responses((status = 202, body = Job), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+    responses((status = 202, body = Job), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody),
+        (status = 429, body = ErrorBody)))]
 pub(super) async fn create(
     State(app): State<App>,
-    Json(request): Json<JobRequest>,
-) -> ApiResult<(StatusCode, Json<Job>)> {
-    Ok((StatusCode::ACCEPTED, Json(submit(&app, request).await?)))
+    request: Result<Json<JobRequest>, JsonRejection>,
+) -> ApiResult<(StatusCode, Extension<Made>, Json<Job>)> {
+    let Json(request) = request.map_err(|error| ApiError::new(error.status(), error.body_text()))?;
+    let job = submit(&app, request).await?;
+    let made = Made(format!("job {} of scan {}", job.id, job.scan));
+    Ok((StatusCode::ACCEPTED, Extension(made), Json(job)))
 }
 
 /// Checks a request and puts it into the queue.

@@ -7,7 +7,7 @@ mod results;
 mod scans;
 mod status;
 
-use axum::{Router, routing::get};
+use axum::{Router, extract::DefaultBodyLimit, routing::get};
 use utoipa::openapi::{
     Info, License, OpenApi,
     security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
@@ -17,26 +17,33 @@ use utoipa_swagger_ui::SwaggerUi;
 
 pub(crate) use jobs::{job, submit};
 pub(crate) use results::{attachment, result_file};
-pub(crate) use scans::without_folder;
 
 use crate::{ApiError, ApiResult, app::App, library::Scan};
 
+/// Bytes of a request in JSON at most.
+const MAX_JSON: usize = 1 << 20;
+
 /// Routes that need a token, if there are tokens.
 pub(crate) fn routes() -> OpenApiRouter<App> {
+    // Scans and labels come in forms, up to the limit of uploads; everything else is short.
+    let forms = OpenApiRouter::new()
+        .routes(routes!(scans::list, scans::upload))
+        .routes(routes!(scans::label, scans::save_label))
+        .layer(DefaultBodyLimit::disable());
     OpenApiRouter::new()
         .routes(routes!(models::list))
         .routes(routes!(models::vocabulary))
-        .routes(routes!(scans::list, scans::upload))
         .routes(routes!(scans::show, scans::delete))
         .routes(routes!(scans::image))
         .routes(routes!(scans::thumbnail))
-        .routes(routes!(scans::label, scans::save_label))
         .routes(routes!(jobs::list, jobs::create))
         .routes(routes!(jobs::show, jobs::delete))
         .routes(routes!(jobs::cancel))
         .routes(routes!(events::watch))
         .routes(routes!(results::download))
         .routes(routes!(results::store))
+        .layer(DefaultBodyLimit::max(MAX_JSON))
+        .merge(forms)
 }
 
 /// Routes without a token: what a client needs to know before it has one, health, and the documentation.

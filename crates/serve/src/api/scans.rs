@@ -1,12 +1,11 @@
 //! Scans and their saved labels.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Multipart, Path, Query, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bipvl_imaging::read_labels;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,6 +13,7 @@ use super::{attachment, blocking, scan};
 use crate::{
     ApiError, ApiResult, ErrorBody,
     app::App,
+    auth::Made,
     library::{LabelSegment, Scan, Uploaded},
     multipart::Form,
 };
@@ -61,16 +61,19 @@ pub(super) async fn list(State(app): State<App>, Query(query): Query<Search>) ->
 /// Adds scans: images (NIfTI, NRRD, MetaImage), a zip archive with DICOM, or the files of a DICOM study.
 #[utoipa::path(post, path = "/api/scans", tag = "scans",
     request_body(content = inline(UploadForm), content_type = "multipart/form-data"),
-    responses((status = 201, body = Vec<Scan>), (status = 413), (status = 422, body = ErrorBody)))]
+    responses((status = 201, body = Vec<Scan>), (status = 400, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 413), (status = 422, body = ErrorBody)))]
 pub(super) async fn upload(
     State(app): State<App>,
     form: Multipart,
-) -> ApiResult<(StatusCode, Json<Vec<Scan>>)> {
+) -> ApiResult<(StatusCode, Extension<Made>, Json<Vec<Scan>>)> {
     let form = Form::read(form, &["file"], app.library()).await?;
     let checked = tokio::task::spawn_blocking(move || Uploaded::check(form.incoming)).await?;
     let uploaded = checked.map_err(ApiError::unusable)?;
     let scans = blocking(move || app.library().add(&uploaded)).await?;
-    Ok((StatusCode::CREATED, Json(scans)))
+    let ids: Vec<&str> = scans.iter().map(|scan| scan.id.as_str()).collect();
+    let made = Made(format!("scans {}", ids.join(", ")));
+    Ok((StatusCode::CREATED, Extension(made), Json(scans)))
 }
 
 /// One scan.
@@ -133,7 +136,8 @@ pub(super) async fn label(
 #[utoipa::path(put, path = "/api/scans/{id}/labels/{tag}", tag = "scans",
     params(("id" = String, Path), ("tag" = String, Path)),
     request_body(content = inline(LabelForm), content_type = "multipart/form-data"),
-    responses((status = 200, body = Scan), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+    responses((status = 200, body = Scan), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 413), (status = 422, body = ErrorBody)))]
 pub(super) async fn save_label(
     State(app): State<App>,
     Path((id, tag)): Path<(String, String)>,
@@ -146,15 +150,9 @@ pub(super) async fn save_label(
     let saving = app.clone();
     let saved = tokio::task::spawn_blocking(move || {
         let file = form.file("label").ok_or("no file was sent; send a part called `label`")?;
-        let labels = read_labels(file).map_err(|error| without_folder(&error.to_string(), file))?;
+        let labels = found.read_labels(file)?;
         saving.library().save_labels(&found, &tag, &labels, &segments)
     });
     saved.await?.map_err(ApiError::unusable)?;
     Ok(Json(scan(&app, &id).await?))
-}
-
-/// A message without the folder of the server that a file waits in.
-pub(crate) fn without_folder(message: &str, file: &std::path::Path) -> String {
-    let folder = file.parent().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
-    message.replace(&folder, "")
 }

@@ -8,7 +8,11 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::{ApiResult, app::App, auth::Role};
+use crate::{
+    ApiResult,
+    app::App,
+    auth::{Role, bearer},
+};
 
 #[derive(Serialize)]
 pub(crate) struct ServerInfo {
@@ -24,8 +28,7 @@ pub(crate) struct ServerInfo {
 }
 
 pub(crate) async fn server(State(app): State<App>, request: Request) -> Json<ServerInfo> {
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let client = app.tokens.client(header.and_then(|value| value.strip_prefix("Bearer ")));
+    let client = app.tokens.client(bearer(request.headers()));
     Json(ServerInfo {
         version: env!("CARGO_PKG_VERSION"),
         auth: app.tokens.is_required(),

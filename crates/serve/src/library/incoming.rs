@@ -1,10 +1,12 @@
 //! Where uploads wait until they are known to be scans.
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
 };
 
+use bipvl_imaging::formats::strip_ending;
 use bipvl_io::FileError;
 use tempfile::TempDir;
 
@@ -27,15 +29,14 @@ impl Library {
 }
 
 impl Incoming {
-    /// The path for the next file; its name is made safe, and repeated names get numbers.
-    pub(crate) fn next_path(&mut self, name: &str) -> PathBuf {
+    /// The path for the next file, whose name is made safe; each has a folder of its own, so that names may repeat.
+    pub(crate) fn next_path(&mut self, name: &str) -> Result<PathBuf> {
         let name = safe_name(Path::new(name).file_name().unwrap_or_default().to_string_lossy().as_ref());
-        let mut path = self.folder.path().join(&name);
-        if self.files.contains(&path) {
-            path = self.folder.path().join(format!("{}-{name}", self.files.len()));
-        }
+        let folder = self.folder.path().join(self.files.len().to_string());
+        fs::create_dir(&folder).map_err(|reason| FileError::new(&folder, reason))?;
+        let path = folder.join(name);
         self.files.push(path.clone());
-        path
+        Ok(path)
     }
 
     /// The files that came.
@@ -48,13 +49,20 @@ impl Incoming {
     }
 }
 
-/// A path in `folder` that does not exist: `NAME`, else `NAME-2` and so on before the ending.
+/// A path in `folder` whose name no other scan has, whatever its ending: `NAME`, else `NAME-2` and so on.
 pub(crate) fn free_path(folder: &Path, stem: &str, ending: &str) -> PathBuf {
-    let candidates = (1..).map(|number| match number {
-        1 => folder.join(format!("{stem}{ending}")),
-        number => folder.join(format!("{stem}-{number}{ending}")),
-    });
-    candidates.into_iter().find(|path| !path.exists()).expect("numbers do not end")
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let taken: HashSet<String> = entries
+        .flat_map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let stem = strip_ending(&entry.path()).map(|(stem, _)| safe_name(&stem));
+            [Some(name), stem].into_iter().flatten()
+        })
+        .collect();
+    let names = std::iter::once(stem.to_owned()).chain((2..).map(|number| format!("{stem}-{number}")));
+    let free =
+        names.into_iter().find(|name| !taken.contains(name) && !taken.contains(&format!("{name}{ending}")));
+    folder.join(format!("{}{ending}", free.expect("numbers do not end")))
 }
 
 /// Moves a file or folder within the data folder.

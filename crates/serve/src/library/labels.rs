@@ -27,29 +27,36 @@ pub(crate) struct SavedLabels {
     pub(crate) segments: Vec<LabelSegment>,
 }
 
-/// Tags are folder names: letters, digits, `-` and `_`.
-fn is_tag(tag: &str) -> bool {
-    !tag.is_empty() && safe_name(tag) == tag && !tag.contains('.')
+/// The name of a folder of labels: letters, digits, `-` and `_`, so that it leads nowhere else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tag(String);
+
+impl Tag {
+    fn parse(tag: &str) -> Option<Self> {
+        let is_tag = !tag.is_empty() && safe_name(tag) == tag && !tag.contains('.');
+        is_tag.then(|| Self(tag.to_owned()))
+    }
 }
 
 impl Library {
-    fn label_path(&self, tag: &str, scan: &str) -> PathBuf {
-        self.root.join(LABELS).join(tag).join(format!("{scan}.nii.gz"))
+    fn label_path(&self, tag: &Tag, scan: &str) -> PathBuf {
+        self.root.join(LABELS).join(&tag.0).join(format!("{scan}.nii.gz"))
     }
 
     /// The tags that a scan has labels for.
     pub(super) fn label_tags(&self, scan: &str) -> Vec<String> {
         let folders = fs::read_dir(self.root.join(LABELS)).into_iter().flatten().flatten();
-        let tags = folders.map(|folder| folder.file_name().to_string_lossy().into_owned());
-        let mut tags: Vec<String> = tags.filter(|tag| self.label_path(tag, scan).exists()).collect();
+        let tags = folders.filter_map(|folder| Tag::parse(&folder.file_name().to_string_lossy()));
+        let of_scan = tags.filter(|tag| self.label_path(tag, scan).exists());
+        let mut tags: Vec<String> = of_scan.map(|tag| tag.0).collect();
         tags.sort();
         tags
     }
 
     /// The labels of a scan under a tag.
     pub(crate) fn labels(&self, scan: &Scan, tag: &str) -> Option<SavedLabels> {
-        let path = self.label_path(tag, &scan.id);
-        if !is_tag(tag) || !path.exists() {
+        let path = self.label_path(&Tag::parse(tag)?, &scan.id);
+        if !path.exists() {
             return None;
         }
         let segments = fs::read(names_path(&path)).ok().and_then(|text| serde_json::from_slice(&text).ok());
@@ -60,7 +67,7 @@ impl Library {
     ///
     /// # Errors
     ///
-    /// The reason, if the tag or the labels cannot be.
+    /// The reason, if the tag or the values cannot be.
     pub(crate) fn save_labels(
         &self,
         scan: &Scan,
@@ -68,32 +75,27 @@ impl Library {
         labels: &LabelMap,
         segments: &[LabelSegment],
     ) -> std::result::Result<(), String> {
-        if !is_tag(tag) {
-            return Err(format!("tag `{tag}`: letters, digits, - and _ are allowed"));
-        }
-        let grid = scan.grid().map_err(|error| error.to_string())?;
-        labels
-            .grid()
-            .ensure_matches(&grid)
-            .map_err(|error| format!("the labels are not on the grid of the scan: {error}"))?;
+        let tag =
+            Tag::parse(tag).ok_or_else(|| format!("tag `{tag}`: letters, digits, - and _ are allowed"))?;
         let unnamed = labels.voxels().iter().find(|value| {
             **value != 0 && !segments.is_empty() && segments.iter().all(|segment| segment.value != **value)
         });
         if let Some(value) = unnamed {
             return Err(format!("the labels have the value {value}, which no segment names"));
         }
-        write_labels(&self.label_path(tag, &scan.id), labels, segments).map_err(|error| error.to_string())
+        write_labels(&self.label_path(&tag, &scan.id), labels, segments).map_err(|error| error.to_string())
     }
 
     /// Deletes labels; `false` if there are none.
     pub(crate) fn delete_label(&self, scan: &Scan, tag: &str) -> bool {
-        let path = self.label_path(tag, &scan.id);
+        let Some(tag) = Tag::parse(tag) else { return false };
+        let path = self.label_path(&tag, &scan.id);
         let _ = fs::remove_file(names_path(&path));
-        is_tag(tag) && fs::remove_file(path).is_ok()
+        fs::remove_file(path).is_ok()
     }
 
     pub(super) fn delete_labels(&self, scan: &str) {
-        for tag in self.label_tags(scan) {
+        for tag in self.label_tags(scan).iter().filter_map(|tag| Tag::parse(tag)) {
             let path = self.label_path(&tag, scan);
             let _ = fs::remove_file(names_path(&path));
             let _ = fs::remove_file(path);
@@ -102,6 +104,21 @@ impl Library {
 }
 
 impl Scan {
+    /// Reads a label map on the grid of the scan; the header is compared before any voxel is unpacked.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if it is none.
+    pub(crate) fn read_labels(&self, file: &Path) -> std::result::Result<LabelMap, String> {
+        let grid = self.grid().map_err(|error| error.to_string())?;
+        let header = bipvl_imaging::probe(file).map_err(|error| error.to_string())?;
+        header
+            .grid
+            .ensure_matches(&grid)
+            .map_err(|error| format!("the labels are not on the grid of the scan: {error}"))?;
+        bipvl_imaging::read_labels(file).map_err(|error| error.to_string())
+    }
+
     /// Its grid, from its header.
     pub(crate) fn grid(&self) -> Result<Grid> {
         match &self.file {

@@ -17,7 +17,7 @@ mod upload;
 
 use std::{
     collections::HashMap,
-    fs,
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     sync::Mutex,
     time::{SystemTime, UNIX_EPOCH},
@@ -31,7 +31,7 @@ pub(crate) use labels::{LabelSegment, SavedLabels};
 pub(crate) use scan::{LoadedScan, Scan, ScanFile};
 pub(crate) use upload::Uploaded;
 
-use crate::Result;
+use crate::{Error, Result};
 use scan::describe;
 
 /// Within the data folder: what is the server's own.
@@ -46,25 +46,35 @@ const SESSION: &str = "session:";
 pub(crate) struct Library {
     root: PathBuf,
     /// What files were found to be, until they change.
-    known: Mutex<HashMap<PathBuf, (SystemTime, Vec<Scan>)>>,
+    known: Mutex<HashMap<PathBuf, (Fingerprint, Vec<Scan>)>>,
+    /// Uploads take their names one after the other.
+    adding: Mutex<()>,
+    /// Held by the only server that works in the folder.
+    _lock: Option<File>,
+}
+
+/// What tells whether a file or folder has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fingerprint {
+    newest: SystemTime,
+    files: usize,
+    bytes: u64,
 }
 
 impl Library {
-    /// Opens a folder, which is created if it is missing.
-    pub(crate) fn open(root: &Path) -> Result<Self> {
+    /// Opens a folder, which is created if it is missing. Unless it is shared, it is this server's alone.
+    pub(crate) fn open(root: &Path, is_shared: bool) -> Result<Self> {
         for folder in [root.join(STATE), root.join(STATE).join("results"), root.join(STATE).join("cache")] {
             fs::create_dir_all(&folder).map_err(|reason| FileError::new(&folder, reason))?;
         }
+        let lock = if is_shared { None } else { Some(lock(root)?) };
         let uploads = root.join(STATE).join("uploads");
-        // Uploads that the last process did not finish.
-        let _ = fs::remove_dir_all(&uploads);
+        if lock.is_some() {
+            // Uploads that the last process did not finish.
+            let _ = fs::remove_dir_all(&uploads);
+        }
         fs::create_dir_all(&uploads).map_err(|reason| FileError::new(&uploads, reason))?;
-        Ok(Self { root: root.to_owned(), known: Mutex::default() })
-    }
-
-    /// The data folder.
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
+        Ok(Self { root: root.to_owned(), known: Mutex::default(), adding: Mutex::default(), _lock: lock })
     }
 
     /// The file of the job database.
@@ -102,17 +112,15 @@ impl Library {
 
     /// What a file or folder holds; nothing if it is no scan.
     fn described(&self, path: &Path) -> Vec<Scan> {
-        let Ok(modified) = fs::metadata(path).and_then(|metadata| metadata.modified()) else {
-            return Vec::new();
-        };
+        let Some(now) = fingerprint(path) else { return Vec::new() };
         let lock = || self.known.lock().expect("no thread panics while it holds the list");
-        if let Some((when, scans)) = lock().get(path)
-            && *when == modified
+        if let Some((then, scans)) = lock().get(path)
+            && *then == now
         {
             return scans.clone();
         }
-        let scans = describe(path, milliseconds(modified));
-        lock().insert(path.to_owned(), (modified, scans.clone()));
+        let scans = describe(path, milliseconds(now.newest));
+        lock().insert(path.to_owned(), (now, scans.clone()));
         scans
     }
 
@@ -168,12 +176,41 @@ impl Library {
     /// Deletes a scan with its labels and pictures. A study with several volumes goes as a whole.
     pub(crate) fn delete(&self, scan: &Scan) -> Result<()> {
         let path = scan.file.path();
+        let of_study = self.described(path);
         let deleted = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         deleted.map_err(|reason| FileError::new(path, reason))?;
-        self.delete_labels(&scan.id);
-        self.delete_pictures(scan);
+        for scan in of_study {
+            self.delete_labels(&scan.id);
+            self.delete_pictures(&scan);
+        }
         Ok(())
     }
+}
+
+/// Locks a data folder for as long as the file is open.
+fn lock(root: &Path) -> Result<File> {
+    let path = root.join(STATE).join("lock");
+    let file = File::create(&path).map_err(|reason| FileError::new(&path, reason))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse(root.to_owned())),
+        Err(TryLockError::Error(reason)) => Err(FileError::new(&path, reason).into()),
+    }
+}
+
+/// Of a file, or of all files below a folder.
+fn fingerprint(path: &Path) -> Option<Fingerprint> {
+    let metadata = fs::metadata(path).ok()?;
+    let mut found = Fingerprint { newest: metadata.modified().ok()?, files: 1, bytes: metadata.len() };
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path).ok()?.flatten() {
+            let below = fingerprint(&entry.path())?;
+            found.newest = found.newest.max(below.newest);
+            found.files += below.files;
+            found.bytes += below.bytes;
+        }
+    }
+    Some(found)
 }
 
 fn milliseconds(time: SystemTime) -> i64 {

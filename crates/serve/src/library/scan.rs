@@ -97,7 +97,7 @@ fn describe_image(path: &Path, name: &str, created: i64) -> Option<Scan> {
     let header = match probe(path) {
         Ok(header) => header,
         Err(error) => {
-            tracing::warn!("left out: {error}");
+            tracing::debug!("left out: {error}");
             return None;
         }
     };
@@ -147,8 +147,9 @@ fn describe_study(path: &Path, created: i64) -> Vec<Scan> {
 /// A name that can be a file name and a part of a URL: what is neither a letter, a digit, `-`, `_` nor `.` becomes `_`.
 pub(super) fn safe_name(name: &str) -> String {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let name: String = name.chars().map(|c| if is_safe(c) { c } else { '_' }).take(MAX_NAME).collect();
-    let name = name.trim_start_matches('.');
+    let name: String = name.chars().map(|c| if is_safe(c) { c } else { '_' }).collect();
+    // The end, because that tells files apart and holds the ending.
+    let name = name[name.len().saturating_sub(MAX_NAME)..].trim_start_matches('.');
     if name.is_empty() { "scan".to_owned() } else { name.to_owned() }
 }
 

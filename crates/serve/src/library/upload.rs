@@ -12,7 +12,7 @@ use super::{
     incoming::{Incoming, free_path, rename},
     scan::{describe, safe_name},
 };
-use crate::Result;
+use crate::{Error, Result, without_folders};
 
 /// The files of one upload, each of which holds a scan.
 pub(crate) struct Uploaded {
@@ -48,9 +48,12 @@ impl Uploaded {
             units.push(study);
         }
         for unit in &units {
-            if describe(unit, 0).is_empty() {
+            let scans = describe(unit, 0);
+            if scans.is_empty() {
                 return Err(refusal(unit));
             }
+            // Damage is found now, not when someone asks for the scan.
+            scans.iter().try_for_each(|scan| scan.load().map(|_| ())).map_err(|error| error.to_string())?;
         }
         Ok(Self { _incoming: incoming, units })
     }
@@ -68,6 +71,13 @@ impl Uploaded {
 impl Library {
     /// Takes an upload; its scans.
     pub(crate) fn add(&self, upload: &Uploaded) -> Result<Vec<Scan>> {
+        let _one_at_a_time = self.adding.lock().expect("no thread panics while it adds a scan");
+        let studies = upload.units.iter().filter(|unit| strip_ending(unit).is_none());
+        for scan in studies.flat_map(|unit| describe(unit, 0)) {
+            if self.find(&scan.id)?.is_some() {
+                return Err(Error::Exists(scan.id));
+            }
+        }
         let paths = upload.move_to(&self.root)?;
         Ok(paths.iter().flat_map(|path| self.described(path)).collect())
     }
@@ -86,10 +96,9 @@ fn target(folder: &Path, unit: &Path) -> PathBuf {
 /// Why a file is refused, without the path of the server.
 fn refusal(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if let Some((_, _)) = strip_ending(path).filter(|_| path.is_file()) {
-        let reason = bipvl_imaging::probe(path).err().map(|error| error.to_string()).unwrap_or_default();
-        let folder = path.parent().unwrap_or(Path::new("")).display().to_string();
-        return reason.replace(&format!("{folder}/"), "");
+    if strip_ending(path).is_some() && path.is_file() {
+        let reason = bipvl_imaging::probe(path).err().map(|error| error.to_string());
+        return without_folders(&reason.unwrap_or_else(|| format!("{name}: no image")));
     }
     if path.is_dir() {
         return "the files are no image of a known format and no DICOM series that makes a volume".to_owned();

@@ -5,14 +5,14 @@ use axum::{
     extract::{Multipart, Path, Query, State},
     response::{IntoResponse, Response},
 };
-use bipvl_imaging::{LabelMap, read_labels};
+use bipvl_imaging::LabelMap;
 use ndarray::{Array3, ShapeBuilder};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
     ApiError, ApiResult,
-    api::{attachment, blocking, scan, without_folder},
+    api::{attachment, blocking, scan},
     app::App,
     library::{LabelSegment, SavedLabels, Scan, Uploaded},
     multipart::Form,
@@ -187,7 +187,7 @@ pub(super) async fn save_label(
         let labels = if is_raw {
             raw_labels(&std::fs::read(file).map_err(|error| error.to_string())?, &found)
         } else {
-            read_labels(file).map_err(|error| without_folder(&error.to_string(), file))
+            found.read_labels(file)
         };
         app.library().save_labels(&found, &tag, &labels?, &segments)
     });

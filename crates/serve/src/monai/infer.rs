@@ -28,6 +28,9 @@ use crate::{
 /// A person waits for the answer, so it goes before other jobs.
 const PRIORITY: i64 = 10;
 
+/// Forms of an answer.
+const OUTPUTS: [&str; 5] = ["", "all", "image", "json", "dicom_seg"];
+
 #[derive(Deserialize)]
 pub(super) struct InferQuery {
     image: Option<String>,
@@ -53,6 +56,11 @@ pub(super) async fn infer(
     let named = named.ok_or_else(|| {
         ApiError::not_found(format!("no model `{model}`; there are {}", app.engine.models.names()))
     })?;
+    if let Some(other) = query.output.as_deref().filter(|output| !OUTPUTS.contains(output)) {
+        return Err(ApiError::bad_request(format!(
+            "output `{other}`: expected image, json, all or dicom_seg"
+        )));
+    }
     let (prompts, exclusive) = (prompts(&params, named)?, params.get("exclusive") == Some(&json!(true)));
     let scan = scan_id(&app, &query, form).await?;
     let request = JobRequest { scan, model, prompts, exclusive, priority: PRIORITY, ..JobRequest::default() };
@@ -150,14 +158,11 @@ async fn answer(
             let path = result_file(app, job, ResultFormat::Seg).await?;
             attachment(&path, &format!("{}.seg.dcm", job.scan), ResultFormat::Seg.media_type()).await
         }
-        None | Some("" | "all") => {
+        _ => {
             let path = result_file(app, job, format).await?;
             let voxels = tokio::fs::read(&path).await;
             let voxels = voxels.map_err(|reason| ApiError::from(bipvl_io::FileError::new(&path, reason)))?;
             Ok(form(&result_params(job, seconds), &name, &voxels))
-        }
-        Some(other) => {
-            Err(ApiError::bad_request(format!("output `{other}`: expected image, json, all or dicom_seg")))
         }
     }
 }

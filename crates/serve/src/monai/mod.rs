@@ -9,7 +9,8 @@ mod info;
 mod session;
 
 use axum::{
-    Json,
+    Json, Router,
+    extract::DefaultBodyLimit,
     routing::{MethodRouter, delete, get, post, put},
 };
 use serde_json::{Value, json};
@@ -20,12 +21,11 @@ use crate::{ApiError, ApiResult, app::App};
 /// All routes; they have no place in the `OpenAPI` document of the server's own REST.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     let mut router = OpenApiRouter::new();
-    let both: [(&str, MethodRouter<App>); 5] = [
+    let both: [(&str, MethodRouter<App>); 4] = [
         ("/info", get(info::info)),
         ("/session", put(session::start)),
         ("/datastore", get(datastore::list).put(datastore::add)),
         ("/train", get(no_training)),
-        ("/auth", get(auth)),
     ];
     for (path, route) in both {
         router = router.route(path, route.clone()).route(&format!("{path}/"), route);
@@ -42,6 +42,13 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         )
         .route("/datastore/label/info", get(datastore::label_info))
         .route("/datastore/{id}", delete(datastore::delete))
+        // Scans come in forms, up to the limit of uploads.
+        .layer(DefaultBodyLimit::disable())
+}
+
+/// Routes that need no token.
+pub(crate) fn open_routes() -> Router<App> {
+    Router::new().route("/auth", get(auth)).route("/auth/", get(auth))
 }
 
 /// Clients ask before every call whether they need a token. Those that do not send one get 401 elsewhere.

@@ -117,6 +117,10 @@ fn what_cannot_be_is_refused_before_it_is_a_job() {
         (json!({ "scan": "s", "prompts": [] }), 400, ""),
         (json!({ "scan": "s", "prompts": ["a", "A"] }), 400, "prompts 1 and 2 are the same"),
         (json!({ "scan": "s", "like": "moon" }), 400, "no data set `moon`"),
+        (json!({ "scan": "s", "prompts": ["x".repeat(20_000)] }), 400, "prompt 1 has 20000 characters"),
+        (json!({ "scan": "s", "prompts": ["x".repeat(2 << 20)] }), 413, "length limit exceeded"),
+        (json!({ "scan": "s", "priority": "high" }), 422, "priority"),
+        (json!({ "scam": "s" }), 422, "scam"),
     ] {
         let (found, answer) = server.client.post_json("/api/jobs", &request);
         let said = answer["detail"].as_str().unwrap();

@@ -84,10 +84,42 @@ fn uploads_become_scans_or_say_what_is_wrong() {
         assert!(status == 422 && detail.contains(said), "{status} {detail}");
         assert!(!detail.contains(&*scene.path("").to_string_lossy()), "{detail}");
     }
+    // The same series again, and other files of one name, whatever their endings.
+    let (status, answer) = upload(&parts);
+    assert!(status == 409 && answer["detail"].as_str().unwrap().contains("is here already"), "{answer}");
+    scene.write("plain.nii", &new_phantom().image);
+    let plain = scene.bytes("plain.nii");
+    let (status, scans) = upload(&[Part::File("file", "s.nii", &plain)]);
+    assert_eq!((status, ids(&scans)), (201, vec!["s-3"]));
+    let (status, answer) = upload(&[Part::File("file", "cut.nii", &plain[..plain.len() / 2])]);
+    assert!(status == 422 && answer["detail"].as_str().unwrap().starts_with("cut.nii: "), "{answer}");
+    let many: Vec<Part<'_>> = (0..6).map(|_| Part::File("file", "many.nii.gz", &image)).collect();
+    assert_eq!(ids(&upload(&many).1).len(), 6);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| assert_eq!(upload(&[Part::File("file", "many.nii.gz", &image)]).0, 201));
+        }
+    });
     let (_, scans) = server.client.get_json("/api/scans");
-    assert_eq!(scans.as_array().unwrap().len(), 4);
+    assert_eq!(scans.as_array().unwrap().len(), 4 + 1 + 12);
     // Nothing is left of refused uploads.
     assert_eq!(fs::read_dir(scene.path("scans/.bipvl/uploads")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_study_that_grows_is_seen_anew() {
+    let scene = scene();
+    write_ct_series(&scene.path("whole"), &new_phantom().image, "one").unwrap();
+    let slices: Vec<_> =
+        fs::read_dir(scene.path("whole")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    fs::create_dir_all(scene.path("scans/study/series")).unwrap();
+    let server = Served::start(&scene, &[]);
+    let count = || server.client.get_json("/api/scans?search=ct").1.as_array().unwrap().len();
+    assert_eq!(count(), 0);
+    for slice in &slices {
+        fs::copy(slice, scene.path("scans/study/series").join(slice.file_name().unwrap())).unwrap();
+    }
+    assert_eq!(count(), 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{Client, Part, Served, scene};
+use super::{Client, POSTGRES, Part, Served, scene};
 use crate::scene::Scene;
 
 fn token(scene: &Scene, name: &str, role: &str) -> String {
@@ -33,7 +33,7 @@ fn tokens_and_their_roles_are_asked_for() {
     assert_eq!(writer.post_json("/api/jobs", &job).0, 202);
     assert_eq!((writer.delete("/api/scans/s"), admin.delete("/api/scans/s")), (403, 204));
     // What needs no token says nothing of scans.
-    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/"] {
+    for path in ["/auth/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/"] {
         assert_eq!(server.client.get(path).0, 200, "{path}");
     }
     let messages = server.kill();
@@ -69,10 +69,46 @@ fn no_path_leads_out_of_the_folder() {
         "/datastore/image?image=..%2Fsecret",
         "/datastore/label?label=s&tag=..%2F..",
         "/session/..%2F..",
+        "/nothing",
     ] {
         let (status, bytes) = server.client.get(path);
         assert!(status == 404 && !bytes.starts_with(b"secret"), "{path}: {status}");
     }
+    // The names beside labels are files, too.
+    scene.write_text("scans/victim/s.json", "precious");
+    for tag in ["..%2Fvictim".to_owned(), scene.path("scans/victim").display().to_string()] {
+        assert_eq!(server.client.delete(&format!("/datastore/label?label=s&tag={tag}")), 404);
+        assert_eq!(scene.text("scans/victim/s.json"), "precious");
+    }
+}
+
+#[test]
+fn a_folder_has_one_server_unless_the_database_is_shared() {
+    let scene = scene();
+    let _server = Served::start(&scene, &[]);
+    if std::env::var_os(POSTGRES).is_some() {
+        Served::start(&scene, &[]);
+        return;
+    }
+    let arguments = ["serve", "--data", "scans", "--listen", "127.0.0.1:0"];
+    scene.bipvl(&arguments).fails_saying(&["scans: another server works in this folder", "PostgreSQL"]);
+}
+
+#[test]
+fn tokens_are_added_at_once_and_never_lost() {
+    let scene = scene();
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let scene = &scene;
+            scope.spawn(move || token(scene, &format!("client {number}"), "read"));
+        }
+    });
+    assert_eq!(scene.text("tokens").lines().count(), 8);
+    let add = |name: &str| scene.bipvl(&["serve", "--tokens", "tokens", "--new-token", name]);
+    add(" ").fails_saying(&["a token needs a name"]);
+    scene.spoil("tokens", |bytes| bytes.push(b'{'));
+    add("more").fails_saying(&["tokens: line 9"]);
+    assert_eq!(scene.text("tokens").lines().count(), 9);
 }
 
 #[test]
