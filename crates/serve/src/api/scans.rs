@@ -70,7 +70,7 @@ pub(super) async fn upload(
     let form = Form::read(form, &["file"], app.library()).await?;
     let checked = tokio::task::spawn_blocking(move || Uploaded::check(form.incoming)).await?;
     let uploaded = checked.map_err(ApiError::unusable)?;
-    let scans = blocking(move || app.library().add(&uploaded)).await?;
+    let scans = blocking(move || app.library().add(&uploaded, None)).await?;
     let ids: Vec<&str> = scans.iter().map(|scan| scan.id.as_str()).collect();
     let made = Made(format!("scans {}", ids.join(", ")));
     Ok((StatusCode::CREATED, Extension(made), Json(scans)))

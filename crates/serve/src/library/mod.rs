@@ -148,7 +148,7 @@ impl Library {
         let session = Uuid::new_v4().to_string();
         let folder = self.state("sessions").join(&session);
         fs::create_dir_all(&folder).map_err(|reason| FileError::new(&folder, reason))?;
-        upload.move_to(&folder)?;
+        upload.move_to(&folder, None)?;
         Ok(session)
     }
 

@@ -58,10 +58,10 @@ impl Uploaded {
         Ok(Self { _incoming: incoming, units })
     }
 
-    /// Moves everything into a folder.
-    pub(crate) fn move_to(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+    /// Moves everything into a folder; a name takes the place of that of image files.
+    pub(crate) fn move_to(&self, folder: &Path, name: Option<&str>) -> Result<Vec<PathBuf>> {
         let place = |unit: &PathBuf| {
-            let target = target(folder, unit);
+            let target = target(folder, unit, name);
             rename(unit, &target).map(|()| target)
         };
         self.units.iter().map(place).collect()
@@ -69,8 +69,8 @@ impl Uploaded {
 }
 
 impl Library {
-    /// Takes an upload; its scans.
-    pub(crate) fn add(&self, upload: &Uploaded) -> Result<Vec<Scan>> {
+    /// Takes an upload; its scans. An image may have another name than its file.
+    pub(crate) fn add(&self, upload: &Uploaded, name: Option<&str>) -> Result<Vec<Scan>> {
         let _one_at_a_time = self.adding.lock().expect("no thread panics while it adds a scan");
         let studies = upload.units.iter().filter(|unit| strip_ending(unit).is_none());
         for scan in studies.flat_map(|unit| describe(unit, 0)) {
@@ -78,15 +78,15 @@ impl Library {
                 return Err(Error::Exists(scan.id));
             }
         }
-        let paths = upload.move_to(&self.root)?;
+        let paths = upload.move_to(&self.root, name)?;
         Ok(paths.iter().flat_map(|path| self.described(path)).collect())
     }
 }
 
 /// Where a file or study goes: its name, or another that is free.
-fn target(folder: &Path, unit: &Path) -> PathBuf {
+fn target(folder: &Path, unit: &Path, name: Option<&str>) -> PathBuf {
     if let Some((stem, ending)) = strip_ending(unit) {
-        return free_path(folder, &safe_name(&stem), ending);
+        return free_path(folder, &safe_name(name.unwrap_or(&stem)), ending);
     }
     let name = describe(unit, 0).first().map_or_else(|| "study".to_owned(), |scan| scan.id.clone());
     let ending = if unit.is_dir() { "" } else { ".zip" };

@@ -87,12 +87,16 @@ fn image_values(scan: &Scan) -> Value {
     })
 }
 
-/// Adds the `file` of the form. Its name decides the id; Slicer sends the same in `?image=`.
-pub(super) async fn add(State(app): State<App>, form: Multipart) -> ApiResult<Json<Value>> {
+/// Adds the `file` of the form under the id that the client wants, and from then on uses.
+pub(super) async fn add(
+    State(app): State<App>,
+    Query(query): Query<OfImage>,
+    form: Multipart,
+) -> ApiResult<Json<Value>> {
     let form = Form::read(form, &["file"], app.library()).await?;
     let checked = tokio::task::spawn_blocking(move || Uploaded::check(form.incoming)).await?;
     let uploaded = checked.map_err(ApiError::unusable)?;
-    let scans = blocking(move || app.library().add(&uploaded)).await?;
+    let scans = blocking(move || app.library().add(&uploaded, query.image.as_deref())).await?;
     let id = scans.first().map(|scan| scan.id.clone());
     Ok(Json(json!({ "image": id.ok_or_else(|| ApiError::unusable("no scan was found in the file"))? })))
 }

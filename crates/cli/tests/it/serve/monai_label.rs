@@ -100,6 +100,9 @@ fn slicer_saves_labels_and_gets_them_back() {
     assert_eq!(all["objects"]["s"]["labels"]["final"]["ext"], ".nii.gz");
     // Every scan has labels now.
     assert_eq!(client.post_json("/activelearning/random", &json!({})).1, json!({}));
+    // An uploaded scan has the id that Slicer gives it.
+    let file = [Part::File("file", "tmp1234.nii.gz", &scene.bytes("scans/s.nii.gz"))];
+    assert_eq!(client.form_json("PUT", "/datastore/?image=mine", &file), (200, json!({ "image": "mine" })));
     // No training runs.
     assert_eq!(client.get("/train/?check_if_running=true").0, 404);
 }
