@@ -123,7 +123,9 @@ impl Engine {
         self.running_jobs().insert(job.id.clone(), running.clone());
         let heartbeat = runtime.spawn(keep_lease(self.queue.clone(), job.id.clone(), running.clone()));
         let began = Instant::now();
-        let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.segment(job, &running)))
+        // Within the pool: an operation that comes from outside waits for a thread to wake up.
+        let within_pool = || rayon::scope(|_| self.segment(job, &running));
+        let outcome = panic::catch_unwind(AssertUnwindSafe(within_pool))
             .unwrap_or_else(|panic| Err(Error::Panic(message(&*panic))));
         heartbeat.abort();
         self.running_jobs().remove(&job.id);

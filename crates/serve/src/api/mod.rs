@@ -18,7 +18,7 @@ use utoipa_swagger_ui::SwaggerUi;
 pub(crate) use jobs::{job, submit};
 pub(crate) use results::{attachment, result_file};
 
-use crate::{ApiError, ApiResult, app::App, library::Scan};
+use crate::{ApiError, ApiResult, app::App, beside::beside, library::Scan};
 
 /// Bytes of a request in JSON at most.
 const MAX_JSON: usize = 1 << 20;
@@ -71,7 +71,7 @@ pub(crate) fn complete(document: &mut OpenApi) {
 /// The scan with an id.
 pub(crate) async fn scan(app: &App, id: &str) -> ApiResult<Scan> {
     let (app, id) = (app.clone(), id.to_owned());
-    let found = tokio::task::spawn_blocking(move || (app.library().find(&id), id)).await?;
+    let found = beside(move || (app.library().find(&id), id)).await?;
     found.0?.ok_or_else(|| ApiError::not_found(format!("no scan `{}`", found.1)))
 }
 
@@ -79,5 +79,5 @@ pub(crate) async fn scan(app: &App, id: &str) -> ApiResult<Scan> {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> crate::Result<T> + Send + 'static,
 ) -> ApiResult<T> {
-    Ok(tokio::task::spawn_blocking(work).await??)
+    Ok(beside(work).await??)
 }

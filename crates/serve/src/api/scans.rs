@@ -14,6 +14,7 @@ use crate::{
     ApiError, ApiResult, ErrorBody,
     app::App,
     auth::Made,
+    beside::beside,
     library::{LabelSegment, Scan, Uploaded},
     multipart::Form,
 };
@@ -68,7 +69,7 @@ pub(super) async fn upload(
     form: Multipart,
 ) -> ApiResult<(StatusCode, Extension<Made>, Json<Vec<Scan>>)> {
     let form = Form::read(form, &["file"], app.library()).await?;
-    let checked = tokio::task::spawn_blocking(move || Uploaded::check(form.incoming)).await?;
+    let checked = beside(move || Uploaded::check(form.incoming)).await?;
     let uploaded = checked.map_err(ApiError::unusable)?;
     let scans = blocking(move || app.library().add(&uploaded, None)).await?;
     let ids: Vec<&str> = scans.iter().map(|scan| scan.id.as_str()).collect();
@@ -148,7 +149,7 @@ pub(super) async fn save_label(
     let segments: Vec<LabelSegment> = serde_json::from_str(form.text("segments").unwrap_or("[]"))
         .map_err(|error| ApiError::unusable(format!("segments: {error}")))?;
     let saving = app.clone();
-    let saved = tokio::task::spawn_blocking(move || {
+    let saved = beside(move || {
         let file = form.file("label").ok_or("no file was sent; send a part called `label`")?;
         let labels = found.read_labels(file)?;
         saving.library().save_labels(&found, &tag, &labels, &segments)

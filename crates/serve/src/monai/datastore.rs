@@ -14,6 +14,7 @@ use crate::{
     ApiError, ApiResult,
     api::{attachment, blocking, scan},
     app::App,
+    beside::beside,
     library::{LabelSegment, SavedLabels, Scan, Uploaded},
     multipart::Form,
 };
@@ -94,7 +95,7 @@ pub(super) async fn add(
     form: Multipart,
 ) -> ApiResult<Json<Value>> {
     let form = Form::read(form, &["file"], app.library()).await?;
-    let checked = tokio::task::spawn_blocking(move || Uploaded::check(form.incoming)).await?;
+    let checked = beside(move || Uploaded::check(form.incoming)).await?;
     let uploaded = checked.map_err(ApiError::unusable)?;
     let scans = blocking(move || app.library().add(&uploaded, query.image.as_deref())).await?;
     let id = scans.first().map(|scan| scan.id.clone());
@@ -185,7 +186,7 @@ pub(super) async fn save_label(
         .map(|(label, place)| LabelSegment { name: label.name, value: label.idx.unwrap_or(place) })
         .collect();
     let (tag, id) = (query.tag().to_owned(), found.id.clone());
-    let saved = tokio::task::spawn_blocking(move || {
+    let saved = beside(move || {
         let file = form.file("label").ok_or("no file was sent; send a part called `label`")?;
         let is_raw = file.extension().is_some_and(|ending| ending == "bin");
         let labels = if is_raw {

@@ -10,6 +10,7 @@ use crate::{
     ApiError, ApiResult,
     api::blocking,
     app::{App, SESSION},
+    beside::beside,
     library::{Scan, Uploaded},
     multipart::Form,
 };
@@ -23,7 +24,7 @@ pub(super) async fn start(State(app): State<App>, form: Multipart) -> ApiResult<
 
 /// Moves the files of a form into a session; its id.
 pub(super) async fn store(app: &App, form: Form) -> ApiResult<String> {
-    let checked = tokio::task::spawn_blocking(move || Uploaded::check(form.incoming)).await?;
+    let checked = beside(move || Uploaded::check(form.incoming)).await?;
     let uploaded = checked.map_err(ApiError::unusable)?;
     let app = app.clone();
     blocking(move || app.library().start_session(&uploaded)).await
