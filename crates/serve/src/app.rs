@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{FromRef, Request, State},
+    extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::Response,
@@ -43,12 +43,6 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn library(&self) -> &Library {
         &self.engine.library
-    }
-}
-
-impl FromRef<App> for Arc<Engine> {
-    fn from_ref(app: &App) -> Self {
-        app.engine.clone()
     }
 }
 
