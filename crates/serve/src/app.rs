@@ -15,13 +15,14 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     ApiError, api,
+    archive::{Archive, proxy},
     auth::{self, Tokens},
-    dicomweb::Archive,
     engine::Engine,
     library::Library,
     monai,
     origin::{self, Origins},
     page,
+    viewed::Viewed,
 };
 
 /// Requests that are answered at once; others wait.
@@ -36,6 +37,7 @@ pub(crate) struct App {
     pub(crate) origins: Arc<Origins>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) archive: Option<Archive>,
+    pub(crate) viewed: Arc<Viewed>,
     pub(crate) max_upload: u64,
     pub(crate) demo: bool,
 }
@@ -48,8 +50,11 @@ impl App {
 
 /// All routes.
 pub(crate) fn router(app: App) -> Router {
-    let (api, mut document) =
-        OpenApiRouter::new().merge(api::routes()).merge(monai::routes()).split_for_parts();
+    let (api, mut document) = OpenApiRouter::new()
+        .merge(api::routes())
+        .merge(monai::routes())
+        .merge(proxy::routes())
+        .split_for_parts();
     api::complete(&mut document);
     let limit = usize::try_from(app.max_upload).unwrap_or(usize::MAX);
     let guarded = api

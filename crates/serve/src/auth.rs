@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use crate::{ApiError, Error, Result, app::App};
+use crate::{ApiError, Error, Result, app::App, archive::proxy};
 
 /// Letters of a new token: 190 bits.
 const TOKEN_LENGTH: usize = 32;
@@ -142,7 +142,14 @@ pub(crate) async fn authorize(State(app): State<App>, mut request: Request, next
     if let Some(Made(what)) = response.extensions().get() {
         subject = format!("{subject} {what}");
     }
-    if needed > Role::Read || shows_scan(&path) {
+    let is_noted = match proxy::subject(&method, &path) {
+        Some(series) => {
+            subject = series;
+            app.viewed.is_new(&who, &subject)
+        }
+        None => needed > Role::Read || shows_scan(&path),
+    };
+    if is_noted {
         let noted = app.engine.queue.audit(&who, method.as_str(), &subject, response.status().as_u16()).await;
         if let Err(error) = noted {
             tracing::error!("audit: {error}");
@@ -155,6 +162,8 @@ pub(crate) async fn authorize(State(app): State<App>, mut request: Request, next
 fn shows_scan(path: &str) -> bool {
     let of_one = path.strip_prefix("/api/scans/").is_some_and(|rest| rest.contains('/'));
     of_one
+        || path.starts_with("/api/archive/")
+        || path.starts_with("/proxy/")
         || path.contains("/result.")
         || path.starts_with("/datastore/image")
         || path.starts_with("/datastore/label")

@@ -61,7 +61,7 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// The archive does not take results.
+    /// The archive does not do what it was asked for.
     #[error("archive {url}: {reason}")]
     Archive {
         /// The root of its `DICOMweb` service.
@@ -69,6 +69,15 @@ pub enum Error {
         /// What it answered.
         reason: String,
     },
+    /// The archive has no such series.
+    #[error("{0}")]
+    NotInArchive(String),
+    /// What was sent is no scan.
+    #[error("{0}")]
+    NoScan(String),
+    /// A thread of the server ended early.
+    #[error("a task ended early: {0}")]
+    Task(#[from] tokio::task::JoinError),
     /// A segmentation was canceled.
     #[error("canceled")]
     Canceled,
@@ -147,7 +156,8 @@ impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         match &error {
             // A file of the data folder that is not, or no longer, what it should be.
-            Error::Imaging(_) | Error::Dicom(_) | Error::Gone(_) => Self::unusable(&error),
+            Error::Imaging(_) | Error::Dicom(_) | Error::Gone(_) | Error::NoScan(_) => Self::unusable(&error),
+            Error::NotInArchive(reason) => Self::not_found(reason),
             Error::Exists(_) => Self::conflict(error.to_string()),
             Error::Archive { .. } => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
             Error::Prompts(reason) if reason.is_request() => Self::bad_request(reason.to_string()),

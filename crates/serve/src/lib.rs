@@ -6,9 +6,9 @@
 #[allow(unused_qualifications, reason = "the macro of `OpenAPI` documents names types by their paths")]
 mod api;
 mod app;
+mod archive;
 mod auth;
 mod beside;
-mod dicomweb;
 mod engine;
 mod error;
 mod library;
@@ -22,6 +22,7 @@ mod page;
 mod queue;
 mod results;
 mod server;
+mod viewed;
 
 pub use auth::{Role, add_token};
 pub use error::{Error, Result};

@@ -15,7 +15,7 @@ pub struct ServeOptions {
     pub database: Option<String>,
     /// Address and port; port 0 for any that is free.
     pub listen: SocketAddr,
-    /// The `DICOMweb` service of an archive that results can be stored in.
+    /// The `DICOMweb` service of an archive that series are fetched from and results are stored in.
     pub dicomweb: Option<String>,
     /// A file of tokens; without it everyone may do everything.
     pub tokens: Option<PathBuf>,

@@ -8,8 +8,8 @@ use tokio::{net::TcpListener, runtime::Runtime};
 use crate::{
     Error, Result, ServeOptions,
     app::{App, SESSION, router},
+    archive::Archive,
     auth::Tokens,
-    dicomweb::Archive,
     engine::Engine,
     library::Library,
     metrics::Metrics,
@@ -65,7 +65,8 @@ impl Server {
             engine,
             origins: Arc::new(Origins::new(options)),
             tokens: Arc::new(tokens),
-            archive: options.dicomweb.as_deref().map(Archive::new),
+            archive: options.dicomweb.as_deref().map(|url| Archive::new(url, options.max_upload)),
+            viewed: Arc::default(),
             max_upload: options.max_upload,
             demo: options.demo,
         };

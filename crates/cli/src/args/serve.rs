@@ -23,9 +23,9 @@ pub(crate) struct ServeArgs {
     /// --data may share [default: a file in --data].
     #[arg(long, value_name = "URL")]
     pub(crate) database: Option<String>,
-    /// Archive that results can be sent to, by the root of its DICOM web service, such as
-    /// `http://localhost:8042/dicom-web`. Its bearer token, if it wants one, is read from the environment variable
-    /// `BIPVL_DICOMWEB_TOKEN`.
+    /// Archive that series are fetched from and results are sent to, by the root of its DICOM web service, such as
+    /// `http://localhost:8042/dicom-web`. Its credentials, if it wants any, are read from the environment variables
+    /// `BIPVL_DICOMWEB_TOKEN` (a bearer token) or `BIPVL_DICOMWEB_LOGIN` (`NAME:PASSWORD`).
     #[arg(long, value_name = "URL")]
     pub(crate) dicomweb: Option<String>,
     /// File of access tokens; requests without one of them are refused.

@@ -1,5 +1,6 @@
 //! The server's own REST, with its `OpenAPI` document.
 
+mod archive;
 mod events;
 mod jobs;
 mod models;
@@ -42,6 +43,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(events::watch))
         .routes(routes!(results::download))
         .routes(routes!(results::store))
+        .routes(routes!(archive::studies))
+        .routes(routes!(archive::series))
+        .routes(routes!(archive::fetch_series))
         .layer(DefaultBodyLimit::max(MAX_JSON))
         .merge(forms)
 }

@@ -13,7 +13,7 @@ use bipvl_imaging::{Compression, WriteOptions, read_labels, write_with};
 use bipvl_io::FileError;
 use tokio_util::io::ReaderStream;
 
-use super::jobs::job;
+use super::{archive::archive, jobs::job};
 use crate::{
     ApiError, ApiResult, ErrorBody,
     app::App,
@@ -43,8 +43,7 @@ pub(super) async fn download(
     responses((status = 200, body = Job), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
         (status = 502, body = ErrorBody)))]
 pub(super) async fn store(State(app): State<App>, Path(id): Path<String>) -> ApiResult<Json<Job>> {
-    let archive = app.archive.clone();
-    let archive = archive.ok_or_else(|| ApiError::conflict("the server has no archive; see --dicomweb"))?;
+    let archive = archive(&app)?;
     let job = job(&app, &id).await?;
     let mut files = Vec::new();
     for format in [ResultFormat::Seg, ResultFormat::Report] {

@@ -132,6 +132,13 @@ impl Library {
         Ok(self.scans()?.into_iter().find(|scan| scan.id == id || scan.series_uid.as_deref() == Some(id)))
     }
 
+    /// The volumes of a series.
+    pub(crate) fn of_series(&self, uid: &str) -> Result<Vec<Scan>> {
+        let mut scans = self.scans()?;
+        scans.retain(|scan| scan.series_uid.as_deref() == Some(uid));
+        Ok(scans)
+    }
+
     /// The scan of a session.
     pub(crate) fn session(&self, session: &str) -> Option<Scan> {
         // Only what the server made itself is a valid UUID.

@@ -14,6 +14,7 @@ use crate::{
     ApiError, ApiResult,
     api::{attachment, blocking, scan},
     app::App,
+    archive,
     beside::beside,
     library::{LabelSegment, SavedLabels, Scan, Uploaded},
     multipart::Form,
@@ -177,6 +178,8 @@ pub(super) async fn save_label(
     Query(query): Query<OfImage>,
     form: Multipart,
 ) -> ApiResult<Response> {
+    // A viewer may have labeled what it saw in the archive.
+    archive::ensure(&app, query.image.as_deref().unwrap_or_default()).await?;
     let found = query.scan(&app).await?;
     let form = Form::read(form, &["label"], app.library()).await?;
     let params: LabelParams = serde_json::from_str(form.text("params").unwrap_or("{}"))

@@ -18,6 +18,7 @@ use crate::{
     ApiError, ApiResult,
     api::{attachment, job, result_file, submit},
     app::App,
+    archive,
     engine::Engine,
     models::NamedModel,
     multipart::Form,
@@ -79,9 +80,12 @@ async fn scan_id(app: &App, query: &InferQuery, form: Form) -> ApiResult<String>
         return Ok(format!("session:{session}"));
     }
     let image = query.image.clone().filter(|id| !id.is_empty());
-    image.ok_or_else(|| {
+    let image = image.ok_or_else(|| {
         ApiError::bad_request("say what to segment: ?image=ID, ?session_id=ID or a part `file`")
-    })
+    })?;
+    // OHIF shows what the archive has.
+    archive::ensure(app, &image).await?;
+    Ok(image)
 }
 
 /// What the options of a client ask for: a text with semicolons or a list under `prompts`, one class or a list under

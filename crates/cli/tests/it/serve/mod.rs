@@ -66,6 +66,11 @@ fn database(scene: &Scene) -> Vec<String> {
 impl Served {
     /// Starts a server in a folder.
     fn start(scene: &Scene, more: &[&str]) -> Self {
+        Self::start_with(scene, more, &[])
+    }
+
+    /// The same with environment variables.
+    fn start_with(scene: &Scene, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let model = format!("{MODEL}={}", run());
         let arguments = ["serve", "--model", &model, "--data", "scans", "--listen", "127.0.0.1:0"];
         let mut child = scene
@@ -73,6 +78,7 @@ impl Served {
             .args(arguments)
             .args(database(scene))
             .args(more)
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Client, POSTGRES, Part, Served, scene};
 use crate::scene::Scene;
 
-fn token(scene: &Scene, name: &str, role: &str) -> String {
+pub(super) fn token(scene: &Scene, name: &str, role: &str) -> String {
     let arguments = ["serve", "--tokens", "tokens", "--new-token", name, "--role", role];
     scene.bipvl(&arguments).succeeds().stdout
 }

@@ -5,6 +5,7 @@ import { studiesAreOpen } from '../interface/navigation'
 import { mayWrite } from '../session/session'
 import { refreshScans, scans, search, studiesError } from './studies'
 import { StudyCard } from './StudyCard'
+import { ArchiveSearch } from './ArchiveSearch'
 import { UploadArea } from './UploadArea'
 import { listenToDrops } from './dropTarget'
 
@@ -22,6 +23,7 @@ export function StudyPanel() {
         <ErrorText text={studiesError.value} />
         <StudyList />
       </div>
+      {mayWrite.value && <ArchiveSearch />}
       {mayWrite.value && <UploadArea />}
     </nav>
   )

@@ -1,10 +1,16 @@
-//! Results in an archive: Orthanc with its `DICOMweb` plugin, where `BIPVL_TEST_ORTHANC` names the file of the plugin.
+//! A DICOM archive: Orthanc with its `DICOMweb` plugin, where `BIPVL_TEST_ORTHANC` names the file of the plugin.
 //!
 //! Orthanc listens on all interfaces, so the test runs in a network of its own: `unshare --net`.
 
+mod canned;
+mod fetch;
+mod hostile;
+mod proxy;
+
 use std::{
-    env,
+    env, fs,
     net::TcpListener,
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -13,7 +19,11 @@ use std::{
 use bipvl_dicom::{Study, phantom::write_ct_series};
 use serde_json::{Value, json};
 
-use super::{PATIENCE, Served, client::Client, scene};
+use super::{
+    PATIENCE, Served,
+    client::{Client, read},
+    scene,
+};
 use crate::scene::{Scene, new_phantom};
 
 const PLUGIN: &str = "BIPVL_TEST_ORTHANC";
@@ -24,7 +34,13 @@ struct Orthanc {
 }
 
 impl Orthanc {
-    fn start(scene: &Scene, plugin: &str) -> Self {
+    /// Starts it, where there is one.
+    #[allow(clippy::print_stderr, reason = "a skipped test should say that it was")]
+    fn start(scene: &Scene) -> Option<Self> {
+        let Ok(plugin) = env::var(PLUGIN) else {
+            eprintln!("skipped: {PLUGIN} names no plugin of Orthanc");
+            return None;
+        };
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let store = scene.path("store");
         let configuration = json!({
@@ -42,7 +58,27 @@ impl Orthanc {
             assert!(began.elapsed() < PATIENCE, "Orthanc does not start");
             thread::sleep(Duration::from_millis(100));
         }
-        orthanc
+        Some(orthanc)
+    }
+
+    /// The root of its `DICOMweb` service.
+    fn root(&self) -> String {
+        format!("{}/dicom-web/", self.client.address)
+    }
+
+    /// Stores the files of a folder, by STOW-RS.
+    fn store(&self, folder: &Path) {
+        let mut body = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            body.extend(b"--part\r\nContent-Type: application/dicom\r\n\r\n");
+            body.extend(fs::read(entry.unwrap().path()).unwrap());
+            body.extend(b"\r\n");
+        }
+        body.extend(b"--part--\r\n");
+        let media_type = "multipart/related; type=\"application/dicom\"; boundary=part";
+        let (status, answer) =
+            read(self.client.send("POST", "/dicom-web/studies", Some((media_type, &body))));
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
     }
 
     /// The studies of all series of a modality, by QIDO-RS.
@@ -72,15 +108,11 @@ fn job(server: &Served) -> String {
 }
 
 #[test]
-#[allow(clippy::print_stderr, reason = "a skipped test should say that it was")]
 fn a_result_is_sent_to_the_archive_as_seg_and_sr() {
-    let Ok(plugin) = env::var(PLUGIN) else {
-        return eprintln!("skipped: {PLUGIN} names no plugin of Orthanc");
-    };
     let scene = scene();
+    let Some(orthanc) = Orthanc::start(&scene) else { return };
     write_ct_series(&scene.path("scans/study"), &new_phantom().image, "one").unwrap();
-    let orthanc = Orthanc::start(&scene, &plugin);
-    let server = Served::start(&scene, &["--dicomweb", &format!("{}/dicom-web/", orthanc.client.address)]);
+    let server = Served::start(&scene, &["--dicomweb", &orthanc.root()]);
     assert_eq!(server.client.get_json("/api/server").1["archive"], true);
     let (status, answer) = server.client.post_json(&job(&server), &json!({}));
     assert_eq!(status, 200, "{answer}");
@@ -89,8 +121,8 @@ fn a_result_is_sent_to_the_archive_as_seg_and_sr() {
     // They belong to the study of the scan.
     let study = Study::open(&scene.path("scans/study")).unwrap();
     assert_eq!(study.volumes().len(), 1);
-    let uploaded = std::fs::read_dir(scene.path("scans/study")).unwrap().next().unwrap().unwrap();
-    let bytes = std::fs::read(uploaded.path()).unwrap();
+    let uploaded = fs::read_dir(scene.path("scans/study")).unwrap().next().unwrap().unwrap();
+    let bytes = fs::read(uploaded.path()).unwrap();
     let uid = seg[0].as_bytes();
     assert!(bytes.windows(uid.len()).any(|window| window == uid), "{seg:?}");
 }
