@@ -54,6 +54,9 @@ pub(crate) struct TrainArgs {
     /// --max-minutes applies to the total.
     #[arg(long, value_name = "N", conflicts_with = "val_fold", value_parser = value_parser!(u16).range(2..))]
     pub(crate) folds: Option<u16>,
+    /// Train the one fold K of --folds, as one of several processes; the last to finish scores all cases together.
+    #[arg(long, value_name = "K", hide = true, requires = "folds", conflicts_with = "resume")]
+    pub(crate) only_fold: Option<u16>,
     /// Optimizer steps (weight updates); the learning rate decays to zero over them.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) steps: Option<usize>,

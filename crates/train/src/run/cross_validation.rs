@@ -49,6 +49,39 @@ impl CrossValidation {
         Self::open(dir, dataset)
     }
 
+    /// Opens or creates one run of a cross-validation of `count` folds, whose runs different processes train. Its files
+    /// are those of [`Self::create`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooFewCases`], [`Error::RunExists`] for a cross-validation of another number of folds, and as
+    /// [`RunDir::resume_or_create`].
+    pub fn open_or_create_fold(
+        dir: &Path,
+        spec: &RunSpec,
+        dataset: &Dataset,
+        fold: usize,
+        count: usize,
+    ) -> Result<FoldRun> {
+        let cases = dataset.cases.iter().filter(|case| case.labels.is_some()).count();
+        if cases < count {
+            return Err(Error::TooFewCases { folds: count, cases });
+        }
+        let folds = Folds { count };
+        let is_other = Folds::exists_in(dir) && Folds::read(dir)? != folds;
+        if is_other || dir.join("config.toml").exists() {
+            return Err(Error::RunExists { dir: dir.to_owned() });
+        }
+        let mut spec = spec.clone();
+        spec.config.data.fold = format!("{fold}/{count}");
+        let mut run = RunDir::resume_or_create(&dir.join(format!("fold-{fold}")), &spec, dataset)?;
+        // The same bytes, whichever process is the first.
+        folds.write(dir)?;
+        run.cache = dir.join("cache");
+        let split = run.split(dataset)?;
+        Ok(FoldRun { run, split })
+    }
+
     /// Opens the runs of a cross-validation.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{File, TryLockError},
+    io::ErrorKind,
     path::Path,
 };
 
@@ -23,6 +24,8 @@ impl RunLock {
         let file = File::create(&path).map_err(|reason| Error::io(&path, reason))?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
+            // Some file systems of clusters have no locks; there the scheduler alone keeps two processes apart.
+            Err(TryLockError::Error(reason)) if reason.kind() == ErrorKind::Unsupported => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(Error::RunLocked { dir: dir.to_owned() }),
             Err(TryLockError::Error(reason)) => Err(Error::io(&path, reason)),
         }

@@ -49,7 +49,8 @@ impl<R: Row> Job<R> {
         parsed.with_context(|| format!("--only: `{name}` is not ROW/seed-N with a known row"))
     }
 
-    fn name(&self) -> String {
+    /// `ROW/seed-N`.
+    pub(super) fn name(&self) -> String {
         format!("{}/seed-{}", self.row.label().name, self.seed)
     }
 

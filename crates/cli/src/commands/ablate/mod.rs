@@ -11,14 +11,14 @@ mod study;
 mod train;
 
 use anyhow::{Result, bail};
-use bipvl::data::Dataset;
+use bipvl::{data::Dataset, train::ablation::Ablation};
 use bipvl_report::ablation::AblationTable;
 
 use super::{
     memory,
     train::{config_and_descriptions, dataset_overrides, is_prompted, time_budget},
 };
-use crate::args::{AblateArgs, missing_argument, usage_error};
+use crate::args::{AblateArgs, TrainArgs, missing_argument, usage_error};
 use job::{Job, Row};
 pub(crate) use named_encoder::NamedEncoder;
 use study::Study;
@@ -39,12 +39,30 @@ pub(crate) fn run(args: &AblateArgs) -> Result<()> {
     memory::check(args.memory_budget, args.device)?;
     args.device.open()?;
     time_budget(args.max_minutes)?;
-    let full = train::train_args(&args.out, None, args, None);
+    let study = study(args, rows)?;
+    run_jobs(args, &study.jobs(), &|| study.table())
+}
+
+/// The names of the runs of a study, `ROW/seed-N`, which `--only` trains one by one.
+pub(crate) fn run_names(args: &AblateArgs) -> Result<Vec<String>> {
+    if is_prompted(args.config.as_deref())? {
+        return prompted::run_names(args);
+    }
+    let rows = rows::all(args).unwrap_or_else(|message| usage_error(&message));
+    Ok(study(args, rows)?.jobs().iter().map(Job::name).collect())
+}
+
+/// The arguments of `bipvl train` for the full method.
+pub(crate) fn full_method(args: &AblateArgs) -> TrainArgs {
+    train::train_args(&args.out, None, args, None)
+}
+
+fn study(args: &AblateArgs, rows: Vec<Ablation>) -> Result<Study<'_>> {
+    let full = full_method(args);
     let dataset = Dataset::read(args.data_set(), &dataset_overrides(&full)?)?;
     let (config, _) = config_and_descriptions(&full, &dataset)?;
     let seeds = (0..args.seeds).map(|index| config.train.seed.wrapping_add(index)).collect();
-    let study = Study { args, dataset: &dataset, rows, seeds, config };
-    run_jobs(args, &study.jobs(), &|| study.table())
+    Ok(Study { args, dataset, rows, seeds, config })
 }
 
 /// Trains the runs one after the other, each in a process of its own, and writes the table after each.

@@ -54,22 +54,19 @@ pub(super) fn run(args: &AblateArgs) -> Result<()> {
     args.device.open()?;
     time_budget(args.max_minutes)?;
     let config = full_config(args)?;
-    let seeds: Vec<u64> = (0..args.seeds).map(|index| config.train.seed.wrapping_add(index)).collect();
-    let is_selected =
-        |row: &PromptAblation| args.rows.is_empty() || args.rows.contains(&row.name.to_string());
-    let jobs_of =
-        |row: &PromptAblation| seeds.iter().map(|seed| Job { row: row.clone(), seed: *seed }).collect();
+    let seeds = seeds(args, &config);
+    let jobs_of = |row: &PromptAblation| jobs_of(row, &seeds);
     let jobs: Vec<Job<PromptAblation>> =
-        rows.iter().filter(|row| is_selected(row)).flat_map(|row| -> Vec<_> { jobs_of(row) }).collect();
+        rows.iter().filter(|row| is_selected(args, row)).flat_map(jobs_of).collect();
     refuse_others(args, &jobs, &config)?;
     run_jobs(args, &jobs, &|| {
         let mut table = Vec::new();
         for row in &rows {
             let mut finished = Vec::new();
-            for job in jobs_of(row).iter().filter(|job: &&Job<_>| job.is_finished(&args.out)) {
+            for job in jobs_of(row).iter().filter(|job| job.is_finished(&args.out)) {
                 finished.extend(finished_run(args, job, &config)?);
             }
-            if !finished.is_empty() || is_selected(row) {
+            if !finished.is_empty() || is_selected(args, row) {
                 table.push(AblationRow::new(row.label(), &finished, "no finished run".to_owned()));
             }
         }
@@ -77,6 +74,26 @@ pub(super) fn run(args: &AblateArgs) -> Result<()> {
         let table = AblationTable::new(sets.join(", "), "held-out cases".to_owned(), seeds.clone(), table);
         Ok(table.with_notes(NOTES.map(str::to_owned).to_vec()))
     })
+}
+
+/// The names of the runs of a study.
+pub(super) fn run_names(args: &AblateArgs) -> Result<Vec<String>> {
+    let seeds = seeds(args, &full_config(args)?);
+    let rows = rows(args)?;
+    let jobs = rows.iter().filter(|row| is_selected(args, row)).flat_map(|row| jobs_of(row, &seeds));
+    Ok(jobs.map(|job| job.name()).collect())
+}
+
+fn is_selected(args: &AblateArgs, row: &PromptAblation) -> bool {
+    args.rows.is_empty() || args.rows.contains(&row.name.to_string())
+}
+
+fn seeds(args: &AblateArgs, config: &PromptConfig) -> Vec<u64> {
+    (0..args.seeds).map(|index| config.train.seed.wrapping_add(index)).collect()
+}
+
+fn jobs_of(row: &PromptAblation, seeds: &[u64]) -> Vec<Job<PromptAblation>> {
+    seeds.iter().map(|seed| Job { row: row.clone(), seed: *seed }).collect()
 }
 
 fn rows(args: &AblateArgs) -> Result<Vec<PromptAblation>> {

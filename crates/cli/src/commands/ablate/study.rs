@@ -13,7 +13,7 @@ use crate::args::AblateArgs;
 /// The rows and seeds of a study, and the configuration of the full method.
 pub(super) struct Study<'a> {
     pub(super) args: &'a AblateArgs,
-    pub(super) dataset: &'a Dataset,
+    pub(super) dataset: Dataset,
     pub(super) rows: Vec<Ablation>,
     pub(super) seeds: Vec<u64>,
     pub(super) config: Config,
@@ -24,7 +24,7 @@ impl Study<'_> {
     pub(super) fn jobs(&self) -> Vec<Job<Ablation>> {
         let mut jobs = Vec::new();
         for row in self.rows.iter().filter(|row| self.selects(row)) {
-            match missing_requirement(row, self.dataset) {
+            match missing_requirement(row, &self.dataset) {
                 Some(requirement) => tracing::warn!("{}: skipped, requires {requirement}", row.name),
                 None => jobs.extend(self.jobs_of(row)),
             }
@@ -41,7 +41,7 @@ impl Study<'_> {
                 .filter_map(|job| job.finished_run(&self.args.out, &self.config).transpose());
             let finished = finished.collect::<Result<Vec<_>>>()?;
             if !finished.is_empty() || self.selects(row) {
-                let note = match missing_requirement(row, self.dataset) {
+                let note = match missing_requirement(row, &self.dataset) {
                     Some(requirement) => format!("not run: requires {requirement}"),
                     None => "no finished run".to_owned(),
                 };

@@ -71,6 +71,7 @@ pub(super) fn train_args(
         pretrained_backbone: None,
         val_fold: args.val_fold.clone(),
         folds: None,
+        only_fold: None,
         steps: args.steps,
         seed,
         max_minutes: args.max_minutes,

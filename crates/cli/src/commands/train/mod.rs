@@ -13,7 +13,7 @@ mod setup;
 mod spec;
 
 pub(crate) use prompted::{open_sets, train_prompted};
-pub(crate) use prompted_config::{config_file, is_prompted};
+pub(crate) use prompted_config::{config_file, is_prompted, is_requested as is_prompted_training};
 pub(crate) use prompted_report::evaluate_prompted;
 pub(crate) use run_training::run_training;
 pub(crate) use setup::{command_line, open_device, time_budget, train_options, workers};

@@ -32,7 +32,7 @@ pub(crate) fn is_prompted(config: Option<&Path>) -> Result<bool> {
 }
 
 /// Whether flags, configuration or run ask for the prompted form.
-pub(super) fn is_requested(args: &TrainArgs) -> Result<bool> {
+pub(crate) fn is_requested(args: &TrainArgs) -> Result<bool> {
     if args.resume {
         return Ok(PromptRun::exists_in(&args.out));
     }
