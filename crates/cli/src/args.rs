@@ -1,5 +1,6 @@
 //! Command-line definitions: sub-commands, flags and help texts.
 
+mod cluster;
 mod predict;
 mod prompts;
 mod serve;
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 
 use crate::commands::demo::Kinds;
 
+pub(crate) use cluster::*;
 pub(crate) use predict::*;
 pub(crate) use prompts::*;
 pub(crate) use serve::*;
@@ -62,6 +64,10 @@ pub(crate) enum Command {
     Ablate(Box<AblateArgs>),
     /// Segment scans with a trained model.
     Predict(Box<PredictArgs>),
+    /// Collect what the shards of a prediction or an evaluation did, and say which to run again.
+    Merge(MergeArgs),
+    /// Write the script of a Slurm job: a training, the folds of one, an ablation study, or the shards of a prediction.
+    Slurm(SlurmArgs),
     /// Serve models to viewers and a web page: upload a scan, say what to look for, see it.
     Serve(Box<ServeArgs>),
     /// Show what a prompted run was trained on: concepts, names, data sets.

@@ -3,10 +3,12 @@
 mod args;
 mod commands;
 mod interrupt;
+mod ledger;
 mod paths;
 mod process_memory;
 mod progress;
 mod recipes;
+mod shard;
 mod shell;
 
 use std::process::ExitCode;
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args),
         Command::Ablate(args) => commands::ablate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Merge(args) => commands::merge::run(&args),
+        Command::Slurm(args) => commands::slurm::run(&args),
         Command::Serve(args) => commands::serve::run(&args),
         Command::Vocabulary(args) => commands::vocabulary::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),

@@ -11,7 +11,7 @@ use bipvl_imaging::formats::{ENDINGS, output_ending};
 use bipvl_metrics::Convention;
 use clap::{Args, ValueEnum, value_parser};
 
-use super::PromptArgs;
+use super::{FROM_SLURM, PromptArgs, ShardArg, ShardArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
@@ -34,6 +34,8 @@ pub(crate) struct PredictArgs {
     /// compared, nothing else.
     #[arg(long, conflicts_with = "deidentify")]
     pub(crate) skip_existing: bool,
+    #[command(flatten)]
+    pub(crate) shard: ShardArgs,
     #[command(flatten)]
     pub(crate) more: MoreOutputs,
     #[command(flatten)]
@@ -234,6 +236,10 @@ pub(crate) struct EvaluateArgs {
     /// Metric definitions to follow: monai, deepmind, metrics-reloaded or medpy.
     #[arg(long, value_name = "NAME", default_value_t = Convention::Monai)]
     pub(crate) convention: Convention,
+    /// Score every N-th case alone, from the K-th (K from 0), such as 3/10, into `FILE-K-of-N.json`, for `bipvl merge`.
+    /// Without a value: the task of a Slurm job array. Needs the names of the classes.
+    #[arg(long, value_name = "K/N", num_args = 0..=1, default_missing_value = FROM_SLURM)]
+    pub(crate) shard: Option<ShardArg>,
     /// Tolerance of the normalized surface distance (NSD), in mm.
     #[arg(long, value_name = "MM", default_value_t = 2.0, allow_negative_numbers = true)]
     pub(crate) tolerance_mm: f64,

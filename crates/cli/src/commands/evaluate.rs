@@ -16,20 +16,30 @@ use bipvl_report::{
     score_files, table,
 };
 
-use crate::{args::EvaluateArgs, progress};
+use super::score_shard::{ScoreShard, keep, shard_path};
+use crate::{
+    args::{EvaluateArgs, ShardArg},
+    progress,
+};
 
 /// Scores the cases of the reference folder, writes the scores and prints their table.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     if args.tolerance_mm.is_nan() || args.tolerance_mm < 0.0 {
         bail!("--tolerance-mm: expected at least 0, found {}", args.tolerance_mm);
     }
-    ensure_writable(&args.json)?;
+    let shard = args.shard.map(ShardArg::resolve).transpose()?;
+    let json = shard.map_or_else(|| args.json.clone(), |shard| shard_path(&args.json, shard));
+    ensure_writable(&json)?;
     let beside = args.reference.parent().map(|folder| folder.join("dataset.json"));
     let dataset = args.dataset.clone().or_else(|| beside.filter(|path| path.exists()));
     let schema = dataset.as_deref().map(read_label_schema).transpose()?;
-    let pairing = Pairing::of_folders(&args.pred, &args.reference)?;
+    if shard.is_some() && schema.is_none() {
+        bail!("--shard: all shards must score the same classes; name them with --dataset FILE");
+    }
+    let mut pairing = Pairing::of_folders(&args.pred, &args.reference)?;
+    let cases = shard.map(|shard| keep(&mut pairing, shard));
     let inputs = pairing.cases.iter().flat_map(|files| [&files.prediction, &files.reference]);
-    ensure_no_input(&args.json, inputs.chain(&dataset))?;
+    ensure_no_input(&json, inputs.chain(&dataset))?;
     let (convention, tolerance_mm) = (args.convention, args.tolerance_mm);
     let evaluation = evaluate(pairing, &EvaluationConfig { schema, convention, tolerance_mm })?;
     for path in &evaluation.unreferenced {
@@ -38,8 +48,15 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     for unknown in evaluation.unknown_label_summaries() {
         tracing::warn!("{unknown}");
     }
-    if !evaluation.scores.cases.is_empty() {
-        score_files::write_json(&args.json, &evaluation.scores)?;
+    if let (Some(shard), Some(cases)) = (shard, cases) {
+        ScoreShard::new(shard, cases, &evaluation).write(&json)?;
+        tracing::info!(
+            "shard {shard}: {} of {cases} cases in {}",
+            evaluation.scores.cases.len(),
+            json.display()
+        );
+    } else if !evaluation.scores.cases.is_empty() {
+        score_files::write_json(&json, &evaluation.scores)?;
         print_table(&evaluation.scores, &evaluation.class_names());
     }
     ensure_complete(&evaluation)

@@ -25,14 +25,16 @@ const FLAGS: &[(&str, &str)] = &[
     ),
     (
         "predict",
-        "--model --out --each --probabilities --classes --descriptions --synonyms --case-descriptions --overlap --blend-mode \
+        "--model --out --shard --each --probabilities --classes --descriptions --synonyms --case-descriptions --overlap --blend-mode \
          --tta-mirror-axes --keep-largest-component --no-skip-constant-patches --device --precision <INPUT>",
     ),
     (
         "probe",
         "--model --data --out --cases --max-cases --perturbations --paraphrases --synonyms --seed --device",
     ),
-    ("evaluate", "--pred --ref --json --convention --tolerance-mm --dataset"),
+    ("evaluate", "--pred --ref --json --convention --tolerance-mm --dataset --shard"),
+    ("merge", "--shards <OUT>"),
+    ("slurm", "train folds ablate predict"),
     ("import", "--out --merging <SOURCE>"),
     ("export", "--out <RUN>"),
     ("info", "--model-size --json"),
@@ -64,6 +66,8 @@ fn the_help_names_every_command() {
         "ablate",
         "predict",
         "evaluate",
+        "merge",
+        "slurm",
         "probe",
         "import",
         "export",

@@ -11,6 +11,9 @@ mod evaluate;
 mod recipes;
 mod folds;
 mod case_texts;
+mod shards;
+#[cfg(unix)]
+mod slurm_scripts;
 mod help;
 mod interrupt;
 mod keep_largest_component;

@@ -8,6 +8,7 @@ mod prompt_options;
 mod protection;
 mod prompted;
 mod prompts;
+mod record;
 mod results;
 mod scan;
 
@@ -47,8 +48,8 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     let labels = options::output_labels(args, &runs[0], &synonyms)?;
     let scans = inputs::find(&args.inputs, runs[0].config.data.channels.len(), args.wants_dicom())?;
     let classes = options::output_classes(&runs[0], labels.as_deref());
-    let jobs = outputs::plan(args, scans, &classes, false)?;
-    let case_prompts = CasePrompts::find(args, &jobs)?;
+    let plan = outputs::plan(args, scans, &classes, false)?;
+    let case_prompts = CasePrompts::find(args, &plan.jobs)?;
 
     let mut predictor = TrainedModel::ensemble(&runs, config, &args.device.open()?)?;
     if let Some(file) = &args.descriptions {
@@ -60,10 +61,10 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     if args.more.probabilities {
         predictor = predictor.with_probabilities();
     }
-    outputs::create_folders(args, &jobs)?;
+    outputs::create_folders(args, &plan.jobs)?;
 
-    let algorithm = scan::algorithm(args, &jobs)?;
-    segment_all(&jobs, |job, bar| {
+    let algorithm = scan::algorithm(args, &plan.jobs)?;
+    segment_all(args, &plan, |job, bar| {
         let own = case_prompts.apply(&predictor, &runs, &job.scan)?;
         let predictor = own.as_ref().unwrap_or(&predictor);
         let InferenceProgress { reused, total, .. } =

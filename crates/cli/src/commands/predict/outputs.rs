@@ -18,16 +18,34 @@ use super::{
         refuse_existing, refuse_incomplete, refuse_inputs, refuse_other_prompts, refuse_repetition,
     },
 };
-use crate::args::{FormatArg, ObjectFormat, PredictArgs};
+use crate::{
+    args::{FormatArg, ObjectFormat, PredictArgs, ShardArg},
+    shard::Shard,
+};
 
 /// Letters of a class or prompt in the name of a file, of which systems allow some 250 bytes.
 const MAX_NAME: usize = 60;
 /// Of label maps and masks without a format of their own.
 const DEFAULT_ENDING: &str = ".nii.gz";
 
+/// The scans to segment, of which a shard has a part.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Scans to segment.
+    pub(super) jobs: Vec<Job>,
+    /// Scans that are left out, because all their files exist.
+    pub(super) finished: Vec<Job>,
+    /// The part of all scans.
+    pub(super) shard: Option<Shard>,
+    /// How many scans the inputs have.
+    pub(super) studies: usize,
+}
+
 /// One scan and the files to write for it.
 #[derive(Debug)]
 pub(super) struct Job {
+    /// Its place among all scans of the inputs, by name.
+    pub(super) place: usize,
     pub(super) scan: Scan,
     /// `OUT/CASE.nii.gz`, and `OUT/masks/CASE_CLASS.nii.gz`, `OUT/probabilities/CASE_CLASS.nii.gz` if requested.
     pub(super) files: SegmentationFiles,
@@ -66,32 +84,43 @@ impl Job {
     }
 }
 
-/// Names the outputs of all cases, given the classes that are written. With `--skip-existing`, finished cases are left
-/// out.
+/// Names the outputs of all cases, given the classes that are written. With `--skip-existing` or `--shard`, finished cases
+/// are left out; of a shard, cases with some of their files are segmented again.
 ///
 /// # Errors
 ///
 /// When an output is an input, exists and may not be replaced, or is one of two classes or cases.
 pub(super) fn plan(
     args: &PredictArgs,
-    scans: Vec<Scan>,
+    mut scans: Vec<Scan>,
     classes: &[&str],
     is_prompted: bool,
-) -> Result<Vec<Job>> {
-    let mut jobs =
-        scans.into_iter().map(|scan| job(args, scan, classes, is_prompted)).collect::<Result<Vec<Job>>>()?;
+) -> Result<Plan> {
+    let shard = args.shard.shard.map(ShardArg::resolve).transpose()?;
+    scans.sort_by(|one, other| one.id.cmp(&other.id));
+    let named =
+        scans.into_iter().enumerate().map(|(place, scan)| job(args, place, scan, classes, is_prompted));
+    let mut jobs = named.collect::<Result<Vec<Job>>>()?;
+    // Of all shards: none may write what another reads or writes.
     refuse_inputs(&jobs)?;
     refuse_repetition(&jobs)?;
-    if args.skip_existing {
-        let count = jobs.len();
-        refuse_incomplete(&jobs)?;
+    let (studies, mut finished) = (jobs.len(), Vec::new());
+    if let Some(shard) = shard {
+        jobs.retain(|job| shard.has(job.place));
+        tracing::info!("shard {shard}: {} of {studies} scans", jobs.len());
+    }
+    if args.skip_existing || shard.is_some() {
+        if shard.is_none() {
+            refuse_incomplete(&jobs)?;
+        }
         refuse_other_prompts(&jobs, classes)?;
-        jobs.retain(|job| !job.is_finished());
-        tracing::info!("{} of {count} scans have been segmented already", count - jobs.len());
+        let count = jobs.len();
+        (finished, jobs) = jobs.into_iter().partition(Job::is_finished);
+        tracing::info!("{} of {count} scans have been segmented already", finished.len());
     } else if !args.overwrite {
         refuse_existing(&jobs)?;
     }
-    Ok(jobs)
+    Ok(Plan { jobs, finished, shard, studies })
 }
 
 /// Creates the folders of all outputs.
@@ -103,7 +132,7 @@ pub(super) fn create_folders(args: &PredictArgs, jobs: &[Job]) -> Result<()> {
         .try_for_each(|path| fs::create_dir_all(path).with_context(|| path.display().to_string()))
 }
 
-fn job(args: &PredictArgs, scan: Scan, classes: &[&str], is_prompted: bool) -> Result<Job> {
+fn job(args: &PredictArgs, place: usize, scan: Scan, classes: &[&str], is_prompted: bool) -> Result<Job> {
     let (mut endings, mut objects): (Vec<&'static str>, Vec<ObjectFormat>) = (Vec::new(), Vec::new());
     for format in &args.format {
         match format {
@@ -148,6 +177,7 @@ fn job(args: &PredictArgs, scan: Scan, classes: &[&str], is_prompted: bool) -> R
         probabilities: for_each("probabilities", args.more.probabilities && !is_fractional),
     };
     Ok(Job {
+        place,
         files,
         objects: objects.into_iter().map(|object| (object, of_case(object.ending()))).collect(),
         fractional: is_fractional.then(|| of_case(".probabilities.dcm")),

@@ -53,7 +53,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     let preprocess = options::preprocess(args, &run)?;
     let scans = inputs::find(&args.inputs, 1, args.wants_dicom())?;
     let names: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let jobs = outputs::plan(args, scans, &names, true)?;
+    let plan = outputs::plan(args, scans, &names, true)?;
     let mut predictor = run.predictor(&args.device.open()?)?;
     if args.more.probabilities {
         predictor = predictor.with_probabilities();
@@ -62,9 +62,9 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     let overlap = if args.prompts.exclusive { Overlap::Exclusive } else { Overlap::Allowed };
     let prompts = predictor.encode(&texts);
     let prompted =
-        Prompted { algorithm: scan::algorithm(args, &jobs)?, predictor, prompts, preprocess, overlap };
-    outputs::create_folders(args, &jobs)?;
-    segment_all(&jobs, |job, bar| {
+        Prompted { algorithm: scan::algorithm(args, &plan.jobs)?, predictor, prompts, preprocess, overlap };
+    outputs::create_folders(args, &plan.jobs)?;
+    segment_all(args, &plan, |job, bar| {
         let findings = segment(&prompted, args, job, bar)?;
         bar.suspend(|| report(job, &findings));
         Ok(())

@@ -38,7 +38,8 @@ impl CasePrompts {
             files.clear();
         }
         match &args.case_descriptions {
-            Some(folder) if files.is_empty() && !jobs.is_empty() => {
+            // A shard may have none of the scans that are described.
+            Some(folder) if files.is_empty() && !jobs.is_empty() && args.shard.shard.is_none() => {
                 bail!(
                     "{}: no file CASE.toml for any of the scans, such as {}.toml",
                     folder.display(),

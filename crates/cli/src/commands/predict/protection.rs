@@ -83,6 +83,7 @@ mod tests {
     #[test]
     fn two_classes_or_scans_with_one_file_are_refused() {
         let job = |id: &str, mask: &str| Job {
+            place: 0,
             scan: Scan { id: id.to_owned(), source: ScanSource::Images(Vec::new()) },
             files: SegmentationFiles {
                 label_map: Some(PathBuf::from(format!("{id}.nii"))),
