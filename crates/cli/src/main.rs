@@ -7,13 +7,15 @@ mod ledger;
 mod paths;
 mod process_memory;
 mod progress;
+mod ranks;
 mod recipes;
+mod remote;
 mod shard;
 mod shell;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use anyhow::Result;
 use tracing_subscriber::{
     Layer,
     filter::{LevelFilter, Targets},
@@ -21,7 +23,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use args::{Cli, Command, LogFormat};
+use args::{Command, LogFormat};
+use remote::Transfers;
 
 /// Exit code of a runtime error; the argument parser exits with 2 on a usage error.
 const RUNTIME_ERROR: u8 = 1;
@@ -29,10 +32,33 @@ const RUNTIME_ERROR: u8 = 1;
 fn main() -> ExitCode {
     bipvl_kernels::tune_malloc();
     report_panics();
-    let cli = Cli::parse();
+    let (cli, urls) = remote::parse();
+    let threads = ranks::join(&cli.command);
     start_log(cli.log_format);
-    limit_threads(cli.threads, &cli.command);
-    let result = match cli.command {
+    limit_threads(cli.threads.or(threads.as_ref().ok().copied().flatten()), &cli.command);
+    let result = threads.and_then(|_| Transfers::begin(urls)).and_then(|transfers| {
+        let result = run(cli.command);
+        // Also what a command that failed has written.
+        let stored = transfers.finish();
+        result.and(stored)
+    });
+    let exit_code = match &result {
+        Ok(()) => 0,
+        Err(error) if interrupt::is_requested() => {
+            tracing::warn!("{error:#}");
+            interrupt::EXIT_CODE
+        }
+        Err(error) => {
+            tracing::error!("{error:#}");
+            RUNTIME_ERROR
+        }
+    };
+    ranks::leave(exit_code == RUNTIME_ERROR);
+    ExitCode::from(exit_code)
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Data(args) => commands::data::run(&args),
         Command::Describe(args) => commands::describe::run(&args),
@@ -54,17 +80,6 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Man(args) => commands::man::run(&args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if interrupt::is_requested() => {
-            tracing::warn!("{error:#}");
-            ExitCode::from(interrupt::EXIT_CODE)
-        }
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::from(RUNTIME_ERROR)
-        }
     }
 }
 
@@ -86,9 +101,9 @@ fn report_panics() {
 fn start_log(format: LogFormat) {
     // What the DICOM libraries say of single elements and images; what matters of it is an error of ours.
     let quiet = ["dicom_object", "dicom_parser", "dicom_encoding", "dicom_core", "dicom_pixeldata", "jpeg2k"];
-    let levels = Targets::new()
-        .with_default(LevelFilter::INFO)
-        .with_targets(quiet.map(|target| (target, LevelFilter::OFF)));
+    let level = if ranks::is_main() { LevelFilter::INFO } else { LevelFilter::ERROR };
+    let levels =
+        Targets::new().with_default(level).with_targets(quiet.map(|target| (target, LevelFilter::OFF)));
     // A log that nobody reads any more must not end a prediction.
     let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)

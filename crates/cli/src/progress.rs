@@ -5,12 +5,15 @@ use std::ops::ControlFlow;
 use bipvl::infer::InferenceProgress;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::interrupt;
+use crate::{interrupt, ranks};
 
 /// A bar over `length` things called `what`.
 pub(crate) fn bar(what: &str, length: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:>12} {bar:30} {pos}/{len}  {eta} left  {msg}")
         .expect("the template is valid");
+    if !ranks::is_main() {
+        return ProgressBar::hidden();
+    }
     ProgressBar::new(length as u64).with_style(style).with_prefix(what.to_owned())
 }
 

@@ -1,6 +1,6 @@
 //! Prefetches training samples in background threads; the samples of a step depend on seed and step alone.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -14,6 +14,8 @@ pub struct LoaderConfig {
     pub patch_size: [usize; 3],
     /// Samples per step.
     pub batch_size: usize,
+    /// Those of them that are made, if not all: the share of one of several processes.
+    pub share: Option<Range<usize>>,
     /// Threads; the samples do not depend on their number.
     pub workers: usize,
     /// Random seed.
@@ -39,7 +41,8 @@ impl Loader {
         assert!(!cases.is_empty(), "a loader needs at least one case");
         assert!(config.batch_size > 0, "a batch has at least one sample");
         Self::new(config.workers, first_step, move |step| {
-            (0..config.batch_size).map(|index| sample(&cases, &config, step, index)).collect()
+            let share = config.share.clone().unwrap_or(0..config.batch_size);
+            share.map(|index| sample(&cases, &config, step, index)).collect()
         })
     }
 }

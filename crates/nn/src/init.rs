@@ -102,6 +102,13 @@ impl DropoutRng {
         Self { rng: random }
     }
 
+    /// A generator for one batch of a step; that of batch 0 is the one of [`Self::new`].
+    pub fn of_batch(seed: u64, step: u64, batch: u64) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(step.wrapping_add(1).wrapping_add(batch << 40));
+        Self { rng: random }
+    }
+
     /// An independent generator seeded by this one, which advances by one number.
     #[must_use]
     pub fn split(&mut self) -> Self {

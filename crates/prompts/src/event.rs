@@ -18,6 +18,12 @@ pub struct PromptLossValues {
     pub presence: f32,
 }
 
+impl From<[f32; 5]> for PromptLossValues {
+    fn from([total, segmentation, class_embedding, alignment, presence]: [f32; 5]) -> Self {
+        Self { total, segmentation, class_embedding, alignment, presence }
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -47,6 +53,15 @@ pub enum PromptEvent {
         false_alarms: f64,
         /// Whether the weights are the best so far.
         best: bool,
+    },
+    /// The training continues with another number of processes, and so with another number of samples a step.
+    RanksChanged {
+        /// Steps done.
+        step: usize,
+        /// Processes until now.
+        before: usize,
+        /// Processes from now on.
+        now: usize,
     },
     /// The training state was saved.
     Checkpoint {

@@ -3,7 +3,7 @@
 //! A step depends on seed and step alone. Data sets are drawn with a probability proportional to the square root of their
 //! cases, so that a small set is seen and a large one is not drowned (as SAT and `MultiTalent` do).
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bipvl_data::{AugmentConfig, Augmentation, COORDINATE_CHANNELS, Prefetch, Sample};
 use bipvl_text::prompts::mirror_text;
@@ -29,8 +29,8 @@ pub struct PromptSource {
     pub sampler: PromptSampler,
     /// Voxels of a patch.
     pub patch_size: [usize; 3],
-    /// Samples of a step.
-    pub batch_size: usize,
+    /// Those samples of a step that this process makes.
+    pub samples: Range<usize>,
     /// The share of patches centered on a labeled class.
     pub oversample_foreground: f64,
     /// How patches are varied.
@@ -54,7 +54,7 @@ impl PromptSource {
     /// The samples of a step; all have equally many prompts.
     pub fn samples(&self, step: usize) -> Vec<PromptSample> {
         let num_prompts = self.sampler.num_prompts(&mut self.generator(step, usize::MAX));
-        (0..self.batch_size).map(|index| self.sample(step, index, num_prompts)).collect()
+        self.samples.clone().map(|index| self.sample(step, index, num_prompts)).collect()
     }
 
     fn sample(&self, step: usize, index: usize, num_prompts: usize) -> PromptSample {

@@ -61,7 +61,7 @@ impl PromptLosses {
         rng: Option<&mut DropoutRng>,
     ) -> Self {
         Self {
-            segmentation: over_scales(output, target, empty_weight(progress)),
+            segmentation: deep_supervision_loss(output, target, empty_weight(progress)),
             class_embedding: binary_class_embedding_loss(
                 output.class_embedding.clone(),
                 output.logits.clone(),
@@ -80,7 +80,7 @@ fn empty_weight(progress: f64) -> f64 {
 
 /// `BCE + Dice` of every scale, weighted 1, ½, ¼ and so on, the weights then divided by their sum (nnU-Net's deep
 /// supervision). The masks of a coarser scale are means over its cubes.
-fn over_scales(output: &PromptOutput, target: &PromptTarget, empty_weight: f64) -> Tensor<1> {
+fn deep_supervision_loss(output: &PromptOutput, target: &PromptTarget, empty_weight: f64) -> Tensor<1> {
     let (mut masks, mut valid) = (target.masks.clone(), target.valid.clone());
     let mut sum = mask_loss(output.logits.clone(), masks.clone(), valid.clone(), empty_weight);
     let (mut weight, mut weights) = (1.0, 1.0);

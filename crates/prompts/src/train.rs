@@ -17,11 +17,17 @@ use bipvl_text::Tokenizer;
 use bipvl_train::{
     Start, TrainConfig,
     checkpoint::{BestValidation, TrainProgress, TrainState},
+    communicator::Communicator,
+    gradient_accumulation::accumulate,
+    gradient_sync::ensure_same_weights,
     loss::AlignmentLoss,
     optimizer::AdamW,
     schedule::learning_rate,
 };
-use burn::{module::Module, tensor::Device};
+use burn::{
+    module::Module,
+    tensor::{Device, Gradients, Tensor},
+};
 
 use crate::{Error, Result};
 use crate::{
@@ -78,6 +84,8 @@ pub struct PromptSetup {
     pub workers: usize,
     /// Where to compute, without autodiff.
     pub device: Device,
+    /// The processes that train together.
+    pub communicator: Arc<dyn Communicator>,
 }
 
 /// Trains until the planned steps or the time are used up, or `on_event` breaks; every event goes to it.
@@ -92,10 +100,16 @@ pub fn train(
 ) -> Result<PromptTrainState> {
     let began = Instant::now();
     let config = &setup.config;
+    let ranks = &*setup.communicator;
     let mut state = match start {
         Start::Fresh => setup.initial_state()?,
         Start::Resume => setup.saved_state()?,
     };
+    if start == Start::Resume && state.progress.ranks != ranks.size() {
+        let TrainProgress { step, ranks: before, .. } = state.progress;
+        let _ = on_event(PromptEvent::RanksChanged { step, before, now: ranks.size() });
+    }
+    state.progress.ranks = ranks.size();
     let mut loader = prompt_loader(Arc::clone(&setup.source), setup.workers, state.progress.step);
     let mut cache = FrozenStageCache::default();
     while state.progress.step < config.max_steps {
@@ -108,10 +122,13 @@ pub fn train(
         if is_last || step.is_multiple_of(config.val_every_n_steps) {
             flow = flow_of(flow, on_event(select_best(setup, &mut state)?));
         }
-        let is_out_of_time = setup.time_budget.is_some_and(|budget| began.elapsed() >= budget);
-        let stops = is_out_of_time || flow.is_break();
+        let is_out_of_time = ranks.any(setup.time_budget.is_some_and(|budget| began.elapsed() >= budget));
+        let stops = is_out_of_time || ranks.any(flow.is_break());
         if is_last || stops || step.is_multiple_of(config.checkpoint_every_n_steps) {
-            state.save(&setup.last)?;
+            ensure_same_weights(ranks, &state)?;
+            if ranks.is_main() {
+                state.save(&setup.last)?;
+            }
             flow = flow_of(flow, on_event(PromptEvent::Checkpoint { step }));
         }
         if stops && !is_last {
@@ -122,7 +139,7 @@ pub fn train(
             let _ = on_event(PromptEvent::Stopped { step, steps: config.max_steps, reason });
             break;
         }
-        if flow.is_break() {
+        if ranks.any(flow.is_break()) {
             break;
         }
     }
@@ -143,32 +160,23 @@ fn step(
     let began = Instant::now();
     let PromptTrainState { module, mut optimizer, mut progress } = state;
     let step = progress.step;
-    let mut rng = DropoutRng::new(setup.config.seed, step as u64);
-    let device = setup.autodiff();
-    let loss_config = &setup.config.loss;
-    let with_sentences = loss_config.alignment != AlignmentLoss::None;
-    let vocabulary = setup.source.sampler.vocabulary();
-    let batch =
-        PromptBatch::new(samples, vocabulary, &setup.tokenizer, with_sentences, setup.ignore, &device);
-    let prompts = setup.encode(&module.model, &batch, cache, &mut rng);
-    let quarter = halved(halved(batch.target.masks.clone()));
-    let output =
-        module.model.forward(batch.image, &prompts, quarter, batch.sentences.as_ref(), Some(&mut rng));
-    let share = step as f64 / setup.config.max_steps as f64;
-    let losses = PromptLosses::compute(&output, &batch.target, loss_config, share, Some(&mut rng));
-    let total = module.loss_weights.total(&losses, loss_config.weighting);
-    let loss = values(&losses, &total);
-    drop((output, losses));
+    let TrainConfig { batch_size, gradient_accumulation_steps: batches, .. } = setup.config;
+    let first = batches * setup.communicator.rank();
+    let num_prompts = samples.first().map_or(0, |sample| sample.prompts.len());
+    let (loss, gradients) = accumulate(&setup.communicator, &module, batches, |module, batch| {
+        let samples = &samples[(batch - first) * batch_size..][..batch_size];
+        setup.forward_backward(module, samples, [step, batch], cache)
+    });
+    let loss = PromptLossValues::from(loss);
     if !loss.total.is_finite() {
         return Err(Error::Diverged { step: step + 1, loss: loss.total });
     }
-    let gradients = total.backward();
     let TrainConfig { learning_rate: peak, max_steps, warmup_steps, .. } = setup.config;
     let rate = learning_rate(peak, step, max_steps, warmup_steps);
     let module = optimizer.step(module, gradients, rate);
     let seconds = began.elapsed().as_secs_f64();
     let event =
-        PromptEvent::Step { step: step + 1, learning_rate: rate, prompts: batch.num_prompts, loss, seconds };
+        PromptEvent::Step { step: step + 1, learning_rate: rate, prompts: num_prompts, loss, seconds };
     progress.step += 1;
     Ok((PromptTrainState { module, optimizer, progress }, event))
 }
@@ -180,12 +188,15 @@ fn select_best(setup: &PromptSetup, state: &mut PromptTrainState) -> Result<Prom
     // Held-out phrases must not choose the weights.
     let sampler = &setup.source.sampler;
     let is_prompted = |concept| !sampler.is_held_out(concept);
-    let validation = validate(&predictor, vocabulary, &setup.validation, is_prompted, setup.ignore);
+    let ranks = &*setup.communicator;
+    let validation = validate(&predictor, vocabulary, &setup.validation, is_prompted, setup.ignore, ranks);
     let mean_dice = validation.mean_dice();
     let best = state.progress.best.is_none_or(|best| mean_dice > best.mean_dice);
     if best {
         state.progress.best = Some(BestValidation { mean_dice, step: state.progress.step });
-        state.save_weights(&setup.best)?;
+        if ranks.is_main() {
+            state.save_weights(&setup.best)?;
+        }
     }
     Ok(PromptEvent::Validation {
         step: state.progress.step,
@@ -196,18 +207,47 @@ fn select_best(setup: &PromptSetup, state: &mut PromptTrainState) -> Result<Prom
     })
 }
 
-fn values(losses: &PromptLosses, total: &burn::tensor::Tensor<1>) -> PromptLossValues {
-    let value = |loss: &burn::tensor::Tensor<1>| loss.clone().into_scalar::<f32>();
-    PromptLossValues {
-        total: value(total),
-        segmentation: value(&losses.segmentation),
-        class_embedding: value(&losses.class_embedding),
-        alignment: losses.alignment.as_ref().map_or(0.0, value),
-        presence: losses.presence.as_ref().map_or(0.0, value),
-    }
+fn values(losses: &PromptLosses, total: &Tensor<1>) -> [f32; 5] {
+    let value = |loss: &Tensor<1>| loss.clone().into_scalar::<f32>();
+    [
+        value(total),
+        value(&losses.segmentation),
+        value(&losses.class_embedding),
+        losses.alignment.as_ref().map_or(0.0, value),
+        losses.presence.as_ref().map_or(0.0, value),
+    ]
 }
 
 impl PromptSetup {
+    /// The losses of one batch of a step, and its contribution to the gradients of the step.
+    fn forward_backward(
+        &self,
+        module: &PromptModule,
+        samples: &[PromptSample],
+        [step, batch]: [usize; 2],
+        cache: &mut FrozenStageCache,
+    ) -> ([f32; 5], Gradients) {
+        let mut rng = DropoutRng::of_batch(self.config.seed, step as u64, batch as u64);
+        let device = self.autodiff();
+        let loss_config = &self.config.loss;
+        let with_sentences = loss_config.alignment != AlignmentLoss::None;
+        let vocabulary = self.source.sampler.vocabulary();
+        let batch =
+            PromptBatch::new(samples, vocabulary, &self.tokenizer, with_sentences, self.ignore, &device);
+        let prompts = self.encode(&module.model, &batch, cache, &mut rng);
+        let quarter = halved(halved(batch.target.masks.clone()));
+        let output =
+            module.model.forward(batch.image, &prompts, quarter, batch.sentences.as_ref(), Some(&mut rng));
+        let share = step as f64 / self.config.max_steps as f64;
+        let losses = PromptLosses::compute(&output, &batch.target, loss_config, share, Some(&mut rng));
+        let total = module.loss_weights.total(&losses, loss_config.weighting);
+        let values = values(&losses, &total);
+        drop((output, losses));
+        let batches = self.config.gradient_accumulation_steps * self.communicator.size();
+        let scaled = if batches > 1 { total / batches as f64 } else { total };
+        (values, scaled.backward())
+    }
+
     fn autodiff(&self) -> Device {
         self.config.activation_checkpointing.autodiff(&self.device)
     }

@@ -1,6 +1,7 @@
 //! Segments the validation cases by the names of their concepts and scores them on the preprocessed grid.
 
 use bipvl_data::CachedCase;
+use bipvl_train::communicator::Communicator;
 use indexmap::IndexMap;
 use ndarray::{Array3, s};
 
@@ -58,48 +59,117 @@ impl Overlap {
     }
 }
 
-/// Scores a predictor on cases with every concept that is labeled in them and `is_prompted`, and no union.
+/// Scores a predictor on cases with every concept that is labeled in them and `is_prompted`, and no union. Each rank
+/// scores its share; the result is the same on all.
 pub fn validate(
     predictor: &PromptPredictor,
     vocabulary: &Vocabulary,
     cases: &[ValidationCase],
     is_prompted: impl Fn(usize) -> bool,
     ignore: u8,
+    communicator: &dyn Communicator,
 ) -> PromptValidation {
+    let concepts = vocabulary.concepts.len();
+    let mut outcomes = vec![0.0; cases.len() * concepts * Outcome::VALUES];
+    let is_prompted = |concept: usize| vocabulary.concepts[concept].parts.is_empty() && is_prompted(concept);
+    let shares = cases.iter().zip(outcomes.chunks_exact_mut(concepts * Outcome::VALUES));
+    for (case, outcomes) in shares.skip(communicator.rank()).step_by(communicator.size()) {
+        validate_case(predictor, vocabulary, case, is_prompted, ignore, outcomes);
+    }
+    communicator.sum_f64(&mut outcomes);
     let mut sums: IndexMap<String, (f64, usize)> = IndexMap::new();
     let (mut alarms, mut absent) = (0, 0);
-    for ValidationCase { set, case, knowledge } in cases {
-        let prompted: Vec<(usize, &[u8])> = knowledge
-            .iter()
-            .enumerate()
-            .filter(|(concept, _)| vocabulary.concepts[*concept].parts.is_empty() && is_prompted(*concept))
-            .filter_map(|(concept, knowledge)| match knowledge {
-                Knowledge::Labeled(labels) => Some((concept, labels.as_slice())),
-                Knowledge::Absent => Some((concept, &[][..])),
-                Knowledge::Unknown => None,
-            })
-            .collect();
-        if prompted.is_empty() {
-            continue;
-        }
-        let names: Vec<String> =
-            prompted.iter().map(|(concept, _)| vocabulary.concepts[*concept].name.clone()).collect();
-        let masks: Vec<&[u8]> = prompted.iter().map(|(_, labels)| *labels).collect();
-        let overlaps = score(predictor, &predictor.encode(&names), case, &masks, ignore);
-        for ((concept, _), overlap) in prompted.iter().zip(overlaps) {
-            if overlap.reference > 0 {
-                let key = format!("{set} / {}", vocabulary.concepts[*concept].name);
+    for (index, outcome) in outcomes.chunks_exact(Outcome::VALUES).enumerate() {
+        match Outcome::from_values(outcome) {
+            Outcome::None => {}
+            Outcome::Shown { dice } => {
+                let name = &vocabulary.concepts[index % concepts].name;
+                let key = format!("{} / {name}", cases[index / concepts].set);
                 let (sum, count) = sums.entry(key).or_default();
-                *sum += overlap.dice().unwrap_or(0.0);
+                *sum += dice;
                 *count += 1;
-            } else {
+            }
+            Outcome::Absent { is_alarm } => {
                 absent += 1;
-                alarms += usize::from(overlap.found >= MIN_FOUND_VOXELS);
+                alarms += usize::from(is_alarm);
             }
         }
     }
     let dice = sums.into_iter().map(|(key, (sum, count))| (key, sum / count as f64)).collect();
     PromptValidation { dice, false_alarms: f64::from(alarms as u32) / f64::from(absent.max(1) as u32) }
+}
+
+/// What came of one concept in one case; as numbers, so that ranks can be added up.
+enum Outcome {
+    /// Not prompted.
+    None,
+    Shown {
+        dice: f64,
+    },
+    Absent {
+        is_alarm: bool,
+    },
+}
+
+impl Outcome {
+    const VALUES: usize = 2;
+
+    fn of(overlap: Overlap) -> Self {
+        if overlap.reference > 0 {
+            Self::Shown { dice: overlap.dice().unwrap_or(0.0) }
+        } else {
+            Self::Absent { is_alarm: overlap.found >= MIN_FOUND_VOXELS }
+        }
+    }
+
+    fn values(&self) -> [f64; Self::VALUES] {
+        match self {
+            Self::None => [0.0, 0.0],
+            Self::Shown { dice } => [1.0, *dice],
+            Self::Absent { is_alarm } => [2.0, if *is_alarm { 1.0 } else { 0.0 }],
+        }
+    }
+
+    fn from_values(values: &[f64]) -> Self {
+        if values[0] == 1.0 {
+            Self::Shown { dice: values[1] }
+        } else if values[0] == 2.0 {
+            Self::Absent { is_alarm: values[1] > 0.0 }
+        } else {
+            Self::None
+        }
+    }
+}
+
+fn validate_case(
+    predictor: &PromptPredictor,
+    vocabulary: &Vocabulary,
+    ValidationCase { case, knowledge, .. }: &ValidationCase,
+    is_prompted: impl Fn(usize) -> bool,
+    ignore: u8,
+    outcomes: &mut [f64],
+) {
+    let prompted: Vec<(usize, &[u8])> = knowledge
+        .iter()
+        .enumerate()
+        .filter(|(concept, _)| is_prompted(*concept))
+        .filter_map(|(concept, knowledge)| match knowledge {
+            Knowledge::Labeled(labels) => Some((concept, labels.as_slice())),
+            Knowledge::Absent => Some((concept, &[][..])),
+            Knowledge::Unknown => None,
+        })
+        .collect();
+    if prompted.is_empty() {
+        return;
+    }
+    let names: Vec<String> =
+        prompted.iter().map(|(concept, _)| vocabulary.concepts[*concept].name.clone()).collect();
+    let masks: Vec<&[u8]> = prompted.iter().map(|(_, labels)| *labels).collect();
+    let overlaps = score(predictor, &predictor.encode(&names), case, &masks, ignore);
+    for ((concept, _), overlap) in prompted.iter().zip(overlaps) {
+        let values = Outcome::of(overlap).values();
+        outcomes[concept * Outcome::VALUES..][..Outcome::VALUES].copy_from_slice(&values);
+    }
 }
 
 /// The overlap of each prompt's mask with these class indices of the reference.

@@ -16,8 +16,10 @@ use crate::{
 
 /// The only metadata key: the order of several is not deterministic, and equal trainings must give equal files.
 const PROGRESS: &str = "progress";
-/// The last word of [`PROGRESS`] if a validation was interrupted.
+/// A word of [`PROGRESS`] if a validation was interrupted.
 const PENDING: &str = "validation-pending";
+/// A word of [`PROGRESS`], before the number of processes where there are several.
+const RANKS: &str = "ranks";
 
 /// A training between two steps.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ pub struct TrainState<M = TrainModule> {
 }
 
 /// Progress of a training.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainProgress {
     /// Optimizer steps done.
     pub step: usize,
@@ -39,6 +41,14 @@ pub struct TrainProgress {
     pub best: Option<BestValidation>,
     /// Whether the validation of this step was interrupted and is still to be done.
     pub validation_pending: bool,
+    /// Processes that trained together.
+    pub ranks: usize,
+}
+
+impl Default for TrainProgress {
+    fn default() -> Self {
+        Self { step: 0, best: None, validation_pending: false, ranks: 1 }
+    }
 }
 
 /// The best validation of a training.
@@ -94,10 +104,11 @@ impl<M: Module> TrainState<M> {
     }
 
     fn metadata(&self) -> [(&'static str, String); 1] {
-        let TrainProgress { step, best, validation_pending } = self.progress;
+        let TrainProgress { step, best, validation_pending, ranks } = self.progress;
         let best = best.map_or("none".to_owned(), |best| format!("{} {}", best.mean_dice, best.step));
         let pending = if validation_pending { format!(" {PENDING}") } else { String::new() };
-        [(PROGRESS, format!("{step} {best}{pending}"))]
+        let ranks = if ranks > 1 { format!(" {RANKS} {ranks}") } else { String::new() };
+        [(PROGRESS, format!("{step} {best}{pending}{ranks}"))]
     }
 }
 
@@ -123,8 +134,13 @@ fn progress(path: &Path, metadata: &HashMap<String, String>) -> Result<TrainProg
     })
 }
 
-/// Parses `STEP none` or `STEP DICE BEST_STEP`, with [`PENDING`] at the end if a validation is.
+/// Parses `STEP none` or `STEP DICE BEST_STEP`, then [`PENDING`] if a validation is, and [`RANKS`] with their number if
+/// there were several.
 fn parse_progress(text: &str) -> Option<TrainProgress> {
+    let (text, ranks) = match text.split_once(RANKS) {
+        Some((text, ranks)) => (text.trim_end(), ranks.trim().parse().ok()?),
+        None => (text, 1),
+    };
     let validation_pending = text.ends_with(PENDING);
     let mut words = text.trim_end_matches(PENDING).split_whitespace();
     let step = words.next()?.parse().ok()?;
@@ -132,7 +148,7 @@ fn parse_progress(text: &str) -> Option<TrainProgress> {
         "none" => None,
         dice => Some(BestValidation { mean_dice: dice.parse().ok()?, step: words.next()?.parse().ok()? }),
     };
-    Some(TrainProgress { step, best, validation_pending })
+    Some(TrainProgress { step, best, validation_pending, ranks })
 }
 
 #[cfg(test)]
@@ -142,12 +158,15 @@ mod tests {
     #[test]
     fn progress_is_parsed_as_it_is_written() {
         let best = Some(BestValidation { mean_dice: 0.5, step: 4 });
-        let with = |best, validation_pending| Some(TrainProgress { step: 7, best, validation_pending });
+        let with =
+            |best, validation_pending| Some(TrainProgress { step: 7, best, validation_pending, ranks: 1 });
         assert_eq!(parse_progress("7 none"), with(None, false));
         assert_eq!(parse_progress("7 0.5 4"), with(best, false));
         assert_eq!(parse_progress("7 none validation-pending"), with(None, true));
         assert_eq!(parse_progress("7 0.5 4 validation-pending"), with(best, true));
-        for text in ["", "x 0.5 4", "7", "7 0.5", "7 x 4"] {
+        let of_four = TrainProgress { step: 7, best, validation_pending: true, ranks: 4 };
+        assert_eq!(parse_progress("7 0.5 4 validation-pending ranks 4"), Some(of_four));
+        for text in ["7 none ranks", "", "x 0.5 4", "7", "7 0.5", "7 x 4"] {
             assert_eq!(parse_progress(text), None, "{text}");
         }
     }

@@ -28,6 +28,14 @@ pub enum Error {
     /// From `bipvl-text`.
     #[error(transparent)]
     Text(#[from] bipvl_text::Error),
+    /// Processes that train together have different weights.
+    #[error(
+        "the processes have different weights after step {step}: all need the same program on the same kind of CPU"
+    )]
+    RanksDiverged {
+        /// Steps done.
+        step: usize,
+    },
     /// No training case has a voxel of any class.
     #[error(
         "no class has a voxel in the training cases of fold {fold}; check the label maps and their labels"

@@ -45,6 +45,15 @@ pub enum TrainEvent {
         /// Whether these weights are the best so far.
         best: bool,
     },
+    /// The training continues with another number of processes, and so with another number of samples a step.
+    RanksChanged {
+        /// Steps done.
+        step: usize,
+        /// Processes until now.
+        before: usize,
+        /// Processes from now on.
+        now: usize,
+    },
     /// A checkpoint is written.
     Checkpoint {
         /// Steps done.
@@ -86,4 +95,10 @@ pub struct LossValues {
     pub class_embedding: f32,
     /// Alignment of text and image; 0 if disabled.
     pub alignment: f32,
+}
+
+impl From<[f32; 4]> for LossValues {
+    fn from([total, segmentation, class_embedding, alignment]: [f32; 4]) -> Self {
+        Self { total, segmentation, class_embedding, alignment }
+    }
 }

@@ -1,48 +1,52 @@
-//! Gradient accumulation over the batches of one optimizer step.
+//! The batches of one optimizer step, one after another in this process and at the same time on all ranks.
+
+use std::sync::Arc;
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Gradients, Tensor},
 };
 
-use super::event::LossValues;
+use crate::{communicator::Communicator, gradient_sync::GradientSync};
 
-/// Sums of losses and gradients.
-pub struct GradientAccumulator {
-    loss: LossValues,
-    gradients: Gradients,
-    batches: f32,
-}
-
-impl GradientAccumulator {
-    /// Starts with the first batch.
-    pub fn new(loss: LossValues, gradients: Gradients) -> Self {
-        Self { loss, gradients, batches: 1.0 }
+/// Mean losses and summed gradients of all batches of a step, of all ranks.
+///
+/// `backward` gets the module to compute with and the number of the batch within the step; it gives `N` losses and the
+/// gradients. This rank computes `batches` of them; those of the last are sent to the other ranks while they are computed.
+///
+/// # Panics
+///
+/// When `batches` is 0.
+pub fn accumulate<M: Module, const N: usize>(
+    communicator: &Arc<dyn Communicator>,
+    module: &M,
+    batches: usize,
+    mut backward: impl FnMut(&M, usize) -> ([f32; N], Gradients),
+) -> ([f32; N], Gradients) {
+    let first = batches * communicator.rank();
+    let mut losses = [0.0; N];
+    let mut sum: Option<Gradients> = None;
+    let mut sync = None;
+    for index in 0..batches {
+        let is_last = index + 1 == batches;
+        let watched = (is_last && communicator.size() > 1).then(|| {
+            let started = GradientSync::start(Arc::clone(communicator), module, sum.as_ref());
+            sync.insert(started).watch(module.clone())
+        });
+        let (loss, gradients) = backward(watched.as_ref().unwrap_or(module), first + index);
+        losses.iter_mut().zip(loss).for_each(|(sum, loss)| *sum += loss);
+        match &mut sum {
+            Some(sum) => module.visit(&mut Adder { sum, more: &gradients }),
+            None => sum = Some(gradients),
+        }
     }
-
-    /// Adds a batch of the same `module`.
-    pub fn add<M: Module>(&mut self, module: &M, loss: LossValues, gradients: &Gradients) {
-        module.visit(&mut Adder { sum: &mut self.gradients, more: gradients });
-        self.loss = LossValues {
-            total: self.loss.total + loss.total,
-            segmentation: self.loss.segmentation + loss.segmentation,
-            class_embedding: self.loss.class_embedding + loss.class_embedding,
-            alignment: self.loss.alignment + loss.alignment,
-        };
-        self.batches += 1.0;
+    let mut gradients = sum.expect("a step has at least one batch");
+    if let Some(sync) = sync {
+        sync.finish(module, &mut gradients);
+        communicator.sum(&mut losses);
     }
-
-    /// The mean losses and the sum of the gradients.
-    pub fn into_parts(self) -> (LossValues, Gradients) {
-        let Self { loss, gradients, batches } = self;
-        let mean = LossValues {
-            total: loss.total / batches,
-            segmentation: loss.segmentation / batches,
-            class_embedding: loss.class_embedding / batches,
-            alignment: loss.alignment / batches,
-        };
-        (mean, gradients)
-    }
+    let count = (batches * communicator.size()) as f32;
+    (losses.map(|loss| loss / count), gradients)
 }
 
 struct Adder<'a> {

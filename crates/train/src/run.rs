@@ -28,7 +28,11 @@ use bipvl_text::Descriptions;
 use burn::tensor::Device;
 
 use crate::{
-    Error, Result, Start, TrainSetup, checkpoint::read_progress, config::Config, loss::AlignmentLoss,
+    Error, Result, Start, TrainSetup,
+    checkpoint::read_progress,
+    communicator::{Communicator, SingleProcess},
+    config::Config,
+    loss::AlignmentLoss,
 };
 
 /// A run directory.
@@ -51,6 +55,15 @@ pub struct TrainOptions {
     pub workers: usize,
     /// The device.
     pub device: Device,
+    /// The processes that train together.
+    pub communicator: Arc<dyn Communicator>,
+}
+
+impl TrainOptions {
+    /// Without a limit of time, in one process, with one thread of the data loader.
+    pub fn new(device: Device) -> Self {
+        Self { time_budget: None, workers: 1, device, communicator: Arc::new(SingleProcess) }
+    }
 }
 
 impl RunDir {
@@ -208,6 +221,7 @@ impl RunDir {
             time_budget: options.time_budget,
             workers: options.workers,
             device: options.device,
+            communicator: options.communicator,
         };
         let missing = classes_without_voxels(&setup.training_cases, &data.label_schema);
         if missing.len() == data.label_schema.num_classes() {

@@ -14,6 +14,7 @@ use burn::{module::Module, tensor::Device};
 use crate::{
     Result, TrainConfig,
     checkpoint::{TrainProgress, TrainState},
+    communicator::Communicator,
     loss::LossWeights,
     optimizer::AdamW,
 };
@@ -49,6 +50,8 @@ pub struct TrainSetup {
     pub workers: usize,
     /// The device, without autodiff.
     pub device: Device,
+    /// The processes that train together.
+    pub communicator: Arc<dyn Communicator>,
 }
 
 /// The trainable parameters: the network, and one weight per loss.
@@ -98,7 +101,8 @@ impl TrainSetup {
     pub(crate) fn loader(&self) -> LoaderConfig {
         LoaderConfig {
             patch_size: self.preprocess.patch_size,
-            batch_size: self.config.samples_per_step(),
+            batch_size: self.config.samples_per_step() * self.communicator.size(),
+            share: Some(self.config.samples_of_rank(&*self.communicator)),
             workers: self.workers,
             seed: self.config.seed,
             oversample_foreground: self.config.oversample_foreground,

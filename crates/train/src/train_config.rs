@@ -1,12 +1,14 @@
 //! Training hyperparameters.
 
+use std::ops::Range;
+
 use bipvl_data::AugmentConfig;
 use bipvl_nn::ModelSize;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     StopReason, activation_checkpointing::ActivationCheckpointing, checkpoint::TrainProgress,
-    loss::LossConfig, optimizer::AdamWConfig,
+    communicator::Communicator, loss::LossConfig, optimizer::AdamWConfig,
 };
 
 /// Training hyperparameters.
@@ -103,8 +105,15 @@ impl TrainConfig {
         step == self.max_steps || step.is_multiple_of(self.val_every_n_steps)
     }
 
-    /// Samples per optimizer step.
-    pub(crate) fn samples_per_step(&self) -> usize {
+    /// Samples per optimizer step and process.
+    pub fn samples_per_step(&self) -> usize {
         self.batch_size * self.gradient_accumulation_steps
+    }
+
+    /// The samples of a step that a process gets.
+    pub fn samples_of_rank(&self, communicator: &dyn Communicator) -> Range<usize> {
+        let samples = self.samples_per_step();
+        let first = samples * communicator.rank();
+        first..first + samples
     }
 }

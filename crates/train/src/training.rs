@@ -16,8 +16,10 @@ use burn::{
 use crate::{
     Error, Result, TrainConfig, TrainModule, TrainSetup,
     checkpoint::{BestValidation, TrainState},
+    communicator::Communicator,
     event::{LossValues, TrainEvent},
-    gradient_accumulation::GradientAccumulator,
+    gradient_accumulation::accumulate,
+    gradient_sync::ensure_same_weights,
     loss::LossTerms,
     schedule::learning_rate,
     validation::score_validation_cases,
@@ -74,17 +76,24 @@ pub fn train(
         Start::Fresh => setup.initial_state()?,
         Start::Resume => setup.saved_state()?,
     };
+    let ranks = setup.communicator.size();
+    if start == Start::Resume && state.progress.ranks != ranks {
+        let before = state.progress.ranks;
+        let _ = on_event(TrainEvent::RanksChanged { step: state.progress.step, before, now: ranks });
+    }
+    state.progress.ranks = ranks;
     let mut loader = Loader::of_cases(Arc::clone(&setup.training_cases), setup.loader(), state.progress.step);
     loop {
         if let Some(reason) = config.stop_reason(&state.progress) {
             return Ok(TrainOutcome { state, reason });
         }
+        let communicator = &*setup.communicator;
         let mut flow = ControlFlow::Continue(());
         if !state.progress.validation_pending {
             let (_, samples) = loader.next().expect("a loader never ends");
             let event;
             (state, event) = training_step(setup, state, &samples)?;
-            flow = on_event(event);
+            flow = agreed(communicator, on_event(event));
             state.progress.validation_pending = config.is_validation_step(state.progress.step);
         }
         if state.progress.validation_pending && flow.is_continue() {
@@ -92,10 +101,13 @@ pub fn train(
         }
         let step = state.progress.step;
         let is_finished = config.is_finished(&state.progress);
-        let out_of_time = is_out_of_time(setup.time_budget, began);
+        let out_of_time = communicator.any(is_out_of_time(setup.time_budget, began));
         if is_finished || out_of_time || flow.is_break() || step % config.checkpoint_every_n_steps == 0 {
-            state.save(&setup.last)?;
-            if on_event(TrainEvent::Checkpoint { step }).is_break() {
+            ensure_same_weights(communicator, &state)?;
+            if communicator.is_main() {
+                state.save(&setup.last)?;
+            }
+            if agreed(communicator, on_event(TrainEvent::Checkpoint { step })).is_break() {
                 flow = ControlFlow::Break(());
             }
         }
@@ -120,6 +132,11 @@ fn is_out_of_time(budget: Option<Duration>, began: Instant) -> bool {
     budget.is_some_and(|budget| began.elapsed() >= budget)
 }
 
+/// A break where any rank wants one.
+fn agreed(communicator: &dyn Communicator, flow: ControlFlow<()>) -> ControlFlow<()> {
+    if communicator.any(flow.is_break()) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
 /// One optimizer step.
 fn training_step(
     setup: &TrainSetup,
@@ -128,24 +145,23 @@ fn training_step(
 ) -> Result<(TrainState, TrainEvent)> {
     let began = Instant::now();
     let TrainState { module, mut optimizer, mut progress } = state;
-    let mut rng = DropoutRng::new(setup.config.seed, progress.step as u64);
-    let mut accumulator: Option<GradientAccumulator> = None;
-    for samples in samples.chunks(setup.config.batch_size) {
-        let (loss, gradients) = forward_backward(setup, &module, samples, &mut rng);
-        if !loss.total.is_finite() {
-            return Err(Error::NonFiniteLoss { step: progress.step + 1, loss: loss.total });
-        }
-        match &mut accumulator {
-            Some(accumulator) => accumulator.add(&module, loss, &gradients),
-            None => accumulator = Some(GradientAccumulator::new(loss, gradients)),
-        }
+    let TrainConfig { seed, batch_size, gradient_accumulation_steps: batches, .. } = setup.config;
+    let first = batches * setup.communicator.rank();
+    let (loss, gradients) = accumulate(&setup.communicator, &module, batches, |module, batch| {
+        let mut rng = DropoutRng::of_batch(seed, progress.step as u64, batch as u64);
+        let samples = &samples[(batch - first) * batch_size..][..batch_size];
+        forward_backward(setup, module, samples, &mut rng)
+    });
+    let loss = LossValues::from(loss);
+    if !loss.total.is_finite() {
+        return Err(Error::NonFiniteLoss { step: progress.step + 1, loss: loss.total });
     }
-    let (loss, gradients) = accumulator.expect("a step has at least one batch").into_parts();
     let TrainConfig { learning_rate: peak, max_steps, warmup_steps, .. } = setup.config;
     let rate = learning_rate(peak, progress.step, max_steps, warmup_steps);
     let module = optimizer.step(module, gradients, rate);
     progress.step += 1;
-    let epoch = progress.step * setup.config.samples_per_step() / setup.training_cases.len();
+    let samples_per_step = setup.config.samples_per_step() * setup.communicator.size();
+    let epoch = progress.step * samples_per_step / setup.training_cases.len();
     let seconds = began.elapsed().as_secs_f64();
     let event = TrainEvent::Step { step: progress.step, epoch, learning_rate: rate, loss, seconds };
     Ok((TrainState { module, optimizer, progress }, event))
@@ -157,7 +173,7 @@ fn forward_backward(
     module: &TrainModule,
     samples: &[Sample],
     rng: &mut DropoutRng,
-) -> (LossValues, Gradients) {
+) -> ([f32; 4], Gradients) {
     let device = setup.autodiff();
     let batch = Batch::new(samples, &device);
     let output = module.model.forward(batch.image, &setup.text(samples, &device), Some(rng));
@@ -167,7 +183,7 @@ fn forward_backward(
     let values = loss_values(&losses, &total);
     // Frees everything of the graph that `total` does not hold before the backward pass.
     drop((output, losses));
-    let steps = setup.config.gradient_accumulation_steps;
+    let steps = setup.config.gradient_accumulation_steps * setup.communicator.size();
     let scaled = if steps > 1 { total / steps as f64 } else { total };
     (values, scaled.backward())
 }
@@ -190,17 +206,16 @@ fn validate(
     state.progress.validation_pending = false;
     if best {
         state.progress.best = Some(BestValidation { mean_dice, step });
-        state.save_weights(&setup.best)?;
+        if setup.communicator.is_main() {
+            state.save_weights(&setup.best)?;
+        }
     }
-    Ok(on_event(TrainEvent::Validation { step, mean_dice, dice: scores.dice, best }))
+    let flow = on_event(TrainEvent::Validation { step, mean_dice, dice: scores.dice, best });
+    Ok(agreed(&*setup.communicator, flow))
 }
 
-fn loss_values(losses: &LossTerms, total: &Tensor<1>) -> LossValues {
+fn loss_values(losses: &LossTerms, total: &Tensor<1>) -> [f32; 4] {
     let value = |loss: &Tensor<1>| loss.clone().into_scalar::<f32>();
-    LossValues {
-        total: value(total),
-        segmentation: value(&losses.segmentation),
-        class_embedding: value(&losses.class_embedding),
-        alignment: losses.alignment.as_ref().map_or(0.0, value),
-    }
+    let alignment = losses.alignment.as_ref().map_or(0.0, value);
+    [value(total), value(&losses.segmentation), value(&losses.class_embedding), alignment]
 }

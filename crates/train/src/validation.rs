@@ -42,15 +42,23 @@ pub fn score_validation_cases(
         device: setup.device.clone(),
     });
     let classes = setup.label_schema.label_sets();
-    let mut sums = vec![(0.0, 0usize); classes.len()];
-    for (index, case) in setup.validation_cases.iter().enumerate() {
+    let communicator = &*setup.communicator;
+    // Dice and number of cases by class; at the end whether a rank was cancelled.
+    let mut sums = vec![0.0; 2 * classes.len() + 1];
+    let cases = setup.validation_cases.iter().enumerate();
+    // Each rank scores its share.
+    for (index, case) in cases.skip(communicator.rank()).step_by(communicator.size()) {
         let own_text = setup.texts.per_case.get(case.id());
         let own = own_text.map(|text| predictor.with_prompts(std::slice::from_ref(&text.prompts)));
         let predictor = own.as_ref().unwrap_or(&predictor);
         let sample = case.crop([0; 3], case.grid().shape());
         let on_patch = &mut |progress| on_progress(index, progress);
         // Only cancellation is an error here.
-        let segmentation = predictor.segment(sample.image.view(), case.grid(), case.grid(), on_patch).ok()?;
+        let Ok(segmentation) = predictor.segment(sample.image.view(), case.grid(), case.grid(), on_patch)
+        else {
+            sums[2 * classes.len()] = 1.0;
+            break;
+        };
         let mut prediction = segmentation.into_label_map();
         let reference = Volume::new(sample.labels.mapv(u16::from), case.grid().clone());
         if let Some(ignore) = setup.label_schema.ignore() {
@@ -60,13 +68,17 @@ pub fn score_validation_cases(
                 }
             });
         }
-        for ((sum, count), overlap) in sums.iter_mut().zip(overlaps(&prediction, &reference, &classes)) {
+        for (sum, overlap) in sums.chunks_exact_mut(2).zip(overlaps(&prediction, &reference, &classes)) {
             if overlap.reference > 0 {
-                *sum += overlap.dice().unwrap_or(0.0);
-                *count += 1;
+                sum[0] += overlap.dice().unwrap_or(0.0);
+                sum[1] += 1.0;
             }
         }
     }
-    let means = sums.into_iter().map(|(sum, count)| sum / count.max(1) as f64);
+    communicator.sum_f64(&mut sums);
+    if sums[2 * classes.len()] > 0.0 {
+        return None;
+    }
+    let means = sums.chunks_exact(2).map(|sum| sum[0] / sum[1].max(1.0));
     Some(ValidationScores { dice: setup.label_schema.names().into_iter().zip(means).collect() })
 }

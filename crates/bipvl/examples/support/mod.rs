@@ -42,7 +42,7 @@ pub(crate) fn train_tiny_run(dir: &Path) -> Result<(PathBuf, PathBuf), Box<dyn s
     let spec = RunSpec::new(config, descriptions, &dataset)?;
     let run = RunDir::create(&dir.join("run"), &spec, &dataset)?;
     let split = run.split(&dataset)?;
-    let options = TrainOptions { time_budget: None, workers: 1, device: DeviceKind::Cpu.open()? };
+    let options = TrainOptions::new(DeviceKind::Cpu.open()?);
     let setup = run.train_setup(&dataset, &split, options, &|_| ControlFlow::Continue(()))?;
     train(&setup, run.start(), &mut |event| {
         if let TrainEvent::Step { step, loss, .. } = event {

@@ -1,12 +1,14 @@
 //! Means over flips, members and batches: what they must give, whatever the network says.
 
+use std::sync::Arc;
+
 use bipvl::{
     data::{Intensity, LabelSchema, PreprocessConfig},
     infer::{InferConfig, Predictor, PredictorInput, TestTimeMirroring, ignore_progress},
     nn::{BiPvlSeg, HeadConfig, init::Initializer},
     train::{
-        event::LossValues,
-        gradient_accumulation::GradientAccumulator,
+        communicator::{Communicator, SingleProcess},
+        gradient_accumulation::accumulate,
         loss::{LossConfig, LossTerms, LossWeighting, LossWeights},
     },
 };
@@ -125,16 +127,12 @@ fn gradients_of_two_batches_are_those_of_one_larger_batch() {
         let losses = LossTerms::compute(&output, labels, &label_schema(), &LossConfig::default(), None);
         let total = weights.total(&losses, LossWeighting::OfficialCode);
         let value = total.clone().into_scalar::<f32>();
-        let loss = LossValues { total: value, segmentation: 0.0, class_embedding: 0.0, alignment: 0.0 };
-        (loss, (total * share).backward())
+        ([value], (total * share).backward())
     };
     let (whole, one) = learn(0..2, 1.0);
-    let (loss, gradients) = learn(0..1, 0.5);
-    let mut sum = GradientAccumulator::new(loss, gradients);
-    let (loss, gradients) = learn(1..2, 0.5);
-    sum.add(&model, loss, &gradients);
-    let (mean, other) = sum.into_parts();
-    assert!((mean.total - whole.total).abs() < TOLERANCE, "{} {}", mean.total, whole.total);
+    let process: Arc<dyn Communicator> = Arc::new(SingleProcess);
+    let ([mean], other) = accumulate(&process, &model, 2, |_, batch| learn(batch..batch + 1, 0.5));
+    assert!((mean - whole[0]).abs() < TOLERANCE, "{mean} {}", whole[0]);
     let mut compare = Compare { one: &one, other: &other, worst: 0.0, tensors: 0 };
     model.visit(&mut compare);
     assert!(compare.tensors > 100 && compare.worst < TOLERANCE, "{} of {}", compare.worst, compare.tensors);

@@ -140,6 +140,7 @@ fn a_sample_names_the_case_it_was_cropped_from() {
     let config = LoaderConfig {
         patch_size: drawn::SHAPE,
         batch_size: 3,
+        share: None,
         workers: 2,
         seed: 1,
         oversample_foreground: 0.5,

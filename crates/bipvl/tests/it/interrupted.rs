@@ -44,7 +44,7 @@ fn run_training(
     stops: fn(&TrainEvent) -> bool,
 ) -> (StopReason, Vec<&'static str>) {
     let split = run.split(dataset).unwrap();
-    let options = TrainOptions { time_budget: None, workers: 1, device: Device::flex() };
+    let options = TrainOptions::new(Device::flex());
     let setup = run.train_setup(dataset, &split, options, &|_| ControlFlow::Continue(())).unwrap();
     let mut events = Vec::new();
     let outcome = train(&setup, run.start(), &mut |event| {
@@ -112,7 +112,7 @@ fn interrupted_preprocessing_is_cancelled() {
     let folder = TempDir::new().unwrap();
     let run = create(&folder.path().join("run"), &dataset);
     let split = run.split(&dataset).unwrap();
-    let options = TrainOptions { time_budget: None, workers: 1, device: Device::flex() };
+    let options = TrainOptions::new(Device::flex());
     let error = run.train_setup(&dataset, &split, options, &|_| ControlFlow::Break(())).unwrap_err();
     assert!(matches!(error, bipvl::train::Error::Data(bipvl::data::Error::Cancelled)), "found {error:?}");
 }

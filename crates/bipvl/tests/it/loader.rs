@@ -27,6 +27,7 @@ fn config(workers: usize) -> LoaderConfig {
     LoaderConfig {
         patch_size: [4, 4, 4],
         batch_size: 2,
+        share: None,
         workers,
         seed: 7,
         oversample_foreground: 0.5,

@@ -57,6 +57,15 @@ impl RunLog {
         self.bar.suspend(log);
     }
 
+    /// Says that a training goes on with another number of processes.
+    pub(crate) fn warn_of_ranks(&self, step: usize, before: usize, now: usize) {
+        self.beside(|| {
+            tracing::warn!(
+                "after step {step} with {now} processes instead of {before}: a step has {now}/{before} of the samples"
+            );
+        });
+    }
+
     /// Flushes the scalars.
     pub(crate) fn flush(&mut self) -> Result<()> {
         Ok(self.scalars.flush()?)

@@ -20,6 +20,10 @@ mod keep_largest_component;
 mod layouts;
 mod regions;
 mod memory;
+#[cfg(feature = "mpi")]
+mod mpi;
+#[cfg(feature = "object-store")]
+mod object_store;
 mod predict;
 mod prompted;
 mod resume;

@@ -132,7 +132,7 @@ fn a_training_in_a_bucket_is_resumed_from_it_and_a_changed_scan_is_fetched_again
     scene.resume("parts").succeeds();
     assert_same_weights(scene, "parts", "resumed");
 
-    remote.put("data/labelsTr/case_0.nii", b"spoilt");
+    remote.put("data/labelsTr/case_0.nii", b"no image");
     let outcome = remote.bipvl(&["data", "check", &data]);
     assert!(outcome.code == Some(1) && outcome.stdout.contains("case_0"), "{outcome:#?}");
 }

@@ -45,15 +45,9 @@ impl PromptConfig {
         self.validate_model(path)?;
         self.validate_prompts(path)?;
         self.train.validate(path)?;
-        let train = &self.train;
-        for (key, found, default) in [
-            ("train.gradient_accumulation_steps", train.gradient_accumulation_steps, 1),
-            ("train.patience", train.patience, 0),
-        ] {
-            if found != default {
-                let requirement = format!("{default} in a prompted training, which knows no other");
-                return Err(Error::config_value(path, key, found, requirement));
-            }
+        if self.train.patience != 0 {
+            let requirement = "0 in a prompted training, which knows no other";
+            return Err(Error::config_value(path, "train.patience", self.train.patience, requirement));
         }
         let (loss, defaults) = (self.train.loss, LossConfig::default());
         for (key, is_other) in [

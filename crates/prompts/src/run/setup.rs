@@ -69,7 +69,7 @@ impl PromptRun {
             sets: training,
             sampler: self.sampler(),
             patch_size: config.patch_size(),
-            batch_size: config.train.batch_size,
+            samples: config.train.samples_of_rank(&*options.communicator),
             oversample_foreground: config.train.oversample_foreground,
             augment: config.train.augment.clone(),
             coordinates: config.model.prompts.coordinates,
@@ -91,6 +91,7 @@ impl PromptRun {
             time_budget: options.time_budget,
             workers: options.workers,
             device: options.device,
+            communicator: options.communicator,
         })
     }
 

@@ -31,6 +31,7 @@ pub(super) fn write(log: &mut RunLog, event: &TrainEvent) -> Result<()> {
             }
         }
         TrainEvent::Checkpoint { .. } => log.flush()?,
+        TrainEvent::RanksChanged { step, before, now } => log.warn_of_ranks(*step, *before, *now),
         TrainEvent::EarlyStopping { step, max_steps, validations: count } => log.beside(|| {
             tracing::info!(
                 "early stopping at step {step} of {max_steps}: no improvement in {count} validations"

@@ -27,12 +27,15 @@ use bipvl::{data::Dataset, infer::Folds, run::RunDir};
 use super::{evaluate_run::evaluate_run, memory, prompts::warn_of_truncation};
 use crate::{
     args::{TrainArgs, missing_argument},
-    interrupt,
+    interrupt, ranks,
 };
 
 /// Trains one run or all folds of a cross-validation, and evaluates the best weights on the held-out cases.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     interrupt::install();
+    if ranks::communicator().size() > 1 && (args.folds.is_some() || Folds::exists_in(&args.out)) {
+        bail!("folds are trained one by one; start a job for each with --val-fold");
+    }
     if prompted_config::is_requested(args)? {
         return prompted::run(args);
     }
@@ -45,12 +48,19 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let device = open_device(args)?;
     let time_budget = time_budget(args.max_minutes)?;
     let dataset = Dataset::read(args.data_set(), &dataset_overrides(args)?)?;
+    let ranks = ranks::communicator();
     let run = if args.resume {
         RunDir::open(&args.out)?
-    } else {
+    } else if ranks.is_main() {
         RunDir::create(&args.out, &run_spec(args, &dataset)?, &dataset).map_err(with_hint)?
+    } else {
+        ranks.barrier();
+        RunDir::open(&args.out)?
     };
-    let _lock = run.lock()?;
+    let _lock = ranks.is_main().then(|| run.lock()).transpose()?;
+    if ranks.is_main() && !args.resume {
+        ranks.barrier();
+    }
     let split = run.split(&dataset)?;
     warn_of_added_cases(&run, &dataset)?;
     warn_of_truncation(&run.model, &run.path("descriptions.toml"), &run.model.descriptions);
@@ -58,6 +68,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let (name, out) = (&dataset.name, args.out.display());
     tracing::info!("{name}: {train} training, {val} validation and {test} test cases, run in {out}");
     run_training(&run, &dataset, &split, train_options(time_budget, &device))?;
+    if !ranks.is_main() {
+        return Ok(());
+    }
     memory::log_peak(args.memory_budget);
     let minutes = format!("{:.1}", began.elapsed().as_secs_f64() / 60.0);
     let settings = [("command", command_line()), ("minutes", minutes)];

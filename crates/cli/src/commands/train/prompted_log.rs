@@ -37,6 +37,7 @@ pub(super) fn write(log: &mut RunLog, event: &PromptEvent) -> Result<()> {
             }
         }
         PromptEvent::Checkpoint { .. } => log.flush()?,
+        PromptEvent::RanksChanged { step, before, now } => log.warn_of_ranks(*step, *before, *now),
         PromptEvent::Stopped { step, steps, reason } => {
             if *reason == "time" {
                 log.beside(|| {

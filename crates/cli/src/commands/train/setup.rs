@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use bipvl::run::TrainOptions;
 use burn::tensor::Device;
 
-use crate::{args::TrainArgs, commands::memory};
+use crate::{args::TrainArgs, commands::memory, ranks};
 
 /// Opens the device, after checking that it supports the other flags.
 pub(crate) fn open_device(args: &TrainArgs) -> Result<Device> {
@@ -22,7 +22,8 @@ pub(crate) fn command_line() -> String {
 
 /// Options of a training with a data loader thread per CPU thread.
 pub(crate) fn train_options(time_budget: Option<Duration>, device: &Device) -> TrainOptions {
-    TrainOptions { time_budget, workers: workers(), device: device.clone() }
+    let communicator = ranks::communicator();
+    TrainOptions { time_budget, workers: workers(), communicator, ..TrainOptions::new(device.clone()) }
 }
 
 /// Threads of the data loader.
