@@ -104,7 +104,7 @@ pub(crate) struct DemoArgs {
     /// The form of the paper on two identical organs that only the per-case text distinguishes.
     #[arg(long, conflicts_with = "channels")]
     pub(crate) ambiguous: bool,
-    /// Optimizer steps; fewer are faster and less accurate [default: 600, 200 with --channels, 300 with --ambiguous].
+    /// Optimizer steps; fewer are faster and less accurate [default: 1200, 200 with --channels, 300 with --ambiguous].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) steps: Option<usize>,
     /// Random seed of the prompted training [default: 0].
