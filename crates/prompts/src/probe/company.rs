@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ProbeConfig,
-    answers::Asker,
     mask::Mask,
     nonsense::nonsense,
     question::{ProbeKind, Question},
     reader::PromptReader,
     record::Mean,
+    results::CaseReader,
 };
 use crate::Vocabulary;
 
@@ -72,7 +72,7 @@ impl CompanySummary {
 /// Asks some of the concepts of a case alone and in company of each size. The company are names of other concepts, there
 /// or not, and where they do not suffice, nonsense.
 pub(super) fn company<R: PromptReader>(
-    asker: &Asker<'_, R>,
+    reader: &CaseReader<'_, R>,
     [set, case]: [&str; 2],
     questions: &[Question],
     vocabulary: &Vocabulary,
@@ -86,7 +86,7 @@ pub(super) fn company<R: PromptReader>(
         .filter_map(|question| Some((&question.prompt, question.named.as_ref()?)))
         .collect();
     let alone: Vec<Mask> =
-        asked.iter().map(|(prompt, _)| asker.together(&[(*prompt).clone()]).remove(0).mask).collect();
+        asked.iter().map(|(prompt, _)| reader.together(&[(*prompt).clone()]).remove(0).mask).collect();
     let mut names: Vec<String> = vocabulary.concepts.iter().map(|concept| concept.name.clone()).collect();
     let mut records = Vec::new();
     for others in &config.company {
@@ -99,15 +99,15 @@ pub(super) fn company<R: PromptReader>(
             while prompts.len() <= *others {
                 prompts.push(nonsense(vocabulary, rng));
             }
-            let answers = asker.together(&prompts);
-            for (((prompt, named), alone), answer) in group.iter().zip(alone).zip(answers) {
-                let [dice, dice_alone] = [&answer.mask, alone].map(|mask| mask.dice(named));
+            let results = reader.together(&prompts);
+            for (((prompt, named), alone), result) in group.iter().zip(alone).zip(results) {
+                let [dice, dice_alone] = [&result.mask, alone].map(|mask| mask.dice(named));
                 records.push(CompanyRecord {
                     set: set.to_owned(),
                     case: case.to_owned(),
                     prompt: (*prompt).clone(),
                     others: *others,
-                    changed: answer.mask.changed(alone),
+                    changed: result.mask.changed(alone),
                     dice,
                     difference: dice.zip(dice_alone).map(|(dice, alone)| dice - alone),
                 });

@@ -1,13 +1,13 @@
-//! Pictures of some answers: the first of a kind, not the best.
+//! Pictures of some results: the first of a kind, not the best.
 
 use bipvl_imaging::{LabelMap, Volume};
 use ndarray::{Array3, Axis};
 
 use super::{
-    answers::Answers,
     case::ProbeCase,
     mask::Mask,
     question::{ProbeKind, Question},
+    results::PromptResults,
 };
 
 /// Kinds that are shown.
@@ -21,7 +21,7 @@ const SHOWN: [ProbeKind; 7] = [
     ProbeKind::Nonsense,
 ];
 
-/// One answer to be drawn.
+/// One result to be drawn.
 #[derive(Clone, Debug)]
 pub struct ProbeExample {
     /// What was asked.
@@ -42,13 +42,13 @@ pub struct ProbeExample {
     pub first: Option<LabelMap>,
 }
 
-/// The first answer of each kind to be shown, where there are fewer than `most` of it.
+/// The first result of each kind to be shown, where there are fewer than `most` of it.
 pub(super) fn add_examples(
     examples: &mut Vec<ProbeExample>,
     most: usize,
     case: &ProbeCase,
     questions: &[Question],
-    answers: &Answers,
+    results: &PromptResults,
 ) {
     for kind in SHOWN {
         if examples.iter().filter(|example| example.kind == kind).count() >= most {
@@ -61,7 +61,7 @@ pub(super) fn add_examples(
                     || question.named.as_ref().is_some_and(|mask| !mask.is_empty()))
         };
         let Some(question) = questions.iter().find(is_telling) else { continue };
-        let mask = &answers.get(&question.prompt).mask;
+        let mask = &results.get(&question.prompt).mask;
         examples.push(ProbeExample {
             kind,
             case: case.id.clone(),

@@ -2,10 +2,10 @@
 //!
 //! Good scores of trained names prove nothing: names are arbitrary for what was trained. [`probe`] asks every case for the
 //! other side, another part, other words, what is not there and what is nowhere, alone and in company, and measures the
-//! answers against the reference. Two controls stand beside them: the answer to the nearest trained text, and random
+//! results against the reference. Two controls stand beside them: the result to the nearest trained text, and random
 //! strings ([`code_book`](mod@crate::code_book)), so that nobody takes a lookup for reading.
 
-mod answers;
+mod results;
 mod calibration;
 mod case;
 mod company;
@@ -35,12 +35,12 @@ pub use mask::Mask;
 pub use nearest::cosine;
 pub use nonsense::{nonsense, other_world};
 pub use question::ProbeKind;
-pub use reader::{Answer, PromptReader};
+pub use reader::{PromptReader, PromptResult};
 pub use record::{KindSummary, Mean, Measures, ProbeRecord, ProbeResult};
 
 use crate::Vocabulary;
-use answers::Asker;
 use plan::Plan;
+use results::CaseReader;
 
 /// What is asked, and how much of it.
 #[derive(Clone, Debug)]
@@ -103,12 +103,12 @@ impl ProbeConfig {
     }
 }
 
-/// What a probe measured, and some answers to draw.
+/// What a probe measured, and some results to draw.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// All measures, to be written as JSON.
     pub result: ProbeResult,
-    /// Answers for pictures.
+    /// Results for pictures.
     pub examples: Vec<ProbeExample>,
 }
 
@@ -130,12 +130,12 @@ pub fn probe(
         let id = [case.set.as_str(), case.id.as_str()];
         let mut rng = crate::code_book::generator(config.seed, &id.join("/"));
         let questions = plan.questions(&case, &mut rng);
-        let asker = Asker::new(reader, &case, config.ignore);
+        let reader = CaseReader::new(reader, &case, config.ignore);
         let prompts = questions.iter().flat_map(question::Question::prompts);
-        let answers = asker.in_groups(prompts, config.at_once, &mut rng);
-        records.extend(questions.iter().map(|question| ProbeRecord::new(id, question, &answers, vocabulary)));
-        in_company.extend(company::company(&asker, id, &questions, vocabulary, config, &mut rng));
-        example::add_examples(&mut examples, config.examples, &case, &questions, &answers);
+        let results = reader.in_groups(prompts, config.at_once, &mut rng);
+        records.extend(questions.iter().map(|question| ProbeRecord::new(id, question, &results, vocabulary)));
+        in_company.extend(company::company(&reader, id, &questions, vocabulary, config, &mut rng));
+        example::add_examples(&mut examples, config.examples, &case, &questions, &results);
         count += 1;
         if on_case(count).is_break() {
             return None;

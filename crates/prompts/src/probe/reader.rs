@@ -1,4 +1,4 @@
-//! What answers the prompts of a probe: a trained network, or an artificial reader.
+//! What segments by the prompts of a probe: a trained network, or an artificial reader.
 
 use ndarray::ArrayView4;
 
@@ -7,21 +7,21 @@ use crate::PromptPredictor;
 
 /// What a prompt finds in a volume.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct PromptResult {
     /// The voxels found.
     pub mask: Mask,
     /// The probability that what the prompt names is there; `None` where nothing says so.
     pub presence: Option<f64>,
 }
 
-/// Answers prompts about a preprocessed volume.
+/// Segments a preprocessed volume by prompts.
 pub trait PromptReader {
     /// What each of these prompts, asked together, finds in an image `[channels, x, y, z]`.
-    fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<Answer>;
+    fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<PromptResult>;
 }
 
 impl PromptReader for PromptPredictor {
-    fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<Answer> {
+    fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<PromptResult> {
         let (_, _, height, depth) = image.dim();
         let mut places: Vec<Vec<u32>> = vec![Vec::new(); prompts.len()];
         let presence = self.run(&self.encode(prompts), image, |start, logits| {
@@ -32,10 +32,10 @@ impl PromptReader for PromptPredictor {
                 }));
             }
         });
-        let answer = |(places, logit): (Vec<u32>, f32)| Answer {
+        let result = |(places, logit): (Vec<u32>, f32)| PromptResult {
             mask: Mask::new(places),
             presence: logit.is_finite().then(|| 1.0 / (1.0 + (-f64::from(logit)).exp())),
         };
-        places.into_iter().zip(presence).map(answer).collect()
+        places.into_iter().zip(presence).map(result).collect()
     }
 }

@@ -1,13 +1,13 @@
-//! Answers measured, and their means by kind.
+//! Results measured, and their means by kind.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answers::Answers,
     calibration::Calibration,
     company::{CompanyRecord, CompanySummary},
     mask::Mask,
     question::{ProbeKind, Question},
+    results::PromptResults,
 };
 use crate::Vocabulary;
 
@@ -35,7 +35,7 @@ pub struct ProbeRecord {
     pub measures: Measures<f64>,
 }
 
-/// What is measured of an answer: of one prompt (`f64`), or as a mean ([`Mean`]).
+/// What is measured of an result: of one prompt (`f64`), or as a mean ([`Mean`]).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measures<T> {
     /// Dice with what the prompt names.
@@ -53,7 +53,7 @@ pub struct Measures<T> {
     /// Dice with the concept whose words were exchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dice_first: Option<T>,
-    /// Dice of the answer to the nearest trained text, which a lookup would give.
+    /// Dice of the result to the nearest trained text, which a lookup would give.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dice_nearest: Option<T>,
     /// The same among the texts of concepts that share nothing with what the prompt names.
@@ -150,12 +150,12 @@ impl ProbeRecord {
     pub(super) fn new(
         [set, case]: [&str; 2],
         question: &Question,
-        answers: &Answers,
+        results: &PromptResults,
         vocabulary: &Vocabulary,
     ) -> Self {
-        let answer = answers.get(&question.prompt);
+        let result = results.get(&question.prompt);
         let there = question.named.as_ref().filter(|named| !named.is_empty());
-        let dice = |prompt: &String| there.and_then(|named| answers.get(prompt).mask.dice(named));
+        let dice = |prompt: &String| there.and_then(|named| results.get(prompt).mask.dice(named));
         let expects_silence =
             question.kind.is_foreign() || question.named.as_ref().is_some_and(Mask::is_empty);
         let first = question.first.as_ref();
@@ -166,18 +166,18 @@ impl ProbeRecord {
             kind: question.kind,
             concept: question.concept.map(|concept| vocabulary.concepts[concept].name.clone()),
             prompt: question.prompt.clone(),
-            found: answer.mask.len(),
+            found: result.mask.len(),
             reference: question.named.as_ref().map(Mask::len),
             measures: Measures {
                 dice: own,
                 difference: question.base.as_ref().and_then(dice).zip(own).map(|(base, own)| own - base),
-                inside: there.and_then(|named| answer.mask.share_in(named)),
-                inside_first: first.and_then(|first| answer.mask.share_in(first)),
-                dice_first: first.and_then(|first| answer.mask.dice(first)),
+                inside: there.and_then(|named| result.mask.share_in(named)),
+                inside_first: first.and_then(|first| result.mask.share_in(first)),
+                dice_first: first.and_then(|first| result.mask.dice(first)),
                 dice_nearest: question.nearest.as_ref().and_then(dice),
                 dice_nearest_other: question.nearest_other.as_ref().and_then(dice),
-                silent: expects_silence.then(|| f64::from(u8::from(answer.mask.is_silent()))),
-                presence: answer.presence,
+                silent: expects_silence.then(|| f64::from(u8::from(result.mask.is_silent()))),
+                presence: result.presence,
             },
         }
     }

@@ -26,7 +26,7 @@ use crate::{args::PredictArgs, commands::prompts as user_prompts, interrupt, pro
 use batch::segment_all;
 use outputs::Job;
 use prompts::CasePrompts;
-use results::Found;
+use results::ModelOutput;
 
 /// Segments every scan; one that fails is reported, and the others go on.
 pub(crate) fn run(args: &PredictArgs) -> Result<()> {
@@ -103,7 +103,7 @@ fn segment(
     }
     let mut staged = FileTransaction::default();
     segmentation.stage(&job.files, &mut staged)?;
-    let found = Found::Classes(&segmentation);
+    let found = ModelOutput::Classes(&segmentation);
     let source = scan.source(algorithm.clone(), args)?;
     results::stage(job, source.as_ref(), &found, image.as_ref(), synonyms, &mut staged)?;
     staged.commit()?;

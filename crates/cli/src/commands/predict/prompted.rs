@@ -18,7 +18,7 @@ use super::{
     batch::segment_all,
     options::with_window,
     outputs::Job,
-    results::{self, Found},
+    results::{self, ModelOutput},
     scan::{self, load},
 };
 use super::{inputs, outputs, prompt_options as options};
@@ -89,7 +89,7 @@ fn segment(prompted: &Prompted, args: &PredictArgs, job: &Job, bar: &ProgressBar
     found.stage(&job.files, &mut staged)?;
     let segment =
         |finding: &Finding| Segment { name: finding.prompt.clone(), label: finding.value, code: None };
-    let segments = Found::Prompts(&found, findings.iter().map(segment).collect());
+    let segments = ModelOutput::Prompts(&found, findings.iter().map(segment).collect());
     let source = scan.source(algorithm.clone(), args)?;
     results::stage(job, source.as_ref(), &segments, image.as_ref(), &Synonyms::builtin(), &mut staged)?;
     if let Some(file) = &job.labels {

@@ -16,12 +16,12 @@ use super::outputs::Job;
 use crate::args::ObjectFormat;
 
 /// What a prediction found: segments with their voxels.
-pub(super) enum Found<'a> {
+pub(super) enum ModelOutput<'a> {
     Classes(&'a Segmentation),
     Prompts(&'a PromptSegmentation, Vec<Segment>),
 }
 
-impl Found<'_> {
+impl ModelOutput<'_> {
     fn segments(&self) -> &[Segment] {
         match self {
             Self::Classes(found) => found.segments(),
@@ -67,7 +67,7 @@ impl Found<'_> {
 fn stage_objects(
     job: &Job,
     source: &Source,
-    found: &Found<'_>,
+    found: &ModelOutput<'_>,
     statistics: &[StructureStatistics],
     synonyms: &Synonyms,
     staged: &mut FileTransaction,
@@ -117,7 +117,7 @@ fn measurement(statistics: &StructureStatistics) -> Measurement {
 }
 
 /// The statistics of all segments.
-fn statistics(found: &Found<'_>, image: &Volume<f32>) -> Vec<StructureStatistics> {
+fn statistics(found: &ModelOutput<'_>, image: &Volume<f32>) -> Vec<StructureStatistics> {
     let segments = found.segments().iter().enumerate();
     segments
         .map(|(index, segment)| StructureStatistics::new(&segment.name, &found.mask(index), image))
@@ -178,7 +178,7 @@ fn cells<T: ToString>(values: Option<Vec<T>>, count: usize) -> Vec<String> {
 pub(super) fn stage(
     job: &Job,
     source: Option<&Source>,
-    found: &Found<'_>,
+    found: &ModelOutput<'_>,
     image: Option<&Volume<f32>>,
     synonyms: &Synonyms,
     staged: &mut FileTransaction,

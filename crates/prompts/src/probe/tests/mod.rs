@@ -83,13 +83,16 @@ fn one_that_ignores_its_text_is_found_out_by_every_question() {
 struct Half;
 
 impl PromptReader for Half {
-    fn read(&self, _: ArrayView4<f32>, prompts: &[String]) -> Vec<Answer> {
+    fn read(&self, _: ArrayView4<f32>, prompts: &[String]) -> Vec<PromptResult> {
         let of_prompt = |prompt: &String| match prompt.as_str() {
             "right kidney" => (0..2).chain(30..38).collect(),
             "left kidney" => (0..10).collect(),
             _ => Vec::new(),
         };
-        prompts.iter().map(|prompt| Answer { mask: Mask::new(of_prompt(prompt)), presence: None }).collect()
+        prompts
+            .iter()
+            .map(|prompt| PromptResult { mask: Mask::new(of_prompt(prompt)), presence: None })
+            .collect()
     }
 }
 
@@ -167,7 +170,7 @@ fn a_code_book_reader_answers_trained_names_and_nothing_else() {
     /// Finds what a string stands for, if it is in the book.
     struct Book(HashMap<String, u8>);
     impl PromptReader for Book {
-        fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<Answer> {
+        fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<PromptResult> {
             let in_code = prompts.iter().map(|prompt| code_book(prompt, 9));
             in_code.map(|code| answer(image, |label| self.0.get(&code) == Some(&label))).collect()
         }

@@ -11,14 +11,14 @@ use super::bodies::{config, vocabulary};
 use crate::{
     Knowledge,
     code_book::generator,
-    probe::{Answer, Mask, PromptReader, nearest::TrainedTexts},
+    probe::{Mask, PromptReader, PromptResult, nearest::TrainedTexts},
 };
 
 /// The voxels whose label fits, and presence accordingly.
-pub(super) fn answer(image: ArrayView4<f32>, fits: impl Fn(u8) -> bool) -> Answer {
+pub(super) fn answer(image: ArrayView4<f32>, fits: impl Fn(u8) -> bool) -> PromptResult {
     let found = (0..).zip(image).filter(|(_, label)| **label > 0.0 && fits(**label as u8));
     let mask = Mask::new(found.map(|(place, _)| place).collect());
-    Answer { presence: Some(if mask.is_empty() { 0.02 } else { 0.98 }), mask }
+    PromptResult { presence: Some(if mask.is_empty() { 0.02 } else { 0.98 }), mask }
 }
 
 pub(super) fn kind(label: u8) -> Kind {
@@ -29,7 +29,7 @@ pub(super) fn kind(label: u8) -> Kind {
 pub(super) struct Reading;
 
 impl PromptReader for Reading {
-    fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<Answer> {
+    fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<PromptResult> {
         let of_prompt = |prompt: &String| {
             let attributes = attributes(prompt);
             answer(image, |label| attributes.is_some_and(|attributes| attributes.matches(kind(label))))
@@ -87,7 +87,7 @@ impl LookingUp {
 }
 
 impl PromptReader for LookingUp {
-    fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<Answer> {
+    fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<PromptResult> {
         let of_prompt = |prompt: &String| {
             let text = self.texts.nearest(prompt, |_| true, &mut self.rng.borrow_mut()).unwrap();
             let labels = &self.labels[&text];
@@ -101,7 +101,7 @@ impl PromptReader for LookingUp {
 pub(super) struct Deaf;
 
 impl PromptReader for Deaf {
-    fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<Answer> {
+    fn read(&self, image: ArrayView4<f32>, prompts: &[String]) -> Vec<PromptResult> {
         let mut answer = answer(image, |_| true);
         let more = (0..prompts.len() as u32 - 1).chain(answer.mask.places().iter().copied());
         answer.mask = Mask::new(more.collect());

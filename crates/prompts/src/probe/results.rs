@@ -1,4 +1,4 @@
-//! The answers about one case, each prompt asked once.
+//! The results of one case, each prompt used once.
 
 use std::collections::HashMap;
 
@@ -8,37 +8,37 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     case::ProbeCase,
     mask::Mask,
-    reader::{Answer, PromptReader},
+    reader::{PromptReader, PromptResult},
 };
 
-/// Answers by prompt.
+/// Results by prompt.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
-    by_prompt: HashMap<String, Answer>,
+pub(super) struct PromptResults {
+    by_prompt: HashMap<String, PromptResult>,
 }
 
 /// Asks about one case, without the voxels of which its reference says nothing.
-pub(super) struct Asker<'a, R> {
+pub(super) struct CaseReader<'a, R> {
     reader: &'a R,
     case: &'a ProbeCase,
     ignored: Mask,
 }
 
-impl<'a, R: PromptReader> Asker<'a, R> {
+impl<'a, R: PromptReader> CaseReader<'a, R> {
     pub(super) fn new(reader: &'a R, case: &'a ProbeCase, ignore: u8) -> Self {
         Self { reader, case, ignored: Mask::of_labels(&case.labels, &[ignore]) }
     }
 
     /// What each of these prompts finds, asked together.
-    pub(super) fn together(&self, prompts: &[String]) -> Vec<Answer> {
-        let mut answers = self.reader.read(self.case.image.view(), prompts);
-        assert_eq!(answers.len(), prompts.len(), "a reader answers every prompt");
+    pub(super) fn together(&self, prompts: &[String]) -> Vec<PromptResult> {
+        let mut results = self.reader.read(self.case.image.view(), prompts);
+        assert_eq!(results.len(), prompts.len(), "one result for every prompt");
         if !self.ignored.is_empty() {
-            for answer in &mut answers {
-                answer.mask = answer.mask.without(&self.ignored);
+            for result in &mut results {
+                result.mask = result.mask.without(&self.ignored);
             }
         }
-        answers
+        results
     }
 
     /// What all these prompts find, asked in random groups of `at_once`.
@@ -47,7 +47,7 @@ impl<'a, R: PromptReader> Asker<'a, R> {
         prompts: impl Iterator<Item = &'p String>,
         at_once: usize,
         rng: &mut ChaCha8Rng,
-    ) -> Answers {
+    ) -> PromptResults {
         let mut different: Vec<String> = prompts.cloned().collect();
         different.sort_unstable();
         different.dedup();
@@ -56,13 +56,13 @@ impl<'a, R: PromptReader> Asker<'a, R> {
         for group in different.chunks(at_once.max(1)) {
             by_prompt.extend(group.iter().cloned().zip(self.together(group)));
         }
-        Answers { by_prompt }
+        PromptResults { by_prompt }
     }
 }
 
-impl Answers {
-    /// The answer to a prompt that was asked.
-    pub(super) fn get(&self, prompt: &str) -> &Answer {
+impl PromptResults {
+    /// The result to a prompt that was asked.
+    pub(super) fn get(&self, prompt: &str) -> &PromptResult {
         &self.by_prompt[prompt]
     }
 }
