@@ -60,6 +60,11 @@ fn a_run_is_trained_and_asked_in_words() {
     let other =
         ["predict", "--model", "run", "--out", "masks", "--prompt", "liver", "--skip-existing", "scans"];
     scene.bipvl(&other).fails_saying(&["s.labels.json", "made with other prompts (Kidney, the moon)"]);
+    // Other prompts leave nothing of the first ones.
+    let other = ["predict", "--model", "run", "--out", "masks", "--prompt", "liver", "--overwrite", "--each"];
+    scene.bipvl(&[&other[..], &["scans"]].concat()).succeeds();
+    assert_eq!(scene.names("masks/masks"), ["s_liver.nii.gz"]);
+    assert!(scene.names("masks/probabilities").is_empty());
     // Without prompts, all classes of the training are asked for.
     scene.bipvl(&["predict", "--model", "run", "--out", "all", "scans"]).succeeds();
     let labels = scene.json("all/s.labels.json");

@@ -15,7 +15,8 @@ use bipvl_imaging::{
 use super::{
     inputs::Scan,
     protection::{
-        refuse_existing, refuse_incomplete, refuse_inputs, refuse_other_prompts, refuse_repetition,
+        prompts_in, refuse_existing, refuse_incomplete, refuse_inputs, refuse_other_prompts,
+        refuse_repetition,
     },
 };
 use crate::{
@@ -57,6 +58,8 @@ pub(super) struct Job {
     pub(super) statistics: Option<[PathBuf; 2]>,
     /// What the values mean and what was found, of a prompted run: `OUT/CASE.labels.json`.
     pub(super) labels: Option<PathBuf>,
+    /// Files of an earlier prediction with other prompts, which the new one takes the place of.
+    pub(super) outdated: Vec<PathBuf>,
 }
 
 impl Job {
@@ -76,6 +79,12 @@ impl Job {
     /// Whether intensities are measured.
     pub(super) fn measures(&self) -> bool {
         self.statistics.is_some() || self.objects.iter().any(|(object, _)| *object == ObjectFormat::Sr)
+    }
+
+    /// Removes what the new results take the place of.
+    pub(super) fn remove_outdated(&self) -> Result<()> {
+        let remove = |path: &PathBuf| fs::remove_file(path).with_context(|| path.display().to_string());
+        self.outdated.iter().try_for_each(remove)
     }
 
     /// Whether all outputs exist.
@@ -163,12 +172,15 @@ fn job(args: &PredictArgs, place: usize, scan: Scan, classes: &[&str], is_prompt
     }
     let ending = endings.first().copied();
     let of_case = |ending: &str| args.out.join(format!("{}{ending}", scan.id));
-    let for_each = |folder: &str, is_requested: bool| {
-        let (classes, ending) = (if is_requested { classes } else { &[] }, ending.unwrap_or(DEFAULT_ENDING));
-        let path =
-            |class: &&str| args.out.join(folder).join(format!("{}_{}{ending}", scan.id, file_name(class)));
-        classes.iter().map(path).collect()
+    let of_class = |folder: &str, class: &str| {
+        let ending = ending.unwrap_or(DEFAULT_ENDING);
+        args.out.join(folder).join(format!("{}_{}{ending}", scan.id, file_name(class)))
     };
+    let for_each = |folder: &str, is_requested: bool| {
+        let classes = if is_requested { classes } else { &[] };
+        classes.iter().map(|class| of_class(folder, class)).collect()
+    };
+    let labels = is_prompted.then(|| of_case(".labels.json"));
     // Without a file format, the probabilities of a series are a DICOM object, too.
     let is_fractional = args.more.probabilities && ending.is_none();
     let files = SegmentationFiles {
@@ -178,13 +190,30 @@ fn job(args: &PredictArgs, place: usize, scan: Scan, classes: &[&str], is_prompt
     };
     Ok(Job {
         place,
-        files,
         objects: objects.into_iter().map(|object| (object, of_case(object.ending()))).collect(),
         fractional: is_fractional.then(|| of_case(".probabilities.dcm")),
         statistics: args.more.statistics.then(|| [".statistics.json", ".statistics.csv"].map(of_case)),
-        labels: is_prompted.then(|| of_case(".labels.json")),
+        outdated: match labels.as_deref().filter(|path| args.overwrite && path.exists()) {
+            Some(path) => outdated(path, &files, of_class)?,
+            None => Vec::new(),
+        },
+        files,
+        labels,
         scan,
     })
+}
+
+/// Masks and probabilities of the prompts of an earlier prediction that are not written again.
+fn outdated(
+    labels: &Path,
+    files: &SegmentationFiles,
+    of_class: impl Fn(&str, &str) -> PathBuf,
+) -> Result<Vec<PathBuf>> {
+    let written: HashSet<&PathBuf> = files.paths().collect();
+    let before = prompts_in(labels)?;
+    let paths =
+        before.iter().flat_map(|prompt| ["masks", "probabilities"].map(|folder| of_class(folder, prompt)));
+    Ok(paths.filter(|path| path.exists() && !written.contains(path)).collect())
 }
 
 /// The name of a class as a part of a file name: what is neither a letter, a digit, `-` nor `.` becomes `_`.

@@ -98,6 +98,7 @@ fn segment(prompted: &Prompted, args: &PredictArgs, job: &Job, bar: &ProgressBar
         staged.stage(file, serde_json::to_string_pretty(&labels)?.as_bytes())?;
     }
     staged.commit()?;
+    job.remove_outdated()?;
     Ok(findings)
 }
 

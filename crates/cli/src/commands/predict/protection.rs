@@ -1,6 +1,10 @@
 //! Protection of files: no output replaces an input, an existing file without a flag, or another output.
 
-use std::{collections::HashSet, fs, path::PathBuf};
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -58,10 +62,7 @@ pub(super) fn refuse_incomplete(jobs: &[Job]) -> Result<()> {
 /// The scans that `--skip-existing` leaves out must have been segmented with the same prompts.
 pub(super) fn refuse_other_prompts(jobs: &[Job], prompts: &[&str]) -> Result<()> {
     for path in jobs.iter().filter_map(|job| job.labels.as_ref()).filter(|path| path.exists()) {
-        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let labels: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-        let labels = labels["labels"].as_array().map_or(&[][..], Vec::as_slice);
-        let before: Vec<&str> = labels.iter().filter_map(|label| label["prompt"].as_str()).collect();
+        let before = prompts_in(path)?;
         if before != prompts {
             bail!(
                 "{}: made with other prompts ({}); use the same, --overwrite, or another --out",
@@ -71,6 +72,14 @@ pub(super) fn refuse_other_prompts(jobs: &[Job], prompts: &[&str]) -> Result<()>
         }
     }
     Ok(())
+}
+
+/// The prompts of an earlier prediction, from its `labels.json`.
+pub(super) fn prompts_in(path: &Path) -> Result<Vec<String>> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let labels: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    let labels = labels["labels"].as_array().map_or(&[][..], Vec::as_slice);
+    Ok(labels.iter().filter_map(|label| label["prompt"].as_str()).map(ToOwned::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -94,6 +103,7 @@ mod tests {
             fractional: None,
             statistics: None,
             labels: None,
+            outdated: Vec::new(),
         };
         refuse_repetition(&[job("a", "masks/a_b.nii"), job("b", "masks/b_b.nii")]).unwrap();
         let error = refuse_repetition(&[job("a", "masks/a_b_c.nii"), job("a_b", "masks/a_b_c.nii")]);
