@@ -33,6 +33,16 @@ pub enum Error {
         /// The answer.
         reason: object_store::Error,
     },
+    /// No keys for a bucket: none in the environment, and the machine has no role.
+    #[error(
+        "{url}: no keys; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket ({reason})"
+    )]
+    NoKeys {
+        /// As it was given, with the object below it.
+        url: String,
+        /// Why the machine gave none.
+        reason: object_store::Error,
+    },
     /// An object ended early.
     #[error("{url}: {found} bytes arrived, the store has {expected}")]
     Truncated {

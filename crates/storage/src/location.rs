@@ -1,6 +1,6 @@
 //! URLs, and the stores they are in.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use object_store::{
     BackoffConfig, ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder, http::HttpBuilder,
@@ -47,6 +47,8 @@ impl Location {
         let host = url.host_str().filter(|host| !host.is_empty());
         let host = host.ok_or_else(|| invalid("the name of the bucket or host is missing".to_owned()))?;
         let path = ObjectPath::from_url_path(url.path()).map_err(|error| invalid(error.to_string()))?;
+        // An error means that a provider is installed, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let store = if url.scheme() == "s3" { s3(host) } else { http(&url) };
         let store = store.map_err(|reason| Error::Store { url: text.to_owned(), reason })?;
         Ok(Self { url: text.trim_end_matches('/').to_owned(), store, path })
@@ -55,6 +57,18 @@ impl Location {
     /// The last part of its path, which the local copy is called.
     pub(crate) fn name(&self) -> &str {
         self.path.filename().unwrap_or("bucket")
+    }
+
+    /// The location at a path below this one.
+    pub(crate) fn below(self, relative: &Path) -> Result<Self> {
+        let (mut url, mut path) = (self.url, self.path.to_string());
+        for name in relative.iter().map(|name| name.to_string_lossy()) {
+            url = format!("{url}/{name}");
+            path = format!("{path}/{name}");
+        }
+        let path = ObjectPath::parse(path)
+            .map_err(|reason| Error::Url { url: url.clone(), reason: reason.to_string() })?;
+        Ok(Self { url, path, ..self })
     }
 
     /// The URL of an object in this store.
@@ -66,7 +80,13 @@ impl Location {
     }
 
     pub(crate) fn failed(&self, object: &ObjectPath, reason: object_store::Error) -> Error {
-        Error::Store { url: self.url_of(object), reason }
+        let url = self.url_of(object);
+        // The last place where keys are looked for is the service of a cloud's machines at this address.
+        if reason.to_string().contains("169.254.169.254") {
+            Error::NoKeys { url, reason }
+        } else {
+            Error::Store { url, reason }
+        }
     }
 }
 
@@ -136,6 +156,14 @@ mod tests {
             let error = Location::parse(text).unwrap_err().to_string();
             assert!(error.contains(reason) && error.contains("expected s3://BUCKET/KEY"), "{error}");
         }
+    }
+
+    #[test]
+    fn names_may_have_any_letter() {
+        let folder = Location::parse("https://host/set/").unwrap();
+        let object = folder.below(Path::new("masks/case #1?_50 %.nii.gz")).unwrap();
+        assert_eq!(object.url, "https://host/set/masks/case #1?_50 %.nii.gz");
+        assert_eq!(object.name(), "case #1?_50 %.nii.gz");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bipvl_io::FileError;
+use object_store::ObjectStoreExt;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
@@ -51,8 +52,6 @@ impl Storage {
     ///
     /// When no thread can be started.
     pub fn new(cache: Cache) -> Result<Self> {
-        // An error means that a provider is installed, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|reason| FileError::new(Path::new("threads of transfers"), reason))?;
         Ok(Self { runtime, cache, in_use: Mutex::default() })
@@ -111,6 +110,27 @@ impl Storage {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Stores a file as the object at a path below the URL.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::store`].
+    pub fn store_below(&self, file: &Path, url: &str, relative: &Path) -> Result<()> {
+        let location = Location::parse(url)?.below(relative)?;
+        self.runtime.block_on(upload::store(file, &location))
+    }
+
+    /// Removes the object at a path below the URL.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is wrong, or the store refuses.
+    pub fn remove_below(&self, url: &str, relative: &Path) -> Result<()> {
+        let location = Location::parse(url)?.below(relative)?;
+        let removed = self.runtime.block_on(location.store.delete(&location.path));
+        removed.map_err(|reason| location.failed(&location.path, reason))
     }
 
     /// Stores a file as the object of the URL, or the files of a folder as the objects below it, replacing those of the

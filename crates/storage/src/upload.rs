@@ -25,10 +25,8 @@ pub(crate) async fn store(path: &Path, location: &Location) -> Result<()> {
         return Err(Error::NothingToStore(path.to_owned()));
     }
     for file in files_below(path)? {
-        let relative = file.strip_prefix(path).unwrap_or(&file);
-        let names = relative.iter().map(|name| name.to_string_lossy().into_owned());
-        let object = names.fold(location.path.clone(), ObjectPath::join);
-        store_file(&file, location, &object).await?;
+        let object = location.clone().below(file.strip_prefix(path).unwrap_or(&file))?;
+        store_file(&file, &object, &object.path).await?;
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ struct Uploaded {
     url: String,
     path: PathBuf,
     versions: BTreeMap<PathBuf, (SystemTime, u64)>,
+    has_stored: bool,
 }
 
 impl Upload {
@@ -36,7 +37,7 @@ impl Upload {
     pub(super) fn start(url: String, path: PathBuf) -> Result<Self> {
         let storage = super::transfers::storage_without_cache()?;
         let versions = files(&path)?;
-        let mut stored = Uploaded { storage, url, path, versions };
+        let mut stored = Uploaded { storage, url, path, versions, has_stored: false };
         let (stop, stopped) = channel();
         let thread = thread::spawn(move || {
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
@@ -62,7 +63,9 @@ impl Upload {
         let result = stored.store_changed();
         result
             .with_context(|| format!("{url}: not all is stored; what is missing is in {}", path.display()))?;
-        tracing::info!("stored {url}");
+        if stored.has_stored {
+            tracing::info!("stored {url}");
+        }
         let folder = path.parent().unwrap_or(&path);
         fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
         // Succeeds with the last output of this process.
@@ -72,18 +75,27 @@ impl Upload {
 }
 
 impl Uploaded {
+    /// Stores what has changed, and removes what is gone.
     fn store_changed(&mut self) -> Result<()> {
-        for (file, version) in files(&self.path)? {
-            if self.versions.get(&file) == Some(&version) {
-                continue;
+        let files = files(&self.path)?;
+        let gone = self.versions.keys().filter(|file| !files.contains_key(*file)).cloned();
+        for file in gone.collect::<Vec<_>>() {
+            self.storage.remove_below(&self.url, self.relative(&file))?;
+            self.versions.remove(&file);
+        }
+        for (file, version) in files {
+            if self.versions.get(&file) != Some(&version) {
+                self.storage.store_below(&file, &self.url, self.relative(&file))?;
+                self.versions.insert(file, version);
+                self.has_stored = true;
             }
-            let relative = file.strip_prefix(&self.path).unwrap_or(Path::new(""));
-            let names = relative.iter().map(|name| name.to_string_lossy());
-            let url = names.fold(self.url.trim_end_matches('/').to_owned(), |url, name| url + "/" + &name);
-            self.storage.store(&file, &url)?;
-            self.versions.insert(file, version);
         }
         Ok(())
+    }
+
+    /// The path below the URL; none for a single file.
+    fn relative<'a>(&self, file: &'a Path) -> &'a Path {
+        file.strip_prefix(&self.path).unwrap_or(Path::new(""))
     }
 }
 
