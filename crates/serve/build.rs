@@ -23,6 +23,8 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let (work, built) = (out.join("page"), out.join("page").join("dist"));
     let _ = fs::remove_dir_all(&built);
+    // A source that was renamed would be built under both names.
+    let _ = fs::remove_dir_all(work.join("src"));
     if env::var_os("BIPVL_WITHOUT_PAGE").is_none()
         && let Err(reason) = build(source, &work)
     {

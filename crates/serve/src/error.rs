@@ -69,6 +69,14 @@ pub enum Error {
         /// What it answered.
         reason: String,
     },
+    /// A file of rules cannot be followed.
+    #[error("{}: {reason}", path.display())]
+    Rules {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
     /// The archive has no such series.
     #[error("{0}")]
     NotInArchive(String),

@@ -21,6 +21,7 @@ mod origin;
 mod page;
 mod queue;
 mod results;
+mod rules;
 mod server;
 mod viewed;
 

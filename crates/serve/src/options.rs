@@ -17,6 +17,10 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// The `DICOMweb` service of an archive that series are fetched from and results are stored in.
     pub dicomweb: Option<String>,
+    /// A file that says which new studies of the archive are segmented by themselves.
+    pub rules: Option<PathBuf>,
+    /// How often the archive is asked for new studies, if there are rules.
+    pub poll: Duration,
     /// A file of tokens; without it everyone may do everything.
     pub tokens: Option<PathBuf>,
     /// Origins of pages beside the server's own that may ask it, such as `https://ohif.example`.
@@ -44,6 +48,8 @@ impl ServeOptions {
             database: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
             dicomweb: None,
+            rules: None,
+            poll: Duration::from_mins(1),
             tokens: None,
             allowed_origins: Vec::new(),
             no_auth: false,

@@ -16,6 +16,7 @@ use crate::{
     models::Models,
     origin::Origins,
     queue::{Queue, now},
+    rules::{self, Rules},
 };
 
 /// How often expired results, sessions and leases are looked for.
@@ -32,6 +33,8 @@ pub struct Server {
     app: App,
     workers: Vec<JoinHandle<()>>,
     keep_results: Option<Duration>,
+    rules: Option<Rules>,
+    poll: Duration,
 }
 
 impl Server {
@@ -57,6 +60,7 @@ impl Server {
         let url = options.database.clone().unwrap_or_else(|| Queue::sqlite_url(&library.database()));
         let queue = runtime.block_on(Queue::open(&url))?;
         let models = Models::open(&options.models, &options.device)?;
+        let rules = options.rules.as_deref().map(|path| Rules::read(path, &models)).transpose()?;
         let engine = Arc::new(Engine::new(models, library, queue, Metrics::new()));
         // Without models nothing can run, and jobs of other servers are left to them.
         let count = if engine.models.len() == 0 { 0 } else { options.parallel_jobs.max(1) };
@@ -70,7 +74,16 @@ impl Server {
             max_upload: options.max_upload,
             demo: options.demo,
         };
-        Ok(Self { runtime, listener, address, app, workers, keep_results: options.keep_results })
+        Ok(Self {
+            runtime,
+            listener,
+            address,
+            app,
+            workers,
+            keep_results: options.keep_results,
+            rules,
+            poll: options.poll,
+        })
     }
 
     /// Where it listens.
@@ -84,8 +97,11 @@ impl Server {
     ///
     /// When the listener fails.
     pub fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        let Self { runtime, listener, address, app, workers, keep_results } = self;
+        let Self { runtime, listener, address, app, workers, keep_results, rules, poll } = self;
         let engine = app.engine.clone();
+        let followed = rules.zip(app.archive.clone());
+        let watch = followed
+            .map(|(rules, archive)| runtime.spawn(rules::watch(engine.clone(), archive, rules, poll)));
         let router: Router = router(app);
         let housekeeping = runtime.spawn(keep_house(engine.clone(), keep_results));
         let stopping = engine.clone();
@@ -109,6 +125,9 @@ impl Server {
         });
         engine.stop();
         housekeeping.abort();
+        if let Some(watch) = watch {
+            watch.abort();
+        }
         for worker in workers {
             if worker.join().is_err() {
                 tracing::error!("a worker ended by a panic");
@@ -119,6 +138,8 @@ impl Server {
             engine.queue.close().await;
             Ok::<_, Error>(())
         })?;
+        // An archive that does not answer holds nobody up.
+        runtime.shutdown_background();
         served.map_err(|reason| Error::Listen { address, reason })
     }
 }

@@ -28,6 +28,12 @@ pub(crate) struct ServeArgs {
     /// `BIPVL_DICOMWEB_TOKEN` (a bearer token) or `BIPVL_DICOMWEB_LOGIN` (`NAME:PASSWORD`).
     #[arg(long, value_name = "URL")]
     pub(crate) dicomweb: Option<String>,
+    /// Segment new studies of the archive by themselves, as a file of rules (TOML) says.
+    #[arg(long, value_name = "FILE", requires = "dicomweb")]
+    pub(crate) rules: Option<PathBuf>,
+    /// How often the archive is asked for new studies, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u32).range(1..=86400))]
+    pub(crate) poll: u32,
     /// File of access tokens; requests without one of them are refused.
     #[arg(long, value_name = "FILE")]
     pub(crate) tokens: Option<PathBuf>,

@@ -24,6 +24,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
         database: args.database.clone(),
         listen: args.listen,
         dicomweb: args.dicomweb.clone(),
+        rules: args.rules.clone(),
+        poll: Duration::from_secs(args.poll.into()),
         tokens: args.tokens.clone(),
         allowed_origins: args.allow_origin.clone(),
         no_auth: args.no_auth,

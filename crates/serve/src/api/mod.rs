@@ -5,6 +5,7 @@ mod events;
 mod jobs;
 mod models;
 mod results;
+mod rules;
 mod scans;
 mod status;
 
@@ -46,6 +47,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(archive::studies))
         .routes(routes!(archive::series))
         .routes(routes!(archive::fetch_series))
+        .routes(routes!(rules::runs, rules::forget))
         .layer(DefaultBodyLimit::max(MAX_JSON))
         .merge(forms)
 }

@@ -52,7 +52,8 @@ pub(crate) async fn ready(State(app): State<App>) -> ApiResult<impl IntoResponse
 }
 
 pub(crate) async fn metrics(State(app): State<App>) -> ApiResult<impl IntoResponse> {
-    let text = app.engine.metrics.text(&app.engine.queue.counts().await?);
+    let queue = &app.engine.queue;
+    let text = app.engine.metrics.text(&queue.counts().await?, &queue.rule_run_counts().await?);
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, media_type)], text))
 }

@@ -62,7 +62,8 @@ pub(crate) async fn fetch(archive: &Archive, engine: &Arc<Engine>, series: &str)
     }
 }
 
-async fn in_library(engine: &Arc<Engine>, series: &str) -> Result<Option<Fetched>> {
+/// The scans of a series that is in the library.
+pub(crate) async fn in_library(engine: &Arc<Engine>, series: &str) -> Result<Option<Fetched>> {
     let (engine, series) = (engine.clone(), series.to_owned());
     let scans = beside(move || engine.library.of_series(&series)).await??;
     Ok((!scans.is_empty()).then_some(Fetched { scans, is_new: false }))

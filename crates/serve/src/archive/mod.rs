@@ -12,7 +12,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tokio::sync::Semaphore;
 use ureq::{Agent, RequestBuilder, config::Config};
 
-pub(crate) use fetch::{ensure, fetch};
+pub(crate) use fetch::{ensure, fetch, in_library};
 pub(crate) use query::{ArchiveSeries, ArchiveStudy, StudyFilter};
 
 use crate::Error;
@@ -23,9 +23,9 @@ const TOKEN: &str = "BIPVL_DICOMWEB_TOKEN";
 const LOGIN: &str = "BIPVL_DICOMWEB_LOGIN";
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// An archive may store a large study before it answers.
+/// How long an archive may send nothing: it may store a large study before it answers.
 const ANSWER: Duration = Duration::from_mins(5);
-/// How long an archive may send nothing in the middle of an answer.
+/// How long an archive may take nothing of what it is sent.
 const SILENCE: Duration = Duration::from_mins(1);
 /// How long an answer may take from its first byte to its last.
 const WHOLE: Duration = Duration::from_hours(1);
@@ -53,6 +53,7 @@ impl Archive {
             .max_redirects_will_error(false)
             .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(ANSWER))
+            .timeout_per_read(Some(ANSWER))
             .timeout_per_write(Some(SILENCE))
             .timeout_recv_body(Some(WHOLE))
             .build();

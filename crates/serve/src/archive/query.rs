@@ -10,6 +10,9 @@ use utoipa::ToSchema;
 use super::{Archive, is_uid, with_credentials};
 use crate::{Error, Result};
 
+/// Studies of a page, where all are wanted, and pages at most.
+const PAGE: u32 = 100;
+const MAX_PAGES: u32 = 1000;
 /// Bytes of an answer at most.
 const MAX_ANSWER: u64 = 64 << 20;
 
@@ -123,6 +126,25 @@ impl Archive {
         studies.retain(|study| seen.insert(study.uid.clone()));
         studies.sort_by(|a, b| b.date.cmp(&a.date).then_with(|| a.uid.cmp(&b.uid)));
         studies.truncate(filter.limit as usize);
+        Ok(studies)
+    }
+
+    /// All studies since a day.
+    pub(crate) fn studies_since(&self, from: NaiveDate) -> Result<Vec<ArchiveStudy>> {
+        let mut studies = Vec::new();
+        let mut seen = HashSet::new();
+        for page in 0..MAX_PAGES {
+            let filter =
+                StudyFilter { from: Some(from), limit: PAGE, offset: page * PAGE, ..StudyFilter::default() };
+            let found = self.query("studies", &filter.parameters())?;
+            let before = studies.len();
+            let new = found.iter().filter_map(Attributes::study);
+            studies.extend(new.filter(|study| seen.insert(study.uid.clone())));
+            // An archive may know no pages, and answer with all studies or with the same ones.
+            if found.len() != PAGE as usize || studies.len() == before {
+                break;
+            }
+        }
         Ok(studies)
     }
 

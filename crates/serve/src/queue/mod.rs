@@ -5,6 +5,7 @@
 //! holds a job can end it, so a job has one result.
 
 mod job;
+mod rule_runs;
 
 use std::{borrow::Cow, path::Path, time::Duration};
 
@@ -16,6 +17,7 @@ use sqlx::{
 use uuid::Uuid;
 
 pub(crate) use job::{FoundSegment, Job, JobRequest, JobState, Progress, rfc_3339};
+pub(crate) use rule_runs::{RuleRun, RuleState};
 
 use crate::Result;
 
@@ -72,6 +74,7 @@ impl Queue {
         if is_sqlite {
             // The file is this server's alone: whoever held these jobs is gone.
             queue.release("lease IS NOT NULL").await?;
+            sqlx::query("DELETE FROM leases").execute(&queue.pool).await?;
         }
         Ok(queue)
     }
@@ -84,12 +87,18 @@ impl Queue {
     /// Accepts a job: when this returns, it is on the disk.
     pub(crate) async fn submit(&self, request: &JobRequest) -> Result<Job> {
         let id = Uuid::new_v4().to_string();
+        self.submit_as(&id, request).await?;
+        Ok(self.get(&id).await?.expect("a job that was stored is there"))
+    }
+
+    /// Accepts a job under an id that was chosen before, unless there is one.
+    pub(crate) async fn submit_as(&self, id: &str, request: &JobRequest) -> Result<()> {
         let text = serde_json::to_string(request).map_err(|error| sqlx::Error::Encode(error.into()))?;
         sqlx::query(
             "INSERT INTO jobs (id, scan, model, request, state, priority, attempts, cancel_requested, created) \
-             VALUES ($1, $2, $3, $4, 'queued', $5, 0, 0, $6)",
+             VALUES ($1, $2, $3, $4, 'queued', $5, 0, 0, $6) ON CONFLICT (id) DO NOTHING",
         )
-        .bind(&id)
+        .bind(id)
         .bind(&request.scan)
         .bind(&request.model)
         .bind(text)
@@ -97,7 +106,7 @@ impl Queue {
         .bind(now())
         .execute(&self.pool)
         .await?;
-        Ok(self.get(&id).await?.expect("a job that was stored is there"))
+        Ok(())
     }
 
     /// A job with its place in the queue.
@@ -317,12 +326,12 @@ pub(crate) fn now() -> i64 {
 }
 
 fn migrator() -> Migrator {
-    let first = Migration::new(
-        1,
-        Cow::Borrowed("jobs"),
-        MigrationType::Simple,
-        include_str!("schema.sql").into_sql_str(),
-        false,
-    );
-    Migrator { migrations: Cow::Owned(vec![first]), ..Migrator::DEFAULT }
+    let migration = |version: i64, name: &'static str, sql: &'static str| {
+        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    let migrations = vec![
+        migration(1, "jobs", include_str!("schema.sql")),
+        migration(2, "rule runs", include_str!("rule_runs.sql")),
+    ];
+    Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT }
 }

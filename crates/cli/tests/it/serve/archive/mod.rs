@@ -6,6 +6,7 @@ mod canned;
 mod fetch;
 mod hostile;
 mod proxy;
+mod rules;
 
 use std::{
     env, fs,
@@ -31,6 +32,7 @@ const PLUGIN: &str = "BIPVL_TEST_ORTHANC";
 struct Orthanc {
     child: Child,
     client: Client,
+    port: u16,
 }
 
 impl Orthanc {
@@ -49,16 +51,30 @@ impl Orthanc {
             "DicomWeb": { "Enable": true, "Root": "/dicom-web/" },
         });
         scene.write_json("orthanc.json", &configuration);
+        let client = Client::new(format!("http://127.0.0.1:{port}"));
+        Some(Self { child: Self::spawn(scene, port), client, port })
+    }
+
+    fn spawn(scene: &Scene, port: u16) -> Child {
         let mut command = Command::new("Orthanc");
-        let child =
-            command.arg(scene.path("orthanc.json")).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let orthanc = Self { child: child.unwrap(), client: Client::new(format!("http://127.0.0.1:{port}")) };
+        let command = command.arg(scene.path("orthanc.json")).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
         let began = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(began.elapsed() < PATIENCE, "Orthanc does not start");
             thread::sleep(Duration::from_millis(100));
         }
-        Some(orthanc)
+        child
+    }
+
+    fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// With all that it had, at the same address.
+    fn start_again(&mut self, scene: &Scene) {
+        self.child = Self::spawn(scene, self.port);
     }
 
     /// The root of its `DICOMweb` service.
