@@ -27,6 +27,8 @@ pub(crate) use transfers::Transfers;
 const OUTPUTS: [&str; 2] = ["out", "json"];
 /// The command whose files are changed where they are; of its paths only the models may be URLs.
 const SERVER: &str = "serve";
+/// The command that writes its arguments down and leaves them alone.
+const SCRIPT: &str = "slurm";
 
 /// What a URL is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +79,7 @@ fn with_urls(command: Command, found: &Arguments) -> Command {
             arg
         }
     });
-    names.into_iter().fold(command, |command, name| {
+    names.into_iter().filter(|name| name != SCRIPT).fold(command, |command, name| {
         command.mut_subcommand(name, |subcommand| with_urls(subcommand, found))
     })
 }
@@ -142,7 +144,8 @@ impl TypedValueParser for NamedRunOrUrl {
     }
 }
 
-fn is_url(text: &str) -> bool {
+/// Whether a path is a URL.
+pub(crate) fn is_url(text: &str) -> bool {
     ["s3://", "http://", "https://"].iter().any(|scheme| text.starts_with(scheme))
 }
 

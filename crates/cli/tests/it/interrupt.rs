@@ -66,6 +66,31 @@ fn an_interrupted_prediction_leaves_whole_files_only_and_can_be_continued() {
 }
 
 #[test]
+fn an_interrupted_shard_has_lines_of_whole_studies_only_and_goes_on() {
+    let scene = Scene::trained();
+    for seed in 0..3 {
+        scene.write(&format!("scans/s{seed}.nii"), &phantom::draw(seed, [128, 128, 128], SPACING).image);
+    }
+    let arguments =
+        ["predict", "--model", "run", "--out", "out", "--no-skip-constant-patches", "scans", "--shard=0/1"];
+    let (mut child, messages) = start(&scene, &arguments);
+    let record = "out/studies-0-of-1.jsonl";
+    let lines = || if scene.path(record).exists() { scene.text(record).lines().count() } else { 0 };
+    wait_until("the line of the first study", || lines() > 0);
+    send("-TERM", &child);
+    let code = child.wait().unwrap().code();
+    let messages = messages.join().unwrap();
+    assert_eq!(code, Some(INTERRUPTED), "{messages}");
+    assert!(messages.contains("the same command continues"), "{messages}");
+    assert!(lines() < 3 && !scene.text(record).contains("failed"), "{}", scene.text(record));
+    // The file of lines, and a label map for each of them.
+    assert_eq!(scene.names("out").len(), 1 + lines());
+    scene.bipvl(&arguments).succeeds();
+    assert_eq!(lines(), 3);
+    scene.bipvl(&["merge", "out"]).succeeds();
+}
+
+#[test]
 fn an_interrupted_training_leaves_a_checkpoint_and_can_be_continued_to_the_same_bytes() {
     let scene = Scene::new();
     // Long enough that the signal comes in the middle, also on a fast computer.

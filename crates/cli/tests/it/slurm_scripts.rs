@@ -186,6 +186,18 @@ fn a_study_has_a_task_for_each_row_and_seed() {
 }
 
 #[test]
+fn urls_are_left_to_the_tasks() {
+    let scene = scene();
+    let args =
+        ["predict", "--shards", "2", "--model", "s3://models/a", "--out", "s3://results/b", "s3://scans/c"];
+    let text = script(&scene, &args);
+    for line in ["    s3://scans/c", "    --model s3://models/a", "    --out s3://results/b"] {
+        assert!(text.lines().any(|other| other == line), "{line} in\n{text}");
+    }
+    assert!(text.contains("# Then `bipvl merge s3://results/b`"), "{text}");
+}
+
+#[test]
 fn arguments_are_checked_when_the_script_is_written() {
     let scene = scene();
     scene
@@ -200,5 +212,8 @@ fn arguments_are_checked_when_the_script_is_written() {
     scene
         .bipvl(&["slurm", "train", "--data", "data", "--out", "run", "--steps", "x"])
         .refuses_saying(&["invalid value 'x'"]);
+    let elsewhere =
+        ["slurm", "train", "--data", "data", "--descriptions", "descriptions.toml", "--out", "s3://runs/a"];
+    scene.bipvl(&elsewhere).fails_saying(&["--out: a script cannot see whether there is a run at a URL"]);
     scene.bipvl(&["slurm"]).refuses_saying(&["Usage: bipvl slurm"]);
 }

@@ -17,6 +17,7 @@ use crate::{
         SlurmPredictArgs, SlurmTrainArgs, TrainArgs, missing_argument,
     },
     commands::{ablate, train::is_prompted_training},
+    remote::is_url,
     shell::quote,
 };
 use script::{Lines, Memory, Script};
@@ -44,6 +45,9 @@ fn train<'a>(args: &'a SlurmTrainArgs, given: &ArgMatches) -> Result<Script<'a>>
     let train = &args.train;
     if train.folds.is_some() {
         bail!("--folds: `bipvl slurm folds` has a task for each fold");
+    }
+    if is_url(&train.out.to_string_lossy()) {
+        bail!("--out: a script cannot see whether there is a run at a URL; give a folder of the cluster");
     }
     let lines = command_line::<TrainArgs>("train", given, |_| true)?;
     let lines = if train.resume {
