@@ -186,8 +186,31 @@ trainings() {
     echo "time limit: interrupted at step $step, then step $((step + 1)); cancelled, and not queued again"
 }
 
+# Two processes by `srun --mpi=pmix`, stopped once, give what `mpirun` gives without a stop.
+several_processes() {
+    if ! which mpirun > /dev/null 2>&1 || ! ldd "$program" | grep -q libmpi; then
+        echo "skipped: several processes need mpirun and a program with the feature mpi"
+        return
+    fi
+    local job
+    "$program" slurm train --ntasks 2 --cpus-per-task 1 --mem-gb 2 --time 10 "${train_arguments[@]}" --out two --steps 12 > two.sh
+    job="$(sbatch --parsable two.sh)"
+    until_true 60 says two/log.jsonl '"event":"step"'
+    scancel --signal=TERM "$job"
+    # Slurm takes some seconds to end the step, and would not start another one meanwhile.
+    until_true 60 is_queued_again "$job" 1
+    until_true 60 test ! -e "$engine/spool/stepd.slurm.pmix.$job.0"
+    go_on "$job" 1
+    until_true 120 is_state "$job" COMPLETED
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun -n 2 --oversubscribe --bind-to none \
+        "$program" train --threads 1 "${train_arguments[@]}" --out one_go --steps 12 > one_go.log 2>&1
+    cmp two/last.safetensors one_go/last.safetensors
+    echo "two processes: $(grep -o 'interrupted at step [0-9]*' "bipvl-two-$job.log"), then the weights of mpirun"
+}
+
 cd "$work"
 start_engine
 "$program" demo --channels --steps 2 --out demo > demo.log 2>&1
 shards
 trainings
+several_processes
