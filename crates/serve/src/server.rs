@@ -155,6 +155,10 @@ async fn keep_house(engine: Arc<Engine>, keep_results: Option<Duration>) {
 
 async fn tidy(engine: &Engine, keep_results: Option<Duration>) -> Result<()> {
     engine.queue.release_expired().await?;
+    // One that was given up may have been stopped after it wrote its result.
+    for id in engine.queue.failed().await? {
+        let _ = std::fs::remove_dir_all(engine.library.results(&id));
+    }
     engine.library.expire_sessions(SESSION);
     if let Some(kept) = keep_results {
         for id in engine.queue.ended_before(now() - kept.as_millis() as i64).await? {

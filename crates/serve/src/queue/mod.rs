@@ -291,6 +291,12 @@ impl Queue {
         Ok(())
     }
 
+    /// Ids of jobs that failed.
+    pub(crate) async fn failed(&self) -> Result<Vec<String>> {
+        let rows = sqlx::query("SELECT id FROM jobs WHERE state = 'failed'").fetch_all(&self.pool).await?;
+        Ok(rows.iter().map(|row| row.try_get("id")).collect::<sqlx::Result<_>>()?)
+    }
+
     /// Ids of jobs that ended before a time.
     pub(crate) async fn ended_before(&self, milliseconds: i64) -> Result<Vec<String>> {
         let rows = sqlx::query("SELECT id FROM jobs WHERE ended < $1 AND state NOT IN ('queued', 'running')")
