@@ -3,6 +3,7 @@
 mod cluster;
 mod predict;
 mod prompts;
+mod queue;
 mod serve;
 mod train;
 mod weights;
@@ -17,6 +18,7 @@ use crate::commands::demo::Kinds;
 pub(crate) use cluster::*;
 pub(crate) use predict::*;
 pub(crate) use prompts::*;
+pub(crate) use queue::*;
 pub(crate) use serve::*;
 pub(crate) use train::*;
 pub(crate) use weights::*;
@@ -70,6 +72,10 @@ pub(crate) enum Command {
     Slurm(SlurmArgs),
     /// Serve models to viewers and a web page: upload a scan, say what to look for, see it.
     Serve(Box<ServeArgs>),
+    /// Segment studies from a NATS queue, as one of any number of workers (in builds with the feature `nats`).
+    Worker(Box<WorkerArgs>),
+    /// Put studies into the queue of `bipvl worker`, or show it (in builds with the feature `nats`).
+    Submit(Box<SubmitArgs>),
     /// Show what a prompted run was trained on: concepts, names, data sets.
     Vocabulary(VocabularyArgs),
     /// Score predicted label maps against reference label maps.

@@ -68,6 +68,8 @@ fn run(command: Command) -> Result<()> {
         Command::Merge(args) => commands::merge::run(&args),
         Command::Slurm(args) => commands::slurm::run(&args),
         Command::Serve(args) => commands::serve::run(&args),
+        Command::Worker(args) => commands::worker::run(&args),
+        Command::Submit(args) => commands::submit::run(&args),
         Command::Vocabulary(args) => commands::vocabulary::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Probe(args) => commands::probe::run(&args),
@@ -99,8 +101,9 @@ fn report_panics() {
 }
 
 fn start_log(format: LogFormat) {
-    // What the DICOM libraries say of single elements and images; what matters of it is an error of ours.
-    let quiet = ["dicom_object", "dicom_parser", "dicom_encoding", "dicom_core", "dicom_pixeldata", "jpeg2k"];
+    // What libraries say of single elements, images and connections; what matters of it is an error or a message of ours.
+    let dicom = ["dicom_object", "dicom_parser", "dicom_encoding", "dicom_core", "dicom_pixeldata", "jpeg2k"];
+    let quiet = dicom.into_iter().chain(["async_nats"]);
     let level = if ranks::is_main() { LevelFilter::INFO } else { LevelFilter::ERROR };
     let levels =
         Targets::new().with_default(level).with_targets(quiet.map(|target| (target, LevelFilter::OFF)));

@@ -29,7 +29,7 @@ pub mod validate;
 mod vocabulary;
 
 pub use error::{Error, Result};
-pub use model::{Model, ModelSegmentation, SegmentationRequest};
+pub use model::{FoundSegment, Model, ModelSegmentation, SegmentationRequest};
 pub use predictor::{EncodedTexts, Overlap, PromptPredictor};
 pub use run::{PromptRun, PromptRunSpec, Transfer};
 pub use sampler::{DrawnPrompt, PromptSampler, PromptSampling};

@@ -10,6 +10,7 @@ use bipvl_infer::{InferConfig, InferenceProgress, Predictor, TrainedModel, run_d
 use bipvl_io::FileTransaction;
 use bipvl_text::Synonyms;
 use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Finding, Overlap, PromptPredictor, PromptRun, PromptSegmentation, Result, reading::check_prompts,
@@ -57,6 +58,21 @@ pub enum ModelSegmentation {
     Classes(Segmentation),
     /// Prompts.
     Prompts(PromptSegmentation),
+}
+
+/// What was found of a class or prompt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FoundSegment {
+    /// The class or prompt.
+    pub name: String,
+    /// Its value in the label map.
+    pub value: u16,
+    /// Whether anything was found.
+    pub found: bool,
+    /// Probability that the scan shows it, from 0 to 1; `None` where the network has no such output.
+    pub presence: Option<f32>,
+    /// Volume in ml.
+    pub volume_ml: f64,
 }
 
 impl Model {
@@ -220,6 +236,27 @@ impl ModelSegmentation {
             Self::Classes(_) => None,
             Self::Prompts(found) => Some(found.findings()),
         }
+    }
+
+    /// What was found of each class or prompt.
+    pub fn found_segments(&self) -> Vec<FoundSegment> {
+        if let Some(findings) = self.findings() {
+            let segment = |finding: Finding| FoundSegment {
+                name: finding.prompt,
+                value: finding.value,
+                found: finding.found,
+                presence: finding.presence,
+                volume_ml: finding.volume_ml,
+            };
+            return findings.into_iter().map(segment).collect();
+        }
+        let voxel_ml = self.grid().spacing().iter().product::<f64>() / 1000.0;
+        let segment = |(index, Segment { name, label, .. }): (usize, Segment)| {
+            let voxels = self.mask(index).voxels().iter().filter(|inside| **inside).count();
+            let volume_ml = voxels as f64 * voxel_ml;
+            FoundSegment { name, value: label, found: voxels > 0, presence: None, volume_ml }
+        };
+        self.segments().into_iter().enumerate().map(segment).collect()
     }
 
     /// The label map; where masks overlap the later one has the voxel.

@@ -19,9 +19,10 @@ use tokio::{runtime::Handle, sync::Notify};
 
 use crate::{
     Error, Result,
-    library::Library,
+    delegate::{Task, Workers},
+    library::{Library, Scan},
     metrics::Metrics,
-    models::Models,
+    models::{Models, NamedModel},
     queue::{FoundSegment, HEARTBEAT, Job, JobState, Lease, Progress, Queue},
     results, without_folders,
 };
@@ -45,6 +46,8 @@ pub(crate) struct Engine {
     pub(crate) library: Library,
     pub(crate) queue: Queue,
     pub(crate) metrics: Metrics,
+    /// Who does the jobs, if not this process.
+    workers: Option<Workers>,
     running: Mutex<HashMap<String, Arc<Running>>>,
     new_job: Notify,
     is_stopping: AtomicBool,
@@ -57,10 +60,16 @@ impl Engine {
             library,
             queue,
             metrics,
+            workers: None,
             running: Mutex::default(),
             new_job: Notify::new(),
             is_stopping: AtomicBool::new(false),
         }
+    }
+
+    /// With workers of a queue that do the jobs.
+    pub(crate) fn with_workers(self, workers: Option<Workers>) -> Self {
+        Self { workers, ..self }
     }
 
     /// Starts a worker; it ends after [`Self::stop`].
@@ -124,8 +133,11 @@ impl Engine {
         let heartbeat = runtime.spawn(keep_lease(self.queue.clone(), job.id.clone(), running.clone()));
         let began = Instant::now();
         // Within the pool: an operation that comes from outside waits for a thread to wake up.
-        let within_pool = || rayon::scope(|_| self.segment(job, &running));
-        let outcome = panic::catch_unwind(AssertUnwindSafe(within_pool))
+        let segment = || match &self.workers {
+            None => rayon::scope(|_| self.segment(job, &running)),
+            Some(workers) => runtime.block_on(self.delegate(job, &running, workers)),
+        };
+        let outcome = panic::catch_unwind(AssertUnwindSafe(segment))
             .unwrap_or_else(|panic| Err(Error::Panic(message(&*panic))));
         heartbeat.abort();
         self.running_jobs().remove(&job.id);
@@ -155,11 +167,28 @@ impl Engine {
         Ok(state)
     }
 
-    fn segment(&self, job: &Job, running: &Running) -> Result<Vec<FoundSegment>> {
+    fn find(&self, job: &Job) -> Result<(&NamedModel, Scan)> {
         let named = self.models.get(&job.model);
         let named = named.ok_or_else(|| Error::Gone(format!("model {} is not served here", job.model)))?;
         let scan = self.library.find(&job.scan)?;
-        let scan = scan.ok_or_else(|| Error::Gone(format!("scan {} was deleted", job.scan)))?;
+        Ok((named, scan.ok_or_else(|| Error::Gone(format!("scan {} was deleted", job.scan)))?))
+    }
+
+    /// Has a worker of the queue do a job.
+    async fn delegate(&self, job: &Job, running: &Running, workers: &Workers) -> Result<Vec<FoundSegment>> {
+        let (model, scan) = self.find(job)?;
+        let folder = self.library.results(&job.id);
+        workers.segment(&Task { job, model, scan: &scan, folder }, &|| self.must_stop(running)).await
+    }
+
+    fn must_stop(&self, running: &Running) -> bool {
+        running.is_canceled.load(Ordering::SeqCst)
+            || running.is_lost.load(Ordering::SeqCst)
+            || self.is_stopping()
+    }
+
+    fn segment(&self, job: &Job, running: &Running) -> Result<Vec<FoundSegment>> {
+        let (named, scan) = self.find(job)?;
         let mut loaded = scan.load()?;
         let channels = std::mem::take(&mut loaded.channels);
         let image = channels[0].clone();
@@ -167,10 +196,7 @@ impl Engine {
         let mut on_progress = |progress: InferenceProgress| {
             running.done.store(progress.done as u64, Ordering::Relaxed);
             running.total.store(progress.total as u64, Ordering::Relaxed);
-            let must_stop = running.is_canceled.load(Ordering::SeqCst)
-                || running.is_lost.load(Ordering::SeqCst)
-                || self.is_stopping();
-            if must_stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if self.must_stop(running) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let path = scan.file.path();
         let found = named.model.segment(channels, path, loaded.header.as_ref(), &request, &mut on_progress);

@@ -95,6 +95,13 @@ pub enum Error {
     /// An upload is here already.
     #[error("scan `{0}` is here already")]
     Exists(String),
+    /// The queue of workers cannot be used.
+    #[cfg(feature = "nats")]
+    #[error(transparent)]
+    Workers(#[from] bipvl_worker::Error),
+    /// Workers of a queue are wanted of a program that cannot ask for them.
+    #[error("this program was built without NATS; build it with the feature nats")]
+    WithoutNats,
     /// Another server works in the data folder.
     #[error("{}: another server works in this folder; servers that share one need a PostgreSQL database", .0.display())]
     InUse(PathBuf),

@@ -9,6 +9,7 @@ mod app;
 mod archive;
 mod auth;
 mod beside;
+mod delegate;
 mod engine;
 mod error;
 mod library;
@@ -27,7 +28,7 @@ mod viewed;
 
 pub use auth::{Role, add_token};
 pub use error::{Error, Result};
-pub use options::ServeOptions;
+pub use options::{ServeOptions, StudyQueue};
 pub use server::Server;
 
 pub(crate) use error::{ApiError, ApiResult, ErrorBody, without_folders};

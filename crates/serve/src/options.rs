@@ -27,8 +27,10 @@ pub struct ServeOptions {
     pub allowed_origins: Vec<String>,
     /// Whether to listen on an address that other machines reach, without tokens.
     pub no_auth: bool,
-    /// Jobs that run at once; they share the threads.
+    /// Jobs that run at once; they share the threads, or are done by as many workers.
     pub parallel_jobs: usize,
+    /// The queue of workers that do the jobs; `None` to do them here.
+    pub workers: Option<StudyQueue>,
     /// The largest upload in bytes.
     pub max_upload: u64,
     /// How long results are kept; `None` for ever.
@@ -54,10 +56,22 @@ impl ServeOptions {
             allowed_origins: Vec::new(),
             no_auth: false,
             parallel_jobs: 2,
+            workers: None,
             max_upload: 4 << 30,
             keep_results: Some(Duration::from_hours(30 * 24)),
             demo: false,
             device: Device::default(),
         }
     }
+}
+
+/// A queue of studies on a NATS server, for which `bipvl-serve` is built with the feature `nats`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StudyQueue {
+    /// Address of the server, such as `nats://localhost:4222`.
+    pub url: String,
+    /// A token that is not in the URL.
+    pub token: Option<String>,
+    /// Name of the queue.
+    pub name: String,
 }

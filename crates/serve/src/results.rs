@@ -131,28 +131,5 @@ fn stage_objects(
 
 /// What each class or prompt found, with its volume.
 pub(crate) fn found_segments(found: &ModelSegmentation) -> Vec<FoundSegment> {
-    if let Some(findings) = found.findings() {
-        let segment = |finding: bipvl_prompts::Finding| FoundSegment {
-            name: finding.prompt,
-            value: finding.value,
-            found: finding.found,
-            presence: finding.presence,
-            volume_ml: finding.volume_ml,
-        };
-        return findings.into_iter().map(segment).collect();
-    }
-    let voxel_ml = found.grid().spacing().iter().product::<f64>() / 1000.0;
-    let segments = found.segments().into_iter().enumerate();
-    segments
-        .map(|(index, segment)| {
-            let voxels = found.mask(index).voxels().iter().filter(|inside| **inside).count();
-            FoundSegment {
-                name: segment.name,
-                value: segment.label,
-                found: voxels > 0,
-                presence: None,
-                volume_ml: voxels as f64 * voxel_ml,
-            }
-        })
-        .collect()
+    found.found_segments().into_iter().map(FoundSegment::from).collect()
 }

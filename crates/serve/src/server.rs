@@ -10,6 +10,7 @@ use crate::{
     app::{App, SESSION, router},
     archive::Archive,
     auth::Tokens,
+    delegate::Workers,
     engine::Engine,
     library::Library,
     metrics::Metrics,
@@ -61,7 +62,9 @@ impl Server {
         let queue = runtime.block_on(Queue::open(&url))?;
         let models = Models::open(&options.models, &options.device)?;
         let rules = options.rules.as_deref().map(|path| Rules::read(path, &models)).transpose()?;
-        let engine = Arc::new(Engine::new(models, library, queue, Metrics::new()));
+        let queue_of_studies = options.workers.as_ref().map(|queue| runtime.block_on(Workers::open(queue)));
+        let engine = Engine::new(models, library, queue, Metrics::new());
+        let engine = Arc::new(engine.with_workers(queue_of_studies.transpose()?));
         // Without models nothing can run, and jobs of other servers are left to them.
         let count = if engine.models.len() == 0 { 0 } else { options.parallel_jobs.max(1) };
         let workers = (0..count).map(|_| engine.start_worker(runtime.handle().clone())).collect();

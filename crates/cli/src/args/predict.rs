@@ -1,6 +1,6 @@
 //! Flags of `predict`, `evaluate` and `probe`.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use bipvl::{
     device::{DeviceKind, Precision},
@@ -175,6 +175,19 @@ impl ObjectFormat {
             Self::RtStruct => ".rtstruct.dcm",
             Self::Sr => ".sr.dcm",
         }
+    }
+}
+
+/// As it is given.
+impl fmt::Display for FormatArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Volume(ending) => ending.trim_start_matches('.'),
+            Self::Object(object) => {
+                ObjectFormat::ALL.iter().find(|(_, other)| other == object).map_or("", |(name, _)| name)
+            }
+        };
+        f.write_str(name)
     }
 }
 

@@ -49,8 +49,15 @@ pub(crate) struct ServeArgs {
     /// What the new token allows.
     #[arg(long, value_enum, default_value_t = RoleArg::Write, requires = "new_token")]
     pub(crate) role: RoleArg,
-    /// Jobs that run at once. They share the threads, so more than one keeps a large scan from stopping small ones.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u8).range(1..=64))]
+    /// Have workers do the jobs: `bipvl worker` with the same models and with --data at the same path, by this NATS server. A
+    /// token, if it wants one, is read from the environment variable `BIPVL_NATS_TOKEN`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats: Option<String>,
+    /// Name of the queue of those workers.
+    #[arg(long, value_name = "NAME", default_value = "bipvl", requires = "nats")]
+    pub(crate) queue: String,
+    /// Jobs that run at once, or that workers have at once. They share the threads, so more than one keeps a large scan from stopping small ones.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u8).range(1..=255))]
     pub(crate) parallel_jobs: u8,
     /// Largest upload, in GiB.
     #[arg(long, value_name = "GIB", default_value_t = 4, value_parser = value_parser!(u64).range(1..=1024))]

@@ -22,6 +22,8 @@ pub(crate) mod run_log;
 mod score_shard;
 pub(crate) mod serve;
 pub(crate) mod slurm;
+pub(crate) mod submit;
 pub(crate) mod train;
 pub(crate) mod prompts;
 pub(crate) mod vocabulary;
+pub(crate) mod worker;

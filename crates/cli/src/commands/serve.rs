@@ -1,11 +1,14 @@
 //! `bipvl serve`: models in memory, asked by viewers and by a page.
 
-use std::time::Duration;
+use std::{env, time::Duration};
 
 use anyhow::{Result, bail};
-use bipvl_serve::{ServeOptions, Server, add_token};
+use bipvl_serve::{ServeOptions, Server, StudyQueue, add_token};
 
 use crate::{args::ServeArgs, interrupt};
+
+/// Holds a token for NATS servers that want one.
+pub(crate) const NATS_TOKEN: &str = "BIPVL_NATS_TOKEN";
 
 /// How often signals are looked for.
 const POLL: Duration = Duration::from_millis(50);
@@ -30,6 +33,11 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
         allowed_origins: args.allow_origin.clone(),
         no_auth: args.no_auth,
         parallel_jobs: args.parallel_jobs.into(),
+        workers: args.nats.clone().map(|url| StudyQueue {
+            url,
+            token: env::var(NATS_TOKEN).ok(),
+            name: args.queue.clone(),
+        }),
         max_upload: args.max_upload << 30,
         keep_results: (args.keep_results > 0)
             .then(|| Duration::from_secs(u64::from(args.keep_results) * 24 * 3600)),

@@ -24,6 +24,8 @@ mod memory;
 mod mpi;
 #[cfg(feature = "object-store")]
 mod object_store;
+#[cfg(feature = "nats")]
+mod nats;
 mod predict;
 mod prompted;
 mod resume;

@@ -22,14 +22,14 @@ const KEYS: [(&str, &str); 4] = [
 ];
 
 /// A data set in files, and a bucket of its own.
-struct Remote {
-    scene: Scene,
+pub(crate) struct Remote {
+    pub(crate) scene: Scene,
     endpoint: String,
     bucket: String,
 }
 
 impl Remote {
-    fn new(scene: fn() -> Scene) -> Option<Self> {
+    pub(crate) fn new(scene: fn() -> Scene) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let Ok(endpoint) = env::var("BIPVL_TEST_S3") else {
             eprintln!("BIPVL_TEST_S3 {ABSENT}");
@@ -40,17 +40,17 @@ impl Remote {
         Some(Self { scene: scene(), endpoint, bucket })
     }
 
-    fn url(&self, key: &str) -> String {
+    pub(crate) fn url(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.bucket)
     }
 
-    fn object(&self, key: &str) -> Option<Vec<u8>> {
+    pub(crate) fn object(&self, key: &str) -> Option<Vec<u8>> {
         let url = format!("{}/{}/{key}", self.endpoint, self.bucket);
         let request = ureq::get(url).header("authorization", AUTHORIZATION);
         request.call().ok().map(|mut response| response.body_mut().read_to_vec().unwrap())
     }
 
-    fn put(&self, key: &str, bytes: &[u8]) {
+    pub(crate) fn put(&self, key: &str, bytes: &[u8]) {
         let request = ureq::put(format!("{}/{}/{key}", self.endpoint, self.bucket));
         request.header("authorization", AUTHORIZATION).send(bytes).unwrap();
     }
@@ -77,7 +77,7 @@ impl Remote {
         command
     }
 
-    fn bipvl(&self, args: &[&str]) -> Outcome {
+    pub(crate) fn bipvl(&self, args: &[&str]) -> Outcome {
         Outcome::of(self.command().args(args).output().unwrap())
     }
 }

@@ -102,6 +102,13 @@ pub(crate) struct FoundSegment {
     pub(crate) volume_ml: f64,
 }
 
+impl From<bipvl_prompts::FoundSegment> for FoundSegment {
+    fn from(segment: bipvl_prompts::FoundSegment) -> Self {
+        let bipvl_prompts::FoundSegment { name, value, found, presence, volume_ml } = segment;
+        Self { name, value, found, presence, volume_ml }
+    }
+}
+
 /// A job as clients see it.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Job {

@@ -12,16 +12,16 @@ use bipvl_imaging::formats::{ENDINGS, strip_ending};
 
 /// One scan to segment.
 #[derive(Debug)]
-pub(super) struct Scan {
+pub(crate) struct Scan {
     /// File name without ending and channel number, or the name of a DICOM study.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// Where its voxels are.
-    pub(super) source: ScanSource,
+    pub(crate) source: ScanSource,
 }
 
 /// Where the voxels of a scan are.
 #[derive(Debug)]
-pub(super) enum ScanSource {
+pub(crate) enum ScanSource {
     /// One file with all channels, or one file per channel.
     Images(Vec<PathBuf>),
     /// A folder, file, DICOMDIR or archive; what it holds is read when it is segmented.
@@ -30,7 +30,7 @@ pub(super) enum ScanSource {
 
 impl Scan {
     /// Its files; for a DICOM study the path that was given.
-    pub(super) fn paths(&self) -> &[PathBuf] {
+    pub(crate) fn paths(&self) -> &[PathBuf] {
         match &self.source {
             ScanSource::Images(images) => images,
             ScanSource::Dicom(path) => std::slice::from_ref(path),
@@ -45,7 +45,7 @@ impl Scan {
 
 /// Finds the scans in files and folders; warns of files that are skipped, or look like channels but are not.
 /// `wants_dicom` takes folders for studies, whatever else they hold.
-pub(super) fn find(inputs: &[PathBuf], num_channels: usize, wants_dicom: bool) -> Result<Vec<Scan>> {
+pub(crate) fn find(inputs: &[PathBuf], num_channels: usize, wants_dicom: bool) -> Result<Vec<Scan>> {
     let (mut images, mut studies) = (Vec::new(), Vec::new());
     for input in inputs {
         if input.is_dir() {

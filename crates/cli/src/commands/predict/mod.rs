@@ -1,16 +1,18 @@
 //! `bipvl predict`: segments scans with a trained model.
 
 mod batch;
-mod inputs;
+pub(crate) mod inputs;
 mod options;
 mod outputs;
 mod prompt_options;
 mod protection;
 mod prompted;
 mod prompts;
-mod record;
+pub(crate) mod record;
 mod results;
 mod scan;
+#[cfg(feature = "nats")]
+pub(crate) mod study;
 
 use anyhow::{Result, bail};
 use bipvl::{

@@ -92,14 +92,23 @@ fn segment(prompted: &Prompted, args: &PredictArgs, job: &Job, bar: &ProgressBar
     let segments = ModelOutput::Prompts(&found, findings.iter().map(segment).collect());
     let source = scan.source(algorithm.clone(), args)?;
     results::stage(job, source.as_ref(), &segments, image.as_ref(), &Synonyms::builtin(), &mut staged)?;
-    if let Some(file) = &job.labels {
-        let shown = if args.dicom.deidentify { Path::new(&job.scan.id) } else { path.as_path() };
-        let labels = LabelsFile { scan: shown, model: &args.model[0], labels: findings.clone() };
-        staged.stage(file, serde_json::to_string_pretty(&labels)?.as_bytes())?;
-    }
+    stage_labels(job, args, &findings, &mut staged)?;
     staged.commit()?;
     job.remove_outdated()?;
     Ok(findings)
+}
+
+/// Stages what the values of the label map mean and what was found.
+pub(super) fn stage_labels(
+    job: &Job,
+    args: &PredictArgs,
+    findings: &[Finding],
+    staged: &mut FileTransaction,
+) -> Result<()> {
+    let Some(file) = &job.labels else { return Ok(()) };
+    let scan = if args.dicom.deidentify { Path::new(&job.scan.id) } else { job.scan.paths()[0].as_path() };
+    let labels = LabelsFile { scan, model: &args.model[0], labels: findings.to_vec() };
+    Ok(staged.stage(file, serde_json::to_string_pretty(&labels)?.as_bytes())?)
 }
 
 fn report(job: &Job, findings: &[Finding]) {

@@ -84,7 +84,8 @@ impl<'a> Record<'a> {
     }
 }
 
-fn host() -> Option<String> {
+/// The name of this machine.
+pub(crate) fn host() -> Option<String> {
     let of_kernel = || fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = env::var("SLURMD_NODENAME").ok().or_else(of_kernel).or_else(|| env::var("HOSTNAME").ok())?;
     Some(name.trim().to_owned())
@@ -100,7 +101,7 @@ fn job() -> Option<String> {
 }
 
 /// The first digits of the SHA-256 of the weights of all runs.
-fn model_hash(models: &[PathBuf]) -> Result<String> {
+pub(crate) fn model_hash(models: &[PathBuf]) -> Result<String> {
     let mut hash = Sha256::new();
     for model in models {
         for run in run_dirs(model)? {

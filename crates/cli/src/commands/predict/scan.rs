@@ -44,6 +44,12 @@ pub(super) fn load(scan: &Scan, args: &PredictArgs) -> Result<LoadedScan> {
 }
 
 impl LoadedScan {
+    /// The modality of a series, such as `CT`.
+    #[cfg(feature = "nats")]
+    pub(super) fn modality(&self) -> Option<&str> {
+        self.series.as_ref().map(|(study, index)| study.volumes()[*index].modality.as_str())
+    }
+
     /// The series, as the source of DICOM objects.
     pub(super) fn source(&self, algorithm: Algorithm, args: &PredictArgs) -> Result<Option<Source>> {
         let Some((study, index)) = &self.series else { return Ok(None) };

@@ -4,6 +4,8 @@ mod archive;
 mod client;
 mod jobs;
 mod monai_label;
+#[cfg(feature = "nats")]
+mod nats;
 mod scans;
 mod security;
 
