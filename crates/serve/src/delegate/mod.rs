@@ -8,12 +8,9 @@ pub(crate) use workers::Workers;
 
 use std::path::PathBuf;
 
-use crate::{
-    Result,
-    library::Scan,
-    models::NamedModel,
-    queue::{FoundSegment, Job},
-};
+#[cfg(not(feature = "nats"))]
+use crate::{Result, queue::FoundSegment};
+use crate::{library::Scan, models::NamedModel, queue::Job};
 
 /// A job with what it needs.
 #[cfg_attr(not(feature = "nats"), expect(dead_code, reason = "there are no workers to read it"))]
